@@ -1,0 +1,72 @@
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <string>
+#include <vector>
+
+#include "base/bytes.h"
+#include "base/json.h"
+#include "base/thread_pool.h"
+#include "base/utf8.h"
+
+using namespace hearth;
+
+TEST_CASE("JSON: what is written is read again, and bad text is refused by name") {
+  const std::string text = R"({"a":[1,2.5,"x\n",null,true],"b":{"c":-7}})";
+  const auto value = parse_json(text);
+  REQUIRE(value);
+  CHECK(write_json(*value) == text);
+  CHECK(write_json(Json(0.1f)) == "0.1");
+  CHECK(write_json(Json(1.0)) == "1.0");
+  const struct {
+    std::string text, says;
+  } rows[] = {
+      {"", "incomplete"},
+      {"{\"a\":1,\"a\":2}", "twice"},
+      {"[1] x", "follows"},
+      {"\"\\ud800\"", "byte"},
+      {"1e400", "range"},
+      {"\"\xff\"", "byte"},
+      {std::string(100, '[') + std::string(100, ']'), "deeper"},
+      {"[1,]", "byte"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.text);
+    const auto got = parse_json(row.text);
+    REQUIRE(!got);
+    CAPTURE(got.error().message());
+    CHECK(got.error().message().find(row.says) != std::string::npos);
+  }
+}
+
+TEST_CASE("a byte reader never reads past the end") {
+  const std::string bytes = std::string("\x03\0\0\0\0\0\0\0abc", 11);
+  for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+    ByteReader in(bytes_of(std::string_view(bytes).substr(0, cut)));
+    CHECK(!in.text(100));
+  }
+  ByteReader in(bytes_of(bytes));
+  CHECK(*in.text(3) == "abc");
+  CHECK(!in.value<char>());
+  CHECK(!checked_mul(1ull << 32, 1ull << 32));
+}
+
+TEST_CASE("UTF-8: an unfinished character at the end is held back") {
+  CHECK(incomplete_tail("a") == 0);
+  CHECK(incomplete_tail("\xC3") == 1);
+  CHECK(incomplete_tail("\xF0\x9F\x98") == 3);
+  CHECK(incomplete_tail("\xF0\x9F\x98\x80") == 0);
+  CHECK(incomplete_tail("\xE0\x80") == 0);  // never valid: nothing to wait for
+  CHECK(repair_utf8("a\xFFz") == "a\xEF\xBF\xBDz");
+}
+
+TEST_CASE("a pool covers every index once") {
+  ThreadPool pool(3);
+  for (std::size_t n : {0, 1, 7, 1000}) {
+    std::vector<std::atomic<int>> hits(n);
+    pool.parallel_for(n, 3, [&](std::size_t begin, std::size_t end, int) {
+      for (std::size_t i = begin; i < end; ++i) ++hits[i];
+    });
+    for (auto& hit : hits) CHECK(hit == 1);
+  }
+}

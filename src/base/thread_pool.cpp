@@ -1,0 +1,97 @@
+#include "base/thread_pool.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstdint>
+#include <optional>
+#include <thread>
+#include <vector>
+
+#include "base/check.h"
+
+namespace hearth {
+namespace {
+
+constexpr int spins = 2000;  // some 20 microseconds: longer waits belong to the kernel
+
+void pause() {
+#if defined(__x86_64__)
+  __builtin_ia32_pause();
+#elif defined(__aarch64__)
+  asm volatile("yield");
+#endif
+}
+
+}  // namespace
+
+struct ThreadPool::State {
+  explicit State(int count) : threads(count) {}
+
+  int threads;
+  std::optional<RangeFunction> function;
+  std::size_t n = 0, chunk = 1;
+  std::atomic<std::size_t> next{0};
+  std::atomic<std::uint32_t> generation{0};  // one per loop
+  std::atomic<int> working{0};
+  std::atomic<bool> leaving{false};
+  std::vector<std::jthread> team;
+
+  void work(int worker) {
+    for (;;) {
+      const std::size_t begin = next.fetch_add(chunk, std::memory_order_relaxed);
+      if (begin >= n) return;
+      (*function)(begin, std::min(n, begin + chunk), worker);
+    }
+  }
+
+  void live(int worker) {
+    std::uint32_t seen = 0;
+    for (;;) {
+      for (int i = 0; i < spins && generation.load(std::memory_order_acquire) == seen; ++i) pause();
+      generation.wait(seen, std::memory_order_acquire);
+      seen = generation.load(std::memory_order_acquire);
+      if (leaving.load(std::memory_order_relaxed)) return;
+      work(worker);
+      if (working.fetch_sub(1, std::memory_order_acq_rel) == 1) working.notify_one();
+    }
+  }
+};
+
+ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>(threads)) {
+  HEARTH_CHECK(threads >= 1);
+  for (int worker = 1; worker < threads; ++worker)
+    state_->team.emplace_back([state = state_.get(), worker] { state->live(worker); });
+}
+
+ThreadPool::~ThreadPool() {
+  state_->leaving = true;
+  state_->generation.fetch_add(1, std::memory_order_release);
+  state_->generation.notify_all();
+}
+
+int ThreadPool::threads() const { return state_->threads; }
+
+void ThreadPool::run(std::size_t n, std::size_t chunk, RangeFunction function) {
+  State& state = *state_;
+  if (state.threads == 1 || n <= chunk) {
+    for (std::size_t begin = 0; begin < n; begin += chunk)
+      function(begin, std::min(n, begin + chunk), 0);
+    return;
+  }
+  state.function = function;
+  state.n = n;
+  state.chunk = chunk;
+  state.next.store(0, std::memory_order_relaxed);
+  state.working.store(state.threads - 1, std::memory_order_relaxed);
+  state.generation.fetch_add(1, std::memory_order_release);
+  state.generation.notify_all();
+  state.work(0);
+  for (int i = 0; i < spins; ++i) {
+    if (state.working.load(std::memory_order_acquire) == 0) return;
+    pause();
+  }
+  for (int left; (left = state.working.load(std::memory_order_acquire)) != 0;)
+    state.working.wait(left, std::memory_order_acquire);
+}
+
+}  // namespace hearth

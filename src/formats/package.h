@@ -1,0 +1,62 @@
+// Package: the contents of a model file or folder, not yet runnable.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <vector>
+
+#include "base/json.h"
+#include "base/result.h"
+#include "formats/metadata.h"
+#include "tensor/dtype.h"
+
+namespace hearth {
+
+// One stored tensor.  `data` points into what Package::storage keeps mapped.
+struct TensorEntry {
+  std::string name;
+  Dtype dtype;
+  std::vector<std::uint64_t> shape;  // outermost first; [rows, columns] for a weight matrix
+  std::span<const std::byte> data;
+
+  std::uint64_t elements() const;
+};
+
+// Whose names the tensors and hyper-parameters carry.
+enum class Naming { gguf, huggingface };
+
+// Immutable once read; thread-safe.  Copying shares the storage.
+struct Package {
+  std::string format;  // "gguf", "safetensors"
+  std::string path;    // what was opened
+  Naming naming = Naming::gguf;
+
+  Metadata metadata;       // GGUF key/values; empty for Hugging Face folders
+  Json config;             // config.json; null where there is none
+  Json generation_config;  // generation_config.json; null where there is none
+
+  std::vector<TensorEntry> tensors;                           // in file order
+  std::unordered_map<std::string, std::size_t> tensor_index;  // name -> place in `tensors`
+  const TensorEntry* find(std::string_view name) const;       // nullptr: absent
+
+  // Text files beside the weights that the text floor reads: "tokenizer.json",
+  // "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.txt",
+  // "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "*.tiktoken",
+  // "1_Pooling/config.json", "modules.json", "sentence_bert_config.json".  Name -> bytes.
+  std::map<std::string, std::span<const std::byte>, std::less<>> files;
+
+  std::uint64_t file_bytes = 0;  // size of all weight files together
+  std::vector<std::shared_ptr<const void>> storage;
+};
+
+// Opens a model file (any shard of a split one) or folder.  Memory-maps; touches only headers.
+// Errors: not_found, unsupported (not a model format we read), corrupt (with file, field, offset).
+Result<Package> open_package(const std::string& path);
+
+}  // namespace hearth

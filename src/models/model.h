@@ -1,0 +1,103 @@
+// Model: weights and their architecture, ready to run.  Many sequences at once; no state of its
+// own.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "formats/package.h"
+#include "ops/attention.h"
+#include "ops/context.h"
+#include "text/chat_template.h"
+#include "text/tokenizer.h"
+
+namespace hearth {
+
+enum class ModelKind { generator, embedder, reranker };
+
+// What a model is, known without its weights.
+struct ModelInfo {
+  std::string name;          // "Qwen2.5 0.5B Instruct", or the file's name
+  std::string architecture;  // "qwen2"
+  ModelKind kind = ModelKind::generator;
+  std::uint64_t parameters = 0;
+  std::string quantisation;          // the dtype of most weights: "q4_k"
+  std::uint32_t context_length = 0;  // tokens, as trained
+  std::uint32_t vocabulary = 0, dim = 0, layers = 0, heads = 0, kv_heads = 0;
+  std::uint64_t file_bytes = 0;
+  std::uint64_t weight_bytes = 0;  // memory the weights take when loaded; an estimate
+  std::uint64_t kv_bytes_per_token = 0;
+};
+
+// How keys and values of all layers lie in one page of ops::kv_page_tokens tokens.
+struct KvLayout {
+  std::vector<ops::KvLayer> layers;
+  std::size_t page_bytes = 0;
+};
+
+// One step of work on several sequences.  Rows of one sequence are consecutive and in order of
+// position; its pages reach far enough to hold every position of the batch.
+struct Batch {
+  std::span<const Token> tokens;          // [rows]
+  std::span<const ops::RowPlace> places;  // [rows]
+  std::span<const ops::KvSequence> sequences;
+  std::span<const std::uint32_t> output_rows;  // rows whose logits are wanted, ascending
+};
+
+struct LoadOptions {
+  std::optional<Dtype> kv_dtype;  // f32 or f16; nothing: f32 for f32 weights, otherwise f16
+  bool reference = false;         // run the slow plain path, the oracle of the fast one
+  std::function<void(double share)> progress;  // 0 to 1, from the calling thread
+  std::stop_token stop;
+};
+
+// Immutable; thread-safe.  Keeps the package's storage alive.
+class Model {
+ public:
+  virtual ~Model() = default;
+
+  virtual const ModelInfo& info() const = 0;
+  virtual const Tokenizer& tokenizer() const = 0;
+  // nullptr: the package has none.
+  virtual const ChatTemplate* chat_template() const = 0;
+  virtual std::string_view chat_template_source() const = 0;
+
+  virtual const KvLayout& kv_layout() const = 0;
+
+  // Generators.  Appends the rows' keys and values to their pages and writes the logits of
+  // output_rows: logits [output_rows, vocabulary] f32.  Errors: invalid (a token outside the
+  // vocabulary), unsupported (an encoder), cancelled (stop asked, between layers; pages written so
+  // far are then undefined at the batch's positions).
+  virtual Status forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
+                         std::stop_token stop = {}) const = 0;
+
+  // Embedders and rerankers (and generators, from their last hidden state).  Each text is one
+  // sequence of tokens, special tokens included.  Returns pooled vectors [texts][dim], normalised
+  // when the model says so; a reranker returns [texts][1], the score.
+  // Errors: too_long (names the index of the text, its tokens and the limit).
+  virtual Result<std::vector<std::vector<float>>> embed(ops::Context& ctx,
+                                                        std::span<const std::vector<Token>> texts,
+                                                        std::stop_token stop = {}) const = 0;
+  virtual std::uint32_t embedding_dim() const = 0;
+};
+
+// What the model is and needs, from headers alone.  Errors as load.
+Result<ModelInfo> describe(const Package& package);
+
+// Errors: unsupported (architecture unknown, with the ones we know), corrupt (a tensor is missing
+// or has the wrong shape: name, held, needed), exhausted, cancelled.
+Result<std::shared_ptr<const Model>> load_model(ops::Context& ctx, const Package& package,
+                                                const LoadOptions& options = {});
+
+// Only the tokenizer and chat template of a package.
+Result<std::unique_ptr<Tokenizer>> load_tokenizer(const Package& package);
+Result<std::string> chat_template_source(const Package& package);  // not_found: has none
+
+}  // namespace hearth

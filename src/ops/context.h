@@ -1,0 +1,19 @@
+// Context: what every operation runs with.
+#pragma once
+
+#include "base/thread_pool.h"
+#include "kernels/kernels.h"
+
+namespace hearth::ops {
+
+// Used by one thread at a time (the pool's loop is its own).
+struct Context {
+  const kernels::Kernels* kernels = nullptr;  // the table chosen for this machine or forced
+  ThreadPool* pool = nullptr;
+  // Every row of every result is computed by the same sequence of operations whatever else is in
+  // the batch, whatever is cached and however many threads there are: one path per operation, no
+  // choice by row count, no split of a sum over threads.
+  bool deterministic = false;
+};
+
+}  // namespace hearth::ops

@@ -1,0 +1,125 @@
+// Runner: one loaded model answering many users at once.  Continuous batching over a paged KV cache
+// with prefix reuse; one scheduler thread drives the compute pool.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <stop_token>
+#include <string>
+#include <vector>
+
+#include "base/result.h"
+#include "models/model.h"
+#include "runtime/sampling.h"
+
+namespace hearth {
+
+enum class FinishReason { stop, length, cancelled, error };
+
+struct TokenLogprob {
+  Token token;
+  float logprob;
+};
+
+// One generated token with its alternatives, best first.
+struct TokenInfo {
+  Token token;
+  float logprob = 0;
+  std::string bytes;
+  std::vector<TokenLogprob> alternatives;
+};
+
+struct Usage {
+  std::int64_t prompt_tokens = 0;
+  std::int64_t cached_tokens = 0;      // of the prompt, found in the prefix cache
+  std::int64_t completion_tokens = 0;  // of all choices
+  double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
+};
+
+// What a request's callback receives.  Text is whole UTF-8, with stop strings never shown.
+struct Event {
+  int choice = 0;                      // which of n answers
+  std::string text;                    // may be empty
+  std::vector<TokenInfo> tokens;       // behind `text`; logprobs only when asked
+  std::optional<FinishReason> finish;  // set once per choice
+  std::string stop_string;             // which stop string ended it, if one did
+  bool last = false;                   // set once per request: all choices are finished
+  Usage usage;                         // complete when `last`
+  std::optional<Error> error;          // with `last`: why the request ended early
+};
+
+// Called on the scheduler thread; must not block or call back into the runner (but may request a
+// stop).  Never called after `last`.
+using OnEvent = std::function<void(const Event&)>;
+
+struct GenerateRequest {
+  std::vector<Token> prompt;  // at least 1 token after the runner has added nothing
+  SamplingOptions sampling;
+  std::int64_t max_tokens = -1;    // per choice; -1: until the context is full
+  std::vector<std::string> stop;   // up to 16, each non-empty
+  std::vector<Token> stop_tokens;  // beside the tokenizer's end_of_generation
+  bool ignore_end = false;         // generate past end tokens
+  bool show_special = false;       // control tokens as text
+  int n = 1;
+  bool logprobs = false;
+  int top_logprobs = 0;          // alternatives per token
+  bool prompt_logprobs = false;  // an Event per prompt token before the first generated one
+  bool deterministic = false;    // bit for bit whatever else runs
+  std::stop_token stop_token;    // ends the request within one step
+};
+
+struct RunnerOptions {
+  std::uint32_t context_tokens = 0;   // of one request; 0: as trained, as far as memory allows
+  std::uint64_t kv_budget_bytes = 0;  // 0: chosen from free memory
+  std::uint32_t step_tokens = 256;    // rows of one batch: decode first, then prefill chunks
+  std::uint32_t max_queued = 512;     // requests waiting for room; further ones are refused
+  std::uint32_t max_running = 256;    // sequences in a batch
+  bool deterministic = false;         // for every request
+};
+
+struct RunnerStats {
+  std::uint32_t running = 0, queued = 0;
+  std::uint64_t kv_pages_used = 0, kv_pages_total = 0, kv_pages_cached = 0;
+  std::uint64_t steps = 0, prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+  std::uint64_t requests_done = 0, requests_cancelled = 0, requests_failed = 0;
+  double busy_seconds = 0;
+};
+
+// Thread-safe.  The destructor cancels what runs and joins the scheduler.
+class Runner {
+ public:
+  virtual ~Runner() = default;
+
+  // Queues the request.  Errors: too_long (the prompt does not fit: message carries both numbers,
+  // see overflow_message), invalid (options), exhausted (queue full), unavailable (draining).
+  virtual Status submit(GenerateRequest request, OnEvent on_event) = 0;
+
+  // Blocks until done; runs between steps of the generating sessions.
+  virtual Result<std::vector<std::vector<float>>> embed(std::span<const std::vector<Token>> texts,
+                                                        std::stop_token stop = {}) = 0;
+
+  virtual const Model& model() const = 0;
+  virtual std::uint32_t context_tokens() const = 0;
+  virtual RunnerStats stats() const = 0;
+  virtual void drain() = 0;  // refuse new requests; running ones go on
+};
+
+Result<std::unique_ptr<Runner>> make_runner(std::shared_ptr<const Model> model,
+                                            const kernels::Kernels& kernels,
+                                            std::shared_ptr<ThreadPool> pool,
+                                            const RunnerOptions& options = {});
+
+// A whole answer in one call, for the command line and tests.  `on_text` may be empty.
+struct Answer {
+  std::string text;
+  FinishReason finish = FinishReason::stop;
+  Usage usage;
+  std::vector<TokenInfo> tokens;
+};
+Result<Answer> generate(Runner& runner, GenerateRequest request,
+                        const std::function<void(std::string_view)>& on_text = {});
+
+}  // namespace hearth

@@ -1,0 +1,80 @@
+// Library: the models of this machine, found by reference and held in use by leases.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "formats/package.h"
+#include "models/model.h"
+#include "runtime/runner.h"
+
+namespace hearth {
+
+// The names of the models that the program carries with it.
+constexpr std::string_view builtin_chat = "builtin";
+constexpr std::string_view builtin_embedder = "builtin-embed";
+
+// A reference is `builtin`, `builtin-embed`, or a path of a file or folder.
+// Errors: not_found (names what was tried), and those of open_package.
+Result<Package> open_reference(const std::string& reference);
+
+struct LibraryOptions {
+  int threads = 0;      // 0: one per physical core that this process may use
+  std::string kernels;  // name of a kernel table; empty: the best that runs here
+  RunnerOptions runner;
+};
+
+// A model in use.  Immutable but for what Runner allows; thread-safe.
+struct LoadedModel {
+  std::string reference;  // as first asked for
+  std::string id;         // how the server lists it: "builtin", or the file's or folder's name
+  std::int64_t loaded_seconds = 0;  // Unix time
+  std::unique_ptr<Runner> runner;
+
+  const Model& model() const { return runner->model(); }
+};
+
+// Held as long as the model is used; the model unloads when the library and the last lease let go.
+using Lease = std::shared_ptr<LoadedModel>;
+
+// Thread-safe.
+class Library {
+ public:
+  // Errors: not_found (a kernel table of that name), unsupported (it does not run here).
+  static Result<std::unique_ptr<Library>> create(const LibraryOptions& options = {});
+  ~Library();
+
+  // Loads the model, or shares it when it is loaded already (by reference, id or same file).
+  Result<Lease> acquire(const std::string& reference,
+                        const std::function<void(double share)>& progress = {},
+                        std::stop_token stop = {});
+  std::vector<Lease> loaded() const;  // in order of loading
+
+  int threads() const;
+  std::string_view kernels() const;  // name of the table in use
+
+ private:
+  struct State;
+  explicit Library(std::unique_ptr<State> state);
+  std::unique_ptr<State> state_;
+};
+
+// ---- What the command line, the C API and the server all need on top of a lease. ----
+
+// The prompt of a conversation, as tokens: the model's own template (or ChatML where it has none),
+// control tokens only where the template wrote them.  messages: OpenAI form.
+struct ChatPrompt {
+  std::string text;
+  std::vector<Token> tokens;
+};
+Result<ChatPrompt> chat_prompt(const Model& model, const Json& messages, const Json& tools = {},
+                               const Json& variables = Json::object(),
+                               bool add_generation_prompt = true);
+
+}  // namespace hearth

@@ -60,6 +60,14 @@ TEST_CASE("UTF-8: an unfinished character at the end is held back") {
   CHECK(repair_utf8("a\xFFz") == "a\xEF\xBF\xBDz");
 }
 
+TEST_CASE("UTF-8: what a message quotes cannot steer a terminal") {
+  CHECK(printable("a\r\n\x1b[2J\x7f") == "a\\x0d\\x0a\\x1b[2J\\x7f");
+  CHECK(printable("\xFF\xC3\xA9") == "\\xff\xC3\xA9");
+  CHECK(printable("\xE2\x80\xAE" "x") == "\\u{202e}x");
+  CHECK(printable("abcdef", 3) == "abc...");
+  CHECK(printable("abc", 3) == "abc");
+}
+
 TEST_CASE("a pool covers every index once") {
   ThreadPool pool(3);
   for (std::size_t n : {0, 1, 7, 1000}) {

@@ -152,11 +152,11 @@ struct Handler {
     Level& level = levels.back();
     constexpr std::size_t few = 16;  // below this, comparing beats hashing
     if (level.value.size() < few) {
-      if (level.value.find(text)) return refuse(fmt::format("key '{}' twice", text), ec);
+      if (level.value.find(text)) return refuse(fmt::format("key '{}' twice", printable(text)), ec);
     } else {
       if (level.seen.empty())
         for (const auto& member : level.value.as_object()) level.seen.insert(member.first);
-      if (!level.seen.insert(text).second) return refuse(fmt::format("key '{}' twice", text), ec);
+      if (!level.seen.insert(text).second) return refuse(fmt::format("key '{}' twice", printable(text)), ec);
     }
     level.key = std::move(text);
     text.clear();

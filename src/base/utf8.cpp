@@ -1,5 +1,7 @@
 #include "base/utf8.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
 namespace hearth {
@@ -77,6 +79,38 @@ std::string repair_utf8(std::string_view text) {
       out.append(text.substr(0, d.size));
     else
       append_utf8(out, 0xFFFD);
+    text.remove_prefix(d.size);
+  }
+  return out;
+}
+
+namespace {
+// Invisible, or able to change how what follows is shown.
+bool misleads(std::uint32_t point) {
+  return point < 0x20 || (point >= 0x7F && point < 0xA0) || point == 0xAD || point == 0x61C ||
+         (point >= 0x200B && point <= 0x200F) || (point >= 0x2028 && point <= 0x202E) ||
+         (point >= 0x2060 && point <= 0x206F) || point == 0xFEFF || point >= 0xE0000;
+}
+}  // namespace
+
+std::string printable(std::string_view text, std::size_t max_bytes) {
+  std::string out;
+  while (!text.empty()) {
+    if (out.size() >= max_bytes) return out += "...";
+    const Decoded d = decode_utf8(text);
+    if (!d.valid || d.point < 0x80) {
+      const auto byte = static_cast<unsigned char>(text[0]);
+      if (d.valid && !misleads(byte))
+        out += text[0];
+      else
+        out += fmt::format("\\x{:02x}", byte);
+      text.remove_prefix(1);
+      continue;
+    }
+    if (misleads(d.point))
+      out += fmt::format("\\u{{{:x}}}", d.point);
+    else
+      out.append(text.substr(0, d.size));
     text.remove_prefix(d.size);
   }
   return out;

@@ -35,6 +35,11 @@ struct LoadedModel {
   std::string reference;  // as first asked for
   std::string id;         // how the server lists it: "builtin", or the file's or folder's name
   std::int64_t loaded_seconds = 0;  // Unix time
+  // What the model's authors recommend, for requests that do not say: generation_config.json
+  // (temperature, top_k, top_p, min_p, repetition_penalty; do_sample false = temperature 0) or the
+  // GGUF keys general.sampling.{temp,top_k,top_p,min_p}; otherwise temperature 0.7, min_p 0.05.
+  // The built-in model's is temperature 0.
+  SamplingOptions sampling;
   std::unique_ptr<Runner> runner;
 
   const Model& model() const { return runner->model(); }

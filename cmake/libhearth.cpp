@@ -1,0 +1,1 @@
+// libhearth is made of the floors' archives; a shared library needs a source of its own.

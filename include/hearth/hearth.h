@@ -1,0 +1,117 @@
+/* Hearth: run local models from C.  The promise to strangers: everything here keeps working.
+ *
+ * Every function that can fail returns a hearth_status and fills `error` when it is not NULL.
+ * Option structs carry their own size, so that later versions can add fields at the end:
+ * initialise them with their ..._INIT macro.  Handles may be used from several threads at once;
+ * closing one must be the last use of it.  Text is UTF-8.
+ */
+#ifndef HEARTH_HEARTH_H
+#define HEARTH_HEARTH_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define HEARTH_API __attribute__((visibility("default")))
+#else
+#define HEARTH_API
+#endif
+
+typedef enum hearth_status {
+  HEARTH_OK = 0,
+  HEARTH_INVALID = 1,      /* an argument makes no sense */
+  HEARTH_NOT_FOUND = 2,    /* no such model or file */
+  HEARTH_UNSUPPORTED = 3,  /* well formed, but not something Hearth does */
+  HEARTH_CORRUPT = 4,      /* a file breaks its own format */
+  HEARTH_TOO_LONG = 5,     /* the prompt does not fit the context */
+  HEARTH_EXHAUSTED = 6,    /* memory or another limit */
+  HEARTH_UNAVAILABLE = 7,  /* not now */
+  HEARTH_IO = 8,           /* the operating system said no */
+  HEARTH_CANCELLED = 9,    /* the callback asked to stop */
+  HEARTH_SMALL_BUFFER = 10 /* the result does not fit; the size it needs is reported */
+} hearth_status;
+
+typedef struct hearth_error {
+  hearth_status status;
+  char message[512]; /* ends with 0 */
+} hearth_error;
+
+typedef struct hearth_runtime hearth_runtime; /* the compute threads and the models in memory */
+typedef struct hearth_model hearth_model;     /* a model in use */
+
+typedef struct hearth_runtime_options {
+  size_t size;
+  int32_t threads;         /* 0: one per physical core */
+  const char* kernels;     /* NULL: the best that runs here */
+  uint32_t context_tokens; /* 0: the model's own, as far as memory allows */
+} hearth_runtime_options;
+#define HEARTH_RUNTIME_OPTIONS_INIT {sizeof(hearth_runtime_options), 0, NULL, 0}
+
+typedef struct hearth_generate_options {
+  size_t size;
+  int64_t max_tokens;      /* -1: until the model ends or the context is full */
+  float temperature;       /* negative: the model's own recommendation; 0: greedy */
+  float top_p;             /* negative: the model's own; 1: off */
+  int32_t top_k;           /* negative: the model's own; 0: off */
+  float min_p;             /* negative: the model's own; 0: off */
+  uint64_t seed;           /* the same request and seed give the same text */
+  const char* const* stop; /* strings that end the text; NULL: none */
+  size_t stop_count;
+  int32_t deterministic; /* not 0: bit for bit, whatever else runs */
+} hearth_generate_options;
+#define HEARTH_GENERATE_OPTIONS_INIT \
+  {sizeof(hearth_generate_options), -1, -1.0f, -1.0f, -1, -1.0f, 0, NULL, 0, 0}
+
+typedef struct hearth_usage {
+  int64_t prompt_tokens, cached_tokens, completion_tokens;
+  double prefill_seconds, decode_seconds;
+} hearth_usage;
+
+/* Receives whole UTF-8 characters as they come, on a thread of Hearth's.  Not 0: stop. */
+typedef int (*hearth_on_text)(const char* text, size_t size, void* user);
+
+HEARTH_API const char* hearth_version(void);
+
+HEARTH_API hearth_status hearth_open(const hearth_runtime_options* options,
+                                     hearth_runtime** runtime, hearth_error* error);
+HEARTH_API void hearth_close(hearth_runtime* runtime); /* after its models are released */
+
+/* `reference`: a GGUF or safetensors file, a Hugging Face folder, "builtin" or "builtin-embed". */
+HEARTH_API hearth_status hearth_load(hearth_runtime* runtime, const char* reference,
+                                     hearth_model** model, hearth_error* error);
+HEARTH_API void hearth_release(hearth_model* model);
+
+/* Continues `prompt` as it stands.  `options` and `usage` may be NULL. */
+HEARTH_API hearth_status hearth_generate(hearth_model* model, const char* prompt,
+                                         const hearth_generate_options* options,
+                                         hearth_on_text on_text, void* user, hearth_usage* usage,
+                                         hearth_error* error);
+/* Answers a conversation.  `messages`: a JSON list of {"role": ..., "content": ...}. */
+HEARTH_API hearth_status hearth_chat(hearth_model* model, const char* messages,
+                                     const hearth_generate_options* options, hearth_on_text on_text,
+                                     void* user, hearth_usage* usage, hearth_error* error);
+
+/* Length of the vectors of hearth_embed. */
+HEARTH_API size_t hearth_embedding_dim(const hearth_model* model);
+/* vectors: [count, hearth_embedding_dim] f32, row after row. */
+HEARTH_API hearth_status hearth_embed(hearth_model* model, const char* const* texts, size_t count,
+                                      float* vectors, hearth_error* error);
+
+/* Writes at most `capacity` ids; *count is how many there are (also with HEARTH_SMALL_BUFFER).
+ * special != 0: the model's own special tokens are added, and read in the text. */
+HEARTH_API hearth_status hearth_tokenize(const hearth_model* model, const char* text, size_t size,
+                                         int32_t special, int32_t* tokens, size_t capacity,
+                                         size_t* count, hearth_error* error);
+/* Writes at most `capacity` bytes without a closing 0; *size is how many there are. */
+HEARTH_API hearth_status hearth_detokenize(const hearth_model* model, const int32_t* tokens,
+                                           size_t count, char* text, size_t capacity, size_t* size,
+                                           hearth_error* error);
+
+#ifdef __cplusplus
+}
+#endif
+#endif /* HEARTH_HEARTH_H */

@@ -1,0 +1,255 @@
+// hearth chat: a conversation in the terminal.
+#include <fmt/core.h>
+
+#include <charconv>
+#include <cstdlib>
+
+#include "base/bytes.h"
+#include "base/files.h"
+#include "cli/conversation.h"
+#include "cli/interrupts.h"
+#include "cli/line_editor.h"
+#include "cli/open_model.h"
+#include "cli/rows.h"
+#include "cli/sampling_flags.h"
+
+namespace hearth::cli {
+namespace {
+
+struct Chat {
+  App& app;
+  const LoadedModel& model;
+  Conversation conversation;
+  LineEditor editor;
+  bool leaving = false;
+};
+
+// ---- Commands inside the conversation: one row each. ----
+
+struct Slash {
+  std::string_view name, argument, help;
+  Status (*run)(Chat& chat, const std::string& argument);
+};
+std::span<const Slash> slashes();
+
+Status show_help(Chat& chat, const std::string&) {
+  for (const Slash& slash : slashes())
+    chat.app.out.row(fmt::format("{} {}", slash.name, slash.argument), slash.help);
+  chat.app.out.line("  \"\"\" begins and ends a message of several lines; Ctrl-C ends an answer;");
+  chat.app.out.line("  Ctrl-D leaves.");
+  return Done{};
+}
+
+Status clear(Chat& chat, const std::string&) {
+  chat.conversation.clear();
+  chat.app.out.line("A new conversation.");
+  return Done{};
+}
+
+Status set_system(Chat& chat, const std::string& text) {
+  chat.conversation.set_system(text);
+  chat.app.out.line(text.empty() ? "No system message." : "System message set.");
+  return Done{};
+}
+
+// What `/set` can change: one row each.
+struct Setting {
+  std::string_view name;
+  double min, max;
+  double (*read)(const GenerateRequest&);
+  void (*write)(GenerateRequest&, double);
+};
+constexpr Setting settings[] = {
+    {"temperature", 0, 2, [](const GenerateRequest& r) { return double{r.sampling.temperature}; },
+     [](GenerateRequest& r, double v) { r.sampling.temperature = static_cast<float>(v); }},
+    {"top-k", 0, 1e6, [](const GenerateRequest& r) { return double(r.sampling.top_k); },
+     [](GenerateRequest& r, double v) { r.sampling.top_k = static_cast<std::int32_t>(v); }},
+    {"top-p", 0.001, 1, [](const GenerateRequest& r) { return double{r.sampling.top_p}; },
+     [](GenerateRequest& r, double v) { r.sampling.top_p = static_cast<float>(v); }},
+    {"min-p", 0, 1, [](const GenerateRequest& r) { return double{r.sampling.min_p}; },
+     [](GenerateRequest& r, double v) { r.sampling.min_p = static_cast<float>(v); }},
+    {"repetition-penalty", 0.01, 10,
+     [](const GenerateRequest& r) { return double{r.sampling.repetition_penalty}; },
+     [](GenerateRequest& r, double v) { r.sampling.repetition_penalty = static_cast<float>(v); }},
+    {"seed", 0, 9e15, [](const GenerateRequest& r) { return double(r.sampling.seed); },
+     [](GenerateRequest& r, double v) { r.sampling.seed = static_cast<std::uint64_t>(v); }},
+    {"max-tokens", -1, 1e9, [](const GenerateRequest& r) { return double(r.max_tokens); },
+     [](GenerateRequest& r, double v) { r.max_tokens = static_cast<std::int64_t>(v); }},
+};
+
+Status set(Chat& chat, const std::string& argument) {
+  const std::size_t space = argument.find(' ');
+  const std::string name = argument.substr(0, space);
+  for (const Setting& setting : settings) {
+    if (setting.name != name) continue;
+    const std::string text = space == argument.npos ? "" : argument.substr(space + 1);
+    double value = 0;
+    const auto parsed = std::from_chars(text.data(), text.data() + text.size(), value);
+    if (parsed.ec != std::errc() || parsed.ptr != text.data() + text.size() ||
+        !(value >= setting.min && value <= setting.max))
+      return Error(ErrorKind::invalid, fmt::format("{} = '{}': needs a number from {} to {}", name,
+                                                   text, setting.min, setting.max));
+    setting.write(chat.conversation.settings(), value);
+    chat.app.out.line(fmt::format("{} = {}", name, value));
+    return Done{};
+  }
+  std::string names;
+  for (const Setting& setting : settings) names += fmt::format(" {}", setting.name);
+  return Error(ErrorKind::invalid, fmt::format("/set knows{}", names));
+}
+
+Status show(Chat& chat, const std::string&) {
+  chat.app.out.row("model", chat.model.id);
+  for (const Setting& setting : settings)
+    chat.app.out.row(setting.name, fmt::format("{}", setting.read(chat.conversation.settings())));
+  chat.app.out.row("messages", fmt::format("{}", chat.conversation.messages().size()));
+  return Done{};
+}
+
+Status save(Chat& chat, const std::string& path) {
+  if (path.empty()) return Error(ErrorKind::invalid, "/save needs a FILE");
+  const std::string text = write_json(chat.conversation.messages(), {.indent = 1}) + "\n";
+  TRY(replace_file(path, bytes_of(text)));
+  chat.app.out.line(
+      fmt::format("{} messages saved to {}", chat.conversation.messages().size(), path));
+  return Done{};
+}
+
+Status load(Chat& chat, const std::string& path) {
+  constexpr std::uint64_t max_bytes = 64u << 20;
+  const std::string text = TRY(read_file(path, max_bytes));
+  auto messages = parse_json(text);
+  if (!messages) return std::move(messages).error().within(path);
+  const Status loaded = chat.conversation.load(std::move(*messages));
+  if (!loaded.ok()) return Error(loaded.error()).within(path);
+  chat.app.out.line(fmt::format("{} messages", chat.conversation.messages().size()));
+  return Done{};
+}
+
+void report_end(Chat& chat, const Answer& answer) {
+  chat.app.out.text("\n");
+  if (answer.finish == FinishReason::length)
+    chat.app.out.line(chat.app.out.dim("(the limit of tokens is reached)"));
+  if (answer.finish == FinishReason::cancelled)
+    chat.app.out.line(chat.app.out.dim("(interrupted)"));
+}
+
+Status regenerate(Chat& chat, const std::string&) {
+  const InterruptScope interrupts;
+  const Answer answer = TRY(chat.conversation.ask_again(
+      interrupts.token(), [&](std::string_view text) { chat.app.out.text(text); }));
+  report_end(chat, answer);
+  return Done{};
+}
+
+Status undo(Chat& chat, const std::string&) {
+  chat.app.out.line(chat.conversation.undo() ? "Forgotten." : "Nothing to undo.");
+  return Done{};
+}
+
+Status count_tokens(Chat& chat, const std::string&) {
+  chat.app.out.line(fmt::format("{} of {} tokens", TRY(chat.conversation.token_count()),
+                                chat.model.runner->context_tokens()));
+  return Done{};
+}
+
+Status leave(Chat& chat, const std::string&) {
+  chat.leaving = true;
+  return Done{};
+}
+
+std::span<const Slash> slashes() {
+  static constexpr Slash list[] = {
+      {"/help", "", "This list.", show_help},
+      {"/clear", "", "Forget the conversation; the system message stays.", clear},
+      {"/system", "TEXT", "Set the system message; without TEXT: none.", set_system},
+      {"/set", "NAME VALUE", "Change a setting; /show lists them.", set},
+      {"/show", "", "The model and the settings.", show},
+      {"/regen", "", "Another answer to the last question.", regenerate},
+      {"/undo", "", "Forget the last question and its answer.", undo},
+      {"/tokens", "", "How much of the context is used.", count_tokens},
+      {"/save", "FILE", "Write the messages to FILE, as JSON.", save},
+      {"/load", "FILE", "Continue the conversation in FILE.", load},
+      {"/bye", "", "Leave.", leave},
+  };
+  return list;
+}
+
+// ---- The loop. ----
+
+Status run_slash(Chat& chat, const std::string& line) {
+  const std::size_t space = line.find(' ');
+  const std::string name = line.substr(0, space);
+  for (const Slash& slash : slashes())
+    if (slash.name == name)
+      return slash.run(chat, space == line.npos ? "" : line.substr(space + 1));
+  return Error(ErrorKind::invalid, fmt::format("no command {}; /help lists them", name));
+}
+
+// One message: a line, or several between """ marks.
+LineEditor::Line read_message(LineEditor& editor) {
+  constexpr std::string_view mark = "\"\"\"";
+  LineEditor::Line first = editor.read(">>> ");
+  if (first.outcome != LineEditor::Outcome::line || !first.text.starts_with(mark)) return first;
+  std::string text = first.text.substr(mark.size());
+  while (!text.ends_with(mark)) {
+    const LineEditor::Line next = editor.read("... ");
+    if (next.outcome != LineEditor::Outcome::line) return next;
+    text += "\n" + next.text;
+  }
+  text.resize(text.size() - mark.size());
+  if (text.starts_with('\n')) text.erase(0, 1);
+  if (text.ends_with('\n')) text.pop_back();
+  return {LineEditor::Outcome::line, std::move(text)};
+}
+
+Status answer(Chat& chat, const std::string& text) {
+  const InterruptScope interrupts;
+  const Answer answer = TRY(chat.conversation.ask(
+      text, interrupts.token(), [&](std::string_view piece) { chat.app.out.text(piece); }));
+  report_end(chat, answer);
+  return Done{};
+}
+
+std::string history_path() {
+  if (const char* folder = std::getenv("XDG_DATA_HOME"); folder && *folder)
+    return join_path(folder, "hearth/chat_history");
+  const char* home = std::getenv("HOME");
+  return home && *home ? join_path(home, ".local/share/hearth/chat_history") : "";
+}
+
+Status run(App& app, const Arguments& arguments) {
+  const std::string reference = arguments.count() > 0 ? arguments[0] : std::string(builtin_chat);
+  const OpenModel open = TRY(open_model(app, arguments, reference));
+  GenerateRequest settings = TRY(read_request(arguments, *open.lease));
+  Chat chat{app, *open.lease, Conversation(*open.lease, std::move(settings)),
+            LineEditor(history_path())};
+  chat.conversation.set_system(arguments.text("--system"));
+  if (chat.editor.is_terminal())
+    app.out.line(fmt::format("{} on {} threads. /help tells what you can do, Ctrl-D leaves.",
+                             app.out.bold(open.lease->id), open.library->threads()));
+  while (!chat.leaving) {
+    const LineEditor::Line line = read_message(chat.editor);
+    if (line.outcome == LineEditor::Outcome::end) break;
+    if (line.outcome == LineEditor::Outcome::interrupted || line.text.empty()) continue;
+    chat.editor.remember(line.text);
+    const Status status =
+        line.text.starts_with('/') ? run_slash(chat, line.text) : answer(chat, line.text);
+    if (!status.ok()) app.out.remark(status.error().message());
+  }
+  return Done{};
+}
+
+}  // namespace
+
+const Command chat_command{
+    .name = "chat",
+    .arguments = "[MODEL]",
+    .summary = "Talk with a model.",
+    .details =
+        "Without MODEL: the built-in one.  Lines can be edited, the arrow keys and Ctrl-R\n"
+        "find earlier ones; /help lists the commands inside.",
+    .options = sampling_flags,
+    .run = run};
+
+}  // namespace hearth::cli

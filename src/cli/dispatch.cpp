@@ -1,0 +1,69 @@
+#include "cli/dispatch.h"
+
+#include <fmt/core.h>
+
+#include "base/log.h"
+#include "base/nearest.h"
+#include "cli/command.h"
+#include "cli/errors.h"
+#include "cli/help.h"
+
+namespace hearth::cli {
+namespace {
+
+const Command* find_command(std::string_view name) {
+  for (const Command* command : commands())
+    if (command->name == name) return command;
+  return nullptr;
+}
+
+Error no_such_command(std::string_view name) {
+  std::vector<std::string_view> names;
+  for (const Command* command : commands()) names.push_back(command->name);
+  return Error(ErrorKind::invalid, fmt::format("no command '{}'; did you mean `hearth {}`? "
+                                               "`hearth help` lists them all",
+                                               name, nearest(name, names)));
+}
+
+Status run(App& app, const std::vector<std::string>& words) {
+  if (words.empty()) {
+    app.out.text(help_overview());
+    return Done{};
+  }
+  const std::string& name = words[0];
+  if (name == "--version" || name == "-v" || name == "version") {
+    app.out.line(fmt::format("hearth {}", HEARTH_VERSION));
+    return Done{};
+  }
+  if (name == "--help" || name == "-h") {
+    app.out.text(help_overview());
+    return Done{};
+  }
+  const Command* command = find_command(name);
+  if (!command) return no_such_command(name);
+  const std::vector<std::string> rest(words.begin() + 1, words.end());
+  for (const std::string& word : rest) {
+    if (word == "--") break;
+    if (word != "--help" && word != "-h") continue;
+    app.out.text(help_page(*command));
+    return Done{};
+  }
+  const Arguments arguments = TRY(Arguments::parse(*command, rest));
+  if (arguments.has("--verbose")) set_log_level(LogLevel::info);
+  return command->run(app, arguments);
+}
+
+}  // namespace
+
+int dispatch(const std::vector<std::string>& words) {
+  Output out;
+  App app{out};
+  const Status status = run(app, words);
+  out.progress_done();
+  if (status.ok()) return 0;
+  const Error& error = status.error();
+  if (error.kind() != ErrorKind::cancelled) out.remark(fmt::format("hearth: {}", error.message()));
+  return exit_code(error.kind());
+}
+
+}  // namespace hearth::cli

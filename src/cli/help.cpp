@@ -1,0 +1,128 @@
+#include "cli/help.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+namespace hearth::cli {
+namespace {
+
+std::string usage(const Option& option) {
+  return option.value.empty() ? std::string(option.name)
+                              : fmt::format("{} {}", option.name, option.value);
+}
+
+void append_options(std::string& page, std::span<const Option> options) {
+  std::size_t width = 0;
+  for (const Option& option : options) width = std::max(width, usage(option).size());
+  for (const Option& option : options)
+    page += fmt::format("  {:<{}}  {}\n", usage(option), width, option.help);
+}
+
+Status run(App& app, const Arguments& arguments) {
+  if (arguments.has("--markdown")) {
+    app.out.text(help_markdown());
+  } else if (arguments.has("--bash-completion")) {
+    app.out.text(bash_completion());
+  } else if (arguments.count() == 0) {
+    app.out.text(help_overview());
+  } else {
+    for (const Command* command : commands())
+      if (command->name == arguments[0]) {
+        app.out.text(help_page(*command));
+        return Done{};
+      }
+    return Error(ErrorKind::invalid, fmt::format("no command '{}'", arguments[0]));
+  }
+  return Done{};
+}
+
+constexpr Option options[] = {
+    {"--markdown", "", "Print the reference page of all commands."},
+    {"--bash-completion", "",
+     "Print a completion script: `source <(hearth help "
+     "--bash-completion)`."},
+};
+
+}  // namespace
+
+const Command help_command{.name = "help",
+                           .arguments = "[COMMAND]",
+                           .summary = "Explain a command.",
+                           .details = "",
+                           .options = options,
+                           .run = run};
+
+std::string help_overview() {
+  std::string page =
+      "Hearth runs language models on this machine.\n\nusage: hearth COMMAND ...\n\n";
+  std::size_t width = 0;
+  for (const Command* command : commands())
+    width = std::max(width, command->name.size() + command->arguments.size() + 1);
+  for (const Command* command : commands())
+    page += fmt::format("  {:<{}}  {}\n", fmt::format("{} {}", command->name, command->arguments),
+                        width, command->summary);
+  page +=
+      "\nMODEL is a GGUF or safetensors file, a Hugging Face folder, or `builtin`: the small "
+      "model\n"
+      "that comes with the program.  `hearth help COMMAND` tells more; `hearth chat builtin` "
+      "starts "
+      "a\nconversation.\n";
+  return page;
+}
+
+std::string help_page(const Command& command) {
+  std::string page = fmt::format("{}\n\nusage: hearth {} {}{}\n", command.summary, command.name,
+                                 command.arguments, " [options]");
+  if (!command.details.empty()) page += fmt::format("\n{}\n", command.details);
+  if (!command.options.empty()) {
+    page += "\noptions:\n";
+    append_options(page, command.options);
+  }
+  page += "\ncommon options:\n";
+  append_options(page, common_options());
+  return page;
+}
+
+std::string help_markdown() {
+  std::string page =
+      "# Commands\n\nMade by `hearth help --markdown` from the program's own table.\n";
+  const auto table = [&](std::span<const Option> rows) {
+    page += "\n| option | meaning |\n|---|---|\n";
+    for (const Option& option : rows)
+      page += fmt::format("| `{}` | {} |\n", usage(option), option.help);
+  };
+  for (const Command* command : commands()) {
+    page += fmt::format("\n## hearth {}\n\n`hearth {} {}`\n\n{}\n", command->name, command->name,
+                        command->arguments, command->summary);
+    if (!command->details.empty()) page += fmt::format("\n{}\n", command->details);
+    if (!command->options.empty()) table(command->options);
+  }
+  page += "\n## Options of every command\n";
+  table(common_options());
+  page +=
+      "\n## Exit codes\n\n| code | meaning |\n|---|---|\n| 0 | done |\n| 2 | the command line or a "
+      "value in it is wrong |\n| 3 | not found |\n| 4 | not supported |\n| 5 | a file is corrupt "
+      "|\n| 6 | the prompt does not fit the context |\n| 7 | a limit is reached or the service is "
+      "not available |\n| 8 | the operating system reported an error |\n| 130 | interrupted |\n";
+  return page;
+}
+
+std::string bash_completion() {
+  std::string names, cases;
+  for (const Command* command : commands()) {
+    names += fmt::format("{} ", command->name);
+    std::string words;
+    for (const Option& option : command->options) words += fmt::format("{} ", option.name);
+    for (const Option& option : common_options()) words += fmt::format("{} ", option.name);
+    cases += fmt::format("    {}) words=\"{}builtin\" ;;\n", command->name, words);
+  }
+  return fmt::format(
+      "_hearth() {{\n  local word=\"${{COMP_WORDS[COMP_CWORD]}}\" words\n"
+      "  if [ \"$COMP_CWORD\" = 1 ]; then words=\"{}\"; else case \"${{COMP_WORDS[1]}}\" in\n{}"
+      "  esac; fi\n  COMPREPLY=($(compgen -W \"$words\" -f -- \"$word\"))\n}}\n"
+      "complete -o filenames -F _hearth hearth\n",
+      names, cases);
+}
+
+}  // namespace hearth::cli

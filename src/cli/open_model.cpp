@@ -1,0 +1,33 @@
+#include "cli/open_model.h"
+
+#include "cli/interrupts.h"
+
+namespace hearth::cli {
+
+Result<LibraryOptions> library_options(const Arguments& arguments) {
+  LibraryOptions options;
+  options.threads = static_cast<int>(TRY(arguments.integer("--threads", 0, 0, 1024)));
+  options.kernels = arguments.text("--cpu");
+  options.runner.context_tokens =
+      static_cast<std::uint32_t>(TRY(arguments.integer("--context", 0, 0, 100'000'000)));
+  options.runner.deterministic = arguments.has("--deterministic");
+  return options;
+}
+
+Result<Lease> acquire(App& app, Library& library, const std::string& reference) {
+  const InterruptScope interrupts;
+  auto lease = library.acquire(
+      reference, [&](double share) { app.out.progress("loading", share); }, interrupts.token());
+  app.out.progress_done();
+  return lease;
+}
+
+Result<OpenModel> open_model(App& app, const Arguments& arguments, const std::string& reference) {
+  OpenModel open;
+  const LibraryOptions options = TRY(library_options(arguments));
+  open.library = TRY(Library::create(options));
+  open.lease = TRY(acquire(app, *open.library, reference));
+  return open;
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,23 @@
+// From the common options to a model in use.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "cli/command.h"
+#include "library/library.h"
+
+namespace hearth::cli {
+
+struct OpenModel {
+  std::unique_ptr<Library> library;
+  Lease lease;
+};
+
+// Reads --threads, --cpu, --context, --deterministic.
+Result<LibraryOptions> library_options(const Arguments& arguments);
+// Shows progress while it loads.
+Result<Lease> acquire(App& app, Library& library, const std::string& reference);
+Result<OpenModel> open_model(App& app, const Arguments& arguments, const std::string& reference);
+
+}  // namespace hearth::cli

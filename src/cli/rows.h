@@ -1,0 +1,25 @@
+// The commands' rows, named for commands.cpp, and how rows are put together.
+#pragma once
+
+#include <array>
+#include <string_view>
+
+#include "cli/command.h"
+#include "runtime/runner.h"
+
+namespace hearth::cli {
+
+extern const Command run_command, chat_command, serve_command, show_command, tokenize_command,
+    embed_command, bench_command, doctor_command, help_command;
+
+template <std::size_t N, std::size_t M>
+constexpr std::array<Option, N + M> join(const Option (&a)[N], const Option (&b)[M]) {
+  std::array<Option, N + M> all;
+  for (std::size_t i = 0; i < N; ++i) all[i] = a[i];
+  for (std::size_t i = 0; i < M; ++i) all[N + i] = b[i];
+  return all;
+}
+
+std::string_view name_of(FinishReason reason);
+
+}  // namespace hearth::cli

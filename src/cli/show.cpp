@@ -1,0 +1,107 @@
+// hearth show: what a model is and what it needs.
+#include <fmt/core.h>
+
+#include "cli/rows.h"
+#include "library/library.h"
+
+namespace hearth::cli {
+namespace {
+
+std::string_view kind_name(ModelKind kind) {
+  switch (kind) {
+    case ModelKind::generator:
+      return "generator";
+    case ModelKind::embedder:
+      return "embedder";
+    case ModelKind::reranker:
+      return "reranker";
+  }
+  return "";
+}
+
+std::string shape_text(const TensorEntry& tensor) {
+  std::string text = "[";
+  for (const std::uint64_t extent : tensor.shape)
+    text += fmt::format("{}{}", text.size() > 1 ? ", " : "", extent);
+  return text + "]";
+}
+
+Json tensors_json(const Package& package) {
+  Json tensors = Json::array();
+  for (const TensorEntry& tensor : package.tensors) {
+    Json::Array shape(tensor.shape.begin(), tensor.shape.end());
+    tensors.push_back(Json::object({{"name", tensor.name},
+                                    {"dtype", name_of(tensor.dtype)},
+                                    {"shape", std::move(shape)},
+                                    {"bytes", tensor.data.size()}}));
+  }
+  return tensors;
+}
+
+Json to_json(const Package& package, const ModelInfo& info, bool tensors) {
+  Json json = Json::object({{"name", info.name},
+                            {"format", package.format},
+                            {"path", package.path},
+                            {"architecture", info.architecture},
+                            {"kind", kind_name(info.kind)},
+                            {"parameters", info.parameters},
+                            {"quantisation", info.quantisation},
+                            {"context_length", static_cast<std::uint64_t>(info.context_length)},
+                            {"vocabulary", static_cast<std::uint64_t>(info.vocabulary)},
+                            {"dim", static_cast<std::uint64_t>(info.dim)},
+                            {"layers", static_cast<std::uint64_t>(info.layers)},
+                            {"heads", static_cast<std::uint64_t>(info.heads)},
+                            {"kv_heads", static_cast<std::uint64_t>(info.kv_heads)},
+                            {"file_bytes", info.file_bytes},
+                            {"weight_bytes", info.weight_bytes},
+                            {"kv_bytes_per_token", info.kv_bytes_per_token},
+                            {"metadata", package.metadata.to_json()}});
+  if (tensors) json.set("tensors", tensors_json(package));
+  return json;
+}
+
+Status run(App& app, const Arguments& arguments) {
+  const Package package = TRY(open_reference(arguments[0]));
+  const ModelInfo info = TRY(describe(package));
+  const bool tensors = arguments.has("--tensors");
+  if (arguments.has("--json")) {
+    app.out.json(to_json(package, info, tensors));
+    return Done{};
+  }
+  Output& out = app.out;
+  out.line(out.bold(info.name));
+  out.row("what", fmt::format("{}, {} parameters, mostly {}", kind_name(info.kind),
+                              readable_count(info.parameters), info.quantisation));
+  out.row("architecture", fmt::format("{} ({}): {} layers, dim {}, {} heads, {} of keys and values",
+                                      info.architecture, package.format, info.layers, info.dim,
+                                      info.heads, info.kv_heads));
+  out.row("context", fmt::format("{} tokens", info.context_length));
+  out.row("vocabulary", fmt::format("{} tokens", info.vocabulary));
+  out.row("chat template", chat_template_source(package) ? "its own" : "none");
+  out.row("file",
+          fmt::format("{}, {} tensors", readable_bytes(info.file_bytes), package.tensors.size()));
+  out.row("memory, weights", readable_bytes(info.weight_bytes));
+  if (info.kv_bytes_per_token > 0)
+    out.row("memory, context",
+            fmt::format("{} per token, {} for all of it", readable_bytes(info.kv_bytes_per_token),
+                        readable_bytes(info.kv_bytes_per_token * info.context_length)));
+  if (!tensors) return Done{};
+  out.line("");
+  for (const TensorEntry& tensor : package.tensors)
+    out.line(fmt::format("  {:<44} {:<8} {:<18} {}", tensor.name, name_of(tensor.dtype),
+                         shape_text(tensor), readable_bytes(tensor.data.size())));
+  return Done{};
+}
+
+constexpr Option options[] = {{"--tensors", "", "List every tensor."}};
+
+}  // namespace
+
+const Command show_command{.name = "show",
+                           .arguments = "MODEL",
+                           .summary = "Tell what a model is and what it needs.",
+                           .details = "Reads headers only.\n\n  hearth show model.gguf --tensors",
+                           .options = options,
+                           .run = run};
+
+}  // namespace hearth::cli

@@ -1,6 +1,6 @@
 # The program `hearth`.
 if(EXISTS ${PROJECT_SOURCE_DIR}/src/cli/main.cpp)
-  add_executable(hearth src/cli/main.cpp)
+  hearth_program(hearth src/cli/main.cpp)
   target_link_libraries(hearth PRIVATE hearth_cli)
   set_target_properties(hearth PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})
 endif()

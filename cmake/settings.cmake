@@ -15,10 +15,16 @@ option(HEARTH_COVERAGE "Count executed lines for gcovr." OFF)
 option(HEARTH_WERROR "Treat warnings as errors." OFF)
 set(HEARTH_SANITIZE "" CACHE STRING "Value of -fsanitize=, or empty.")
 
+option(HEARTH_PCH "Parse the common standard headers once." ON)
 find_program(CCACHE ccache)
 if(CCACHE)
-  set(CMAKE_C_COMPILER_LAUNCHER ${CCACHE})
-  set(CMAKE_CXX_COMPILER_LAUNCHER ${CCACHE})
+  # Without the sloppiness ccache passes over everything that uses a precompiled header.
+  set(launcher ${CMAKE_COMMAND} -E env CCACHE_SLOPPINESS=pch_defines,time_macros ${CCACHE})
+  set(CMAKE_C_COMPILER_LAUNCHER ${launcher})
+  set(CMAKE_CXX_COMPILER_LAUNCHER ${launcher})
+endif()
+if(HEARTH_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)  # what ccache needs
 endif()
 find_program(MOLD mold)
 if(MOLD)

@@ -63,7 +63,8 @@ TEST_CASE("UTF-8: an unfinished character at the end is held back") {
 TEST_CASE("UTF-8: what a message quotes cannot steer a terminal") {
   CHECK(printable("a\r\n\x1b[2J\x7f") == "a\\x0d\\x0a\\x1b[2J\\x7f");
   CHECK(printable("\xFF\xC3\xA9") == "\\xff\xC3\xA9");
-  CHECK(printable("\xE2\x80\xAE" "x") == "\\u{202e}x");
+  CHECK(printable("\xE2\x80\xAE"
+                  "x") == "\\u{202e}x");
   CHECK(printable("abcdef", 3) == "abc...");
   CHECK(printable("abc", 3) == "abc");
 }

@@ -23,9 +23,6 @@ std::string repair_utf8(std::string_view text);
 // `text` fit for a message or a log line: control, format and bidirectional characters and invalid
 // bytes become \xNN or \u{NNNN}, and what is past `max_bytes` becomes "...".
 std::string printable(std::string_view text, std::size_t max_bytes = 80);
-// `text` fit for a message or a log line: control, format and bidirectional characters and invalid
-// bytes become \xNN or \u{NNNN}, and what is past `max_bytes` becomes "...".
-std::string printable(std::string_view text, std::size_t max_bytes = 80);
 // How many bytes at the end of `text` begin a character that is not complete yet: 0 to 3.
 std::size_t incomplete_tail(std::string_view text);
 

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
+#include <map>
 #include <optional>
 #include <span>
 #include <string>
@@ -30,6 +32,9 @@ enum class MetaType : std::uint32_t {
   i64,
   f64,
 };
+
+std::string_view name_of(MetaType type);
+std::size_t size_of(MetaType type);  // bytes of one value; 0 for strings and arrays
 
 // One value, or an array of values of one type (never of arrays).  Views point into the file.
 struct MetaValue {
@@ -67,11 +72,11 @@ class Metadata {
   // For people and `hearth show --json`; arrays longer than `max_elements` become a summary string.
   Json to_json(std::size_t max_elements = 16) const;
 
-  void add(std::string key, MetaValue value);  // the reader has refused duplicates
+  bool add(std::string key, MetaValue value);  // false: the key is there already
 
  private:
   std::vector<Entry> entries_;
-  std::vector<std::size_t> order_;  // entries_ by key, sorted
+  std::map<std::string, std::size_t, std::less<>> places_;  // key -> index into entries_
 };
 
 }  // namespace hearth

@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <map>
 #include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <vector>
 
 #include "base/json.h"
@@ -41,18 +41,20 @@ struct Package {
   Json config;             // config.json; null where there is none
   Json generation_config;  // generation_config.json; null where there is none
 
-  std::vector<TensorEntry> tensors;                           // in file order
-  std::unordered_map<std::string, std::size_t> tensor_index;  // name -> place in `tensors`
-  const TensorEntry* find(std::string_view name) const;       // nullptr: absent
+  std::vector<TensorEntry> tensors;                              // in file order
+  std::map<std::string, std::size_t, std::less<>> tensor_index;  // name -> place in `tensors`
+  const TensorEntry* find(std::string_view name) const;          // nullptr: absent
 
   // Text files beside the weights that the text floor reads: "tokenizer.json",
   // "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.txt",
-  // "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json", "*.tiktoken",
-  // "1_Pooling/config.json", "modules.json", "sentence_bert_config.json".  Name -> bytes.
+  // "vocab.json", "merges.txt", "added_tokens.json", "chat_template.jinja", "chat_template.json",
+  // "*.tiktoken", "1_Pooling/config.json", "modules.json", "sentence_bert_config.json".  Name ->
+  // bytes.
   std::map<std::string, std::span<const std::byte>, std::less<>> files;
 
   std::uint64_t file_bytes = 0;  // size of all weight files together
   std::vector<std::shared_ptr<const void>> storage;
+  std::vector<std::string> warnings;  // oddities that did not stop the reader, for people
 };
 
 // Opens a model file (any shard of a split one) or folder.  Memory-maps; touches only headers.

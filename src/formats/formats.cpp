@@ -1,0 +1,93 @@
+#include <fmt/core.h>
+
+#include <array>
+
+#include "base/bytes.h"
+#include "base/utf8.h"
+#include "formats/format.h"
+
+namespace hearth {
+
+extern const Format gguf_format, safetensors_format, huggingface_format;
+
+// To add a format: write formats/<name>.cpp with one `const Format`, name it here.
+std::span<const Format* const> formats() {
+  static constexpr std::array list{&gguf_format, &safetensors_format, &huggingface_format};
+  return list;
+}
+
+namespace {
+
+// Files that are no accident, so that the refusal can say what they are.
+struct Unread {
+  std::size_t offset;
+  std::string_view magic, name;
+};
+constexpr Unread unread[] = {
+    {0, "FUGG", "a GGUF file with its bytes reversed"},
+    {0, "lmgg", "a GGML file (older than GGUF)"},
+    {0, "fmgg", "a GGML file (older than GGUF)"},
+    {0, "tjgg", "a GGML file (older than GGUF)"},
+    {0, "algg", "a GGML adapter (older than GGUF)"},
+    {0, "ggml", "a GGML file with its bytes reversed"},
+    {0, "PK\x03\x04", "a ZIP archive (PyTorch, npz or a package)"},
+    {0, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", "a PyTorch file"},
+    {0, "\x93NUMPY", "a NumPy file"},
+    {4, "TFL3", "a TFLite model"},
+    {4, "ORTM", "an ONNX Runtime model"},
+    {4, "ET12", "an ExecuTorch program"},
+    {0, "LITERTLM", "a LiteRT-LM bundle"},
+    {0, "version https://git-lfs", "a Git LFS pointer: the model itself is not here"},
+    {0, "<!DOCTYPE", "a web page: the download went wrong"},
+    {0, "<html", "a web page: the download went wrong"},
+};
+
+Error refuse(const Source& source) {
+  const std::string_view text = source.text();
+  if (!source.is_folder() && text.empty()) return Error(ErrorKind::corrupt, "an empty file");
+  for (const Unread& row : unread)
+    if (text.size() > row.offset && text.substr(row.offset).starts_with(row.magic))
+      return Error(ErrorKind::unsupported,
+                   fmt::format("{}; Hearth reads GGUF and safetensors", row.name));
+  return Error(ErrorKind::unsupported,
+               source.is_folder() ? "no model in this folder: needs *.safetensors or one *.gguf"
+                                  : "not a model file that Hearth reads (GGUF, safetensors)");
+}
+
+}  // namespace
+
+Result<Package> open_package(const std::string& path) {
+  Source source{path, nullptr};
+  if (!is_folder(path)) source.file = TRY(MappedFile::open(path));
+  for (const Format* format : formats()) {
+    if (!format->recognises(source)) continue;
+    auto package = format->read(source);
+    if (!package) return std::move(package).error().within(path);
+    package->path = path;
+    package->format = format->name;
+    return package;
+  }
+  return refuse(source).within(path);
+}
+
+std::uint64_t TensorEntry::elements() const {
+  std::uint64_t product = 1;
+  for (const std::uint64_t extent : shape) product *= extent;
+  return product;
+}
+
+const TensorEntry* Package::find(std::string_view name) const {
+  const auto found = tensor_index.find(name);
+  return found == tensor_index.end() ? nullptr : &tensors[found->second];
+}
+
+Status add_tensors(Package& package, std::vector<TensorEntry> tensors) {
+  for (TensorEntry& tensor : tensors) {
+    if (!package.tensor_index.emplace(tensor.name, package.tensors.size()).second)
+      return Error(ErrorKind::corrupt, fmt::format("tensor '{}': twice", printable(tensor.name)));
+    package.tensors.push_back(std::move(tensor));
+  }
+  return Done{};
+}
+
+}  // namespace hearth

@@ -1,0 +1,210 @@
+// Hugging Face folders: safetensors (one file, or shards named by an index) with config.json and
+// the tokenizer's files beside it.  A lone .safetensors file is the smallest such folder.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+
+#include "base/bytes.h"
+#include "base/utf8.h"
+#include "formats/format.h"
+#include "formats/limits.h"
+#include "formats/safetensors.h"
+
+namespace hearth {
+namespace {
+
+constexpr std::string_view weights_suffix = ".safetensors",
+                           index_suffix = ".safetensors.index.json";
+
+// What the text floor reads; see Package::files.
+constexpr std::array text_files = std::to_array<std::string_view>({
+    "tokenizer.json",
+    "tokenizer_config.json",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "tokenizer.model",
+    "vocab.txt",
+    "vocab.json",
+    "merges.txt",
+    "chat_template.jinja",
+    "chat_template.json",
+    "1_Pooling/config.json",
+    "modules.json",
+    "sentence_bert_config.json",
+});
+
+Status add_text_file(Package& package, const std::string& folder, std::string_view name) {
+  const std::string path = join_path(folder, name);
+  if (!is_file(path)) return Done{};
+  const auto file = TRY(MappedFile::open(path));
+  package.files.emplace(name, file->bytes());
+  package.storage.push_back(file);
+  return Done{};
+}
+
+// Null where the file does not exist.
+Result<Json> read_config(const std::string& folder, std::string_view name) {
+  const std::string path = join_path(folder, name);
+  if (!is_file(path)) return Json();
+  const auto file = TRY(MappedFile::open(path));
+  auto json = parse_json(text_of(file->bytes()), {.max_bytes = limits::config_bytes,
+                                                  .max_members = limits::config_members});
+  if (!json) return Error(ErrorKind::corrupt, json.error().message()).within(name);
+  if (!json->is_object())
+    return Error(ErrorKind::corrupt,
+                 fmt::format("{}: holds {}, needs an object", name, json->type_name()));
+  return json;
+}
+
+// None of the schemes that store weights in tensors of their own is read yet.
+Status check_quantisation(const Json& config) {
+  const Json* text_config = config.find("text_config");
+  for (const Json* part : {&config, text_config}) {
+    if (!part) continue;
+    for (const std::string_view key : {"quantization_config", "compression_config"}) {
+      const Json* scheme = part->find(key);
+      if (!scheme || scheme->is_null()) continue;
+      const Json* method = scheme->find("quant_method");
+      const std::string name = method && method->is_string() ? method->as_string() : "unnamed";
+      return Error(ErrorKind::unsupported,
+                   fmt::format("config.json: {}: quantisation scheme '{}' is not read; use the "
+                               "unquantised model or a GGUF file",
+                               key, printable(name)));
+    }
+    const Json* mlx = part->find("quantization");
+    if (mlx && mlx->is_object())
+      return Error(ErrorKind::unsupported,
+                   "config.json: quantization: MLX's scheme is not read; use the unquantised model "
+                   "or a GGUF file");
+  }
+  return Done{};
+}
+
+// Everything of a folder but its weights.
+Status add_surroundings(Package& package, const std::string& folder) {
+  package.config = TRY(read_config(folder, "config.json"));
+  package.generation_config = TRY(read_config(folder, "generation_config.json"));
+  TRY(check_quantisation(package.config));
+  for (const std::string_view name : text_files) TRY(add_text_file(package, folder, name));
+  for (const std::string& name : TRY(list_folder(folder)))
+    if (name.ends_with(".tiktoken")) TRY(add_text_file(package, folder, name));
+  return Done{};
+}
+
+// Appends the tensors of one file; returns their number.
+Result<std::size_t> add_weights(Package& package, const std::shared_ptr<const MappedFile>& file) {
+  auto tensors = TRY(read_safetensors(file->bytes()));
+  const std::size_t count = tensors.size();
+  TRY(add_tensors(package, std::move(tensors)));
+  package.storage.push_back(file);
+  package.file_bytes += file->bytes().size();
+  return count;
+}
+
+Status add_shard(Package& package, const std::string& folder, const ShardIndex::Shard& shard) {
+  const auto file = TRY(MappedFile::open(join_path(folder, shard.file)));
+  const std::size_t first = package.tensors.size();
+  auto count = add_weights(package, file);
+  if (!count) return std::move(count).error().within(shard.file);
+  for (const std::string& name : shard.tensors) {
+    const auto found = package.tensor_index.find(name);
+    if (found == package.tensor_index.end() || found->second < first)
+      return Error(ErrorKind::corrupt,
+                   fmt::format("weight_map: '{}' is not in {}", printable(name), shard.file));
+  }
+  if (*count > shard.tensors.size())
+    package.warnings.push_back(fmt::format("{}: {} tensors are not in the index", shard.file,
+                                           *count - shard.tensors.size()));
+  return Done{};
+}
+
+Status add_indexed(Package& package, const std::string& folder, const std::string& index_name) {
+  const auto file = TRY(MappedFile::open(join_path(folder, index_name)));
+  auto index = read_shard_index(text_of(file->bytes()));
+  if (!index) return std::move(index).error().within(index_name);
+  for (const ShardIndex::Shard& shard : index->shards) TRY(add_shard(package, folder, shard));
+  std::uint64_t total = 0;
+  for (const TensorEntry& tensor : package.tensors) total += tensor.data.size();
+  if (index->total_bytes >= 0 && static_cast<std::uint64_t>(index->total_bytes) != total)
+    package.warnings.push_back(fmt::format("{}: total_size is {}, the tensors have {}", index_name,
+                                           index->total_bytes, total));
+  return Done{};
+}
+
+// The index, else model.safetensors, else the only .safetensors file.
+Result<std::string> find_weights(const std::string& folder) {
+  const auto names = TRY(list_folder(folder));
+  const auto holds = [&](std::string_view name) {
+    return std::find(names.begin(), names.end(), name) != names.end();
+  };
+  for (const char* name : {"model.safetensors.index.json", "model.safetensors"})
+    if (holds(name)) return std::string(name);
+  for (const std::string_view suffix : {index_suffix, weights_suffix}) {
+    std::vector<std::string> found;
+    for (const std::string& name : names)
+      if (name.ends_with(suffix) && !name.starts_with(".")) found.push_back(name);
+    if (found.size() == 1) return found[0];
+    if (found.size() > 1)
+      return Error(ErrorKind::invalid, fmt::format("{} files end in {}: name one, for example '{}'",
+                                                   found.size(), suffix, printable(found[0])));
+  }
+  const bool pickled = std::any_of(names.begin(), names.end(), [](const std::string& name) {
+    return name.ends_with(".bin") || name.ends_with(".pth") || name.ends_with(".pt");
+  });
+  return Error(ErrorKind::unsupported, pickled ? "PyTorch weights only; Hearth reads .safetensors"
+                                               : "no .safetensors weights in this folder");
+}
+
+Result<Package> read_from(const std::string& folder, const std::string& weights,
+                          std::shared_ptr<const MappedFile> file) {
+  Package package;
+  package.naming = Naming::huggingface;
+  TRY(add_surroundings(package, folder));
+  if (weights.ends_with(index_suffix)) {
+    TRY(add_indexed(package, folder, weights));
+    return package;
+  }
+  if (!file) file = TRY(MappedFile::open(join_path(folder, weights)));
+  TRY(add_weights(package, file));
+  return package;
+}
+
+bool is_model_folder(const Source& source) {
+  if (!source.is_folder()) return source.path.ends_with(index_suffix);
+  const auto names = list_folder(source.path);
+  return names && std::any_of(names->begin(), names->end(), [](const std::string& name) {
+           return name == "config.json" || name.ends_with(weights_suffix);
+         });
+}
+
+Result<Package> read_folder(const Source& source) {
+  if (!source.is_folder())
+    return read_from(parent_folder(source.path), file_name(source.path), nullptr);
+  return read_from(source.path, TRY(find_weights(source.path)), nullptr);
+}
+
+// A header length that can be, then a JSON object; or a name that leaves no doubt.
+bool is_weights_file(const Source& source) {
+  const std::string_view text = source.text();
+  if (source.is_folder()) return false;
+  ByteReader in(bytes_of(text));
+  const auto header_bytes = in.value<std::uint64_t>();
+  return source.path.ends_with(weights_suffix) ||
+         (header_bytes && *header_bytes <= limits::safetensors_header_bytes && text.size() > 8 &&
+          text[8] == '{');
+}
+
+Result<Package> read_weights_file(const Source& source) {
+  return read_from(parent_folder(source.path), file_name(source.path), source.file);
+}
+
+}  // namespace
+
+extern const Format safetensors_format, huggingface_format;
+const Format safetensors_format{
+    .name = "safetensors", .recognises = is_weights_file, .read = read_weights_file};
+const Format huggingface_format{
+    .name = "safetensors", .recognises = is_model_folder, .read = read_folder};
+
+}  // namespace hearth

@@ -1,0 +1,29 @@
+# Tests of the whole program and of the tree.  Those of the program run where it is built as released.
+if(NOT HEARTH_TESTS)
+  return()
+endif()
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+
+add_test(NAME tidy_floors COMMAND ${Python3_EXECUTABLE} scripts/tidy.py floors
+         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+if(HEARTH_SANITIZE OR NOT TARGET hearth)
+  return()
+endif()
+
+add_test(NAME tidy_headers COMMAND ${Python3_EXECUTABLE} scripts/tidy.py headers ${CMAKE_CXX_COMPILER}
+         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+add_test(NAME tidy_format COMMAND ${Python3_EXECUTABLE} scripts/tidy.py format
+         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+foreach(name cli chat builtin load)
+  add_test(NAME program_${name} COMMAND ${Python3_EXECUTABLE} test_${name}.py
+           WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests/program)
+  set_tests_properties(program_${name} PROPERTIES ENVIRONMENT "HEARTH_BINARY=$<TARGET_FILE:hearth>")
+endforeach()
+add_test(NAME kernel_symbols COMMAND scripts/check_kernel_symbols.sh ${PROJECT_BINARY_DIR}
+         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+add_test(NAME clients COMMAND tests/clients/run.sh $<TARGET_FILE:hearth>
+         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+add_test(NAME install COMMAND tests/install/test_install.sh ${PROJECT_SOURCE_DIR}
+         ${PROJECT_BINARY_DIR})
+add_test(NAME package COMMAND tests/install/test_package.sh ${PROJECT_BINARY_DIR})
+set_tests_properties(program_load program_chat clients PROPERTIES RUN_SERIAL ON)

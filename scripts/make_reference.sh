@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Writes docs/reference/ from the program's own tables: make_reference.sh [BINARY]
+set -euo pipefail
+cd "$(dirname "$0")/.."
+hearth=${1:-build/release/hearth}
+"$hearth" help --markdown > docs/reference/commands.md

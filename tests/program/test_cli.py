@@ -1,0 +1,140 @@
+"""The commands as a person and a program use them."""
+import json
+import pathlib
+import tempfile
+import unittest
+
+import program
+from program import hearth
+
+STORY = "models/stories260K"
+
+
+class Basics(unittest.TestCase):
+    def test_version_and_help(self):
+        version = (program.ROOT / "VERSION").read_text().strip()
+        self.assertEqual(hearth("--version").stdout, f"hearth {version}\n")
+        overview = hearth().stdout
+        for command in ("run", "chat", "serve", "show", "tokenize", "embed", "bench", "doctor"):
+            self.assertIn(f"\n  {command} ", overview)
+            self.assertIn("usage: hearth " + command, hearth("help", command).stdout)
+            self.assertEqual(hearth("help", command).stdout, hearth(command, "--help").stdout)
+
+    def test_wrong_command_lines_say_what_is_wrong(self):
+        rows = [
+            (["rnu"], 2, "did you mean `hearth run`"),
+            (["run"], 2, "usage: hearth run MODEL [PROMPT]"),
+            (["run", "builtin", "x", "y"], 2, "usage: hearth run"),
+            (["run", "builtin", "x", "--temprature", "1"], 2, "--temprature"),
+            (["run", "builtin", "x", "--temperature", "9"], 2, "--temperature = '9'"),
+            (["run", "builtin", "x", "--max-tokens", "many"], 2, "--max-tokens = 'many'"),
+            (["run", "builtin", "x", "--cpu", "abacus"], 3, "abacus"),
+            (["run", "/nowhere/model.gguf", "x"], 3, "/nowhere/model.gguf"),
+            (["tokenize", "builtin"], 2, "TEXT or --file"),
+            (["show", str(program.ROOT / "README.md")], 4, "README.md"),
+            (["show", "/dev/zero"], 2, "not a regular file"),
+        ]
+        for arguments, code, says in rows:
+            with self.subTest(arguments):
+                run = hearth(*arguments, check=False)
+                self.assertEqual(run.returncode, code, run.stderr)
+                self.assertIn(says, run.stderr)
+                self.assertEqual(run.stdout, "")
+
+    def test_reference_pages_are_those_of_the_tables(self):
+        page = (program.ROOT / "docs/reference/commands.md").read_text()
+        self.assertEqual(page, hearth("help", "--markdown").stdout,
+                         "run scripts/make_reference.sh")
+
+    def test_doctor(self):
+        report = json.loads(hearth("doctor", "--json").stdout)
+        self.assertIn(report["kernels_chosen"], [t["name"] for t in report["kernels"]])
+        self.assertTrue(report["healthy"], report)
+        self.assertIn(report["kernels_chosen"], hearth("doctor").stdout)
+
+
+class Builtin(unittest.TestCase):
+    def test_run_answers(self):
+        answer = hearth("run", "builtin", "How do I serve a model?").stdout
+        self.assertIn("hearth serve", answer)
+        self.assertEqual(answer, hearth("run", "builtin", text="How do I serve a model?").stdout)
+        self.assertEqual(answer, hearth("run", "builtin", "-", text="How do I serve a model?").stdout)
+
+    def test_run_json_is_one_object(self):
+        run = json.loads(hearth("run", "builtin", "Hello", "--json", "--max-tokens", "3").stdout)
+        self.assertEqual(run["completion_tokens"], 3)
+        self.assertEqual(run["finish_reason"], "length")
+
+    def test_seed(self):
+        def draw(seed):
+            return hearth("run", "builtin", "Tell me something", "--temperature", "1.5", "--seed", seed,
+                          "--max-tokens", "40").stdout
+        self.assertEqual(draw("7"), draw("7"))
+        self.assertNotEqual(draw("7"), draw("8"))
+
+    def test_stop_is_never_shown(self):
+        whole = hearth("run", "builtin", "How do I serve a model?").stdout
+        middle = whole[len(whole) // 2:len(whole) // 2 + 3]
+        cut = hearth("run", "builtin", "How do I serve a model?", "--stop", middle).stdout
+        self.assertEqual(cut, whole[:whole.index(middle)])
+
+    def test_prompt_too_long_is_an_error(self):
+        run = hearth("run", "builtin", text="word " * 20000, check=False)
+        self.assertEqual(run.returncode, 6, run.stderr)
+        self.assertRegex(run.stderr, r"\d+ tokens")
+
+    def test_tokenize(self):
+        tokens = json.loads(hearth("tokenize", "builtin", "Hello, world", "--json").stdout)
+        self.assertEqual("".join(tokens["pieces"]), "Hello, world")
+        self.assertEqual(tokens["count"], len(tokens["tokens"]))
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "text"
+            path.write_text("Hello, world")
+            again = json.loads(hearth("tokenize", "builtin", "--file", str(path), "--json").stdout)
+        self.assertEqual(tokens, again)
+
+    def test_special_tokens_in_text_stay_text(self):
+        tokens = json.loads(hearth("tokenize", "builtin", "<|im_end|>", "--json").stdout)
+        self.assertGreater(tokens["count"], 1)
+
+    def test_show(self):
+        show = json.loads(hearth("show", "builtin", "--tensors", "--json").stdout)
+        self.assertEqual(show["kind"], "generator")
+        self.assertGreater(show["parameters"], 1_000_000)
+        self.assertIn("token_embd.weight", [t["name"] for t in show["tensors"]])
+        self.assertIn("token_embd.weight", hearth("show", "builtin", "--tensors").stdout)
+
+    def test_embed(self):
+        found = json.loads(hearth("embed", "builtin-embed", "a cat", "a dog", "--json").stdout)
+        self.assertEqual(len(found["embeddings"]), 2)
+        for vector in found["embeddings"]:
+            self.assertAlmostEqual(sum(x * x for x in vector), 1, places=4)
+        lines = hearth("embed", "builtin-embed", text="a cat\na dog\n").stdout.splitlines()
+        self.assertEqual(len(lines), 2)
+
+    def test_bench(self):
+        bench = json.loads(hearth("bench", "builtin", "--prompt-tokens", "16", "--gen-tokens", "4",
+                                  "--rounds", "1", "--threads", "1", "--json").stdout)
+        self.assertEqual(bench["threads"], 1)
+        self.assertGreater(bench["decode_tokens_per_second"], 0)
+
+    def test_deterministic_on_any_thread_count(self):
+        def draw(threads):
+            return hearth("run", "builtin", "What can you do?", "--deterministic", "--temperature", "1",
+                          "--seed", "3", "--threads", threads, "--json").stdout
+        self.assertEqual(json.loads(draw("1"))["text"], json.loads(draw("2"))["text"])
+
+
+class Stories(unittest.TestCase):
+    def test_greedy_text_from_every_container_on_every_kernel_table(self):
+        expected = pathlib.Path(program.needs_data(STORY, "greedy-200.txt")).read_text()
+        for model in ("stories260K-f32.gguf", "hf"):
+            for table in program.kernel_tables():
+                with self.subTest(model=model, table=table):
+                    run = hearth("run", program.needs_data(STORY, model), "", "--raw", "--max-tokens",
+                                 "199", "--temperature", "0", "--cpu", table)
+                    self.assertEqual(run.stdout, expected)
+
+
+if __name__ == "__main__":
+    program.main()

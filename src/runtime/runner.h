@@ -19,14 +19,9 @@ namespace hearth {
 
 enum class FinishReason { stop, length, cancelled, error };
 
-struct TokenLogprob {
-  Token token;
-  float logprob;
-};
-
 // One generated token with its alternatives, best first.
 struct TokenInfo {
-  Token token;
+  Token token = 0;
   float logprob = 0;
   std::string bytes;
   std::vector<TokenLogprob> alternatives;
@@ -39,9 +34,13 @@ struct Usage {
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
 };
 
-// What a request's callback receives.  Text is whole UTF-8, with stop strings never shown.
+// What a request's callback receives.  Text is whole UTF-8, with stop strings never shown.  Joined
+// over all events of a choice, the tokens' bytes are the text (before repair of invalid UTF-8): a
+// token cut by a stop string keeps the bytes before it, and the token that ended the answer is not
+// among them (usage counts it).
 struct Event {
   int choice = 0;                      // which of n answers
+  bool is_prompt = false;              // `tokens` is one token of the prompt (prompt_logprobs)
   std::string text;                    // may be empty
   std::vector<TokenInfo> tokens;       // behind `text`; logprobs only when asked
   std::optional<FinishReason> finish;  // set once per choice
@@ -65,10 +64,13 @@ struct GenerateRequest {
   bool show_special = false;       // control tokens as text
   int n = 1;
   bool logprobs = false;
-  int top_logprobs = 0;          // alternatives per token
-  bool prompt_logprobs = false;  // an Event per prompt token before the first generated one
-  bool deterministic = false;    // bit for bit whatever else runs
-  std::stop_token stop_token;    // ends the request within one step
+  int top_logprobs = 0;  // alternatives per token
+  // An Event per prompt token, without text, before the first generated one.  The first token has
+  // nothing before it: its logprob is 0 and it has no alternatives.
+  bool prompt_logprobs = false;
+  bool deterministic = false;  // bit for bit whatever else runs
+  std::string cache_salt;      // prefixes are shared only between requests of one salt (one tenant)
+  std::stop_token stop_token;  // ends the request within one step
 };
 
 struct RunnerOptions {
@@ -93,8 +95,8 @@ class Runner {
  public:
   virtual ~Runner() = default;
 
-  // Queues the request.  Errors: too_long (the prompt does not fit: message carries both numbers,
-  // see overflow_message), invalid (options), exhausted (queue full), unavailable (draining).
+  // Queues the request.  Errors: too_long (see find_overflow), invalid (options), exhausted (queue
+  // full), unavailable (draining), unsupported (the model does not generate).
   virtual Status submit(GenerateRequest request, OnEvent on_event) = 0;
 
   // Blocks until done; runs between steps of the generating sessions.
@@ -112,7 +114,20 @@ Result<std::unique_ptr<Runner>> make_runner(std::shared_ptr<const Model> model,
                                             std::shared_ptr<ThreadPool> pool,
                                             const RunnerOptions& options = {});
 
-// A whole answer in one call, for the command line and tests.  `on_text` may be empty.
+// A prompt that leaves no room for one token of an answer.  It is never cut: submit() refuses it.
+struct Overflow {
+  std::int64_t prompt_tokens, context_tokens;
+};
+std::optional<Overflow> find_overflow(const Runner& runner, const GenerateRequest& request);
+std::string overflow_message(const Overflow& overflow);  // "a prompt of 9 tokens ..."
+
+constexpr std::size_t max_stop_strings = 16;
+constexpr std::size_t max_stop_bytes = 256;  // of one stop string
+constexpr int max_choices = 128;
+constexpr int max_top_logprobs = 20;
+
+// A whole answer in one call, for the command line and tests: choice 0, text and tokens without
+// the prompt's.  `on_text` may be empty; it is called on the caller's thread, which may block.
 struct Answer {
   std::string text;
   FinishReason finish = FinishReason::stop;

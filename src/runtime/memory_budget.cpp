@@ -1,0 +1,58 @@
+#include "runtime/memory_budget.h"
+
+#include <fmt/core.h>
+#include <unistd.h>
+
+#include <algorithm>
+
+#include "runtime/sequence_pages.h"
+
+namespace hearth {
+namespace {
+
+constexpr std::uint64_t reserve_bytes = 256u << 20;  // for weights' copies, logits, the rest
+constexpr std::uint32_t least_context = 256;         // a smaller one is of no use to anybody
+constexpr std::uint32_t assumed_context = 4096;      // of a model that does not say
+constexpr std::uint64_t max_pages = 1u << 24;
+
+// One more than a full context takes: a page is copied before the shared one is let go.
+constexpr std::uint64_t pages_of(std::uint64_t context) { return pages_for(context) + 1; }
+
+}  // namespace
+
+std::uint64_t free_memory_bytes() {
+  const long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
+  if (pages <= 0 || page_bytes <= 0) return 0;
+  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes) / 2;
+}
+
+Result<MemoryPlan> plan_memory(const ModelInfo& model, const KvLayout& layout,
+                               const RunnerOptions& options, std::uint64_t free_bytes) {
+  const std::uint32_t trained = model.context_length == 0 ? assumed_context : model.context_length;
+  if (options.context_tokens > trained)
+    return Error(ErrorKind::invalid,
+                 fmt::format("a context of {} tokens: the model was trained with {}",
+                             options.context_tokens, trained));
+  std::uint32_t context = options.context_tokens == 0 ? trained : options.context_tokens;
+  if (layout.page_bytes == 0) return MemoryPlan{.context_tokens = context, .kv_pages = 0};
+
+  // Half of what is free: other models and the system's cache of files want the rest.
+  const std::uint64_t budget =
+      options.kv_budget_bytes != 0
+          ? options.kv_budget_bytes
+          : (free_bytes > reserve_bytes ? (free_bytes - reserve_bytes) / 2 : 0);
+  const std::uint64_t pages = std::min(budget / layout.page_bytes, max_pages);
+  const std::uint32_t wanted =
+      options.context_tokens == 0 ? std::min(context, least_context) : context;
+  if (pages < pages_of(wanted))
+    return Error(ErrorKind::exhausted,
+                 fmt::format("a context of {} tokens needs {} bytes for keys and values, of {}",
+                             wanted, pages_of(wanted) * layout.page_bytes, budget));
+  if (pages < pages_of(context))
+    context = static_cast<std::uint32_t>((pages - 1) * ops::kv_page_tokens);
+  const std::uint64_t useful = pages_of(context) * options.max_running;
+  return MemoryPlan{.context_tokens = context,
+                    .kv_pages = static_cast<std::uint32_t>(std::min(pages, useful))};
+}
+
+}  // namespace hearth

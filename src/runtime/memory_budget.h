@@ -1,0 +1,25 @@
+// How much memory keys and values may take, and the context that fits it.
+#pragma once
+
+#include <cstdint>
+
+#include "base/result.h"
+#include "models/model.h"
+#include "runtime/runner.h"
+
+namespace hearth {
+
+struct MemoryPlan {
+  std::uint32_t context_tokens = 0;
+  std::uint32_t kv_pages = 0;  // at least what one sequence of the whole context needs
+};
+
+// Errors: exhausted (not even a small context, or not the one asked for, fits: need and have),
+// invalid (more context than the model was trained with).
+Result<MemoryPlan> plan_memory(const ModelInfo& model, const KvLayout& layout,
+                               const RunnerOptions& options, std::uint64_t free_bytes);
+
+// What this machine could give now, about.
+std::uint64_t free_memory_bytes();
+
+}  // namespace hearth

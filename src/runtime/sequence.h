@@ -1,0 +1,72 @@
+// One request being answered, and the sequences (one per choice) that answer it.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <vector>
+
+#include "runtime/runner.h"
+#include "runtime/sampler.h"
+#include "runtime/sequence_pages.h"
+#include "runtime/text_stream.h"
+
+namespace hearth {
+
+using Clock = std::chrono::steady_clock;
+
+struct Sequence;
+
+// A request that submit() has accepted.
+struct ActiveRequest {
+  std::uint64_t arrival = 0;  // 1, 2, 3, ...
+  GenerateRequest asked;
+  OnEvent on_event;
+  std::int64_t max_tokens = 0;  // of one choice; fits the context
+  bool deterministic = false;
+
+  // One until the prompt is computed, then one per choice.
+  std::vector<std::unique_ptr<Sequence>> choices;
+  bool is_forked = false;
+  int finished = 0;        // choices
+  bool is_over = false;    // the last event is out
+  std::size_t scored = 1;  // tokens of the prompt whose logprobs are out
+  Usage usage;
+  Clock::time_point submitted, admitted, answering;
+};
+
+// Neither copied nor moved: sampler and text refer to the request.
+struct Sequence {
+  Sequence(ActiveRequest& owner, int which, SequencePages own_pages, const Tokenizer& tokenizer)
+      : request(owner),
+        choice(which),
+        tokens(owner.asked.prompt),
+        pages(std::move(own_pages)),
+        sampler(owner.asked.sampling, tokenizer, owner.asked.prompt.size(), which),
+        text(owner.asked.stop) {}
+
+  ActiveRequest& request;
+  int choice;
+  std::vector<Token> tokens;  // prompt and answer
+  SequencePages pages;
+  Sampler sampler;
+  TextStream text;
+  std::size_t adopted = 0;  // positions found in the prefix cache
+  bool is_finished = false;
+
+  std::size_t pending() const { return tokens.size() - pages.computed(); }
+  std::int64_t generated() const {
+    return static_cast<std::int64_t>(tokens.size() - request.asked.prompt.size());
+  }
+  // Older sequences go first.
+  bool is_older_than(const Sequence& other) const {
+    if (request.arrival != other.request.arrival) return request.arrival < other.request.arrival;
+    return choice < other.choice;
+  }
+  // How many sequences of a batch it is or will be.
+  std::uint32_t width() const {
+    return request.is_forked ? 1 : static_cast<std::uint32_t>(request.asked.n);
+  }
+};
+
+}  // namespace hearth

@@ -1,0 +1,59 @@
+// SequencePages: the pages of one sequence, and how far they are filled.
+#pragma once
+
+#include <cstddef>
+#include <span>
+#include <vector>
+
+#include "runtime/kv_cache.h"
+
+namespace hearth {
+
+// Holds its pages until give_back() or destruction; the cache must outlive it.  `tokens` is always
+// the whole sequence, of which the first computed() have keys and values.  Used by one thread.
+class SequencePages {
+ public:
+  SequencePages(KvCache& cache, PrefixNode root) : cache_(&cache), root_(root), node_(root) {}
+  SequencePages(SequencePages&& other) noexcept;
+  SequencePages& operator=(SequencePages&&) = delete;
+  ~SequencePages();
+
+  std::size_t computed() const { return computed_; }
+  std::size_t count() const { return pages_.size(); }
+  std::span<std::byte* const> data() const { return data_; }
+  PrefixNode node() const { return node_; }  // what the whole pages hold
+
+  // Goes on with what other sequences have computed, but for the last of `tokens`, whose logits
+  // are wanted.  Does nothing inside a page.  Returns how many positions that spared.
+  std::size_t adopt(std::span<const Token> tokens);
+
+  // Sees to it that positions up to `end` have pages that only this sequence writes.  Returns the
+  // end that it could reach with the memory there is: at least computed(), at most `end`.
+  std::size_t reserve(std::size_t end);
+
+  // `rows` more positions, reserved before, are computed.
+  void advance(std::span<const Token> tokens, std::size_t rows);
+
+  // Starts anew; what was computed stays findable while its memory is not needed.
+  void give_back(std::span<const Token> tokens);
+
+  // A second sequence that holds the same so far; the two share pages until one writes.
+  SequencePages fork() const;
+
+ private:
+  void push(PageIndex page);
+  void set(std::size_t index, PageIndex page);
+
+  KvCache* cache_;
+  PrefixNode root_, node_;
+  std::vector<PageIndex> pages_;
+  std::vector<std::byte*> data_;
+  std::size_t computed_ = 0;
+};
+
+// Pages that `tokens` positions take.
+constexpr std::size_t pages_for(std::size_t tokens) {
+  return (tokens + ops::kv_page_tokens - 1) / ops::kv_page_tokens;
+}
+
+}  // namespace hearth

@@ -1,0 +1,329 @@
+#include "runtime/stepper.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "runtime/step_stop.h"
+
+namespace hearth {
+namespace {
+
+double seconds(Clock::time_point from, Clock::time_point to) {
+  if (from == Clock::time_point{} || to == Clock::time_point{}) return 0;
+  return std::chrono::duration<double>(to - from).count();
+}
+
+Error no_memory(const Sequence& sequence, const KvCache& cache) {
+  return Error(
+      ErrorKind::exhausted,
+      fmt::format("a sequence of {} tokens needs {} pages of keys and values, of {}",
+                  sequence.tokens.size(), pages_for(sequence.tokens.size()), cache.total()));
+}
+
+}  // namespace
+
+Stepper::Stepper(const Model& model, const ops::Context& context, const StepperOptions& options)
+    : model_(model),
+      context_(context),
+      cache_(model.kv_layout().page_bytes, options.kv_pages),
+      scheduler_(cache_, {.step_tokens = options.step_tokens, .max_running = options.max_running}),
+      scratch_(static_cast<std::size_t>(context.pool == nullptr ? 1 : context.pool->threads())) {}
+
+void Stepper::add(std::unique_ptr<ActiveRequest> request) {
+  const PrefixNode root = cache_.root(request->asked.cache_salt, request->deterministic);
+  request->usage.prompt_tokens = static_cast<std::int64_t>(request->asked.prompt.size());
+  request->choices.push_back(
+      std::make_unique<Sequence>(*request, 0, SequencePages(cache_, root), model_.tokenizer()));
+  scheduler_.add(*request->choices.front());
+  requests_.push_back(std::move(request));
+}
+
+void Stepper::step(std::stop_token leaving) {
+  const auto begin = Clock::now();
+  drop_stopped();
+  const Plan plan = scheduler_.plan();
+  if (plan.stuck != nullptr)
+    end(plan.stuck->request, FinishReason::error, no_memory(*plan.stuck, cache_));
+  if (!plan.slices.empty()) {
+    const Status status = forward(plan, leaving);
+    if (status.ok())
+      answer(plan);
+    else
+      give_up(plan, status.error(), leaving);
+    ++counts_.steps;
+  }
+  remove_finished();
+  counts_.busy_seconds += seconds(begin, Clock::now());
+}
+
+void Stepper::cancel_all() {
+  for (const auto& request : requests_) end(*request, FinishReason::cancelled);
+  remove_finished();
+}
+
+void Stepper::drop_stopped() {
+  for (const auto& request : requests_)
+    if (request->asked.stop_token.stop_requested()) end(*request, FinishReason::cancelled);
+}
+
+// ---- Before the model: rows in, and what is wanted of them. ----
+
+Status Stepper::forward(const Plan& plan, std::stop_token leaving) {
+  tokens_.clear();
+  places_.clear();
+  sequences_.clear();
+  output_rows_.clear();
+  outputs_.clear();
+  context_.deterministic = false;
+  StepStop stop(std::move(leaving));
+  const auto now = Clock::now();
+  for (const Slice& slice : plan.slices) {
+    ActiveRequest& request = slice.sequence->request;
+    if (request.admitted == Clock::time_point{}) request.admitted = now;
+    context_.deterministic = context_.deterministic || request.deterministic;
+    stop.add(request.asked.stop_token);
+    append_rows(slice);
+  }
+  stop.arm();
+
+  const std::size_t size = output_rows_.size() * model_.info().vocabulary;
+  if (size > logits_size_) {
+    logits_ = std::make_unique_for_overwrite<float[]>(size);
+    logits_size_ = size;
+  }
+  return model_.forward(
+      context_,
+      {.tokens = tokens_, .places = places_, .sequences = sequences_, .output_rows = output_rows_},
+      {logits_.get(), size}, stop.token());
+}
+
+void Stepper::append_rows(const Slice& slice) {
+  Sequence& sequence = *slice.sequence;
+  const ActiveRequest& request = sequence.request;
+  const auto index = static_cast<std::uint32_t>(sequences_.size());
+  sequences_.push_back({sequence.pages.data()});
+  const std::size_t begin = sequence.pages.computed();
+  for (std::size_t position = begin; position < begin + slice.rows; ++position) {
+    const std::size_t next = position + 1;
+    std::optional<std::size_t> scored;
+    if (request.asked.prompt_logprobs && next < request.asked.prompt.size() &&
+        next >= request.scored)
+      scored = next;
+    if (scored || (next == sequence.tokens.size() && request.max_tokens > 0)) {
+      outputs_.push_back({.sequence = &sequence, .row = output_rows_.size(), .scored = scored});
+      output_rows_.push_back(static_cast<std::uint32_t>(tokens_.size()));
+    }
+    tokens_.push_back(sequence.tokens[position]);
+    places_.push_back({index, static_cast<std::uint32_t>(position)});
+  }
+}
+
+// A step stops early only when nobody wants it; everybody in it is dropped before the next.
+void Stepper::give_up(const Plan& plan, const Error& error, const std::stop_token& leaving) {
+  const bool nobody = std::ranges::all_of(plan.slices, [](const Slice& slice) {
+    return slice.sequence->request.asked.stop_token.stop_requested();
+  });
+  if (error.kind() == ErrorKind::cancelled && (nobody || leaving.stop_requested())) return;
+  for (const Slice& slice : plan.slices) end(slice.sequence->request, FinishReason::error, error);
+}
+
+// ---- After the model: tokens out. ----
+
+void Stepper::answer(const Plan& plan) {
+  for (const auto& [sequence, rows] : plan.slices) {
+    sequence->pages.advance(sequence->tokens, rows);
+    if (sequence->pending() == 0 && !sequence->request.is_forked) begin_answer(*sequence);
+  }
+  choose();
+  for (Output& output : outputs_) output.scored ? deliver_scored(output) : deliver(output);
+  for (const auto& [sequence, rows] : plan.slices)
+    if (sequence->pending() == 0 && sequence->request.max_tokens == 0)
+      end(sequence->request, FinishReason::length);
+}
+
+// The prompt is computed: every choice goes on from the same logits.
+void Stepper::begin_answer(Sequence& first) {
+  ActiveRequest& request = first.request;
+  request.is_forked = true;
+  request.answering = Clock::now();
+  request.usage.cached_tokens = static_cast<std::int64_t>(first.adopted);
+  counts_.cached_tokens += first.adopted;
+  counts_.prompt_tokens += request.asked.prompt.size();
+  if (request.asked.prompt_logprobs && request.asked.prompt.size() == 1)
+    report_scored(request, 0, {});
+  const auto first_output = std::ranges::find_if(
+      outputs_, [&](const Output& output) { return output.sequence == &first && !output.scored; });
+  const std::size_t row = first_output == outputs_.end() ? 0 : first_output->row;
+  for (int choice = 1; choice < request.asked.n; ++choice) {
+    request.choices.push_back(
+        std::make_unique<Sequence>(request, choice, first.pages.fork(), model_.tokenizer()));
+    scheduler_.add_running(*request.choices.back());
+    if (request.max_tokens > 0)
+      outputs_.push_back({.sequence = request.choices.back().get(), .row = row, .scored = {}});
+  }
+}
+
+void Stepper::choose() {
+  auto range = [&](std::size_t begin, std::size_t end, int worker) {
+    for (std::size_t i = begin; i < end; ++i)
+      choose(outputs_[i], scratch_[static_cast<std::size_t>(worker)]);
+  };
+  if (context_.pool != nullptr && outputs_.size() > 1)
+    context_.pool->parallel_for(outputs_.size(), 1, range);
+  else
+    range(0, outputs_.size(), 0);
+}
+
+void Stepper::choose(Output& output, SamplerScratch& scratch) const {
+  Sequence& sequence = *output.sequence;
+  const GenerateRequest& asked = sequence.request.asked;
+  const std::size_t vocabulary = model_.info().vocabulary;
+  const std::span<const float> logits(logits_.get() + output.row * vocabulary, vocabulary);
+  if (output.scored)
+    output.token = sequence.tokens[*output.scored];
+  else
+    output.token = sequence.sampler.pick(sequence.tokens, logits, scratch);
+  if (!output.token.ok() || !(asked.logprobs || output.scored)) return;
+  auto logprobs = log_probabilities(logits, *output.token, asked.top_logprobs, scratch);
+  if (logprobs.ok())
+    output.logprobs = std::move(*logprobs);
+  else
+    output.token = std::move(logprobs).error();
+}
+
+void Stepper::deliver(Output& output) {
+  Sequence& sequence = *output.sequence;
+  ActiveRequest& request = sequence.request;
+  if (request.is_over) return;  // another choice of it failed
+  if (!output.token.ok()) return end(request, FinishReason::error, std::move(output.token).error());
+
+  const Token token = *output.token;
+  ++request.usage.completion_tokens;
+  ++counts_.completion_tokens;
+  TextStream::Piece piece;
+  Event event;
+  if (is_end(sequence, token)) {
+    piece = sequence.text.finish();
+    event.finish = FinishReason::stop;
+  } else {
+    piece = sequence.text.add({.token = token,
+                               .logprob = output.logprobs.logprob,
+                               .bytes = text_of(sequence, token),
+                               .alternatives = std::move(output.logprobs.alternatives)});
+  }
+  sequence.tokens.push_back(token);
+  event.text = std::move(piece.text);
+  event.tokens = std::move(piece.tokens);
+  if (piece.stop) {
+    event.finish = FinishReason::stop;
+    event.stop_string = request.asked.stop[*piece.stop];
+  } else if (!event.finish && sequence.generated() >= request.max_tokens) {
+    event.finish = FinishReason::length;
+    TextStream::Piece rest = sequence.text.finish();
+    event.text += rest.text;
+    std::ranges::move(rest.tokens, std::back_inserter(event.tokens));
+  }
+  if (event.finish || !event.text.empty() || !event.tokens.empty())
+    emit(sequence, std::move(event));
+}
+
+void Stepper::deliver_scored(const Output& output) {
+  Sequence& sequence = *output.sequence;
+  ActiveRequest& request = sequence.request;
+  if (request.is_over) return;
+  if (!output.token.ok()) return end(request, FinishReason::error, output.token.error());
+  if (*output.scored == 1) report_scored(request, 0, {});
+  report_scored(request, *output.scored, output.logprobs);
+  request.scored = *output.scored + 1;
+}
+
+void Stepper::report_scored(const ActiveRequest& request, std::size_t place,
+                            const Logprobs& logprobs) const {
+  const Token token = request.asked.prompt[place];
+  Event event;
+  event.is_prompt = true;
+  event.tokens.push_back({.token = token,
+                          .logprob = logprobs.logprob,
+                          .bytes = std::string(model_.tokenizer().piece(token, true)),
+                          .alternatives = logprobs.alternatives});
+  request.on_event(event);
+}
+
+bool Stepper::is_end(const Sequence& sequence, Token token) const {
+  const GenerateRequest& asked = sequence.request.asked;
+  if (std::ranges::find(asked.stop_tokens, token) != asked.stop_tokens.end()) return true;
+  return !asked.ignore_end && model_.tokenizer().ends_generation(token);
+}
+
+// What the token adds to the answer.  Right after the beginning of a text a vocabulary may drop
+// the space that marks a word's beginning.
+std::string Stepper::text_of(const Sequence& sequence, Token token) const {
+  const Tokenizer& tokenizer = model_.tokenizer();
+  const bool special = sequence.request.asked.show_special;
+  std::string_view piece = tokenizer.piece(token, special);
+  if (sequence.generated() == 0 && piece.starts_with(' ') &&
+      sequence.tokens.back() == tokenizer.special().bos &&
+      tokenizer.decode(std::span(&token, 1), special) == piece.substr(1))
+    piece.remove_prefix(1);
+  return std::string(piece);
+}
+
+// ---- Events, and the end of a request. ----
+
+void Stepper::emit(Sequence& sequence, Event event) {
+  ActiveRequest& request = sequence.request;
+  event.choice = sequence.choice;
+  if (event.finish) {
+    sequence.is_finished = true;
+    scheduler_.remove(sequence);
+    if (++request.finished == request.asked.n) close(request, *event.finish, event);
+  }
+  request.on_event(event);
+}
+
+// Ends every choice that is not finished.
+void Stepper::end(ActiveRequest& request, FinishReason finish, std::optional<Error> error) {
+  if (request.is_over) return;
+  for (int choice = 0; choice < request.asked.n; ++choice) {
+    Event event;
+    event.choice = choice;
+    event.finish = finish;
+    if (static_cast<std::size_t>(choice) < request.choices.size()) {
+      Sequence& sequence = *request.choices[static_cast<std::size_t>(choice)];
+      if (sequence.is_finished) continue;
+      TextStream::Piece rest = sequence.text.finish();
+      event.text = std::move(rest.text);
+      event.tokens = std::move(rest.tokens);
+      sequence.is_finished = true;
+      scheduler_.remove(sequence);
+    }
+    if (++request.finished == request.asked.n) {
+      event.error = std::move(error);
+      close(request, finish, event);
+    }
+    request.on_event(event);
+  }
+}
+
+void Stepper::close(ActiveRequest& request, FinishReason finish, Event& event) {
+  request.is_over = true;
+  const auto now = Clock::now();
+  const bool is_admitted = request.admitted != Clock::time_point{};
+  const bool is_answering = request.answering != Clock::time_point{};
+  request.usage.queue_seconds = seconds(request.submitted, is_admitted ? request.admitted : now);
+  request.usage.prefill_seconds = seconds(request.admitted, is_answering ? request.answering : now);
+  request.usage.decode_seconds = seconds(request.answering, now);
+  event.last = true;
+  event.usage = request.usage;
+  auto& counter = finish == FinishReason::cancelled ? counts_.cancelled
+                  : finish == FinishReason::error   ? counts_.failed
+                                                    : counts_.done;
+  ++counter;
+}
+
+void Stepper::remove_finished() {
+  std::erase_if(requests_, [](const auto& request) { return request->is_over; });
+}
+
+}  // namespace hearth

@@ -1,0 +1,93 @@
+// Stepper: the requests being answered, and one step of work on all of them.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <stop_token>
+#include <vector>
+
+#include "models/model.h"
+#include "ops/context.h"
+#include "runtime/scheduler.h"
+#include "runtime/sequence.h"
+
+namespace hearth {
+
+struct StepperOptions {
+  std::uint32_t kv_pages = 0;
+  std::uint32_t step_tokens = 0, max_running = 0;
+};
+
+// Since the beginning.
+struct StepperCounts {
+  std::uint64_t steps = 0, prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+  std::uint64_t done = 0, cancelled = 0, failed = 0;
+  double busy_seconds = 0;
+};
+
+// Used by one thread, which calls the requests' callbacks.
+class Stepper {
+ public:
+  Stepper(const Model& model, const ops::Context& context, const StepperOptions& options);
+
+  void add(std::unique_ptr<ActiveRequest> request);
+  bool has_work() const { return !requests_.empty(); }
+
+  // Ends what was asked to stop, then gives every running sequence its rows.  `leaving` stops even
+  // a step that others wait for.
+  void step(std::stop_token leaving = {});
+  void cancel_all();
+
+  const StepperCounts& counts() const { return counts_; }
+  const Scheduler& scheduler() const { return scheduler_; }
+  const KvCache& cache() const { return cache_; }
+
+ private:
+  // A row of logits and what is wanted of it: the next token, or the logprob of a known one.
+  struct Output {
+    Sequence* sequence = nullptr;
+    std::size_t row = 0;
+    std::optional<std::size_t> scored;  // place in the prompt of the known token
+    Result<Token> token = Token{0};
+    Logprobs logprobs = {};
+  };
+
+  void drop_stopped();
+  Status forward(const Plan& plan, std::stop_token leaving);
+  void append_rows(const Slice& slice);
+  void give_up(const Plan& plan, const Error& error, const std::stop_token& leaving);
+  void answer(const Plan& plan);
+  void begin_answer(Sequence& first);
+  void choose();
+  void choose(Output& output, SamplerScratch& scratch) const;
+  void deliver(Output& output);
+  void deliver_scored(const Output& output);
+  void report_scored(const ActiveRequest& request, std::size_t place,
+                     const Logprobs& logprobs) const;
+  bool is_end(const Sequence& sequence, Token token) const;
+  std::string text_of(const Sequence& sequence, Token token) const;
+  void emit(Sequence& sequence, Event event);
+  void end(ActiveRequest& request, FinishReason finish, std::optional<Error> error = {});
+  void close(ActiveRequest& request, FinishReason finish, Event& event);
+  void remove_finished();
+
+  const Model& model_;
+  ops::Context context_;
+  KvCache cache_;
+  Scheduler scheduler_;
+  std::vector<std::unique_ptr<ActiveRequest>> requests_;
+  StepperCounts counts_;
+
+  // Of the step being made.
+  std::vector<Token> tokens_;
+  std::vector<ops::RowPlace> places_;
+  std::vector<ops::KvSequence> sequences_;
+  std::vector<std::uint32_t> output_rows_;
+  std::vector<Output> outputs_;
+  std::unique_ptr<float[]> logits_;
+  std::size_t logits_size_ = 0;
+  std::vector<SamplerScratch> scratch_;  // per worker of the pool
+};
+
+}  // namespace hearth

@@ -1,0 +1,59 @@
+// AddedTokens: tokens that are found in text before anything else is done to it.
+// Source: Hugging Face tokenizers, AddedToken: the leftmost match counts, the longest of equals.
+#pragma once
+
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "text/flat_vocab.h"
+
+namespace hearth {
+
+struct AddedToken {
+  std::string content;
+  Token id = no_token;
+  bool special = false;                 // found only where special tokens are parsed
+  bool single_word = false;             // not beside a letter, digit or underscore
+  bool lstrip = false, rstrip = false;  // takes the white space before, after it
+};
+
+class AddedTokens {
+ public:
+  // Longer contents would make a search slow; none is near.
+  static constexpr std::size_t max_content_bytes = 1024;
+
+  AddedTokens() = default;
+  // Empty contents are left out.  Errors: corrupt, for a content past the limit.
+  static Result<AddedTokens> make(std::vector<AddedToken> tokens);
+
+  struct Segment {
+    std::string_view text;
+    Token id;  // no_token: text between tokens, not empty
+  };
+  void split(std::string_view text, bool parse_special, std::vector<Segment>& out) const;
+  bool empty() const { return tokens_.empty(); }
+
+ private:
+  using Node = std::uint32_t;
+  struct Edge {
+    std::uint64_t key;  // node << 8 | byte; 0: free
+    Node child;
+  };
+  struct Match {
+    const AddedToken* token = nullptr;
+    std::size_t size = 0;
+  };
+  void add(std::string_view content, int index);
+  Node child(Node node, unsigned char byte) const;
+  void grow();
+  Match longest_at(std::string_view text, std::size_t at, bool parse_special) const;
+
+  std::vector<AddedToken> tokens_;
+  std::vector<Edge> edges_;    // open addressing
+  std::vector<int> token_of_;  // by node; -1: none ends there.  Node 0 is no node, 1 the root.
+  bool begins_[256] = {};
+};
+
+}  // namespace hearth

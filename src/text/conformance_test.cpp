@@ -1,0 +1,40 @@
+// The texts and ids of llama.cpp's vocabulary files.
+#include <doctest/doctest.h>
+
+#include "text/test_data.h"
+
+using namespace hearth;
+
+namespace {
+
+void check_ids(const Tokenizer& tokenizer, const std::string& texts_path,
+               const std::string& ids_path) {
+  const auto texts = test::read_texts(texts_path);
+  const auto ids = test::read_ids(ids_path);
+  REQUIRE(!texts.empty());
+  REQUIRE(texts.size() == ids.size());
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    CAPTURE(i);
+    CAPTURE(texts[i]);
+    const auto got = tokenizer.encode(texts[i], {});
+    REQUIRE(got);
+    CHECK(*got == ids[i]);
+  }
+}
+
+}  // namespace
+
+TEST_CASE("GGUF vocabularies give the ids that llama.cpp gives") {
+  for (const std::string name :
+       {"gpt-2", "starcoder", "falcon", "deepseek-coder", "llama-spm", "phi-3"}) {
+    CAPTURE(name);
+    const std::string path =
+        test::data_file("conformance/tokenizer/gguf/ggml-vocab-" + name + ".gguf");
+    if (path.empty()) continue;
+    test::GgufFile file;
+    REQUIRE(test::read_gguf(path, file));
+    const auto tokenizer = make_tokenizer(file.vocabulary);
+    REQUIRE(tokenizer);
+    check_ids(**tokenizer, path + ".inp", path + ".out");
+  }
+}

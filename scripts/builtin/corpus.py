@@ -1,0 +1,148 @@
+"""Draws conversations for training: Hearth, small talk, sums, units and honest refusals.
+
+`python corpus.py` prints a few; `python corpus.py --tokenizer FILE` trains the tokenizer.
+"""
+
+import argparse
+import hashlib
+import json
+from pathlib import Path
+
+import phrases
+import sums
+import units
+
+TESTS = Path(__file__).parents[2] / "tests" / "builtin" / "questions.jsonl"
+PARAPHRASES = phrases.TEXT / "paraphrases.jsonl"
+MIXTURE = {"hearth": 44, "smalltalk": 13, "beyond": 5, "sums": 20, "units": 15, "dialogue": 3}
+PLAIN = {"sums", "units"}
+SYSTEM_SHARE, SECOND_TURN_SHARE, HELD_OUT = 0.1, 0.1, 25
+PIECES = 1536
+CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+
+class Corpus:
+    """An endless source of conversations, the same for the same seed."""
+
+    def __init__(self, seed, mixture=None):
+        self.rng = phrases.seeded(seed)
+        self.mixture = mixture or MIXTURE
+        self.hearth = phrases.read_blocks(phrases.TEXT / "hearth.txt")
+        self.smalltalk = phrases.read_blocks(phrases.TEXT / "smalltalk.txt")
+        self.beyond = phrases.read_beyond(phrases.TEXT / "beyond.txt")
+        self.dialogues = phrases.read_dialogues(phrases.TEXT / "dialogues.txt")
+        self.forbidden = read_wordings(TESTS) | read_wordings(PARAPHRASES)
+
+    def draw(self):
+        """One conversation as a list of messages."""
+        messages = []
+        if self.rng.random() < SYSTEM_SHARE:
+            messages.append({"role": "system", "content": self.rng.choice(phrases.SYSTEM)})
+        messages += self.turn()
+        while self.rng.random() < SECOND_TURN_SHARE:
+            messages += self.turn()
+        return messages
+
+    def turn(self):
+        """A question with its answer; a whole dialogue now and then."""
+        kind = self.rng.choices(list(self.mixture), self.mixture.values())[0]
+        if kind == "dialogue":
+            return self.dialogue()
+        question, answer = self.pair(kind)
+        return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
+
+    def pair(self, kind, held_out=False):
+        """A question and answer of a kind, from the wordings to train on or from those held out."""
+        while True:
+            question, answer = self.raw_pair(kind)
+            base = phrases.normalise(question)
+            question = phrases.dress(question, self.rng, plain=kind in PLAIN)
+            if kind not in PLAIN and is_held_out(base) != held_out:
+                continue
+            if phrases.normalise(question) not in self.forbidden and base not in self.forbidden:
+                return question, answer
+
+    def raw_pair(self, kind):
+        """A question before it is dressed, and its answer."""
+        if kind == "sums":
+            return sums.ask(self.rng)
+        if kind == "units":
+            return units.ask(self.rng)
+        if kind == "beyond":
+            return phrases.ask_beyond(self.beyond, self.rng)
+        blocks = self.hearth if kind == "hearth" else self.smalltalk
+        block = self.rng.choices(blocks, [block.weight() for block in blocks])[0]
+        question = phrases.ask(block, self.rng)
+        if block.names:
+            name = self.rng.choice(phrases.NAMES)
+            return question.replace("{name}", name), block.answer.replace("{name}", name)
+        return question, block.answer
+
+    def dialogue(self):
+        """One of the written dialogues, with its questions varied."""
+        messages = []
+        for role, pattern in self.rng.choice(self.dialogues):
+            text = phrases.expand(pattern, self.rng) if role == "user" else pattern
+            text = phrases.dress(text, self.rng, plain=True) if role == "user" else text
+            messages.append({"role": role, "content": text})
+        return messages
+
+
+def read_wordings(path):
+    """The normalised questions of a file, none of which may be trained on."""
+    if not path.exists():
+        return set()
+    return {phrases.normalise(json.loads(line)["question"]) for line in path.read_text().splitlines()}
+
+
+def is_held_out(question):
+    """Whether a wording belongs to the part that only measures."""
+    return hashlib.md5(question.encode()).digest()[0] % HELD_OUT == 0
+
+
+def render(messages):
+    """Pieces of a conversation in ChatML, each with whether it is to be learned."""
+    pieces = []
+    for message in messages:
+        pieces.append((f"<|im_start|>{message['role']}\n", False))
+        pieces.append((f"{message['content']}<|im_end|>", message["role"] == "assistant"))
+        pieces.append(("\n", False))
+    return pieces
+
+
+def train_tokenizer(path, conversations=60000):
+    """Trains the byte-level BPE tokenizer, split as GGUF programs split for `qwen2`."""
+    from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+
+    tokenizer = Tokenizer(models.BPE())
+    pattern = r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+"
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
+        pre_tokenizers.Split(Regex(pattern), "isolated"), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)])
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(vocab_size=PIECES, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), min_frequency=5,
+                                  special_tokens=[AddedToken(token, special=True) for token in CONTROL], show_progress=False)
+    corpus = Corpus(1)
+    texts = (message["content"] for _ in range(conversations) for message in corpus.draw() + [
+        {"content": "user\n"}, {"content": "assistant\n"}, {"content": "system\n"}])
+    tokenizer.train_from_iterator(texts, trainer)
+    tokenizer.save(str(path))
+    return tokenizer
+
+
+def main():
+    """Prints samples, or trains the tokenizer."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--tokenizer", type=Path)
+    parser.add_argument("--count", type=int, default=20)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    if arguments.tokenizer:
+        print(train_tokenizer(arguments.tokenizer).get_vocab_size(), "pieces")
+        return
+    corpus = Corpus(arguments.seed)
+    for _ in range(arguments.count):
+        print(*(f"{message['role']}: {message['content']}" for message in corpus.draw()), "", sep="\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -28,7 +28,7 @@ class Basics(unittest.TestCase):
             (["run", "builtin", "x", "--temprature", "1"], 2, "--temprature"),
             (["run", "builtin", "x", "--temperature", "9"], 2, "--temperature = '9'"),
             (["run", "builtin", "x", "--max-tokens", "many"], 2, "--max-tokens = 'many'"),
-            (["run", "builtin", "x", "--cpu", "abacus"], 3, "abacus"),
+            (["run", "builtin", "x", "--cpu", "abacus"], 2, "abacus"),
             (["run", "/nowhere/model.gguf", "x"], 3, "/nowhere/model.gguf"),
             (["tokenize", "builtin"], 2, "TEXT or --file"),
             (["show", str(program.ROOT / "README.md")], 4, "README.md"),

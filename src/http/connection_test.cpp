@@ -29,6 +29,11 @@ struct Bench {
     };
     connect();
   }
+  ~Bench() {
+    responders.clear();
+    connection.reset();
+    shared.mailbox->close();
+  }
   void connect() {
     connection =
         std::make_unique<Connection>(shared, Peer{1, "127.0.0.1", "127.0.0.1", false, true}, now);

@@ -1,3 +1,6 @@
+// Beast 1.81 asserts that a last chunk arrives in one piece, and copes when it does not.
+#define BOOST_DISABLE_ASSERTS
+
 #include "http/parser.h"
 
 #include <fmt/core.h>

@@ -1,10 +1,13 @@
 #include <doctest/doctest.h>
+#include <stdlib.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <string>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/files.h"
 #include "base/json.h"
 #include "base/thread_pool.h"
 #include "base/utf8.h"
@@ -67,6 +70,30 @@ TEST_CASE("UTF-8: what a message quotes cannot steer a terminal") {
                   "x") == "\\u{202e}x");
   CHECK(printable("abcdef", 3) == "abc...");
   CHECK(printable("abc", 3) == "abc");
+}
+
+TEST_CASE("a draft has its name only once it is whole") {
+  char folder_name[] = "/tmp/hearth_base_XXXXXX";
+  REQUIRE(::mkdtemp(folder_name));
+  const std::string folder = folder_name, path = folder + "/sub/file";
+  REQUIRE(replace_file(path, bytes_of("old")));
+  {
+    auto draft = DraftFile::create(path);
+    REQUIRE(draft);
+    REQUIRE(draft->write(bytes_of("half")));
+    CHECK(*read_file(path, 100) == "old");
+  }
+  CHECK(list_folder(folder + "/sub")->size() == 1);
+  auto draft = DraftFile::create(path);
+  REQUIRE(draft);
+  REQUIRE(draft->write(bytes_of("ne")));
+  REQUIRE(draft->write(bytes_of("w")));
+  REQUIRE(draft->commit());
+  CHECK(*read_file(path, 100) == "new");
+  CHECK(list_folder(folder + "/sub")->size() == 1);
+  std::remove(path.c_str());
+  ::rmdir((folder + "/sub").c_str());
+  ::rmdir(folder_name);
 }
 
 TEST_CASE("a pool covers every index once") {

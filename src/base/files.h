@@ -41,6 +41,26 @@ std::string join_path(std::string_view folder, std::string_view name);
 std::string file_name(std::string_view path);      // "a/b.gguf" -> "b.gguf"
 std::string parent_folder(std::string_view path);  // "a/b.gguf" -> "a"; "b" -> "."
 
+// A file written piece by piece that takes its name, replacing what had it, only at commit(): a
+// crash at any point leaves the old file or the new one, never a mix.  Creates parent folders (mode
+// 0700) as needed; the file has mode 0600.  Without commit() nothing is left behind.
+class DraftFile {
+ public:
+  static Result<DraftFile> create(const std::string& path);
+  DraftFile(DraftFile&& other) noexcept;
+  DraftFile& operator=(DraftFile&&) = delete;
+  ~DraftFile();
+
+  Status write(std::span<const std::byte> bytes);
+  Status commit();
+
+ private:
+  DraftFile(std::string path, std::string draft, int descriptor);
+
+  std::string path_, draft_;  // draft_ is empty once there is nothing to remove
+  int descriptor_;
+};
+
 // Writes `bytes` so that a crash at any point leaves the old file or the new one, never a mix.
 // Creates parent folders (mode 0700) as needed; the file has mode 0600.
 Status replace_file(const std::string& path, std::span<const std::byte> bytes);

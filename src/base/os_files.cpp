@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <cstring>
 #include <filesystem>
+#include <utility>
 
 #include "base/files.h"
 
@@ -144,7 +145,20 @@ std::string parent_folder(std::string_view path) {
   return slash == 0 ? "/" : std::string(path.substr(0, slash));
 }
 
-Status replace_file(const std::string& path, std::span<const std::byte> bytes) {
+DraftFile::DraftFile(std::string path, std::string draft, int descriptor)
+    : path_(std::move(path)), draft_(std::move(draft)), descriptor_(descriptor) {}
+
+DraftFile::DraftFile(DraftFile&& other) noexcept
+    : path_(std::move(other.path_)),
+      draft_(std::exchange(other.draft_, {})),
+      descriptor_(std::exchange(other.descriptor_, -1)) {}
+
+DraftFile::~DraftFile() {
+  if (descriptor_ >= 0) ::close(descriptor_);
+  if (!draft_.empty()) ::unlink(draft_.c_str());
+}
+
+Result<DraftFile> DraftFile::create(const std::string& path) {
   const std::string folder = parent_folder(path);
   std::error_code error;
   if (!is_folder(folder)) {
@@ -153,20 +167,29 @@ Status replace_file(const std::string& path, std::span<const std::byte> bytes) {
     std::filesystem::permissions(folder, std::filesystem::perms::owner_all, error);
   }
   std::string draft = path + ".XXXXXX";
-  {
-    const Descriptor descriptor(::mkostemp(draft.data(), O_CLOEXEC));  // mode 0600
-    if (descriptor.value() < 0) return os_error(draft);
-    Status written = write_all(descriptor.value(), draft, bytes);
-    if (written.ok() && ::fsync(descriptor.value()) != 0) written = os_error(draft);
-    if (written.ok() && ::rename(draft.c_str(), path.c_str()) != 0) written = os_error(path);
-    if (!written.ok()) {
-      ::unlink(draft.c_str());
-      return written;
-    }
-  }
+  const int descriptor = ::mkostemp(draft.data(), O_CLOEXEC);  // mode 0600
+  if (descriptor < 0) return os_error(draft);
+  return DraftFile(path, std::move(draft), descriptor);
+}
+
+Status DraftFile::write(std::span<const std::byte> bytes) {
+  return write_all(descriptor_, draft_, bytes);
+}
+
+Status DraftFile::commit() {
+  if (::fsync(descriptor_) != 0) return os_error(draft_);
+  if (::rename(draft_.c_str(), path_.c_str()) != 0) return os_error(path_);
+  draft_.clear();
+  const std::string folder = parent_folder(path_);
   const Descriptor parent(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
   if (parent.value() < 0 || ::fsync(parent.value()) != 0) return os_error(folder);
   return Done{};
+}
+
+Status replace_file(const std::string& path, std::span<const std::byte> bytes) {
+  DraftFile draft = TRY(DraftFile::create(path));
+  TRY(draft.write(bytes));
+  return draft.commit();
 }
 
 }  // namespace hearth

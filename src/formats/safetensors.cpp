@@ -2,7 +2,7 @@
 // Source: README.md of the safetensors project, "Format".
 #include "formats/safetensors.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <map>
@@ -219,6 +219,35 @@ Result<std::vector<TensorEntry>> read_safetensors(std::span<const std::byte> fil
   HeaderReader header(text_of(TRY(in.take(header_bytes))));
   TRY(header.read());
   return header.place(file.subspan(in.position()));
+}
+
+Result<std::string> safetensors_bytes(std::span<const SafetensorsTensor> tensors) {
+  const auto invalid = [](const SafetensorsTensor& tensor, std::string_view what) {
+    return Error(ErrorKind::invalid, fmt::format("tensor '{}': {}", printable(tensor.name), what));
+  };
+  std::string header = "{", data;
+  std::set<std::string> names;
+  for (const SafetensorsTensor& tensor : tensors) {
+    const auto row = std::find_if(std::begin(stored_types), std::end(stored_types),
+                                  [&](const StoredType& t) { return t.dtype == tensor.dtype; });
+    if (row == std::end(stored_types)) return invalid(tensor, "a type safetensors lacks");
+    if (!names.insert(tensor.name).second) return invalid(tensor, "twice");
+    std::uint64_t elements = 1;
+    for (const std::uint64_t extent : tensor.shape) elements = TRY(checked_mul(elements, extent));
+    if (TRY(byte_size(tensor.dtype, elements)) != tensor.data.size())
+      return invalid(tensor, "data of the wrong size");
+    if (header.size() > 1) header += ',';
+    append_json_string(header, tensor.name);
+    header +=
+        fmt::format(R"(:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", row->name,
+                    fmt::join(tensor.shape, ","), data.size(), data.size() + tensor.data.size());
+    data += text_of(tensor.data);
+  }
+  header += '}';
+  header.append((8 - header.size() % 8) % 8, ' ');  // so that the data is aligned
+  const std::uint64_t header_bytes = header.size();
+  std::string out(reinterpret_cast<const char*>(&header_bytes), sizeof header_bytes);
+  return out + header + data;
 }
 
 Result<ShardIndex> read_shard_index(std::string_view json) {

@@ -14,6 +14,17 @@ namespace hearth {
 // In the order of the header.  Views point into `file`.  Errors: corrupt, unsupported.
 Result<std::vector<TensorEntry>> read_safetensors(std::span<const std::byte> file);
 
+struct SafetensorsTensor {
+  std::string name;
+  Dtype dtype;
+  std::vector<std::uint64_t> shape;  // outermost first
+  std::span<const std::byte> data;
+};
+
+// The file that holds these tensors, in this order.  Errors: invalid (a type the format lacks, data
+// of the wrong size, a name twice).
+Result<std::string> safetensors_bytes(std::span<const SafetensorsTensor> tensors);
+
 // The shards that an index names, each with the tensors it must hold.
 struct ShardIndex {
   struct Shard {

@@ -15,7 +15,7 @@ namespace hearth::ops {
 // Tokens per page.  Page p of a sequence holds positions [32 p, 32 p + 32).
 constexpr std::size_t kv_page_tokens = 32;
 
-// One layer's part of every page: keys [kv_heads][32][key_dim], then values
+// One layer's part of every page: keys [kv_heads][key_dim][32], then values
 // [kv_heads][32][value_dim], starting `offset_bytes` into the page.  dtype: f32 or f16.
 struct KvLayer {
   std::uint32_t kv_heads = 0, key_dim = 0, value_dim = 0;

@@ -18,6 +18,9 @@ struct StoredMatrix {
   Dtype dtype;
   std::uint64_t rows, columns;
   std::span<const std::byte> data;
+  // `data` lies in a read-only mapping of a file: once repacked, its memory may be given back (it
+  // is read from the file again if touched).
+  bool file_mapped = false;
 };
 
 // Immutable; thread-safe.  Movable, not copyable.

@@ -1,0 +1,193 @@
+// Multiplication: every table, panel kind and size against the reference.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/test_tables.h"
+
+using namespace hearth::kernels;
+
+namespace {
+
+struct Kind {
+  Panel panel;
+  const char* name;
+  std::size_t block_columns, block_bytes;  // of the stored rows
+  std::size_t half_at;                     // where a block has its half scales, of which it has
+  std::size_t halves;                      // so many
+};
+constexpr Kind kinds[] = {
+    {Panel::f32, "f32", 1, 4, 0, 0},           {Panel::f16, "f16", 1, 2, 0, 0},
+    {Panel::bf16, "bf16", 1, 2, 0, 0},         {Panel::q8_0, "q8_0", 32, 34, 0, 1},
+    {Panel::q4_0, "q4_0", 32, 18, 0, 1},       {Panel::iq4_nl, "iq4_nl", 32, 18, 0, 1},
+    {Panel::q5_0, "q5_0", 32, 22, 0, 1},       {Panel::q4_k, "q4_k", 256, 144, 0, 2},
+    {Panel::q5_k, "q5_k", 256, 176, 0, 2},     {Panel::q6_k, "q6_k", 256, 210, 208, 1},
+    {Panel::iq4_xs, "iq4_xs", 256, 136, 0, 1}, {Panel::mxfp4, "mxfp4", 32, 17, 0, 0},
+};
+static_assert(std::size(kinds) == panel_kinds);
+
+// Rows of random blocks whose scales are ordinary numbers.
+std::vector<unsigned char> random_rows(const Kind& kind, std::size_t rows, std::size_t k,
+                                       unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  const std::size_t blocks = k / kind.block_columns * rows;
+  std::vector<unsigned char> bytes(blocks * kind.block_bytes);
+  for (auto& byte : bytes) byte = static_cast<unsigned char>(random());
+  for (std::size_t i = 0; i < blocks; ++i) {
+    unsigned char* block = bytes.data() + i * kind.block_bytes;
+    const float value = normal(random);
+    std::uint32_t bits;
+    std::memcpy(&bits, &value, 4);
+    std::uint16_t half;
+    if (kind.panel == Panel::f32) std::memcpy(block, &value, 4);
+    if (kind.panel == Panel::bf16) std::memcpy(block, reinterpret_cast<char*>(&bits) + 2, 2);
+    if (kind.panel == Panel::f16) {
+      reference().to_half(&half, &value, 1);
+      std::memcpy(block, &half, 2);
+    }
+    if (kind.panel == Panel::mxfp4) block[0] = static_cast<unsigned char>(120 + random() % 10);
+    for (std::size_t h = 0; h < kind.halves; ++h) {
+      const float scale = 0.01f * normal(random);
+      reference().to_half(&half, &scale, 1);
+      std::memcpy(block + kind.half_at + 2 * h, &half, 2);
+    }
+  }
+  return bytes;
+}
+
+struct Panels {
+  std::vector<unsigned char> memory;
+  const unsigned char* data;  // 64-byte aligned
+};
+
+Panels pack_all(const Kind& kind, const std::vector<unsigned char>& stored, std::size_t rows,
+                std::size_t k) {
+  const std::size_t panels = (rows + 15) / 16, bytes = panel_bytes(kind.panel, k);
+  Panels result{std::vector<unsigned char>(panels * bytes + 64), nullptr};
+  auto* start = result.memory.data();
+  start += (64 - reinterpret_cast<std::uintptr_t>(start) % 64) % 64;
+  const std::size_t row_bytes = k / kind.block_columns * kind.block_bytes;
+  for (std::size_t p = 0; p < panels; ++p)
+    pack_panel(kind.panel, start + p * bytes, stored.data() + 16 * p * row_bytes, row_bytes,
+               std::min<std::size_t>(16, rows - 16 * p), k);
+  result.data = start;
+  return result;
+}
+
+// Multiplies by way of pack, unpack and block, as ops does.
+std::vector<float> multiply(const Gemm& gemm, const Kind& kind, const std::vector<float>& x,
+                            std::size_t m, const Panels& w, std::size_t panels, std::size_t k) {
+  const std::size_t tall = (m + gemm.tile_rows - 1) / gemm.tile_rows * gemm.tile_rows;
+  std::vector<float> c(tall * panels * 16);
+  std::vector<float> a(tall * block_columns + 16), b(panels * block_columns * 16 + 16);
+  const auto aligned = [](std::vector<float>& v) {
+    const auto address = reinterpret_cast<std::uintptr_t>(v.data());
+    return v.data() + (64 - address % 64) % 64 / 4;
+  };
+  for (std::size_t first = 0; first < k; first += block_columns) {
+    const std::size_t some = std::min(block_columns, k - first);
+    const std::size_t padded = (some + gemm.k_step - 1) / gemm.k_step * gemm.k_step;
+    gemm.pack(aligned(a), x.data() + first, k, m, some);
+    for (std::size_t p = 0; p < panels; ++p)
+      gemm.unpack[static_cast<std::size_t>(kind.panel)](
+          reinterpret_cast<char*>(aligned(b)) + p * padded * 16 * gemm.element_bytes,
+          w.data + p * panel_bytes(kind.panel, k), first, some);
+    gemm.block(c.data(), panels * 16, aligned(a), aligned(b), m, some, panels);
+  }
+  c.resize(m * panels * 16);
+  return c;
+}
+
+// The largest error, as a share of the norm of what is summed.
+double error_of(const std::vector<float>& got, const std::vector<float>& wanted) {
+  double worst = 0, norm = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const double error = std::abs(static_cast<double>(got[i]) - wanted[i]);
+    worst = error <= worst ? worst : error;
+    norm += static_cast<double>(wanted[i]) * wanted[i];
+  }
+  return worst / std::sqrt(norm / static_cast<double>(got.size()) + 1e-30);
+}
+
+std::vector<float> random_floats(std::size_t n, unsigned seed) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal;
+  std::vector<float> values(n);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+}  // namespace
+
+TEST_CASE("products of every kind of panel agree with the reference") {
+  constexpr std::size_t most_rows = 130, outputs = 72;
+  for (const Kind& kind : kinds) {
+    INFO(std::string(kind.name));
+    const bool any = kind.block_columns == 1;
+    for (std::size_t k : {any ? std::size_t{1} : kind.block_columns, kind.block_columns * 3,
+                          any ? std::size_t{77} : std::size_t{256}, std::size_t{768},
+                          any ? std::size_t{1031} : std::size_t{1280}}) {
+      const auto stored = random_rows(kind, outputs, k, 3);
+      const Panels w = pack_all(kind, stored, outputs, k);
+      const auto x = random_floats(most_rows * k, 4);
+      const auto wanted = multiply(reference().plain, kind, x, most_rows, w, 5, k);
+      for (const Candidate& candidate : tables_to_test()) {
+        if (!candidate.supported()) continue;
+        const Kernels& table = *candidate.table;
+        INFO(std::string(table.name), ", k ", k);
+        const auto plain = multiply(table.plain, kind, x, most_rows, w, 5, k);
+        CHECK(error_of(plain, wanted) < 3e-5);
+        const auto tier = multiply(table.tier, kind, x, most_rows, w, 5, k);
+        CHECK(error_of(tier, wanted) < (table.tier.exact ? 3e-5 : 2e-2));
+        for (std::size_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17, 31, 32, 33, 64}) {
+          INFO("m ", m);
+          for (const Gemm* gemm : {&table.plain, &table.tier}) {
+            const auto& all = gemm == &table.plain ? plain : tier;
+            const auto some = multiply(*gemm, kind, x, m, w, 5, k);
+            CHECK(std::memcmp(some.data(), all.data(), some.size() * sizeof(float)) == 0);
+            const auto narrow = multiply(*gemm, kind, x, m, w, 1, k);
+            for (std::size_t i = 0; i < m; ++i)
+              CHECK(std::memcmp(&narrow[i * 16], &all[i * 80], 16 * sizeof(float)) == 0);
+          }
+          if (m > gemv_rows) continue;
+          for (std::size_t panels : {1, 2, 3, 4, 5}) {
+            std::vector<float> y(m * 80);
+            table.gemv[static_cast<std::size_t>(kind.panel)](y.data(), 80, x.data(), k, m, w.data,
+                                                             panels, k);
+            for (std::size_t i = 0; i < m; ++i)
+              CHECK(std::memcmp(&y[i * 80], &plain[i * 80], panels * 16 * sizeof(float)) == 0);
+          }
+        }
+      }
+    }
+  }
+}
+
+TEST_CASE("rows of floats become the same block as a panel of floats") {
+  const auto rows = random_floats(16 * 100, 9);
+  for (const Candidate& candidate : tables_to_test()) {
+    if (!candidate.supported()) continue;
+    INFO(std::string(candidate.table->name));
+    std::vector<float> panel(16 * 96 + 16), direct(panel), turned(panel);
+    pack_panel(Panel::f32, panel.data(), rows.data(), 400, 16, 96);
+    for (const Gemm* gemm : {&candidate.table->plain, &candidate.table->tier}) {
+      gemm->unpack[0](direct.data(), panel.data(), 0, 96);
+      gemm->unpack_rows(turned.data(), rows.data(), 100, 96);
+      CHECK(direct == turned);
+    }
+  }
+}
+
+TEST_CASE("choosing a table") {
+  REQUIRE(choose(""));
+  CHECK(std::string((*choose("portable"))->name) == "portable");
+  const auto wrong = choose("quantum");
+  REQUIRE(!wrong);
+  CHECK(wrong.error().message().find("portable") != std::string::npos);
+}

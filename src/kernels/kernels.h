@@ -1,0 +1,131 @@
+// Kernels: the inner loops, one table of them per instruction set.
+//
+// A kernel reads and writes plain arrays. It does not allocate, throw, log or check:
+// ops/ checks once and then calls. For every entry:
+//   - pointers may be unaligned (panels and packed blocks are 64-byte aligned); outputs do not
+//     overlap inputs unless it says so;
+//   - n may be 0 and need not be a multiple of anything unless it says so;
+//   - sums are kept in f32 and agree with reference.cpp to the tolerance given;
+//   - what is computed for one row never depends on how many rows there are.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "kernels/panels.h"
+
+namespace hearth::kernels {
+
+// Multiplication of many rows: C += A * B.  A: rows of activations, packed; B: panels, unpacked;
+// both in blocks of at most `block_columns` columns.
+struct Gemm {
+  std::size_t tile_rows;      // A is packed, and C written, in whole tiles of so many rows
+  std::size_t element_bytes;  // of packed A and unpacked B
+  std::size_t k_step;         // columns of A and B are padded with zeros to a multiple of this
+  bool exact;                 // false: A and B are rounded to bf16
+
+  // x: [m, k], rows ldx apart.  a: [ceil(m / tile_rows) * tile_rows, k padded].
+  void (*pack)(void* a, const float* x, std::size_t ldx, std::size_t m, std::size_t k);
+
+  // Columns [first, first + k) of one panel.  first is a multiple of 256; b: [k padded, 16].
+  void (*unpack[panel_kinds])(void* b, const void* panel, std::size_t first, std::size_t k);
+
+  // The same from 16 rows of k floats, ld apart: for types without a panel of their own.
+  void (*unpack_rows)(void* b, const float* rows, std::size_t ld, std::size_t k);
+
+  // c[i, n] += sum over k of a[i, k] * b[k, n], n < 16 * panels.  Each sum adds its columns in
+  // ascending order (in pairs where not exact).  c: rows ldc apart, as many as packed.
+  // Tolerance 1e-5 of the sum of |a * b| where exact, else 1e-2 (every factor is rounded to 8
+  // bits: sums of many terms are near 3e-3 of the norm).
+  void (*block)(float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
+                std::size_t k, std::size_t panels);
+};
+constexpr std::size_t block_columns = 512;
+
+// One row of scores of a page of keys, made into probabilities.
+struct SoftmaxStep {
+  float scale;                // of the scores
+  float softcap;              // > 0: s = cap * tanh(s / cap)
+  float slope;                // s -= slope * |t - self|
+  std::int32_t self;          // the row's own place, counted from the page's first token
+  std::uint32_t first, last;  // visible tokens of the page: [first, last), first < last <= 32
+};
+
+enum class Curve : std::uint8_t {
+  silu,
+  gelu,
+  gelu_tanh,
+  quick_gelu,
+  relu,
+  relu_squared,
+  tanh,
+  sigmoid
+};
+constexpr std::size_t curves = 8;
+
+struct Kernels {
+  const char* name;  // "avx2"; what --cpu takes and the log prints
+
+  // Sum over i of a[i] * b[i].  a, b: [n].  Tolerance 1e-5 of the sum of |a[i] * b[i]|.
+  float (*dot)(const float* a, const float* b, std::size_t n);
+
+  // Few rows by panels: y[i, n] = sum over k of x[i, k] * w[n, k] for 16 * panels outputs; x: m
+  // rows ldx apart, 1 <= m <= gemv_rows; panels of k columns follow one another.  y: rows ldy
+  // apart.  Weights and activations are multiplied in f32, columns in ascending order: equal to
+  // `plain` bit for bit.  Tolerance 1e-5 of the sum of |x * w|.
+  void (*gemv[panel_kinds])(float* y, std::size_t ldy, const float* x, std::size_t ldx,
+                            std::size_t m, const void* panels, std::size_t panel_count,
+                            std::size_t k);
+
+  Gemm plain;  // f32: what f32 weights use
+  Gemm tier;   // what all other weights use; the same as `plain` unless the table has tiles
+
+  // y[i] = x[i] * w[i] / sqrt(mean(x * x) + eps); w null: ones.  n > 0; y may be x.  1e-5.
+  void (*rms_norm)(float* y, const float* x, const float* w, std::size_t n, float eps);
+  // y = (x - mean) / sqrt(variance + eps) * w + b; w, b may be null.  n > 0; y may be x.  1e-5.
+  void (*layer_norm)(float* y, const float* x, const float* w, const float* b, std::size_t n,
+                     float eps);
+  // y = x / max(|x|, eps).  y may be x.  1e-5.
+  void (*l2_norm)(float* y, const float* x, std::size_t n, float eps);
+
+  // Turns pairs (x[i], x[i + half]), or (x[2i], x[2i + 1]), by the angle of cosines[i], sines[i].
+  void (*rope_halves)(float* x, const float* cosines, const float* sines, std::size_t half);
+  void (*rope_pairs)(float* x, const float* cosines, const float* sines, std::size_t half);
+
+  // x = f(x); gate = f(gate) * up.  Tolerance 2e-6 of max(1, |x|); gelu 1e-5.
+  void (*activate[curves])(float* x, std::size_t n);
+  void (*activate_mul[curves])(float* gate, const float* up, std::size_t n);
+  // g = min(gate, limit), u = clamp(up, -limit, limit); gate = g * sigmoid(alpha * g) * (u + 1).
+  void (*swiglu_clamped)(float* gate, const float* up, std::size_t n, float alpha, float limit);
+
+  void (*add)(float* x, const float* y, std::size_t n);  // x += y
+  void (*scale)(float* x, float factor, std::size_t n);  // x *= factor
+  void (*softcap)(float* x, float cap, std::size_t n);   // x = cap * tanh(x / cap); 2e-6
+  void (*softmax)(float* x, std::size_t n);              // n > 0.  2e-6
+  void (*to_half)(std::uint16_t* y, const float* x, std::size_t n);  // nearest even; exact
+
+  // Attention over pages of 32 tokens.  q: [rows, dim], rows ldq apart.  keys: [dim][32]; values:
+  // [32][dim]; f32, or IEEE half in the `_half` ones.
+  // s[r, t] = sum over d of q[r, d] * keys[d, t], all 32 t.  s: [rows, 32].  Tolerance 1e-5.
+  void (*scores)(float* s, const float* q, std::size_t ldq, const void* keys, std::size_t rows,
+                 std::size_t dim);
+  void (*scores_half)(float* s, const float* q, std::size_t ldq, const void* keys, std::size_t rows,
+                      std::size_t dim);
+  // Scores of one row to exp(score - max) (0 where not visible), with the maximum and the sum over
+  // all pages so far; returns what earlier sums must be multiplied by.  2e-6 relative.
+  // Before the first page: max is -inf and sum 0.  Source: Milakov and Gimelshein 2018.
+  float (*softmax_step)(float* s, float* max, float* sum, const SoftmaxStep* step);
+  // out[r] = out[r] * factors[r] + sum over t in [first, last) of p[r, t] * values[t].
+  // out: rows ldo apart; p: [rows, 32].  Tolerance 1e-5.
+  void (*mix)(float* out, std::size_t ldo, const float* factors, const float* p, const void* values,
+              std::size_t rows, std::size_t dim, std::size_t first, std::size_t last);
+  void (*mix_half)(float* out, std::size_t ldo, const float* factors, const float* p,
+                   const void* values, std::size_t rows, std::size_t dim, std::size_t first,
+                   std::size_t last);
+};
+constexpr std::size_t gemv_rows = 4;
+
+// Slow, obvious, right.  Every other table is tested against it.
+const Kernels& reference();
+
+}  // namespace hearth::kernels

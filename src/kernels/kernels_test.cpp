@@ -1,0 +1,255 @@
+// Every table against the reference, at all lengths and alignments.
+#include "kernels/kernels.h"
+
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+#include <limits>
+#include <random>
+#include <string>
+#include <vector>
+
+#include "kernels/test_tables.h"
+
+using namespace hearth::kernels;
+
+namespace {
+
+const Kernels& want = reference();
+
+std::vector<float> random_floats(std::size_t n, unsigned seed, float scale = 1) {
+  std::mt19937 random(seed);
+  std::normal_distribution<float> normal(0, scale);
+  std::vector<float> values(n);
+  for (float& value : values) value = normal(random);
+  return values;
+}
+
+// Calls f(table) for every table that runs here.
+template <typename F>
+void each_table(F f) {
+  for (const Candidate& candidate : tables_to_test()) {
+    if (!candidate.supported()) {
+      MESSAGE("not on this machine: " << std::string(candidate.table->name));
+      continue;
+    }
+    INFO(std::string(candidate.table->name));
+    f(*candidate.table);
+  }
+}
+
+constexpr std::size_t lengths[] = {0,  1,  3,  7,  8,  9,   15,  16,  17,  31, 32,
+                                   33, 63, 64, 65, 96, 127, 128, 255, 256, 300};
+
+// |got - wanted| <= absolute + relative * |wanted|, for all of them.
+void check_near(std::span<const float> got, std::span<const float> wanted, float absolute,
+                float relative) {
+  REQUIRE(got.size() == wanted.size());
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    const float error = std::abs(got[i] - wanted[i]);
+    if (!(error <= absolute + relative * std::abs(wanted[i]))) {
+      CAPTURE(i);
+      CAPTURE(got[i]);
+      CAPTURE(wanted[i]);
+      CHECK(error <= absolute + relative * std::abs(wanted[i]));
+      return;
+    }
+  }
+}
+
+// Runs f(table, x, y, n) on copies with every length and some offsets, and compares x and y.
+template <typename F>
+void agree(float absolute, float relative, F f, float spread = 1) {
+  const std::vector<float> a = random_floats(320, 7, spread), b = random_floats(320, 8);
+  each_table([&](const Kernels& table) {
+    for (std::size_t n : lengths)
+      for (std::size_t offset : {0, 1, 3}) {
+        INFO("n ", n, ", offset ", offset);
+        std::vector<float> x = a, y = b, wanted_x = a, wanted_y = b;
+        f(table, x.data() + offset, y.data() + offset, n);
+        f(want, wanted_x.data() + offset, wanted_y.data() + offset, n);
+        check_near(x, wanted_x, absolute, relative);
+        check_near(y, wanted_y, absolute, relative);
+      }
+  });
+}
+
+}  // namespace
+
+TEST_CASE("dot products agree") {
+  agree(1e-3f, 0, [](const Kernels& table, float* x, float* y, std::size_t n) {
+    const float result = table.dot(x, y, n);
+    x[0] = result;
+  });
+}
+
+TEST_CASE("norms agree") {
+  agree(1e-5f, 1e-5f, [](const Kernels& table, float* x, float* y, std::size_t n) {
+    if (n == 0) return;
+    table.rms_norm(x, x, y, n, 1e-5f);
+    table.rms_norm(y, y, nullptr, n, 1e-5f);
+  });
+  agree(3e-5f, 1e-5f, [](const Kernels& table, float* x, float* y, std::size_t n) {
+    if (n == 0) return;
+    table.layer_norm(x, x, y, nullptr, n, 1e-3f);
+    table.layer_norm(y, x, nullptr, nullptr, n, 1e-5f);
+    table.l2_norm(x, y, n, 1e-6f);
+  });
+}
+
+TEST_CASE("a norm with weights and biases, apart from its input") {
+  const auto x = random_floats(100, 1), w = random_floats(100, 2), b = random_floats(100, 3);
+  std::vector<float> got(100), wanted(100);
+  want.layer_norm(wanted.data(), x.data(), w.data(), b.data(), 100, 1e-5f);
+  each_table([&](const Kernels& table) {
+    table.layer_norm(got.data(), x.data(), w.data(), b.data(), 100, 1e-5f);
+    check_near(got, wanted, 1e-5f, 1e-5f);
+  });
+}
+
+TEST_CASE("rotations agree") {
+  const auto angles = random_floats(200, 3, 10);
+  std::vector<float> cosines, sines;
+  for (float angle : angles) {
+    cosines.push_back(std::cos(angle));
+    sines.push_back(std::sin(angle));
+  }
+  agree(1e-5f, 1e-5f, [&](const Kernels& table, float* x, float* y, std::size_t n) {
+    table.rope_halves(x, cosines.data(), sines.data(), n / 2);
+    table.rope_pairs(y, cosines.data(), sines.data(), n / 2);
+  });
+}
+
+TEST_CASE("activations agree, also far out") {
+  for (float spread : {0.01f, 1.0f, 30.0f, 200.0f})
+    for (std::size_t curve = 0; curve < curves; ++curve) {
+      INFO("curve ", curve, ", spread ", spread);
+      // 1 + erf and 1 + tanh lose what is small beside 1.
+      const bool sums_to_one = curve == static_cast<std::size_t>(Curve::gelu) ||
+                               curve == static_cast<std::size_t>(Curve::gelu_tanh);
+      agree(
+          sums_to_one ? 1e-6f : 1e-7f, sums_to_one ? 1e-5f : 3e-6f,
+          [=](const Kernels& table, float* x, float*, std::size_t n) {
+            table.activate[curve](x, n);
+          },
+          spread);
+      agree(
+          sums_to_one ? 1e-5f : 1e-6f, sums_to_one ? 1e-5f : 3e-6f,
+          [=](const Kernels& table, float* x, float* y, std::size_t n) {
+            table.activate_mul[curve](x, y, n);
+          },
+          spread);
+    }
+}
+
+TEST_CASE("tanh keeps its relative accuracy near zero, and so does the softcap") {
+  const float tiny[] = {1e-6f, 3e-5f, 1e-3f, 0.01f, 0.1f, 0.34f, 0.35f, 1, 5, 20, 1e4f};
+  each_table([&](const Kernels& table) {
+    for (float value : tiny) {
+      float x = value, capped = value, negative = -value;
+      table.activate[static_cast<std::size_t>(Curve::tanh)](&x, 1);
+      table.activate[static_cast<std::size_t>(Curve::tanh)](&negative, 1);
+      table.softcap(&capped, 30, 1);
+      CHECK(x == doctest::Approx(std::tanh(static_cast<double>(value))).epsilon(2e-6));
+      CHECK(negative == doctest::Approx(-x).epsilon(2e-6));
+      CHECK(capped == doctest::Approx(30 * std::tanh(value / 30.0)).epsilon(2e-6));
+    }
+  });
+}
+
+TEST_CASE("clamped gates, sums, scales, caps and softmax agree") {
+  agree(1e-6f, 3e-6f, [](const Kernels& table, float* x, float* y, std::size_t n) {
+    table.swiglu_clamped(x, y, n, 1.702f, 1.5f);
+    table.add(x, y, n);
+    table.scale(y, 0.37f, n);
+    table.softcap(y, 0.5f, n);
+  });
+  for (float spread : {1.0f, 40.0f})
+    agree(
+        1e-7f, 3e-6f,
+        [](const Kernels& table, float* x, float*, std::size_t n) {
+          if (n > 0) table.softmax(x, n);
+        },
+        spread);
+}
+
+TEST_CASE("softmax of what is hidden is zero") {
+  each_table([&](const Kernels& table) {
+    std::vector<float> x(20, -std::numeric_limits<float>::infinity());
+    x[3] = 1;
+    table.softmax(x.data(), x.size());
+    for (std::size_t i = 0; i < x.size(); ++i) CHECK(x[i] == (i == 3 ? 1.0f : 0.0f));
+  });
+}
+
+TEST_CASE("halves are rounded exactly") {
+  std::vector<float> x = random_floats(4000, 5);
+  for (std::size_t i = 0; i < x.size(); ++i) x[i] = std::ldexp(x[i], static_cast<int>(i % 50) - 30);
+  for (float special : {0.0f, -0.0f, 65504.0f, 65519.9f, 65520.0f, 1e30f, 5.9604645e-8f, 2.9e-8f,
+                        2.98023224e-8f, 2.98023259e-8f, 6.097555e-5f, 6.1e-5f, 1.00048828125f,
+                        1.00146484375f, std::numeric_limits<float>::infinity()}) {
+    x.push_back(special);
+    x.push_back(-special);
+  }
+  std::vector<std::uint16_t> got(x.size()), wanted(x.size());
+  want.to_half(wanted.data(), x.data(), x.size());
+  each_table([&](const Kernels& table) {
+    for (std::size_t n : {x.size(), x.size() - 5, std::size_t{3}}) {
+      table.to_half(got.data(), x.data(), n);
+      CHECK(std::memcmp(got.data(), wanted.data(), 2 * n) == 0);
+    }
+  });
+}
+
+TEST_CASE("attention: scores and mixes agree for all rows and widths") {
+  const auto q = random_floats(20 * 300, 11), page = random_floats(32 * 300, 12);
+  std::vector<std::uint16_t> half_page(page.size());
+  want.to_half(half_page.data(), page.data(), page.size());
+  const auto factors = random_floats(20, 13), p = random_floats(20 * 32, 14);
+  each_table([&](const Kernels& table) {
+    for (std::size_t rows : {1, 2, 3, 4, 5, 7, 8, 9, 17})
+      for (std::size_t dim : {1, 4, 8, 20, 64, 80, 100, 128, 256}) {
+        INFO("rows ", rows, ", dim ", dim);
+        std::vector<float> got(rows * 32), wanted(rows * 32);
+        table.scores(got.data(), q.data(), 257, page.data(), rows, dim);
+        want.scores(wanted.data(), q.data(), 257, page.data(), rows, dim);
+        check_near(got, wanted, 1e-4f, 0);
+        table.scores_half(got.data(), q.data(), 257, half_page.data(), rows, dim);
+        want.scores_half(wanted.data(), q.data(), 257, half_page.data(), rows, dim);
+        check_near(got, wanted, 1e-4f, 0);
+        std::vector<float> out = random_floats(rows * 257, 15), wanted_out = out;
+        table.mix(out.data(), 257, factors.data(), p.data(), page.data(), rows, dim, 3, 30);
+        want.mix(wanted_out.data(), 257, factors.data(), p.data(), page.data(), rows, dim, 3, 30);
+        check_near(out, wanted_out, 1e-4f, 0);
+        table.mix_half(out.data(), 257, factors.data(), p.data(), half_page.data(), rows, dim, 0,
+                       32);
+        want.mix_half(wanted_out.data(), 257, factors.data(), p.data(), half_page.data(), rows, dim,
+                      0, 32);
+        check_near(out, wanted_out, 2e-4f, 0);
+      }
+  });
+}
+
+TEST_CASE("attention: the running softmax agrees, whatever lies where nobody looks") {
+  const auto scores = random_floats(32, 21, 20);
+  const SoftmaxStep steps[] = {
+      {.scale = 0.125f, .softcap = 0, .slope = 0, .self = 31, .first = 0, .last = 32},
+      {.scale = 1, .softcap = 30, .slope = 0, .self = 40, .first = 5, .last = 6},
+      {.scale = 1, .softcap = 0, .slope = 0.25f, .self = 10, .first = 1, .last = 31},
+      {.scale = 2, .softcap = 5, .slope = 0.5f, .self = -3, .first = 0, .last = 17}};
+  each_table([&](const Kernels& table) {
+    float max = -std::numeric_limits<float>::infinity(), sum = 0, wanted_max = max, wanted_sum = 0;
+    for (const SoftmaxStep& step : steps) {
+      std::vector<float> s = scores, wanted = scores;
+      for (std::size_t t = step.last; t < 32; ++t) s[t] = std::numeric_limits<float>::quiet_NaN();
+      const float factor = table.softmax_step(s.data(), &max, &sum, &step);
+      const float wanted_factor = want.softmax_step(wanted.data(), &wanted_max, &wanted_sum, &step);
+      check_near(s, wanted, 1e-7f, 1e-5f);
+      CHECK(factor == doctest::Approx(wanted_factor).epsilon(1e-5));
+      CHECK(max == doctest::Approx(wanted_max).epsilon(1e-5));
+      CHECK(sum == doctest::Approx(wanted_sum).epsilon(1e-5));
+    }
+  });
+}

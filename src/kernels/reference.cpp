@@ -1,0 +1,276 @@
+// The slow, obvious table that every other one is tested against.  Sums are kept in double.
+#define HEARTH_ISA naive
+#include "kernels/unpack.inl"
+
+namespace hearth::kernels {
+namespace naive {
+namespace {
+
+float dot(const float* a, const float* b, std::size_t n) {
+  double sum = 0;
+  for (std::size_t i = 0; i < n; ++i) sum += static_cast<double>(a[i]) * b[i];
+  return static_cast<float>(sum);
+}
+
+void pack(void* a, const float* x, std::size_t ldx, std::size_t m, std::size_t k) {
+  for (std::size_t i = 0; i < m; ++i)
+    memcpy(static_cast<float*>(a) + i * k, x + i * ldx, k * sizeof(float));
+}
+
+// Results are rounded to f32 between blocks of columns.
+void block(float* c, std::size_t ldc, const void* a, const void* b, std::size_t m, std::size_t k,
+           std::size_t panels) {
+  for (std::size_t i = 0; i < m; ++i)
+    for (std::size_t n = 0; n < panel_rows * panels; ++n) {
+      const float* row = static_cast<const float*>(a) + i * k;
+      const float* column = static_cast<const float*>(b) + n / panel_rows * panel_rows * k;
+      double sum = c[i * ldc + n];
+      for (std::size_t j = 0; j < k; ++j)
+        sum += static_cast<double>(row[j]) * column[panel_rows * j + n % panel_rows];
+      c[i * ldc + n] = static_cast<float>(sum);
+    }
+}
+
+template <Panel kind, Unpack unpack>
+void gemv(float* y, std::size_t ldy, const float* x, std::size_t ldx, std::size_t m,
+          const void* panels, std::size_t panel_count, std::size_t k) {
+  float weights[super_columns * panel_rows];
+  for (std::size_t p = 0; p < panel_count; ++p) {
+    const u8* panel = static_cast<const u8*>(panels) + p * panel_bytes(kind, k);
+    for (std::size_t i = 0; i < m; ++i)
+      for (std::size_t n = 0; n < panel_rows; ++n) y[i * ldy + p * panel_rows + n] = 0;
+    for (std::size_t first = 0; first < k; first += super_columns) {
+      const std::size_t columns = k - first < super_columns ? k - first : super_columns;
+      unpack(weights, panel, first, columns);
+      for (std::size_t i = 0; i < m; ++i)
+        block(y + i * ldy + p * panel_rows, ldy, x + i * ldx + first, weights, 1, columns, 1);
+    }
+  }
+}
+
+void rms_norm(float* y, const float* x, const float* w, std::size_t n, float eps) {
+  double squares = 0;
+  for (std::size_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * x[i];
+  const double factor = 1 / sqrt(squares / static_cast<double>(n) + eps);
+  for (std::size_t i = 0; i < n; ++i) y[i] = static_cast<float>(x[i] * factor * (w ? w[i] : 1));
+}
+
+void layer_norm(float* y, const float* x, const float* w, const float* b, std::size_t n,
+                float eps) {
+  double mean = 0, variance = 0;
+  for (std::size_t i = 0; i < n; ++i) mean += x[i];
+  mean /= static_cast<double>(n);
+  for (std::size_t i = 0; i < n; ++i) variance += (x[i] - mean) * (x[i] - mean);
+  const double factor = 1 / sqrt(variance / static_cast<double>(n) + eps);
+  for (std::size_t i = 0; i < n; ++i)
+    y[i] = static_cast<float>((x[i] - mean) * factor * (w ? w[i] : 1) + (b ? b[i] : 0));
+}
+
+void l2_norm(float* y, const float* x, std::size_t n, float eps) {
+  double squares = 0;
+  for (std::size_t i = 0; i < n; ++i) squares += static_cast<double>(x[i]) * x[i];
+  const double length = sqrt(squares);
+  const double factor = 1 / (length > eps ? length : static_cast<double>(eps));
+  for (std::size_t i = 0; i < n; ++i) y[i] = static_cast<float>(x[i] * factor);
+}
+
+void turn(float* a, float* b, float cosine, float sine) {
+  const float first = *a, second = *b;
+  *a = first * cosine - second * sine;
+  *b = first * sine + second * cosine;
+}
+
+void rope_halves(float* x, const float* cosines, const float* sines, std::size_t half) {
+  for (std::size_t i = 0; i < half; ++i) turn(x + i, x + i + half, cosines[i], sines[i]);
+}
+
+void rope_pairs(float* x, const float* cosines, const float* sines, std::size_t half) {
+  for (std::size_t i = 0; i < half; ++i) turn(x + 2 * i, x + 2 * i + 1, cosines[i], sines[i]);
+}
+
+double sigmoid(double x) { return 1 / (1 + exp(-x)); }
+
+template <Curve curve>
+double evaluate(double x) {
+  switch (curve) {
+    case Curve::silu:
+      return x * sigmoid(x);
+    case Curve::gelu:
+      return 0.5 * x * (1 + erf(x * M_SQRT1_2));
+    case Curve::gelu_tanh:
+      return 0.5 * x * (1 + tanh(M_2_SQRTPI * M_SQRT1_2 * (x + 0.044715 * x * x * x)));
+    case Curve::quick_gelu:
+      return x * sigmoid(1.702 * x);
+    case Curve::relu:
+      return x > 0 ? x : 0;
+    case Curve::relu_squared:
+      return x > 0 ? x * x : 0;
+    case Curve::tanh:
+      return tanh(x);
+    case Curve::sigmoid:
+      return sigmoid(x);
+  }
+  return 0;
+}
+
+template <Curve curve>
+void activate(float* x, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) x[i] = static_cast<float>(evaluate<curve>(x[i]));
+}
+
+template <Curve curve>
+void activate_mul(float* gate, const float* up, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i)
+    gate[i] = static_cast<float>(evaluate<curve>(gate[i]) * up[i]);
+}
+
+void swiglu_clamped(float* gate, const float* up, std::size_t n, float alpha, float limit) {
+  for (std::size_t i = 0; i < n; ++i) {
+    const double g = gate[i] < limit ? gate[i] : limit;
+    const double u = up[i] < -limit ? -limit : up[i] > limit ? limit : up[i];
+    gate[i] = static_cast<float>(g * sigmoid(alpha * g) * (u + 1));
+  }
+}
+
+void add(float* x, const float* y, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) x[i] += y[i];
+}
+
+void scale(float* x, float factor, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) x[i] *= factor;
+}
+
+void softcap(float* x, float cap, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i)
+    x[i] = static_cast<float>(cap * tanh(static_cast<double>(x[i]) / cap));
+}
+
+void softmax(float* x, std::size_t n) {
+  float max = x[0];
+  for (std::size_t i = 1; i < n; ++i) max = x[i] > max ? x[i] : max;
+  double sum = 0;
+  for (std::size_t i = 0; i < n; ++i) sum += exp(static_cast<double>(x[i]) - max);
+  for (std::size_t i = 0; i < n; ++i)
+    x[i] = static_cast<float>(exp(static_cast<double>(x[i]) - max) / sum);
+}
+
+// Nearest, ties to even; too large becomes infinity.
+u16 to_half_one(float x) {
+  const u32 bits = bits_of_float(x), sign = (bits >> 16) & 0x8000, rest = bits & 0x7FFFFFFF;
+  if (rest > 0x7F800000)  // NaN: its top bits, made quiet
+    return static_cast<u16>(sign | 0x7E00 | (rest >> 13 & 0x1FF));
+  if (rest >= 0x477FF000) return static_cast<u16>(sign | 0x7C00);
+  if (rest < 0x38800000) {  // subnormal: a whole number of 2^-24, which f32 arithmetic rounds to
+    const float rounded = (fabsf(x) + 0.5f) - 0.5f;
+    return static_cast<u16>(sign | static_cast<u32>(rounded * 0x1p24f));
+  }
+  return static_cast<u16>(sign | ((rest - 0x38000000 + 0xFFF + (rest >> 13 & 1)) >> 13));
+}
+
+void to_half(std::uint16_t* y, const float* x, std::size_t n) {
+  for (std::size_t i = 0; i < n; ++i) y[i] = to_half_one(x[i]);
+}
+
+template <bool half>
+float element(const void* values, std::size_t index) {
+  if constexpr (half) return load_half(static_cast<const u8*>(values), index);
+  return static_cast<const float*>(values)[index];
+}
+
+template <bool half>
+void scores(float* s, const float* q, std::size_t ldq, const void* keys, std::size_t rows,
+            std::size_t dim) {
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t t = 0; t < 32; ++t) {
+      double sum = 0;
+      for (std::size_t d = 0; d < dim; ++d)
+        sum += static_cast<double>(q[r * ldq + d]) * element<half>(keys, 32 * d + t);
+      s[32 * r + t] = static_cast<float>(sum);
+    }
+}
+
+float softmax_step(float* s, float* max, float* sum, const SoftmaxStep* step) {
+  float top = *max;
+  for (std::uint32_t t = step->first; t < step->last; ++t) {
+    s[t] *= step->scale;
+    if (step->softcap > 0) s[t] = step->softcap * tanhf(s[t] / step->softcap);
+    s[t] -= step->slope * static_cast<float>(abs(static_cast<int>(t) - step->self));
+    top = s[t] > top ? s[t] : top;
+  }
+  const float factor = expf(*max - top);
+  double total = static_cast<double>(*sum) * factor;
+  for (std::uint32_t t = 0; t < 32; ++t) {
+    s[t] = t >= step->first && t < step->last ? expf(s[t] - top) : 0;
+    total += s[t];
+  }
+  *max = top;
+  *sum = static_cast<float>(total);
+  return factor;
+}
+
+template <bool half>
+void mix(float* out, std::size_t ldo, const float* factors, const float* p, const void* values,
+         std::size_t rows, std::size_t dim, std::size_t first, std::size_t last) {
+  for (std::size_t r = 0; r < rows; ++r)
+    for (std::size_t d = 0; d < dim; ++d) {
+      double sum = static_cast<double>(out[r * ldo + d]) * factors[r];
+      for (std::size_t t = first; t < last; ++t)
+        sum += static_cast<double>(p[32 * r + t]) * element<half>(values, t * dim + d);
+      out[r * ldo + d] = static_cast<float>(sum);
+    }
+}
+
+constexpr Gemm gemm = {
+    .tile_rows = 1,
+    .element_bytes = 4,
+    .k_step = 1,
+    .exact = true,
+    .pack = pack,
+    .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8_0, unpack_q4_0, unpack_iq4_nl,
+               unpack_q5_0, unpack_q4_k, unpack_q5_k, unpack_q6_k, unpack_iq4_xs, unpack_mxfp4},
+    .unpack_rows = unpack_rows,
+    .block = block,
+};
+
+constexpr Kernels table = {
+    .name = "reference",
+    .dot = dot,
+    .gemv = {gemv<Panel::f32, unpack_f32>, gemv<Panel::f16, unpack_f16>,
+             gemv<Panel::bf16, unpack_bf16>, gemv<Panel::q8_0, unpack_q8_0>,
+             gemv<Panel::q4_0, unpack_q4_0>, gemv<Panel::iq4_nl, unpack_iq4_nl>,
+             gemv<Panel::q5_0, unpack_q5_0>, gemv<Panel::q4_k, unpack_q4_k>,
+             gemv<Panel::q5_k, unpack_q5_k>, gemv<Panel::q6_k, unpack_q6_k>,
+             gemv<Panel::iq4_xs, unpack_iq4_xs>, gemv<Panel::mxfp4, unpack_mxfp4>},
+    .plain = gemm,
+    .tier = gemm,
+    .rms_norm = rms_norm,
+    .layer_norm = layer_norm,
+    .l2_norm = l2_norm,
+    .rope_halves = rope_halves,
+    .rope_pairs = rope_pairs,
+    .activate = {activate<Curve::silu>, activate<Curve::gelu>, activate<Curve::gelu_tanh>,
+                 activate<Curve::quick_gelu>, activate<Curve::relu>, activate<Curve::relu_squared>,
+                 activate<Curve::tanh>, activate<Curve::sigmoid>},
+    .activate_mul = {activate_mul<Curve::silu>, activate_mul<Curve::gelu>,
+                     activate_mul<Curve::gelu_tanh>, activate_mul<Curve::quick_gelu>,
+                     activate_mul<Curve::relu>, activate_mul<Curve::relu_squared>,
+                     activate_mul<Curve::tanh>, activate_mul<Curve::sigmoid>},
+    .swiglu_clamped = swiglu_clamped,
+    .add = add,
+    .scale = scale,
+    .softcap = softcap,
+    .softmax = softmax,
+    .to_half = to_half,
+    .scores = scores<false>,
+    .scores_half = scores<true>,
+    .softmax_step = softmax_step,
+    .mix = mix<false>,
+    .mix_half = mix<true>,
+};
+
+}  // namespace
+}  // namespace naive
+
+const Kernels& reference() { return naive::table; }
+
+}  // namespace hearth::kernels

@@ -1,0 +1,275 @@
+// Matrix products.  One list of jobs is cut into items, which all threads work off together.
+//
+// Few rows: panels are multiplied as they lie.  Many rows: activations are packed once, and weights
+// are unpacked block by block into a buffer that stays in the second-level cache.  Both add the
+// columns of a sum in ascending order, so neither the number of rows nor the threads change a
+// result; only a table whose tier is not exact computes few and many rows differently.
+#include <algorithm>
+#include <cstring>
+#include <utility>
+#include <vector>
+
+#include "base/check.h"
+#include "ops/packed.h"
+#include "ops/scratch.h"
+
+namespace hearth::ops {
+namespace {
+
+using kernels::block_columns;
+using kernels::Gemm;
+using kernels::gemv_rows;
+using kernels::panel_rows;
+
+// Rows multiplied with one unpacked block of weights; a multiple of every table's tile.
+constexpr std::size_t block_rows = 480;
+constexpr std::size_t most_panels = 8;  // panels of one block of weights: 256 KiB of f32
+
+struct Job {
+  View x, y;
+  const Matrix::Packed* w = nullptr;
+  std::span<const float> bias{};
+  bool adds = false;
+
+  const Gemm* gemm = nullptr;  // nullptr: few rows, straight from the panels
+  const std::byte* packed_x = nullptr;
+  std::size_t item_panels = 0;  // panels of one item
+  std::size_t row_blocks = 1;
+  std::size_t first_item = 0, items = 0;
+};
+
+std::size_t up_to(std::size_t value, std::size_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+// How a job is computed: a choice of the table, the type and, unless deterministic, the rows.
+const Gemm* gemm_for(const Context& ctx, const Job& job) {
+  const kernels::Kernels& table = *ctx.kernels;
+  const bool exact = job.w->is_f32() || table.tier.exact;
+  const bool few = job.x.rows <= gemv_rows;
+  if (few && job.w->panel && (exact || !ctx.deterministic)) return nullptr;
+  return exact || (few && !ctx.deterministic) ? &table.plain : &table.tier;
+}
+
+// Packed activations: blocks of rows, each a run of blocks of columns.
+struct PackedRows {
+  const Gemm* gemm;
+  std::size_t rows, columns;
+
+  std::size_t padded_columns() const { return up_to(columns, gemm->k_step); }
+  std::size_t bytes() const {
+    return up_to(rows, gemm->tile_rows) * padded_columns() * gemm->element_bytes;
+  }
+  std::size_t rows_of(std::size_t row_block) const {
+    return std::min(block_rows, rows - row_block * block_rows);
+  }
+  std::size_t offset(std::size_t row_block, std::size_t first_column) const {
+    return (row_block * block_rows * padded_columns() +
+            up_to(rows_of(row_block), gemm->tile_rows) * first_column) *
+           gemm->element_bytes;
+  }
+};
+
+void pack_rows(Context& ctx, const PackedRows& shape, View x, std::byte* out) {
+  const std::size_t row_blocks = (shape.rows + block_rows - 1) / block_rows;
+  const std::size_t column_blocks = (shape.columns + block_columns - 1) / block_columns;
+  ctx.pool->parallel_for(
+      row_blocks * column_blocks, 1, [&](std::size_t begin, std::size_t end, int) {
+        for (std::size_t i = begin; i < end; ++i) {
+          const std::size_t row_block = i / column_blocks,
+                            first = i % column_blocks * block_columns;
+          shape.gemm->pack(
+              out + shape.offset(row_block, first), x.row(row_block * block_rows) + first, x.stride,
+              shape.rows_of(row_block), std::min(block_columns, shape.columns - first));
+        }
+      });
+}
+
+// Packs the inputs of all jobs that need it; jobs over the same rows share them.
+void pack_inputs(Context& ctx, std::span<Job> jobs) {
+  std::size_t total = 0;
+  const auto shares = [](const Job& a, const Job& b) {
+    return a.gemm == b.gemm && a.x.data == b.x.data && a.x.rows == b.x.rows;
+  };
+  std::vector<std::size_t> offsets(jobs.size());
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (jobs[i].gemm == nullptr) continue;
+    if (i > 0 && shares(jobs[i - 1], jobs[i])) {
+      offsets[i] = offsets[i - 1];
+      continue;
+    }
+    offsets[i] = total;
+    total += up_to(PackedRows{jobs[i].gemm, jobs[i].x.rows, jobs[i].x.dim}.bytes(), 64);
+  }
+  if (total == 0) return;
+  std::byte* buffer = scratch(Scratch::shared, total);
+  for (std::size_t i = 0; i < jobs.size(); ++i) {
+    if (jobs[i].gemm == nullptr) continue;
+    jobs[i].packed_x = buffer + offsets[i];
+    if (i > 0 && shares(jobs[i - 1], jobs[i])) continue;
+    pack_rows(ctx, {jobs[i].gemm, jobs[i].x.rows, jobs[i].x.dim}, jobs[i].x, buffer + offsets[i]);
+  }
+}
+
+// Adds what belongs to the results and puts them in their place.  c: rows of `width`, ldc apart.
+void finish(const Job& job, const float* c, std::size_t ldc, std::size_t first_row,
+            std::size_t rows, std::size_t first_output, std::size_t width) {
+  for (std::size_t i = 0; i < rows; ++i) {
+    float* y = job.y.row(first_row + i) + first_output;
+    const float* from = c + i * ldc;
+    const float* bias = job.bias.empty() ? nullptr : job.bias.data() + first_output;
+    if (bias == nullptr && !job.adds) {
+      std::memcpy(y, from, width * sizeof(float));
+    } else if (bias == nullptr) {
+      for (std::size_t n = 0; n < width; ++n) y[n] += from[n];
+    } else if (!job.adds) {
+      for (std::size_t n = 0; n < width; ++n) y[n] = from[n] + bias[n];
+    } else {
+      for (std::size_t n = 0; n < width; ++n) y[n] += from[n] + bias[n];
+    }
+  }
+}
+
+void few_rows_item(const Context& ctx, const Job& job, std::size_t first_panel,
+                   std::size_t panels) {
+  const Matrix::Packed& w = *job.w;
+  const std::size_t ldc = panels * panel_rows, first_output = first_panel * panel_rows;
+  alignas(64) float c[gemv_rows * most_panels * panel_rows];
+  ctx.kernels->gemv[std::to_underlying(*w.panel)](c, ldc, job.x.data, job.x.stride, job.x.rows,
+                                                  w.panel_at(first_panel), panels,
+                                                  w.stored.columns);
+  finish(job, c, ldc, 0, job.x.rows, first_output, std::min(ldc, w.stored.rows - first_output));
+}
+
+// Columns [first, first + k) of some panels, unpacked into b.
+void unpack_weights(const Job& job, std::size_t first_panel, std::size_t panels, std::size_t first,
+                    std::size_t k, std::byte* b, float* rows) {
+  const Matrix::Packed& w = *job.w;
+  const std::size_t bytes = up_to(k, job.gemm->k_step) * panel_rows * job.gemm->element_bytes;
+  for (std::size_t p = first_panel; p < first_panel + panels; ++p, b += bytes) {
+    if (w.panel) {
+      job.gemm->unpack[std::to_underlying(*w.panel)](b, w.panel_at(p), first, k);
+      continue;
+    }
+    const DtypeInfo& type = info(w.stored.dtype);
+    const std::size_t offset = first / type.block_elements * type.block_bytes;
+    for (std::size_t n = 0; n < panel_rows; ++n) {
+      const std::size_t row = p * panel_rows + n;
+      if (row < w.stored.rows)
+        w.dequantise(w.stored.data.data() + row * w.row_bytes + offset, rows + n * k, k);
+      else
+        std::memset(rows + n * k, 0, k * sizeof(float));
+    }
+    job.gemm->unpack_rows(b, rows, k, k);
+  }
+}
+
+void many_rows_item(const Job& job, std::size_t row_block, std::size_t first_panel,
+                    std::size_t panels) {
+  const Gemm& gemm = *job.gemm;
+  const std::size_t columns = job.w->stored.columns;
+  const PackedRows shape{&gemm, job.x.rows, columns};
+  const std::size_t rows = shape.rows_of(row_block), ldc = panels * panel_rows;
+  const std::size_t c_floats = up_to(rows, gemm.tile_rows) * ldc;
+  const std::size_t b_bytes = block_columns * panel_rows * gemm.element_bytes * most_panels;
+  const std::size_t row_floats = panel_rows * block_columns;
+  std::byte* b = scratch(Scratch::worker, b_bytes + (c_floats + row_floats) * sizeof(float));
+  float* c = reinterpret_cast<float*>(b + b_bytes);
+  std::memset(c, 0, c_floats * sizeof(float));
+  for (std::size_t first = 0; first < columns; first += block_columns) {
+    const std::size_t k = std::min(block_columns, columns - first);
+    unpack_weights(job, first_panel, panels, first, k, b, c + c_floats);
+    gemm.block(c, ldc, job.packed_x + shape.offset(row_block, first), b, rows, k, panels);
+  }
+  const std::size_t first_output = first_panel * panel_rows;
+  finish(job, c, ldc, row_block * block_rows, rows, first_output,
+         std::min(ldc, job.w->stored.rows - first_output));
+}
+
+void run_item(const Context& ctx, const Job& job, std::size_t item) {
+  const std::size_t strip = item / job.row_blocks, first_panel = strip * job.item_panels;
+  const std::size_t panels = std::min(job.item_panels, job.w->panels() - first_panel);
+  if (job.gemm == nullptr) return few_rows_item(ctx, job, first_panel, panels);
+  many_rows_item(job, item % job.row_blocks, first_panel, panels);
+}
+
+// Cuts jobs into items small enough that the last of them keeps no thread waiting for long.
+std::size_t cut_into_items(const Context& ctx, std::span<Job> jobs) {
+  std::size_t panels = 0;
+  for (const Job& job : jobs) panels += job.w->panels() * job.row_blocks;
+  const std::size_t fair = panels / (8 * static_cast<std::size_t>(ctx.pool->threads()));
+  std::size_t items = 0;
+  for (Job& job : jobs) {
+    const std::size_t most = job.gemm ? most_panels : 4;
+    job.item_panels = fair >= most ? most : fair >= 4 ? 4 : fair >= 2 ? 2 : job.gemm ? 2 : 1;
+    job.first_item = items;
+    job.items = (job.w->panels() + job.item_panels - 1) / job.item_panels * job.row_blocks;
+    items += job.items;
+  }
+  return items;
+}
+
+void run_jobs(Context& ctx, std::span<Job> jobs) {
+  for (Job& job : jobs) {
+    HEARTH_CHECK(job.x.dim == job.w->stored.columns && job.y.dim >= job.w->stored.rows);
+    HEARTH_CHECK(job.bias.empty() || job.bias.size() >= job.w->stored.rows);
+    job.gemm = gemm_for(ctx, job);
+    job.row_blocks = job.gemm ? (job.x.rows + block_rows - 1) / block_rows : 1;
+  }
+  pack_inputs(ctx, jobs);
+  const std::size_t items = cut_into_items(ctx, jobs);
+  ctx.pool->parallel_for(items, 1, [&](std::size_t begin, std::size_t end, int) {
+    for (std::size_t i = begin; i < end; ++i) {
+      const auto after =
+          std::upper_bound(jobs.begin(), jobs.end(), i,
+                           [](std::size_t item, const Job& job) { return item < job.first_item; });
+      const Job& job = *(after - 1);
+      run_item(ctx, job, i - job.first_item);
+    }
+  });
+}
+
+void run_one(Context& ctx, View y, View x, const Matrix& w, std::span<const float> bias,
+             bool adds) {
+  if (x.rows == 0) return;
+  Job job{.x = x, .y = y, .w = &w.packed(), .bias = bias, .adds = adds};
+  run_jobs(ctx, {&job, 1});
+}
+
+}  // namespace
+
+void matmul(Context& ctx, View y, View x, const Matrix& w, std::span<const float> bias) {
+  run_one(ctx, y, x, w, bias, false);
+}
+
+void matmul_add(Context& ctx, View y, View x, const Matrix& w, std::span<const float> bias) {
+  run_one(ctx, y, x, w, bias, true);
+}
+
+void matmul_many(Context& ctx, std::span<const MatmulJob> jobs, View x) {
+  if (x.rows == 0) return;
+  std::vector<Job> list;
+  for (const MatmulJob& job : jobs)
+    list.push_back({.x = x, .y = job.y, .w = &job.w->packed(), .bias = job.bias});
+  run_jobs(ctx, list);
+}
+
+void matmul_experts(Context& ctx, View y, View x, std::span<const Matrix> experts,
+                    std::span<const ExpertPair> pairs) {
+  if (pairs.empty()) return;
+  float* gathered = float_scratch(Scratch::gathered, pairs.size() * x.dim);
+  ctx.pool->parallel_for(pairs.size(), 16, [&](std::size_t begin, std::size_t end, int) {
+    for (std::size_t p = begin; p < end; ++p)
+      std::memcpy(gathered + p * x.dim, x.row(pairs[p].row), x.dim * sizeof(float));
+  });
+  std::vector<Job> list;
+  for (std::size_t first = 0, last = 0; first < pairs.size(); first = last) {
+    while (last < pairs.size() && pairs[last].expert == pairs[first].expert) ++last;
+    list.push_back({.x = View(gathered + first * x.dim, last - first, x.dim),
+                    .y = y.slice_rows(first, last - first),
+                    .w = &experts[pairs[first].expert].packed()});
+  }
+  run_jobs(ctx, list);
+}
+
+}  // namespace hearth::ops

@@ -1,0 +1,140 @@
+// Every setting.  To add one: a field in Config and a row here.
+#include <fmt/core.h>
+
+#include <charconv>
+
+#include "base/utf8.h"
+#include "config/config.h"
+
+namespace hearth {
+namespace {
+
+Error needs(const Setting& setting, const Json& value, std::string_view what) {
+  const std::string held = value.is_string() ? value.as_string() : write_json(value);
+  return Error(ErrorKind::invalid,
+               fmt::format("{} = '{}': needs {}", setting.key, printable(held), what));
+}
+
+Status assign(const Setting& setting, std::string& field, const Json& value) {
+  if (!value.is_string()) return needs(setting, value, "text");
+  field = value.as_string();
+  return Done{};
+}
+
+Status assign(const Setting& setting, std::int64_t& field, const Json& value) {
+  std::int64_t number = 0;
+  bool is_whole = value.is_integer();
+  if (is_whole) number = value.as_integer();
+  if (value.is_string()) {
+    const std::string& text = value.as_string();
+    const char* last = text.data() + text.size();
+    const auto [end, error] = std::from_chars(text.data(), last, number);
+    is_whole = !text.empty() && end == last && error == std::errc();
+  }
+  if (!is_whole || number < setting.min || number > setting.max)
+    return needs(setting, value,
+                 fmt::format("a whole number from {} to {}", setting.min, setting.max));
+  field = number;
+  return Done{};
+}
+
+Status assign(const Setting& setting, bool& field, const Json& value) {
+  const bool is_true = value == Json(true) || value == Json("true") || value == Json("1");
+  const bool is_false = value == Json(false) || value == Json("false") || value == Json("0");
+  if (!is_true && !is_false) return needs(setting, value, "true or false");
+  field = is_true;
+  return Done{};
+}
+
+// A list in the file; elsewhere, one text with commas.
+Status assign(const Setting& setting, std::vector<std::string>& field, const Json& value) {
+  std::vector<std::string> items;
+  if (value.is_array()) {
+    for (const Json& item : value.as_array()) {
+      if (!item.is_string()) return needs(setting, value, "a list of texts");
+      items.push_back(item.as_string());
+    }
+  } else if (value.is_string()) {
+    std::string_view rest = value.as_string();
+    while (!rest.empty()) {
+      const std::string_view item = rest.substr(0, rest.find(','));
+      rest.remove_prefix(std::min(rest.size(), item.size() + 1));
+      if (!item.empty()) items.emplace_back(item);
+    }
+  } else {
+    return needs(setting, value, "a list of texts");
+  }
+  field = std::move(items);
+  return Done{};
+}
+
+Json to_json(const std::string& value) { return value; }
+Json to_json(std::int64_t value) { return value; }
+Json to_json(bool value) { return value; }
+Json to_json(const std::vector<std::string>& value) {
+  Json list = Json::array();
+  for (const std::string& item : value) list.push_back(item);
+  return list;
+}
+
+template <auto Group, auto Field>
+Status set(const Setting& setting, Config& config, const Json& value) {
+  return assign(setting, config.*Group.*Field, value);
+}
+template <auto Group, auto Field>
+Json show(const Config& config) {
+  return to_json(config.*Group.*Field);
+}
+
+template <auto Group, auto Field>
+constexpr Setting row(std::string_view key, std::string_view flag, std::string_view help,
+                      std::int64_t min = 0, std::int64_t max = 0) {
+  return {key, flag, help, min, max, set<Group, Field>, show<Group, Field>};
+}
+
+constexpr auto server = &Config::server;
+constexpr auto runtime = &Config::runtime;
+
+constexpr Setting table[] = {
+    row<server, &ServerConfig::host>(
+        "server.host", "--host",
+        "Address to listen on; one that is not loopback, such as 0.0.0.0, opens the server to the "
+        "network and needs server.api_key_file."),
+    row<server, &ServerConfig::port>("server.port", "--port", "TCP port; 0: any free one.", 0,
+                                     65535),
+    row<server, &ServerConfig::queue>("server.queue", "--queue",
+                                      "Requests that may wait for a model; further ones get 503.",
+                                      1, 4096),
+    row<server, &ServerConfig::api_key_file>(
+        "server.api_key_file", "--api-key-file",
+        "File of API keys (mode 0600): one key, or `sha256:` and its digest in hex, to a line."),
+    row<server, &ServerConfig::allow_origin>(
+        "server.allow_origin", "--allow-origin",
+        "Origins of web pages that may call the server, such as https://page.example:8443."),
+    row<server, &ServerConfig::allow_host>(
+        "server.allow_host", "--allow-host",
+        "Host names under which the server may be called, beside localhost and its addresses."),
+    row<server, &ServerConfig::tls_cert>("server.tls_cert", "--tls-cert",
+                                         "Certificate chain (PEM); turns TLS on."),
+    row<server, &ServerConfig::tls_key>("server.tls_key", "--tls-key",
+                                        "Private key of the certificate (PEM)."),
+    row<server, &ServerConfig::max_body_bytes>("server.max_body_bytes", "--max-body-bytes",
+                                               "Largest request body in bytes.", 1024, 1 << 30),
+    row<runtime, &RuntimeConfig::threads>("runtime.threads", "--threads",
+                                          "Compute threads; 0: one per physical core.", 0, 1024),
+    row<runtime, &RuntimeConfig::context>(
+        "runtime.context", "--context",
+        "Tokens of context; 0: the model's own, as far as memory allows.", 0, 100'000'000),
+    row<runtime, &RuntimeConfig::deterministic>(
+        "runtime.deterministic", "--deterministic",
+        "The same bits whatever else runs, on any thread count."),
+    row<runtime, &RuntimeConfig::cpu>(
+        "runtime.cpu", "--cpu",
+        "Kernel table to use; empty: the best that runs here. `hearth doctor` lists them."),
+};
+
+}  // namespace
+
+std::span<const Setting> settings() { return table; }
+
+}  // namespace hearth

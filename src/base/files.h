@@ -17,6 +17,8 @@ namespace hearth {
 class MappedFile {
  public:
   static Result<std::shared_ptr<const MappedFile>> open(const std::string& path);
+  // Bytes that the program itself carries and that live as long as it does.
+  static std::shared_ptr<const MappedFile> of_program(std::span<const std::byte> bytes);
   ~MappedFile();
   MappedFile(const MappedFile&) = delete;
   MappedFile& operator=(const MappedFile&) = delete;
@@ -24,8 +26,9 @@ class MappedFile {
   std::span<const std::byte> bytes() const { return bytes_; }
 
  private:
-  explicit MappedFile(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  MappedFile(std::span<const std::byte> bytes, bool owned) : bytes_(bytes), owned_(owned) {}
   std::span<const std::byte> bytes_;
+  bool owned_;
 };
 
 // The whole of a regular file of at most `max_bytes`.

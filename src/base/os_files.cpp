@@ -86,15 +86,19 @@ Status write_all(int descriptor, std::string_view name, std::span<const std::byt
 Result<std::shared_ptr<const MappedFile>> MappedFile::open(const std::string& path) {
   const Opened opened = TRY(open_regular(path));
   const Descriptor descriptor(opened.descriptor);
-  if (opened.size == 0) return std::shared_ptr<const MappedFile>(new MappedFile({}));
+  if (opened.size == 0) return std::shared_ptr<const MappedFile>(new MappedFile({}, false));
   void* address = ::mmap(nullptr, opened.size, PROT_READ, MAP_PRIVATE, descriptor.value(), 0);
   if (address == MAP_FAILED) return os_error(path);
   return std::shared_ptr<const MappedFile>(
-      new MappedFile({static_cast<const std::byte*>(address), opened.size}));
+      new MappedFile({static_cast<const std::byte*>(address), opened.size}, true));
+}
+
+std::shared_ptr<const MappedFile> MappedFile::of_program(std::span<const std::byte> bytes) {
+  return std::shared_ptr<const MappedFile>(new MappedFile(bytes, false));
 }
 
 MappedFile::~MappedFile() {
-  if (!bytes_.empty()) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
+  if (owned_) ::munmap(const_cast<std::byte*>(bytes_.data()), bytes_.size());
 }
 
 Result<std::string> read_file(const std::string& path, std::uint64_t max_bytes) {

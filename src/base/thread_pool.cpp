@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <optional>
 #include <thread>
 #include <vector>
@@ -26,6 +27,8 @@ void pause() {
 
 struct ThreadPool::State {
   explicit State(int count) : threads(count) {}
+
+  std::mutex turn;  // held by the caller whose loop runs
 
   int threads;
   std::optional<RangeFunction> function;
@@ -78,6 +81,7 @@ void ThreadPool::run(std::size_t n, std::size_t chunk, RangeFunction function) {
       function(begin, std::min(n, begin + chunk), 0);
     return;
   }
+  const std::lock_guard turn(state.turn);
   state.function = function;
   state.n = n;
   state.chunk = chunk;

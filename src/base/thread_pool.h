@@ -23,8 +23,8 @@ class RangeFunction {
   void (*call_)(void*, std::size_t, std::size_t, int);
 };
 
-// The caller is worker 0; workers 1.. are threads of the pool.  One loop at a time: parallel_for
-// may be called from one thread at a time, never from inside a loop.
+// The caller is worker 0; workers 1.. are threads of the pool.  Loops of several callers take
+// turns. A loop is never started from inside a loop.
 class ThreadPool {
  public:
   explicit ThreadPool(int threads);  // at least 1

@@ -56,18 +56,30 @@ Error refuse(const Source& source) {
 
 }  // namespace
 
-Result<Package> open_package(const std::string& path) {
-  Source source{path, nullptr};
-  if (!is_folder(path)) source.file = TRY(MappedFile::open(path));
+namespace {
+
+Result<Package> read(const Source& source) {
   for (const Format* format : formats()) {
     if (!format->recognises(source)) continue;
     auto package = format->read(source);
-    if (!package) return std::move(package).error().within(path);
-    package->path = path;
+    if (!package) return std::move(package).error().within(source.path);
+    package->path = source.path;
     package->format = format->name;
     return package;
   }
-  return refuse(source).within(path);
+  return refuse(source).within(source.path);
+}
+
+}  // namespace
+
+Result<Package> open_package(const std::string& path) {
+  Source source{path, nullptr};
+  if (!is_folder(path)) source.file = TRY(MappedFile::open(path));
+  return read(source);
+}
+
+Result<Package> open_package(std::string name, std::shared_ptr<const MappedFile> file) {
+  return read({std::move(name), std::move(file)});
 }
 
 std::uint64_t TensorEntry::elements() const {

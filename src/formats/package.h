@@ -11,6 +11,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/files.h"
 #include "base/json.h"
 #include "base/result.h"
 #include "formats/metadata.h"
@@ -60,5 +61,7 @@ struct Package {
 // Opens a model file (any shard of a split one) or folder.  Memory-maps; touches only headers.
 // Errors: not_found, unsupported (not a model format we read), corrupt (with file, field, offset).
 Result<Package> open_package(const std::string& path);
+// The same for a single file that is mapped already; `name` stands for its path.
+Result<Package> open_package(std::string name, std::shared_ptr<const MappedFile> file);
 
 }  // namespace hearth

@@ -95,9 +95,9 @@ std::vector<float> multiply(const Gemm& gemm, const Kind& kind, const std::vecto
     const std::size_t padded = (some + gemm.k_step - 1) / gemm.k_step * gemm.k_step;
     gemm.pack(aligned(a), x.data() + first, k, m, some);
     for (std::size_t p = 0; p < panels; ++p)
-      gemm.unpack[static_cast<std::size_t>(kind.panel)](
-          reinterpret_cast<char*>(aligned(b)) + p * padded * 16 * gemm.element_bytes,
-          w.data + p * panel_bytes(kind.panel, k), first, some);
+      gemm.unpack(kind.panel,
+                  reinterpret_cast<char*>(aligned(b)) + p * padded * 16 * gemm.element_bytes,
+                  w.data + p * panel_bytes(kind.panel, k), first, some);
     gemm.block(c.data(), panels * 16, aligned(a), aligned(b), m, some, panels);
   }
   c.resize(m * panels * 16);
@@ -158,8 +158,7 @@ TEST_CASE("products of every kind of panel agree with the reference") {
           if (m > gemv_rows) continue;
           for (std::size_t panels : {1, 2, 3, 4, 5}) {
             std::vector<float> y(m * 80);
-            table.gemv[static_cast<std::size_t>(kind.panel)](y.data(), 80, x.data(), k, m, w.data,
-                                                             panels, k);
+            table.gemv(kind.panel, y.data(), 80, x.data(), k, m, w.data, panels, k);
             for (std::size_t i = 0; i < m; ++i)
               CHECK(std::memcmp(&y[i * 80], &plain[i * 80], panels * 16 * sizeof(float)) == 0);
           }
@@ -177,7 +176,7 @@ TEST_CASE("rows of floats become the same block as a panel of floats") {
     std::vector<float> panel(16 * 96 + 16), direct(panel), turned(panel);
     pack_panel(Panel::f32, panel.data(), rows.data(), 400, 16, 96);
     for (const Gemm* gemm : {&candidate.table->plain, &candidate.table->tier}) {
-      gemm->unpack[0](direct.data(), panel.data(), 0, 96);
+      gemm->unpack(Panel::f32, direct.data(), panel.data(), 0, 96);
       gemm->unpack_rows(turned.data(), rows.data(), 100, 96);
       CHECK(direct == turned);
     }

@@ -28,7 +28,7 @@ struct Gemm {
   void (*pack)(void* a, const float* x, std::size_t ldx, std::size_t m, std::size_t k);
 
   // Columns [first, first + k) of one panel.  first is a multiple of 256; b: [k padded, 16].
-  void (*unpack[panel_kinds])(void* b, const void* panel, std::size_t first, std::size_t k);
+  void (*unpack)(Panel kind, void* b, const void* panel, std::size_t first, std::size_t k);
 
   // The same from 16 rows of k floats, ld apart: for types without a panel of their own.
   void (*unpack_rows)(void* b, const float* rows, std::size_t ld, std::size_t k);
@@ -73,9 +73,8 @@ struct Kernels {
   // rows ldx apart, 1 <= m <= gemv_rows; panels of k columns follow one another.  y: rows ldy
   // apart.  Weights and activations are multiplied in f32, columns in ascending order: equal to
   // `plain` bit for bit.  Tolerance 1e-5 of the sum of |x * w|.
-  void (*gemv[panel_kinds])(float* y, std::size_t ldy, const float* x, std::size_t ldx,
-                            std::size_t m, const void* panels, std::size_t panel_count,
-                            std::size_t k);
+  void (*gemv)(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx,
+               std::size_t m, const void* panels, std::size_t panel_count, std::size_t k);
 
   Gemm plain;  // f32: what f32 weights use
   Gemm tier;   // what all other weights use; the same as `plain` unless the table has tiles

@@ -1,13 +1,21 @@
-# Kernel files are compiled one instruction set each; everything else runs on any machine.
+# Kernel files are compiled for one instruction set each; everything else runs on any machine.
 file(GLOB kernel_tables ${folder}/*.cpp ${folder}/x86/*.cpp)
 list(FILTER kernel_tables EXCLUDE REGEX "_(test|bench)\\.cpp$|/select\\.cpp$")
 # Optimised in every build: the tests walk through a great many sizes.
-set_source_files_properties(${kernel_tables} PROPERTIES COMPILE_OPTIONS "-O3;-fno-lto")
+set(kernel_flags -O3 -fno-lto)
+if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
+  list(APPEND kernel_flags -Wno-maybe-uninitialized)  # GCC 12 says it of its own intrinsics
+endif()
+set_property(SOURCE ${kernel_tables} APPEND PROPERTY COMPILE_OPTIONS ${kernel_flags})
 
-function(hearth_kernel_flags file)
-  set_property(SOURCE ${folder}/x86/${file} APPEND PROPERTY COMPILE_OPTIONS ${ARGN})
-endfunction()
-
-# Dequantisation is the same on every machine, bit for bit: no fused multiply-adds.
-set_property(SOURCE ${folder}/quants.cpp ${folder}/quants_iq.cpp APPEND PROPERTY COMPILE_OPTIONS
-             -ffp-contract=off)
+if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  set(avx2 -mavx2 -mfma -mf16c)
+  set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
+  set_property(SOURCE ${folder}/x86/avx2.cpp ${folder}/x86/avx2_few_rows.cpp
+               APPEND PROPERTY COMPILE_OPTIONS ${avx2})
+  set_property(SOURCE ${folder}/x86/avx512.cpp ${folder}/x86/avx512_few_rows.cpp
+               APPEND PROPERTY COMPILE_OPTIONS ${avx512})
+else()
+  file(GLOB x86_files ${folder}/x86/*.cpp)
+  set_source_files_properties(${x86_files} PROPERTIES HEADER_FILE_ONLY ON)
+endif()

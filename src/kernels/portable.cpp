@@ -2,10 +2,28 @@
 #define HEARTH_ISA portable
 #define HEARTH_LANES 4
 #include "kernels/portable.inl"
+#include "kernels/unpack.inl"
 
 namespace hearth::kernels {
 namespace portable {
 namespace {
+
+// Unpacks some columns at a time and multiplies row by row.
+void gemv(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx, std::size_t m,
+          const void* panels, std::size_t panel_count, std::size_t k) {
+  alignas(64) float weights[super_columns * panel_rows];
+  for (std::size_t p = 0; p < panel_count; ++p) {
+    const u8* panel = static_cast<const u8*>(panels) + p * panel_bytes(kind, k);
+    float* out = y + p * panel_rows;
+    for (std::size_t i = 0; i < m; ++i) memset(out + i * ldy, 0, panel_rows * sizeof(float));
+    for (std::size_t first = 0; first < k; first += super_columns) {
+      const std::size_t columns = k - first < super_columns ? k - first : super_columns;
+      unpack(kind, weights, panel, first, columns);
+      for (std::size_t i = 0; i < m; ++i)
+        tile<1, 1>(out + i * ldy, ldy, x + i * ldx + first, weights, columns);
+    }
+  }
+}
 
 constexpr Gemm gemm = {
     .tile_rows = tile_rows,
@@ -13,24 +31,16 @@ constexpr Gemm gemm = {
     .k_step = 1,
     .exact = true,
     .pack = pack,
-    .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8_0, unpack_q4_0, unpack_iq4_nl,
-               unpack_q5_0, unpack_q4_k, unpack_q5_k, unpack_q6_k, unpack_iq4_xs, unpack_mxfp4},
+    .unpack = unpack,
     .unpack_rows = unpack_rows,
     .block = block,
 };
-
-constexpr Gemv few_rows = {gemv<Panel::f32, unpack_f32>,       gemv<Panel::f16, unpack_f16>,
-                           gemv<Panel::bf16, unpack_bf16>,     gemv<Panel::q8_0, unpack_q8_0>,
-                           gemv<Panel::q4_0, unpack_q4_0>,     gemv<Panel::iq4_nl, unpack_iq4_nl>,
-                           gemv<Panel::q5_0, unpack_q5_0>,     gemv<Panel::q4_k, unpack_q4_k>,
-                           gemv<Panel::q5_k, unpack_q5_k>,     gemv<Panel::q6_k, unpack_q6_k>,
-                           gemv<Panel::iq4_xs, unpack_iq4_xs>, gemv<Panel::mxfp4, unpack_mxfp4>};
 
 }  // namespace
 }  // namespace portable
 
 extern const Kernels portable_table;
 constexpr Kernels portable_table =
-    portable::make_table("portable", portable::few_rows, portable::gemm, portable::gemm);
+    portable::make_table("portable", portable::gemv, portable::gemm, portable::gemm);
 
 }  // namespace hearth::kernels

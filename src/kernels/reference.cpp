@@ -1,5 +1,6 @@
 // The slow, obvious table that every other one is tested against.  Sums are kept in double.
 #define HEARTH_ISA naive
+#include "kernels/scalar.inl"
 #include "kernels/unpack.inl"
 
 namespace hearth::kernels {
@@ -17,6 +18,12 @@ void pack(void* a, const float* x, std::size_t ldx, std::size_t m, std::size_t k
     memcpy(static_cast<float*>(a) + i * k, x + i * ldx, k * sizeof(float));
 }
 
+void unpack_rows(void* b, const float* rows, std::size_t ld, std::size_t k) {
+  float* out = static_cast<float*>(b);
+  for (std::size_t i = 0; i < k; ++i)
+    for (std::size_t n = 0; n < panel_rows; ++n) out[panel_rows * i + n] = rows[n * ld + i];
+}
+
 // Results are rounded to f32 between blocks of columns.
 void block(float* c, std::size_t ldc, const void* a, const void* b, std::size_t m, std::size_t k,
            std::size_t panels) {
@@ -31,8 +38,7 @@ void block(float* c, std::size_t ldc, const void* a, const void* b, std::size_t 
     }
 }
 
-template <Panel kind, Unpack unpack>
-void gemv(float* y, std::size_t ldy, const float* x, std::size_t ldx, std::size_t m,
+void gemv(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx, std::size_t m,
           const void* panels, std::size_t panel_count, std::size_t k) {
   float weights[super_columns * panel_rows];
   for (std::size_t p = 0; p < panel_count; ++p) {
@@ -41,7 +47,7 @@ void gemv(float* y, std::size_t ldy, const float* x, std::size_t ldx, std::size_
       for (std::size_t n = 0; n < panel_rows; ++n) y[i * ldy + p * panel_rows + n] = 0;
     for (std::size_t first = 0; first < k; first += super_columns) {
       const std::size_t columns = k - first < super_columns ? k - first : super_columns;
-      unpack(weights, panel, first, columns);
+      unpack(kind, weights, panel, first, columns);
       for (std::size_t i = 0; i < m; ++i)
         block(y + i * ldy + p * panel_rows, ldy, x + i * ldx + first, weights, 1, columns, 1);
     }
@@ -226,8 +232,7 @@ constexpr Gemm gemm = {
     .k_step = 1,
     .exact = true,
     .pack = pack,
-    .unpack = {unpack_f32, unpack_f16, unpack_bf16, unpack_q8_0, unpack_q4_0, unpack_iq4_nl,
-               unpack_q5_0, unpack_q4_k, unpack_q5_k, unpack_q6_k, unpack_iq4_xs, unpack_mxfp4},
+    .unpack = unpack,
     .unpack_rows = unpack_rows,
     .block = block,
 };
@@ -235,12 +240,7 @@ constexpr Gemm gemm = {
 constexpr Kernels table = {
     .name = "reference",
     .dot = dot,
-    .gemv = {gemv<Panel::f32, unpack_f32>, gemv<Panel::f16, unpack_f16>,
-             gemv<Panel::bf16, unpack_bf16>, gemv<Panel::q8_0, unpack_q8_0>,
-             gemv<Panel::q4_0, unpack_q4_0>, gemv<Panel::iq4_nl, unpack_iq4_nl>,
-             gemv<Panel::q5_0, unpack_q5_0>, gemv<Panel::q4_k, unpack_q4_k>,
-             gemv<Panel::q5_k, unpack_q5_k>, gemv<Panel::q6_k, unpack_q6_k>,
-             gemv<Panel::iq4_xs, unpack_iq4_xs>, gemv<Panel::mxfp4, unpack_mxfp4>},
+    .gemv = gemv,
     .plain = gemm,
     .tier = gemm,
     .rms_norm = rms_norm,

@@ -4,20 +4,35 @@
 
 #include <string>
 
+#include "base/cpu_features.h"
+
 namespace hearth::kernels {
 
 extern const Kernels portable_table;
+#if defined(__x86_64__)
+extern const Kernels avx2_table, avx512_table;
+#endif
 
 namespace {
 
 bool always() { return true; }
+#if defined(__x86_64__)
+bool avx2_runs() { return detect_cpu_features().avx2; }
+bool avx512_runs() { return detect_cpu_features().avx512; }
+#endif
 
 }  // namespace
 
 // Best first.  To add an instruction set: one file in x86/, its flags in module.cmake, one row
 // here.
 std::span<const Candidate> candidates() {
-  static constexpr Candidate list[] = {{&portable_table, always}};
+  static constexpr Candidate list[] = {
+#if defined(__x86_64__)
+      {&avx512_table, avx512_runs},
+      {&avx2_table, avx2_runs},
+#endif
+      {&portable_table, always},
+  };
   return list;
 }
 

@@ -1,53 +1,7 @@
-// Unpacking of panels, one number at a time: what every table falls back to and is tested against.
-// The includer defines HEARTH_ISA.
-#include <math.h>
-#include <string.h>
-
-#include "kernels/kernels.h"
+// Unpacking of panels, one number at a time.  Included after scalar.inl.
 
 namespace hearth::kernels::HEARTH_ISA {
 namespace {
-
-using u8 = std::uint8_t;
-using u16 = std::uint16_t;
-using u32 = std::uint32_t;
-using i8 = std::int8_t;
-
-inline float float_of_bits(u32 bits) {
-  float value;
-  memcpy(&value, &bits, 4);
-  return value;
-}
-
-inline u32 bits_of_float(float value) {
-  u32 bits;
-  memcpy(&bits, &value, 4);
-  return bits;
-}
-
-// IEEE half to float, exactly.
-inline float half_to_float(u16 h) {
-  const u32 sign = static_cast<u32>(h & 0x8000) << 16;
-  const u32 rest = h & 0x7FFFu;
-  if (rest >= 0x7C00) return float_of_bits(sign | 0x7F800000 | (rest & 0x3FF) << 13);
-  if (rest < 0x400) {  // subnormal: rest * 2^-24
-    const float value = static_cast<float>(rest) * 0x1p-24f;
-    return sign ? -value : value;
-  }
-  return float_of_bits(sign | ((rest << 13) + 0x38000000));
-}
-
-inline float load_half(const u8* p, std::size_t index) {
-  u16 h;
-  memcpy(&h, p + 2 * index, 2);
-  return half_to_float(h);
-}
-
-inline u32 load_u32(const u8* p, std::size_t index) {
-  u32 value;
-  memcpy(&value, p + 4 * index, 4);
-  return value;
-}
 
 // The number 2^(c - 128) for an exponent byte; subnormal below c = 2.
 inline float half_power(u8 c) {
@@ -135,16 +89,6 @@ void unpack_scaled(void* b, const void* panel, std::size_t first, std::size_t k,
   }
 }
 
-void unpack_q4_0(void* b, const void* panel, std::size_t first, std::size_t k) {
-  unpack_scaled<0>(b, panel, first, k, minus_8);
-}
-void unpack_iq4_nl(void* b, const void* panel, std::size_t first, std::size_t k) {
-  unpack_scaled<0>(b, panel, first, k, from_iq4);
-}
-void unpack_q5_0(void* b, const void* panel, std::size_t first, std::size_t k) {
-  unpack_scaled<1>(b, panel, first, k, minus_16);
-}
-
 void unpack_mxfp4(void* b, const void* panel, std::size_t first, std::size_t k) {
   float* out = static_cast<float*>(b);
   const u8* group = static_cast<const u8*>(panel) + first / 32 * 272;
@@ -171,13 +115,6 @@ void unpack_affine_k(void* b, const void* panel, std::size_t first, std::size_t 
     }
     unpack_codes<high_bits>(out, group, factors, factors, as_is);
   }
-}
-
-void unpack_q4_k(void* b, const void* panel, std::size_t first, std::size_t k) {
-  unpack_affine_k<0>(b, panel, first, k);
-}
-void unpack_q5_k(void* b, const void* panel, std::size_t first, std::size_t k) {
-  unpack_affine_k<1>(b, panel, first, k);
 }
 
 Factors signed_scales(const u8* super, const u8* bytes) {
@@ -209,13 +146,35 @@ void unpack_iq4_xs(void* b, const void* panel, std::size_t first, std::size_t k)
   }
 }
 
-void unpack_rows(void* b, const float* rows, std::size_t ld, std::size_t k) {
-  float* out = static_cast<float*>(b);
-  for (std::size_t i = 0; i < k; ++i)
-    for (std::size_t n = 0; n < panel_rows; ++n) out[panel_rows * i + n] = rows[n * ld + i];
+// Columns [first, first + k) of one panel.
+void unpack(Panel kind, void* b, const void* panel, std::size_t first, std::size_t k) {
+  switch (kind) {
+    case Panel::f32:
+      return unpack_f32(b, panel, first, k);
+    case Panel::f16:
+      return unpack_f16(b, panel, first, k);
+    case Panel::bf16:
+      return unpack_bf16(b, panel, first, k);
+    case Panel::q8_0:
+      return unpack_q8_0(b, panel, first, k);
+    case Panel::q4_0:
+      return unpack_scaled<0>(b, panel, first, k, minus_8);
+    case Panel::iq4_nl:
+      return unpack_scaled<0>(b, panel, first, k, from_iq4);
+    case Panel::q5_0:
+      return unpack_scaled<1>(b, panel, first, k, minus_16);
+    case Panel::q4_k:
+      return unpack_affine_k<0>(b, panel, first, k);
+    case Panel::q5_k:
+      return unpack_affine_k<1>(b, panel, first, k);
+    case Panel::q6_k:
+      return unpack_q6_k(b, panel, first, k);
+    case Panel::iq4_xs:
+      return unpack_iq4_xs(b, panel, first, k);
+    case Panel::mxfp4:
+      return unpack_mxfp4(b, panel, first, k);
+  }
 }
-
-using Unpack = void (*)(void* b, const void* panel, std::size_t first, std::size_t k);
 
 }  // namespace
 }  // namespace hearth::kernels::HEARTH_ISA

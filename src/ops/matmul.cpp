@@ -135,7 +135,7 @@ void few_rows_item(const Context& ctx, const Job& job, std::size_t first_panel,
   const Matrix::Packed& w = *job.w;
   const std::size_t ldc = panels * panel_rows, first_output = first_panel * panel_rows;
   alignas(64) float c[gemv_rows * most_panels * panel_rows];
-  ctx.kernels->gemv[std::to_underlying(*w.panel)](c, ldc, job.x.data, job.x.stride, job.x.rows,
+  ctx.kernels->gemv(*w.panel, c, ldc, job.x.data, job.x.stride, job.x.rows,
                                                   w.panel_at(first_panel), panels,
                                                   w.stored.columns);
   finish(job, c, ldc, 0, job.x.rows, first_output, std::min(ldc, w.stored.rows - first_output));
@@ -148,7 +148,7 @@ void unpack_weights(const Job& job, std::size_t first_panel, std::size_t panels,
   const std::size_t bytes = up_to(k, job.gemm->k_step) * panel_rows * job.gemm->element_bytes;
   for (std::size_t p = first_panel; p < first_panel + panels; ++p, b += bytes) {
     if (w.panel) {
-      job.gemm->unpack[std::to_underlying(*w.panel)](b, w.panel_at(p), first, k);
+      job.gemm->unpack(*w.panel, b, w.panel_at(p), first, k);
       continue;
     }
     const DtypeInfo& type = info(w.stored.dtype);

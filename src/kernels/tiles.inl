@@ -1,0 +1,91 @@
+// Products of many rows: tiles of C held in registers.  Included after vectors.inl.
+
+namespace hearth::kernels::HEARTH_ISA {
+namespace {
+
+// Rows and panels of C held in registers at once.
+constexpr std::size_t tile_rows = lanes == 16 ? 12 : lanes == 8 ? 6 : 3;
+constexpr std::size_t tile_panels = lanes == 16 ? 2 : 1;
+
+// m rows are cut into as few tiles as fit, of heights that differ by at most one.
+struct Cut {
+  std::size_t tiles, height, taller;  // the first `taller` tiles have height + 1 rows
+};
+inline Cut cut(std::size_t m) {
+  const std::size_t tiles = (m + tile_rows - 1) / tile_rows;
+  return {tiles, tiles ? m / tiles : 0, tiles ? m % tiles : 0};
+}
+
+// A: tile after tile, each [k][height].
+void pack(void* a, const float* x, std::size_t ldx, std::size_t m, std::size_t k) {
+  float* out = static_cast<float*>(a);
+  const Cut c = cut(m);
+  for (std::size_t t = 0; t < c.tiles; ++t) {
+    const std::size_t height = c.height + (t < c.taller ? 1 : 0);
+    for (std::size_t r = 0; r < height; ++r)
+      for (std::size_t i = 0; i < k; ++i) out[i * height + r] = x[r * ldx + i];
+    out += height * k;
+    x += height * ldx;
+  }
+}
+
+void unpack_rows(void* b, const float* rows, std::size_t ld, std::size_t k) {
+  float* out = static_cast<float*>(b);
+  for (std::size_t i = 0; i < k; ++i)
+    for (std::size_t n = 0; n < panel_rows; ++n) out[panel_rows * i + n] = rows[n * ld + i];
+}
+
+template <std::size_t rows, std::size_t panels>
+void tile(float* c, std::size_t ldc, const float* a, const float* b, std::size_t k) {
+  constexpr std::size_t vectors = panels * panel_vectors;
+  Vec sums[rows][vectors];
+#pragma GCC unroll 12
+  for (std::size_t r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < vectors; ++v) sums[r][v] = load(c + r * ldc + v * lanes);
+  for (std::size_t i = 0; i < k; ++i) {
+    Vec w[vectors];
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < vectors; ++v)
+      w[v] = load(b + (v / panel_vectors * k + i) * panel_rows + v % panel_vectors * lanes);
+#pragma GCC unroll 12
+    for (std::size_t r = 0; r < rows; ++r) {
+      const Vec x = splat(a[i * rows + r]);
+#pragma GCC unroll 8
+      for (std::size_t v = 0; v < vectors; ++v) sums[r][v] = multiply_add(x, w[v], sums[r][v]);
+    }
+  }
+#pragma GCC unroll 12
+  for (std::size_t r = 0; r < rows; ++r)
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < vectors; ++v) store(c + r * ldc + v * lanes, sums[r][v]);
+}
+
+template <std::size_t most, std::size_t panels>
+void tile_of(std::size_t rows, float* c, std::size_t ldc, const float* a, const float* b,
+             std::size_t k) {
+  if (rows == most) return tile<most, panels>(c, ldc, a, b, k);
+  if constexpr (most > 1) tile_of<most - 1, panels>(rows, c, ldc, a, b, k);
+}
+
+void block(float* c, std::size_t ldc, const void* a, const void* b, std::size_t m, std::size_t k,
+           std::size_t panels) {
+  const Cut all = cut(m);
+  for (std::size_t p = 0; p < panels; p += tile_panels) {
+    const float* weights = static_cast<const float*>(b) + p * panel_rows * k;
+    const float* rows = static_cast<const float*>(a);
+    float* out = c + p * panel_rows;
+    for (std::size_t t = 0; t < all.tiles; ++t) {
+      const std::size_t height = all.height + (t < all.taller ? 1 : 0);
+      if (panels - p >= tile_panels)
+        tile_of<tile_rows, tile_panels>(height, out, ldc, rows, weights, k);
+      else
+        tile_of<tile_rows, 1>(height, out, ldc, rows, weights, k);
+      rows += height * k;
+      out += height * ldc;
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hearth::kernels::HEARTH_ISA

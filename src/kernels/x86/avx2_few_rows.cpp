@@ -1,0 +1,18 @@
+// Products of few rows, 256-bit.
+#define HEARTH_ISA avx2
+#define HEARTH_LANES 8
+#include "kernels/vectors.inl"
+#include "kernels/x86/weights.inl"
+//
+#include "kernels/x86/few_rows.inl"
+
+namespace hearth::kernels {
+
+void avx2_few_rows(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx,
+                   std::size_t m, const void* panels, std::size_t count, std::size_t k);
+void avx2_few_rows(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx,
+                   std::size_t m, const void* panels, std::size_t count, std::size_t k) {
+  avx2::few_rows(kind, y, ldy, x, ldx, m, panels, count, k);
+}
+
+}  // namespace hearth::kernels

@@ -2,15 +2,27 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
 
 #include "base/utf8.h"
 
 namespace hearth {
+namespace {
+
+// The length of the ASCII at the start of `text` that stands for itself in a string.
+std::size_t plain_run(std::string_view text) {
+  const auto end = std::find_if(text.begin(), text.end(), [](char c) {
+    return c < 0x20 || c == '"' || c == '\\' || static_cast<unsigned char>(c) >= 0x80;
+  });
+  return static_cast<std::size_t>(end - text.begin());
+}
+
+}  // namespace
 
 void JsonCursor::skip_space() {
-  while (at_ < text_.size() && std::string_view(" \t\r\n").find(text_[at_]) != std::string::npos)
-    ++at_;
+  const std::size_t next = text_.find_first_not_of(" \t\r\n", at_);
+  at_ = next == text_.npos ? text_.size() : next;
 }
 
 Error JsonCursor::error(std::string what) const {
@@ -41,6 +53,9 @@ Result<std::string> JsonCursor::string(std::uint64_t max_bytes) {
   TRY(expect('"'));
   std::string out;
   for (;;) {
+    const std::size_t run = plain_run(text_.substr(at_, max_bytes - out.size() + 1));
+    out.append(text_.substr(at_, run));
+    at_ += run;
     if (out.size() > max_bytes) return error(fmt::format("text over {} bytes", max_bytes));
     if (at_ == text_.size()) return error("text without end");
     const auto c = static_cast<unsigned char>(text_[at_]);

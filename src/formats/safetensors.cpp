@@ -216,7 +216,10 @@ Result<std::vector<TensorEntry>> read_safetensors(std::span<const std::byte> fil
   if (header_bytes > limits::safetensors_header_bytes)
     return corrupt(fmt::format("offset 0: header of {} bytes, at most {}", header_bytes,
                                limits::safetensors_header_bytes));
-  HeaderReader header(text_of(TRY(in.take(header_bytes))));
+  const std::string_view text = text_of(TRY(in.take(header_bytes)));
+  if (text.starts_with(' ') || text.starts_with('\t') || text.starts_with('\n'))
+    return corrupt("offset 8: white space, needs '{'");  // the format's own rule
+  HeaderReader header(text);
   TRY(header.read());
   return header.place(file.subspan(in.position()));
 }

@@ -4,3 +4,5 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 hearth=${1:-build/release/hearth}
 "$hearth" help --markdown > docs/reference/commands.md
+"$hearth" help --settings > docs/reference/settings.md
+"$hearth" help --http > docs/reference/http.md

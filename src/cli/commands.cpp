@@ -1,6 +1,7 @@
 // To add a command: write cli/<name>.cpp with one `const Command`, name it here.
 #include "cli/command.h"
 #include "cli/rows.h"
+#include "cli/settings.h"
 
 namespace hearth::cli {
 
@@ -12,14 +13,13 @@ std::span<const Command* const> commands() {
 }
 
 std::span<const Option> common_options() {
-  static constexpr Option list[] = {
-      {"--json", "", "One JSON object for programs instead of text for people."},
-      {"--threads", "N", "Compute threads; 0: one per physical core."},
-      {"--context", "N", "Tokens of context; 0: the model's own, as far as memory allows."},
-      {"--cpu", "TABLE", "Kernel table to use; `hearth doctor` lists them."},
-      {"--deterministic", "", "The same bits whatever else runs, on any thread count."},
-      {"--verbose", "", "Log what happens to standard error."},
-  };
+  static const std::vector<Option> list = [] {
+    std::vector<Option> all{
+        {"--json", "", "One JSON object for programs instead of text for people."}};
+    for (const Option& option : setting_options("runtime.")) all.push_back(option);
+    all.push_back({"--verbose", "", "Log what happens to standard error."});
+    return all;
+  }();
   return list;
 }
 

@@ -4,6 +4,9 @@
 
 #include <algorithm>
 
+#include "config/config.h"
+#include "server/serve.h"
+
 namespace hearth::cli {
 namespace {
 
@@ -22,6 +25,10 @@ void append_options(std::string& page, std::span<const Option> options) {
 Status run(App& app, const Arguments& arguments) {
   if (arguments.has("--markdown")) {
     app.out.text(help_markdown());
+  } else if (arguments.has("--settings")) {
+    app.out.text(settings_reference());
+  } else if (arguments.has("--http")) {
+    app.out.text(server::http_reference());
   } else if (arguments.has("--bash-completion")) {
     app.out.text(bash_completion());
   } else if (arguments.count() == 0) {
@@ -39,6 +46,8 @@ Status run(App& app, const Arguments& arguments) {
 
 constexpr Option options[] = {
     {"--markdown", "", "Print the reference page of all commands."},
+    {"--settings", "", "Print the reference page of all settings."},
+    {"--http", "", "Print the reference page of the HTTP interface."},
     {"--bash-completion", "",
      "Print a completion script: `source <(hearth help "
      "--bash-completion)`."},

@@ -25,6 +25,11 @@ void block_interrupts() {
   pthread_sigmask(SIG_BLOCK, &set, nullptr);
 }
 
+void allow_interrupts() {
+  const sigset_t set = interrupts();
+  pthread_sigmask(SIG_UNBLOCK, &set, nullptr);
+}
+
 struct InterruptScope::Watcher {
   std::jthread thread;
 };

@@ -7,6 +7,8 @@ namespace hearth::cli {
 
 // Blocks SIGINT in this thread and those it starts afterwards: call first thing in main.
 void block_interrupts();
+// For a server, which has handlers of its own.
+void allow_interrupts();
 
 // While it lives, SIGINT (and SIGTERM) request a stop.  One at a time.
 class InterruptScope {

@@ -1,16 +1,18 @@
 #include "cli/open_model.h"
 
 #include "cli/interrupts.h"
+#include "cli/settings.h"
 
 namespace hearth::cli {
 
 Result<LibraryOptions> library_options(const Arguments& arguments) {
+  const Config config = TRY(read_config(arguments));
   LibraryOptions options;
-  options.threads = static_cast<int>(TRY(arguments.integer("--threads", 0, 0, 1024)));
-  options.kernels = arguments.text("--cpu");
-  options.runner.context_tokens =
-      static_cast<std::uint32_t>(TRY(arguments.integer("--context", 0, 0, 100'000'000)));
-  options.runner.deterministic = arguments.has("--deterministic");
+  options.threads = static_cast<int>(config.runtime.threads);
+  options.kernels = config.runtime.cpu;
+  options.runner.context_tokens = static_cast<std::uint32_t>(config.runtime.context);
+  options.runner.deterministic = config.runtime.deterministic;
+  options.runner.max_queued = static_cast<std::uint32_t>(config.server.queue);
   return options;
 }
 

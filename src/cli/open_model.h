@@ -14,7 +14,7 @@ struct OpenModel {
   Lease lease;
 };
 
-// Reads --threads, --cpu, --context, --deterministic.
+// From the runtime.* settings: file, environment, --threads, --cpu, --context, --deterministic.
 Result<LibraryOptions> library_options(const Arguments& arguments);
 // Shows progress while it loads.
 Result<Lease> acquire(App& app, Library& library, const std::string& reference);

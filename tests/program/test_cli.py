@@ -42,9 +42,10 @@ class Basics(unittest.TestCase):
                 self.assertEqual(run.stdout, "")
 
     def test_reference_pages_are_those_of_the_tables(self):
-        page = (program.ROOT / "docs/reference/commands.md").read_text()
-        self.assertEqual(page, hearth("help", "--markdown").stdout,
-                         "run scripts/make_reference.sh")
+        for page, option in (("commands", "--markdown"), ("settings", "--settings"), ("http", "--http")):
+            with self.subTest(page):
+                text = (program.ROOT / f"docs/reference/{page}.md").read_text()
+                self.assertEqual(text, hearth("help", option).stdout, "run scripts/make_reference.sh")
 
     def test_doctor(self):
         report = json.loads(hearth("doctor", "--json").stdout)

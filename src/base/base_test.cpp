@@ -20,6 +20,7 @@ TEST_CASE("JSON: what is written is read again, and bad text is refused by name"
   REQUIRE(value);
   CHECK(write_json(*value) == text);
   CHECK(write_json(Json(0.1f)) == "0.1");
+  CHECK(parse_json("-1.9496994659997382")->as_number() == -1.9496994659997382);
   CHECK(write_json(Json(1.0)) == "1.0");
   const struct {
     std::string text, says;

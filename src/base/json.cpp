@@ -179,7 +179,11 @@ struct Handler {
   bool on_uint64(std::uint64_t value, bj::string_view, bj::error_code& ec) {
     return add(Json(static_cast<unsigned long>(value)), ec);
   }
-  bool on_double(double value, bj::string_view, bj::error_code& ec) {
+  bool on_double(double value, bj::string_view part, bj::error_code& ec) {
+    // The library's own value may be off by one in the last place.
+    double nearest = 0;
+    const auto read = std::from_chars(part.data(), part.data() + part.size(), nearest);
+    if (read.ec == std::errc() && read.ptr == part.data() + part.size()) value = nearest;
     if (!std::isfinite(value)) return refuse("number out of range", ec);
     return add(Json(value), ec);
   }

@@ -14,6 +14,7 @@ import units
 
 TESTS = Path(__file__).parents[2] / "tests" / "builtin" / "questions.jsonl"
 PARAPHRASES = phrases.TEXT / "paraphrases.jsonl"
+UNSEEN = phrases.TEXT / "unseen.jsonl"
 MIXTURE = {"hearth": 44, "smalltalk": 13, "beyond": 5, "sums": 20, "units": 15, "dialogue": 3}
 PLAIN = {"sums", "units"}
 SYSTEM_SHARE, SECOND_TURN_SHARE, HELD_OUT = 0.1, 0.1, 25
@@ -31,7 +32,7 @@ class Corpus:
         self.smalltalk = phrases.read_blocks(phrases.TEXT / "smalltalk.txt")
         self.beyond = phrases.read_beyond(phrases.TEXT / "beyond.txt")
         self.dialogues = phrases.read_dialogues(phrases.TEXT / "dialogues.txt")
-        self.forbidden = read_wordings(TESTS) | read_wordings(PARAPHRASES)
+        self.forbidden = set().union(*map(read_wordings, (TESTS, PARAPHRASES, UNSEEN)))
 
     def draw(self):
         """One conversation as a list of messages."""

@@ -16,7 +16,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_token
 from torch.nn import functional as F
 
 import phrases
-from corpus import PARAPHRASES, TESTS, Corpus
+from corpus import PARAPHRASES, TESTS, UNSEEN, Corpus
 from embedder import Embedder, score_triples
 from model import Llama, Shape, rotate
 
@@ -108,16 +108,16 @@ def read_lines(path):
     return [json.loads(line) for line in path.read_text().splitlines()]
 
 
-def score_questions(chat):
-    """The test's questions."""
-    checks = read_lines(TESTS)
+def score_questions(chat, path):
+    """Questions whose answers must hold certain pieces: the test's own, or the ones written after the training text."""
+    checks = read_lines(path)
     right = 0
     for check in checks:
         answer = chat.ask(check["question"])
         right += passes(answer, check)
         if not passes(answer, check):
             print("MISS", check["question"], "->", answer)
-    print(f"questions: {right} of {len(checks)}")
+    print(f"{path.name}: {right} of {len(checks)}")
 
 
 def score_paraphrases(chat):
@@ -166,7 +166,8 @@ def main():
         for question in arguments.ask:
             print(question, "->", chat.ask(question))
         return
-    score_questions(chat)
+    for path in (TESTS, UNSEEN):
+        score_questions(chat, path)
     score_paraphrases(chat)
     if arguments.drawn:
         score_drawn(chat, arguments.drawn)

@@ -16,6 +16,7 @@ TEMPLATE = (
     "{% if add_generation_prompt %}{{ '<|im_start|>assistant\\n' }}{% endif %}"
 )
 KIND = gguf.GGMLQuantizationType.Q8_0
+SHARPNESS = 5  # a program that samples at temperature 1 gets what would be temperature 0.2
 
 
 def add_sizes(writer, shape):
@@ -56,7 +57,7 @@ def add_tokenizer(writer, path):
 def add_tensors(writer, weights):
     """Matrices as Q8_0, gains as they are. The rotary pairs are neighbours already, as GGUF's `llama` wants them."""
     for name, weight in weights.items():
-        values = weight.float().numpy()
+        values = weight.float().numpy() * (SHARPNESS if name == "output_norm.weight" else 1)
         if weight.ndim == 2:
             writer.add_tensor(name, quants.quantize(values, KIND), raw_dtype=KIND)
         else:

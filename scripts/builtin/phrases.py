@@ -87,22 +87,22 @@ SYNONYMS = {word: options(others) for word, others in SYNONYMS.items()}
 
 
 def read_blocks(path):
-    """Reads a file of [name] blocks; the block [words] defines $words."""
-    blocks, words = [], {}
+    """Reads a file of [name] blocks, which may be continued later; the block [words] defines $words."""
+    blocks, words = {}, {}
     for line in path.read_text().splitlines():
         if line.startswith("#") or not line.strip():
             continue
         if line.startswith("["):
-            blocks.append(Block(line.strip("[]")))
+            block = blocks.setdefault(line.strip("[]"), Block(line.strip("[]")))
             continue
-        if blocks[-1].name == "words":
+        if block.name == "words":
             key, value = line.split(" = ", 1)
             words[key] = value
             continue
         key, value = line.split(": ", 1)
         value = WORD.sub(lambda match: words[match[1]], value)
-        add_line(blocks[-1], key, value)
-    return [block for block in blocks if block.name != "words"]
+        add_line(block, key, value)
+    return [block for block in blocks.values() if block.name != "words"]
 
 
 def add_line(block, key, value):

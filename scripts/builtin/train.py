@@ -19,7 +19,7 @@ from torch.nn import functional as F
 from corpus import Corpus, render, train_tokenizer
 from model import Llama, Shape
 
-TOKENS = 4096
+TOKENS = 2048
 OPENING = 10
 COMPUTED = re.compile(r"-?\d|Half|A (third|quarter)|The square")
 IGNORED = -100
@@ -123,7 +123,7 @@ def train(arguments):
     arguments.out.mkdir(parents=True, exist_ok=True)
     pieces = arguments.out / "tokenizer.json"
     tokenizer = Tokenizer.from_file(str(pieces)) if pieces.exists() else train_tokenizer(pieces)
-    model = Llama(Shape(vocabulary=tokenizer.get_vocab_size()))
+    model = Llama(Shape(tokenizer.get_vocab_size(), arguments.width, arguments.layers, arguments.width // 32, 3 * arguments.width))
     optimizers = make_optimizers(model, arguments.rate)
     start = resume(arguments.resume, model, optimizers) if arguments.resume else 0
     mixture = json.loads(arguments.mixture) if arguments.mixture else None
@@ -142,8 +142,8 @@ def train(arguments):
             optimizer.step()
             optimizer.zero_grad()
         mean += loss.item()
-        if (step + 1) % 20 == 0:
-            print(f"step {step + 1} loss {mean / 20:.4f} {20 * TOKENS / (time.time() - lap):.0f} tokens/s {time.time() - began:.0f} s", flush=True)
+        if (step + 1) % 50 == 0:
+            print(f"step {step + 1} loss {mean / 50:.4f} {50 * TOKENS / (time.time() - lap):.0f} tokens/s {time.time() - began:.0f} s", flush=True)
             mean, lap = 0.0, time.time()
         if (step + 1) % 100 == 0 or step + 1 == arguments.steps:
             save(arguments.out / "checkpoint.pt", model, optimizers, step + 1)
@@ -168,6 +168,8 @@ def main():
     parser.add_argument("--warm-up", type=int, default=50)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--mixture", help="JSON object of weights, to replace the usual mixture")
+    parser.add_argument("--width", type=int, default=Shape.width)
+    parser.add_argument("--layers", type=int, default=Shape.layers)
     parser.add_argument("--row", type=int, default=128, help="tokens in a row")
     parser.add_argument("--cut", type=float, default=0.75, help="share of written answers of which only the opening is learned")
     parser.add_argument("--compile", action="store_true")

@@ -9,8 +9,6 @@
 namespace hearth {
 namespace {
 
-constexpr std::uint32_t root = 1;
-
 // \w: letters, marks, decimal and letter numbers, connectors.
 bool is_word(unicode::Class c) {
   using namespace unicode;
@@ -56,70 +54,28 @@ Result<AddedTokens> AddedTokens::make(std::vector<AddedToken> tokens) {
   std::erase_if(tokens, [](const AddedToken& t) { return t.content.empty(); });
   made.tokens_ = std::move(tokens);
   if (made.tokens_.empty()) return made;
-  made.token_of_ = {-1, -1};
-  made.edges_.assign(64, {0, 0});
   for (std::size_t i = 0; i < made.tokens_.size(); ++i) {
     const std::string& content = made.tokens_[i].content;
     if (content.size() > max_content_bytes)
       return Error(ErrorKind::corrupt,
                    fmt::format("added token {} has {} bytes; at most {} are read",
                                made.tokens_[i].id, content.size(), max_content_bytes));
-    made.add(content, static_cast<int>(i));
+    made.begins_[static_cast<unsigned char>(content[0])] = true;
+    if (!made.trie_.insert(content, static_cast<int>(i)))
+      return Error(ErrorKind::corrupt, "added tokens: more text than is read");
   }
   return made;
-}
-
-AddedTokens::Node AddedTokens::child(Node node, unsigned char byte) const {
-  const std::uint64_t key = std::uint64_t{node} << 8 | byte;
-  const std::size_t mask = edges_.size() - 1;
-  for (std::size_t i = hash_short(key, 8) & mask;; i = (i + 1) & mask) {
-    if (edges_[i].key == key) return edges_[i].child;
-    if (edges_[i].key == 0) return 0;
-  }
-}
-
-void AddedTokens::grow() {
-  std::vector<Edge> old(edges_.size() * 2, {0, 0});
-  old.swap(edges_);
-  const std::size_t mask = edges_.size() - 1;
-  for (const Edge& edge : old) {
-    if (edge.key == 0) continue;
-    std::size_t i = hash_short(edge.key, 8) & mask;
-    while (edges_[i].key != 0) i = (i + 1) & mask;
-    edges_[i] = edge;
-  }
-}
-
-void AddedTokens::add(std::string_view content, int index) {
-  begins_[static_cast<unsigned char>(content[0])] = true;
-  Node node = root;
-  for (const char c : content) {
-    const auto byte = static_cast<unsigned char>(c);
-    Node next = child(node, byte);
-    if (next == 0) {
-      if (token_of_.size() * 2 > edges_.size()) grow();
-      next = static_cast<Node>(token_of_.size());
-      token_of_.push_back(-1);
-      const std::uint64_t key = std::uint64_t{node} << 8 | byte;
-      const std::size_t mask = edges_.size() - 1;
-      std::size_t i = hash_short(key, 8) & mask;
-      while (edges_[i].key != 0) i = (i + 1) & mask;
-      edges_[i] = {key, next};
-    }
-    node = next;
-  }
-  if (token_of_[node] < 0) token_of_[node] = index;
 }
 
 AddedTokens::Match AddedTokens::longest_at(std::string_view text, std::size_t at,
                                            bool parse_special) const {
   Match best;
-  Node node = root;
+  ByteTrie::Node node = ByteTrie::root;
   for (std::size_t i = at; i < text.size(); ++i) {
-    node = child(node, static_cast<unsigned char>(text[i]));
-    if (node == 0) break;
-    if (token_of_[node] < 0) continue;
-    const AddedToken& token = tokens_[static_cast<std::size_t>(token_of_[node])];
+    node = trie_.child(node, static_cast<unsigned char>(text[i]));
+    if (node == ByteTrie::none) break;
+    if (trie_.value(node) < 0) continue;
+    const AddedToken& token = tokens_[static_cast<std::size_t>(trie_.value(node))];
     if (parse_special || !token.special) best = {&token, i + 1 - at};
   }
   return best;

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "base/result.h"
+#include "text/byte_trie.h"
 #include "text/flat_vocab.h"
 
 namespace hearth {
@@ -36,23 +37,14 @@ class AddedTokens {
   bool empty() const { return tokens_.empty(); }
 
  private:
-  using Node = std::uint32_t;
-  struct Edge {
-    std::uint64_t key;  // node << 8 | byte; 0: free
-    Node child;
-  };
   struct Match {
     const AddedToken* token = nullptr;
     std::size_t size = 0;
   };
-  void add(std::string_view content, int index);
-  Node child(Node node, unsigned char byte) const;
-  void grow();
   Match longest_at(std::string_view text, std::size_t at, bool parse_special) const;
 
   std::vector<AddedToken> tokens_;
-  std::vector<Edge> edges_;    // open addressing
-  std::vector<int> token_of_;  // by node; -1: none ends there.  Node 0 is no node, 1 the root.
+  ByteTrie trie_;  // contents to places in tokens_
   bool begins_[256] = {};
 };
 

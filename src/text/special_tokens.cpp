@@ -47,11 +47,21 @@ constexpr std::string_view ends[] = {"<|eot_id|>",
                                      "<|tool_response>",
                                      "<｜end▁of▁sentence｜>",
                                      "[e~["};
+// Other names may be plain text: "</s>" ends a line in HTML.  Those count only where the file
+// says that they are no normal tokens.
+Token find_named(const Vocabulary& vocabulary, std::string_view name) {
+  const Token id = vocabulary.find(name);
+  if (id == no_token) return no_token;
+  const bool unmistakable =
+      name.starts_with("<|") || name.starts_with("<｜") || name.starts_with("<end_of");
+  return unmistakable || vocabulary.kind(id) != TokenKind::normal ? id : no_token;
+}
+
 void find_first(std::optional<Token>& slot, std::span<const std::string_view> names,
                 Vocabulary& vocabulary) {
   for (const std::string_view name : names) {
     if (slot) return;
-    const Token id = vocabulary.find(name);
+    const Token id = find_named(vocabulary, name);
     if (id == no_token) continue;
     slot = id;
     vocabulary.set_kind(id, TokenKind::control);
@@ -66,7 +76,7 @@ class Ends {
   }
   void add_named(std::span<const std::string_view> names) {
     for (const std::string_view name : names) {
-      const Token id = vocabulary_.find(name);
+      const Token id = find_named(vocabulary_, name);
       if (id == no_token) continue;
       ids_.push_back(id);
       vocabulary_.set_kind(id, TokenKind::control);

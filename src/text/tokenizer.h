@@ -94,8 +94,9 @@ Result<std::unique_ptr<Tokenizer>> make_tokenizer(const GgufVocabulary& vocabula
 // tokenizer.json, tokenizer.model, *.tiktoken (or tiktoken-format tokenizer.model), vocab.json +
 // merges.txt, vocab.txt that is there is used.
 struct TokenizerFiles {
-  std::string_view tokenizer_json, sentencepiece_model, tiktoken, vocab_json, merges_txt, vocab_txt;
-  Json tokenizer_config, special_tokens_map, config, generation_config;
+  std::string_view tokenizer_json = {}, sentencepiece_model = {}, tiktoken = {}, vocab_json = {},
+                   merges_txt = {}, vocab_txt = {};
+  Json tokenizer_config = {}, special_tokens_map = {}, config = {}, generation_config = {};
 };
 Result<std::unique_ptr<Tokenizer>> make_tokenizer(const TokenizerFiles& files);
 

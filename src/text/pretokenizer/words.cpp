@@ -8,7 +8,7 @@ namespace {
 using namespace unicode;
 
 enum class Tail { newlines, newlines_or_slashes, one_newline_or_slash, none };
-enum class Spaces { whole, cascade };
+enum class Spaces { whole, cascade, final_whole };
 
 struct WordRules {
   bool contractions = true;  // at the start of a piece, of any case
@@ -57,7 +57,8 @@ const char* scan_cascade(const char* p, const char* end) {
 }
 
 const char* scan_spaces(const char* p, const char* end, Spaces spaces) {
-  if (spaces == Spaces::whole) return scan_space(p, end, Newlines::apart);
+  if (spaces == Spaces::final_whole && skip_while(p, end, space) == end) return end;
+  if (spaces != Spaces::cascade) return scan_space(p, end, Newlines::apart);
   const char* after_newline = nullptr;
   for (const char* q = p; q < end;) {
     const Classified c = classify(q, end);
@@ -65,7 +66,8 @@ const char* scan_spaces(const char* p, const char* end, Spaces spaces) {
     q += c.size;
     if (c.is & newline) after_newline = q;
   }
-  return after_newline != nullptr ? after_newline : scan_cascade(p, end);
+  if (after_newline != nullptr) return after_newline;
+  return scan_cascade(p, end);
 }
 
 // (?:\p{L}\p{M}*(?: \p{L}\p{M}*)*)+ at a letter.
@@ -243,6 +245,9 @@ const char* gpt2(ScanText text, const char* p) {
 
 const char* llama3(ScanText text, const char* p) {
   return scan_words<WordRules{.numbers = 3}>(text, p);
+}
+const char* cl100k(ScanText text, const char* p) {
+  return scan_words<WordRules{.numbers = 3, .spaces = Spaces::final_whole}>(text, p);
 }
 const char* qwen2(ScanText text, const char* p) { return scan_words<WordRules{}>(text, p); }
 const char* minicpm5(ScanText text, const char* p) {

@@ -12,11 +12,11 @@
 #include <boost/asio/post.hpp>
 #include <boost/asio/signal_set.hpp>
 #include <csignal>
-#include <random>
 #include <unordered_map>
 
 #include "base/log.h"
 #include "http/connection.h"
+#include "http/secrets.h"
 #include "http/tls.h"
 
 namespace hearth::http {
@@ -77,8 +77,7 @@ Error listen_error(const tcp::endpoint& place, const AsioError& error) {
 struct Server::State {
   explicit State(const ServerOptions& options) : ticker(io), pause(io), signals(io), reserve(io) {
     shared.options = options;
-    std::random_device random;
-    shared.id_seed = (std::uint64_t{random()} << 32) | random();
+    shared.id_seed = random_u64();
     shared.mailbox =
         std::make_shared<Mailbox>([this] { asio::post(io, [this] { read_mailbox(); }); });
   }

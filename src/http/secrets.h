@@ -1,0 +1,20 @@
+// The few things of cryptography that more than one floor needs.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+namespace hearth::http {
+
+using Sha256 = std::array<std::uint8_t, 32>;
+Sha256 sha256(std::string_view bytes);
+
+// Takes the same time wherever they differ.
+bool equal_in_constant_time(const Sha256& a, const Sha256& b);
+
+std::uint64_t random_u64();
+std::string base64(std::string_view bytes);  // with padding.  Source: RFC 4648, section 4.
+
+}  // namespace hearth::http

@@ -1,0 +1,193 @@
+// Source: OpenAI API reference, "Create chat completion": messages, tools, tool_choice.
+#include "server/conversation.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <array>
+#include <set>
+
+#include "base/utf8.h"
+#include "server/fields.h"
+
+namespace hearth::server {
+namespace {
+
+constexpr std::size_t max_messages = 4096;
+constexpr std::size_t max_tools = 128;
+constexpr std::size_t max_tool_name_bytes = 64;
+constexpr std::size_t max_tool_bytes = 256u << 10;
+constexpr std::size_t max_name_bytes = 64;
+constexpr std::size_t max_id_bytes = 256;
+constexpr std::size_t max_variables = 64;
+
+std::string place_of(std::size_t index, std::string_view field) {
+  return fmt::format("messages[{}].{}", index, field);
+}
+
+// A list of parts as one text.
+Checked<std::string> join_parts(const Json& parts, const std::string& place) {
+  std::string text;
+  for (const Json& part : parts.as_array()) {
+    const Json* type = part.find("type");
+    if (!type || !type->is_string()) return invalid_value(place, "has a part without a type");
+    const std::string& name = type->as_string();
+    const bool is_text = name == "text" || name == "input_text" || name == "output_text";
+    if (!is_text && name != "refusal")
+      return unsupported_value(
+          place, fmt::format("has a part of type '{}': this model reads text", printable(name)));
+    const Json* value = part.find(is_text ? "text" : "refusal");
+    if (!value || !value->is_string()) return invalid_value(place, "has a part without text");
+    text += value->as_string();
+  }
+  return text;
+}
+
+Checked<Json> read_content(const Json& message, std::size_t index, bool may_be_absent) {
+  const std::string place = place_of(index, "content");
+  const Json* content = message.find("content");
+  if (!content || content->is_null()) {
+    if (may_be_absent) return Json();
+    return invalid_value(place, "is missing");
+  }
+  if (content->is_string()) return *content;
+  if (!content->is_array()) return invalid_value(place, "needs a text or a list of parts");
+  return Json(TRY(join_parts(*content, place)));
+}
+
+bool is_plain_name(const std::string& name) {
+  return std::all_of(name.begin(), name.end(),
+                     [](char c) { return static_cast<unsigned char>(c) >= 0x20 && c != 0x7f; });
+}
+
+Check check_tool_calls(const Json& message, std::size_t index) {
+  const Json* calls = message.find("tool_calls");
+  if (!calls || calls->is_null()) return Done{};
+  const std::string place = place_of(index, "tool_calls");
+  if (!calls->is_array() || calls->size() > max_tools)
+    return invalid_value(place, fmt::format("needs a list of up to {}", max_tools));
+  for (const Json& call : calls->as_array()) {
+    const Json* function = call.find("function");
+    const Json* name = function ? function->find("name") : nullptr;
+    const Json* arguments = function ? function->find("arguments") : nullptr;
+    const bool has_arguments = arguments && (arguments->is_string() || arguments->is_object());
+    if (!name || !name->is_string() || !has_arguments)
+      return invalid_value(place, "needs calls with a function's name and arguments");
+  }
+  return Done{};
+}
+
+Checked<Json> read_message(const Json& message, std::size_t index) {
+  if (!message.is_object())
+    return invalid_value(fmt::format("messages[{}]", index), "needs an object");
+  const Json* role = message.find("role");
+  constexpr std::array<std::string_view, 5> roles = {"system", "developer", "user", "assistant",
+                                                     "tool"};
+  if (!role || !role->is_string() ||
+      std::find(roles.begin(), roles.end(), role->as_string()) == roles.end())
+    return invalid_value(place_of(index, "role"),
+                         "needs to be system, developer, user, assistant or tool");
+  // Templates know the older name alone.
+  const std::string name = role->as_string() == "developer" ? "system" : role->as_string();
+  TRY(check_tool_calls(message, index));
+  const Json* calls = message.find("tool_calls");
+  const bool has_calls = name == "assistant" && calls && calls->size() > 0;
+  Json result = Json::object({{"role", name}});
+  result.set("content", TRY(read_content(message, index, name == "assistant")));
+  if (result.find("content")->is_null() && !has_calls) result.set("content", "");
+  if (has_calls) result.set("tool_calls", *calls);
+  if (name == "tool") {
+    const auto id = TRY(read_text(message, "tool_call_id", max_id_bytes));
+    if (!id) return invalid_value(place_of(index, "tool_call_id"), "is missing");
+    result.set("tool_call_id", *id);
+  }
+  const auto speaker = TRY(read_text(message, "name", max_name_bytes));
+  if (speaker && !is_plain_name(*speaker))
+    return invalid_value(place_of(index, "name"), "has a control character");
+  if (speaker) result.set("name", *speaker);
+  const auto thought = TRY(read_text(message, "reasoning_content", 64u << 20));
+  if (thought) result.set("reasoning_content", *thought);
+  return result;
+}
+
+bool is_tool_name(const std::string& name) {
+  return !name.empty() && name.size() <= max_tool_name_bytes &&
+         std::all_of(name.begin(), name.end(), [](char c) {
+           return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                  c == '_' || c == '-';
+         });
+}
+
+Check read_tools(const Json& body, ChatInput& input) {
+  const Json* tools = body.find("tools");
+  if (!tools || tools->is_null()) return Done{};
+  if (!tools->is_array() || tools->size() > max_tools)
+    return invalid_value("tools", fmt::format("needs a list of up to {}", max_tools));
+  Json known = Json::array();
+  std::set<std::string> names;
+  for (const Json& tool : tools->as_array()) {
+    const Json* type = tool.find("type");
+    if (!type || !type->is_string()) return invalid_value("tools", "has one without a type");
+    if (type->as_string() != "function") {
+      // Only a vendor's own servers can run it.
+      input.warning = "tools of other types than function were left out";
+      continue;
+    }
+    const Json* function = tool.find("function");
+    const Json* name = function ? function->find("name") : nullptr;
+    if (!name || !name->is_string() || !is_tool_name(name->as_string()))
+      return invalid_value("tools", fmt::format("needs functions with names of 1 to {} letters, "
+                                                "digits, '_' and '-'",
+                                                max_tool_name_bytes));
+    if (!names.insert(name->as_string()).second)
+      return invalid_value("tools", fmt::format("has '{}' twice", name->as_string()));
+    const Json* parameters = function->find("parameters");
+    if (parameters && !parameters->is_null() && !parameters->is_object())
+      return invalid_value("tools",
+                           fmt::format("'{}' needs an object of parameters", name->as_string()));
+    if (write_json(tool).size() > max_tool_bytes)
+      return invalid_value("tools",
+                           fmt::format("'{}' is over {} bytes", name->as_string(), max_tool_bytes));
+    known.push_back(tool);
+  }
+  if (known.size() > 0) input.tools = std::move(known);
+  return Done{};
+}
+
+Check read_tool_choice(const Json& body, ChatInput& input) {
+  const Json* choice = body.find("tool_choice");
+  if (!choice || choice->is_null()) return Done{};
+  if (*choice == Json("auto")) return Done{};
+  if (*choice == Json("none")) {
+    input.tools = Json();
+    return Done{};
+  }
+  if (*choice == Json("required") || choice->is_object())
+    return unsupported_value("tool_choice",
+                             "a forced call is not offered yet: needs 'auto' or 'none'");
+  return invalid_value("tool_choice", "needs 'auto' or 'none'");
+}
+
+}  // namespace
+
+Checked<ChatInput> read_chat_input(const Json& body) {
+  ChatInput input;
+  const Json* messages = body.find("messages");
+  if (!messages || messages->is_null()) return invalid_value("messages", "is missing");
+  if (!messages->is_array() || messages->size() == 0 || messages->size() > max_messages)
+    return invalid_value("messages", fmt::format("needs a list of 1 to {}", max_messages));
+  for (std::size_t i = 0; i < messages->size(); ++i)
+    input.messages.push_back(TRY(read_message(messages->as_array()[i], i)));
+  TRY(read_tools(body, input));
+  TRY(read_tool_choice(body, input));
+  if (const Json* variables = body.find("chat_template_kwargs");
+      variables && !variables->is_null()) {
+    if (!variables->is_object() || variables->size() > max_variables)
+      return invalid_value("chat_template_kwargs",
+                           fmt::format("needs an object of up to {}", max_variables));
+    input.variables = *variables;
+  }
+  return input;
+}
+
+}  // namespace hearth::server

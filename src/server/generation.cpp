@@ -1,0 +1,282 @@
+#include "server/generation.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "server/endpoints.h"
+
+namespace hearth::server {
+namespace {
+
+// When a request does not say: enough for an answer, and an end to one that never ends.
+constexpr std::int64_t chat_max_tokens = 4096;
+constexpr std::int64_t completion_max_tokens = 16;  // OpenAI's own default
+
+void add(Usage& sum, const Usage& part) {
+  sum.prompt_tokens += part.prompt_tokens;
+  sum.cached_tokens += part.cached_tokens;
+  sum.completion_tokens += part.completion_tokens;
+}
+
+}  // namespace
+
+Generation::Generation(Service& service, Call call, Lease lease, Asked asked, Dialect dialect)
+    : service_(service),
+      call_(std::move(call)),
+      lease_(std::move(lease)),
+      asked_(std::move(asked)),
+      on_leaving_(call_.responder->stop(),
+                  [source = cancel_]() mutable { source.request_stop(); }) {
+  frame_.dialect = dialect;
+  const bool is_chat = dialect == Dialect::chat;
+  frame_.id = (is_chat ? "chatcmpl-" : "cmpl-") + call_.request.id.substr(4);
+  frame_.model = lease_->id;
+  frame_.created = unix_seconds();
+  frame_.has_usage = asked_.include_usage;
+}
+
+std::int64_t Generation::room_for(const Prompt& prompt) {
+  const std::int64_t context = lease_->runner->context_tokens();
+  const std::int64_t free = context - static_cast<std::int64_t>(prompt.tokens.size());
+  const std::int64_t standard =
+      frame_.dialect == Dialect::chat ? chat_max_tokens : completion_max_tokens;
+  if (!asked_.max_tokens) return std::min(standard, free);
+  if (*asked_.max_tokens <= free) return *asked_.max_tokens;
+  frame_.lowered_max_tokens = std::min(free, frame_.lowered_max_tokens.value_or(free));
+  return free;
+}
+
+Check Generation::submit(std::size_t index, const Prompt& prompt) {
+  GenerateRequest request = asked_.generate;
+  request.prompt = prompt.tokens;
+  request.max_tokens = room_for(prompt);
+  // The best is the likeliest per token.
+  request.logprobs = request.logprobs || request.n > asked_.n;
+  request.cache_salt = call_.tenant;
+  request.stop_token = cancel_.get_token();
+  TRY(lease_->runner->submit(
+      std::move(request),
+      [self = shared_from_this(), index](const Event& event) { self->on_event(index, event); }));
+  return Done{};
+}
+
+void Generation::start(std::vector<Prompt> prompts) {
+  const std::int64_t context = lease_->runner->context_tokens();
+  for (const Prompt& prompt : prompts) {
+    const auto tokens = static_cast<std::int64_t>(prompt.tokens.size());
+    const bool needs_room = !(asked_.max_tokens && *asked_.max_tokens == 0);
+    if (tokens + (needs_room ? 1 : 0) > context) {
+      fail(context_overflow(tokens, context));
+      return;
+    }
+    echoes_.push_back(prompt.echo);
+  }
+  choices_.resize(prompts.size() * static_cast<std::size_t>(asked_.generate.n));
+  {
+    const std::lock_guard lock(mutex_);
+    open_prompts_ = prompts.size();
+  }
+  std::size_t submitted = 0;
+  std::optional<Problem> problem;
+  for (; submitted < prompts.size() && !problem; ++submitted) {
+    Check done = submit(submitted, prompts[submitted]);
+    if (!done.ok()) {
+      problem = std::move(done).error();
+      break;
+    }
+  }
+  if (problem) cancel_.request_stop();
+
+  const std::lock_guard lock(mutex_);
+  open_prompts_ -= prompts.size() - submitted;
+  if (problem && !problem_) problem_ = std::move(problem);
+  if (!problem_ && asked_.stream) begin_stream();
+  is_started_ = true;
+  for (const auto& [prompt, event] : std::exchange(early_, {})) handle(prompt, event);
+  if (open_prompts_ == 0 && !is_over_) finish_all();
+}
+
+void Generation::begin_stream() {
+  http::StreamStart start;
+  start.headers = {{"Content-Type", "text/event-stream; charset=utf-8"},
+                   {"Cache-Control", "no-cache"},
+                   {"X-Accel-Buffering", "no"}};
+  if (frame_.lowered_max_tokens)
+    start.headers.push_back({"x-hearth-max-tokens", fmt::format("{}", *frame_.lowered_max_tokens)});
+  if (!asked_.warning.empty()) start.headers.push_back({"x-hearth-warning", asked_.warning});
+  is_streaming_ = true;
+  service_.metrics.count_answer(call_.endpoint->path, 200);
+  call_.responder->start_stream(std::move(start));
+  for (std::size_t i = 0; i < choices_.size(); ++i) {
+    AnswerPart part;
+    part.index = static_cast<int>(i);
+    part.is_first = true;
+    const std::string& echo = echoes_[i / static_cast<std::size_t>(asked_.generate.n)];
+    if (frame_.dialect == Dialect::completion) {
+      // With log probabilities the prompt's tokens bring its text themselves.
+      if (echo.empty() || asked_.generate.prompt_logprobs) continue;
+      part.text = echo;
+      choices_[i].offset = echo.size();
+    }
+    write_part(part);
+  }
+}
+
+void Generation::write_part(AnswerPart part) {
+  call_.responder->write(chunk(frame_, part, lease_->model().tokenizer()));
+}
+
+void Generation::on_event(std::size_t prompt, const Event& event) {
+  const std::lock_guard lock(mutex_);
+  if (is_over_) return;
+  if (is_started_)
+    handle(prompt, event);
+  else
+    early_.emplace_back(prompt, event);
+}
+
+void Generation::handle(std::size_t prompt, const Event& event) {
+  if (is_over_) return;
+  if (!event.tokens.empty() && !event.is_prompt) note_first_token();
+  if (is_streaming_)
+    write_event(prompt, event);
+  else
+    collect(prompt, event);
+  if (event.last) finish_prompt(event);
+}
+
+void Generation::note_first_token() {
+  if (std::exchange(has_first_token_, true)) return;
+  const std::chrono::duration<double> waited = std::chrono::steady_clock::now() - call_.began;
+  service_.metrics.first_token_seconds.add(waited.count());
+}
+
+void Generation::write_event(std::size_t prompt, const Event& event) {
+  const auto n = static_cast<std::size_t>(asked_.generate.n);
+  const bool wants_tokens = asked_.generate.logprobs;
+  std::string prompt_text;
+  if (event.is_prompt)
+    for (const TokenInfo& token : event.tokens) prompt_text += token.bytes;
+  // The prompt is the same for all answers to it.
+  const std::size_t first = prompt * n + (event.is_prompt ? 0 : std::size_t(event.choice));
+  const std::size_t last = event.is_prompt ? prompt * n + n : first + 1;
+  for (std::size_t i = first; i < last; ++i) {
+    Choice& choice = choices_[i];
+    AnswerPart part;
+    part.index = static_cast<int>(i);
+    part.text = event.is_prompt ? prompt_text : event.text;
+    part.text_offset = choice.offset;
+    part.starts_prompt = event.is_prompt && choice.offset == 0;
+    const bool has_tokens = wants_tokens && !event.tokens.empty();
+    if (has_tokens) part.tokens = &event.tokens;
+    if (!part.text.empty() || has_tokens) write_part(part);
+    for (const TokenInfo& token : event.tokens) choice.offset += token.bytes.size();
+    const bool is_whole =
+        event.finish == FinishReason::stop || event.finish == FinishReason::length;
+    if (!is_whole) continue;
+    AnswerPart end;
+    end.index = part.index;
+    end.finish = event.finish;
+    write_part(end);
+  }
+}
+
+void Generation::collect(std::size_t prompt, const Event& event) {
+  const auto n = static_cast<std::size_t>(asked_.generate.n);
+  const std::size_t first = prompt * n + (event.is_prompt ? 0 : std::size_t(event.choice));
+  const std::size_t last = event.is_prompt ? prompt * n + n : first + 1;
+  for (std::size_t i = first; i < last; ++i) {
+    Choice& choice = choices_[i];
+    choice.text += event.text;
+    if (event.finish) choice.finish = event.finish;
+    for (const TokenInfo& token : event.tokens) {
+      if (!event.is_prompt) {
+        choice.logprob_sum += static_cast<double>(token.logprob);
+        ++choice.scored;
+      }
+      if (asked_.generate.logprobs) choice.tokens.push_back(token);
+    }
+  }
+}
+
+void Generation::finish_prompt(const Event& event) {
+  add(usage_, event.usage);
+  if (event.error && !problem_) {
+    problem_ = to_problem(*event.error);
+    cancel_.request_stop();
+  } else if (event.finish == FinishReason::cancelled && !problem_) {
+    problem_ = to_problem(Error(ErrorKind::cancelled, ""));
+  }
+  --open_prompts_;
+  if (open_prompts_ == 0) finish_all();
+}
+
+// The lock is held, and this is the last use of the call.
+void Generation::finish_all() {
+  is_over_ = true;
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - call_.began;
+  service_.metrics.request_seconds.add(took.count());
+  if (!is_streaming_) {
+    if (problem_) {
+      send(service_, call_, *problem_);
+      return;
+    }
+    // Log probabilities are many numbers: they are written elsewhere than on the runner's thread.
+    if (asked_.generate.logprobs &&
+        service_.prepare->post([self = shared_from_this()] { self->send_answer(); }))
+      return;
+    send_answer();
+    return;
+  }
+  if (problem_) {
+    // No [DONE] after an error: the answer is not whole.
+    call_.responder->write(fmt::format("data: {}\n\n", http::error_json(*problem_)));
+  } else {
+    if (frame_.has_usage) call_.responder->write(usage_chunk(frame_, usage_));
+    call_.responder->write("data: [DONE]\n\n");
+  }
+  call_.responder->finish();
+}
+
+void Generation::send_answer() {
+  http::Response response = http::json_response(whole_answer());
+  if (frame_.lowered_max_tokens)
+    response.headers.push_back(
+        {"x-hearth-max-tokens", fmt::format("{}", *frame_.lowered_max_tokens)});
+  if (!asked_.warning.empty()) response.headers.push_back({"x-hearth-warning", asked_.warning});
+  send(service_, call_, std::move(response));
+}
+
+std::string Generation::whole_answer() {
+  const auto n = static_cast<std::size_t>(asked_.generate.n);
+  const auto wanted = static_cast<std::size_t>(asked_.n);
+  std::vector<AnswerPart> parts;
+  for (std::size_t prompt = 0; prompt * n < choices_.size(); ++prompt) {
+    std::vector<Choice*> ranked;
+    for (std::size_t j = 0; j < n; ++j) ranked.push_back(&choices_[prompt * n + j]);
+    const auto mean = [](const Choice* choice) {
+      return choice->logprob_sum / static_cast<double>(std::max<std::size_t>(choice->scored, 1));
+    };
+    if (n > wanted)
+      std::stable_sort(ranked.begin(), ranked.end(),
+                       [&](const Choice* a, const Choice* b) { return mean(a) > mean(b); });
+    for (std::size_t j = 0; j < wanted; ++j) {
+      Choice& choice = *ranked[j];
+      choice.text.insert(0, echoes_[prompt]);
+      AnswerPart part;
+      part.index = static_cast<int>(parts.size());
+      part.text = choice.text;
+      if (asked_.generate.logprobs) part.tokens = &choice.tokens;
+      part.starts_prompt = asked_.generate.prompt_logprobs;
+      part.text_offset = asked_.generate.prompt_logprobs ? 0 : echoes_[prompt].size();
+      part.finish = choice.finish;
+      parts.push_back(part);
+    }
+  }
+  return answer(frame_, parts, usage_, lease_->model().tokenizer());
+}
+
+void Generation::fail(Problem problem) { send(service_, call_, std::move(problem)); }
+
+}  // namespace hearth::server

@@ -1,0 +1,75 @@
+// Generation: one HTTP request that makes text, from its prompts to its last byte.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <vector>
+
+#include "server/parameters.h"
+#include "server/service.h"
+#include "server/wire.h"
+
+namespace hearth::server {
+
+struct Prompt {
+  std::vector<Token> tokens;
+  std::string echo;  // text to be given back before the answer; empty: none
+};
+
+// Thread-safe.  Kept alive by the callbacks it gives to the runner.
+class Generation : public std::enable_shared_from_this<Generation> {
+ public:
+  Generation(Service& service, Call call, Lease lease, Asked asked, Dialect dialect);
+
+  // Each prompt is asked for asked.n answers: answer j of prompt i is choice i * n + j.  Answers
+  // the call, with a problem if a prompt is too long or there is no room.
+  void start(std::vector<Prompt> prompts);
+
+ private:
+  struct Choice {
+    std::string text;
+    std::vector<TokenInfo> tokens;
+    std::optional<FinishReason> finish;
+    std::size_t offset = 0;  // bytes of text behind the tokens written so far
+    double logprob_sum = 0;
+    std::size_t scored = 0;
+  };
+
+  // max_tokens for a prompt; sets what the answer says about it.
+  std::int64_t room_for(const Prompt& prompt);
+  Check submit(std::size_t index, const Prompt& prompt);
+  void begin_stream();
+  void on_event(std::size_t prompt, const Event& event);
+  void handle(std::size_t prompt, const Event& event);
+  void write_event(std::size_t prompt, const Event& event);
+  void write_part(AnswerPart part);
+  void collect(std::size_t prompt, const Event& event);
+  void finish_prompt(const Event& event);
+  void finish_all();
+  void send_answer();
+  std::string whole_answer();
+  void fail(Problem problem);
+  void note_first_token();
+
+  Service& service_;
+  Call call_;
+  const Lease lease_;
+  const Asked asked_;
+  AnswerFrame frame_;
+  std::stop_source cancel_;
+  // Passes the client's leaving on to the runner.
+  std::stop_callback<std::function<void()>> on_leaving_;
+
+  std::mutex mutex_;
+  bool is_started_ = false, is_streaming_ = false, is_over_ = false, has_first_token_ = false;
+  std::vector<std::pair<std::size_t, Event>> early_;  // that came before start() was done
+  std::vector<std::string> echoes_;
+  std::vector<Choice> choices_;  // prompts x generate.n
+  std::size_t open_prompts_ = 0;
+  std::optional<Problem> problem_;
+  Usage usage_;
+};
+
+}  // namespace hearth::server

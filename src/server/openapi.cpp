@@ -1,0 +1,296 @@
+// The description of the server, from the tables that it runs by.  Source: OpenAPI 3.1.0.
+#include <fmt/core.h>
+
+#include "server/parameters.h"
+#include "server/rows.h"
+#include "server/serve.h"
+
+namespace hearth::server {
+namespace {
+
+Json type(std::string_view name, std::string_view description = "") {
+  Json schema = Json::object({{"type", name}});
+  if (!description.empty()) schema.set("description", description);
+  return schema;
+}
+
+Json list_of(Json item) { return Json::object({{"type", "array"}, {"items", std::move(item)}}); }
+
+Json any_of(std::initializer_list<Json> choices) {
+  return Json::object({{"anyOf", Json(Json::Array(choices))}});
+}
+
+Json object_of(Json properties, std::initializer_list<Json> required = {}) {
+  Json schema = Json::object({{"type", "object"}, {"properties", std::move(properties)}});
+  if (required.size() > 0) schema.set("required", Json(Json::Array(required)));
+  return schema;
+}
+
+Json reference(std::string_view name) {
+  return Json::object({{"$ref", fmt::format("#/components/schemas/{}", name)}});
+}
+
+Json whole(std::int64_t min, std::int64_t max, std::string_view description) {
+  Json schema = type("integer", description);
+  schema.set("minimum", min);
+  schema.set("maximum", max);
+  return schema;
+}
+
+void add_sampling(Json& properties) {
+  for (const SamplingField& field : sampling_fields()) {
+    Json schema = type(field.is_whole ? "integer" : "number", field.help);
+    const auto bound = [&](double value) {
+      return field.is_whole ? Json(static_cast<std::int64_t>(value)) : Json(value);
+    };
+    schema.set(field.range.above_min ? "exclusiveMinimum" : "minimum", bound(field.range.min));
+    schema.set("maximum", bound(field.range.max));
+    properties.set(std::string(field.name), std::move(schema));
+  }
+  properties.set("seed", type("integer", "The same request and seed give the same text."));
+  properties.set("n", whole(1, max_answers, "Answers to make."));
+  properties.set("stop", any_of({type("string"), list_of(type("string"))}));
+  properties.set("logit_bias", type("object", "Token id to what is added to its logit."));
+  properties.set("stream", type("boolean", "Send server-sent events as the text is made."));
+  properties.set("stream_options", object_of(Json::object({{"include_usage", type("boolean")}})));
+  properties.set("ignore_eos", type("boolean", "Go on past the model's own end."));
+  properties.set("deterministic", type("boolean", "The same bits whatever else runs."));
+}
+
+Json chat_request() {
+  Json properties = Json::object(
+      {{"model", type("string")},
+       {"messages", list_of(reference("Message"))},
+       {"max_completion_tokens", type("integer",
+                                      "Lowered to the room left in the context; the "
+                                      "header x-hearth-max-tokens then says so.")},
+       {"max_tokens", type("integer", "Another name of max_completion_tokens.")},
+       {"logprobs", type("boolean")},
+       {"top_logprobs", whole(0, max_alternatives, "Alternatives to each token.")},
+       {"tools", list_of(type("object", "A function the model may be told of."))},
+       {"tool_choice", type("string", "auto or none.")},
+       {"response_format", type("object", "Type text.")},
+       {"chat_template_kwargs", type("object", "Variables of the model's template.")}});
+  add_sampling(properties);
+  return object_of(std::move(properties), {"model", "messages"});
+}
+
+Json token_input() {
+  return any_of({type("string"), list_of(type("string")), list_of(type("integer")),
+                 list_of(list_of(type("integer")))});
+}
+
+Json completion_request() {
+  Json properties = Json::object(
+      {{"model", type("string")},
+       {"prompt", token_input()},
+       {"suffix", type("string", "Text after the answer, for models that fill in the middle.")},
+       {"max_tokens", type("integer", "16 when absent.")},
+       {"echo", type("boolean", "Give the prompt back before the answer.")},
+       {"logprobs", whole(0, max_alternatives, "Alternatives to each token.")},
+       {"best_of", whole(1, max_answers, "Answers to choose n from.")}});
+  add_sampling(properties);
+  return object_of(std::move(properties), {"model", "prompt"});
+}
+
+Json usage() {
+  return object_of(Json::object(
+      {{"prompt_tokens", type("integer")},
+       {"completion_tokens", type("integer")},
+       {"total_tokens", type("integer")},
+       {"prompt_tokens_details", object_of(Json::object({{"cached_tokens", type("integer")}}))},
+       {"max_tokens", type("integer", "Only when the request's was lowered to this.")}}));
+}
+
+Json answer_schema(std::string_view content, Json value) {
+  const Json choice = object_of(Json::object({{"index", type("integer")},
+                                              {std::string(content), std::move(value)},
+                                              {"logprobs", type("object")},
+                                              {"finish_reason", type("string", "stop, length")}}));
+  return object_of(Json::object({{"id", type("string")},
+                                 {"object", type("string")},
+                                 {"created", type("integer")},
+                                 {"model", type("string")},
+                                 {"choices", list_of(choice)},
+                                 {"usage", reference("Usage")}}));
+}
+
+Json tokenize_request() {
+  return object_of(Json::object({{"model", type("string", "The first one when absent.")},
+                                 {"content", type("string")},
+                                 {"messages", list_of(reference("Message"))},
+                                 {"add_special", type("boolean")},
+                                 {"parse_special", type("boolean")},
+                                 {"with_pieces", type("boolean")}}));
+}
+
+Json schemas() {
+  const Json message = object_of(
+      Json::object({{"role", type("string", "system, developer, user, assistant or tool.")},
+                    {"content", any_of({type("string"), list_of(type("object"))})},
+                    {"name", type("string")},
+                    {"tool_calls", list_of(type("object"))},
+                    {"tool_call_id", type("string")}}),
+      {"role"});
+  const Json model = object_of(Json::object({{"id", type("string")},
+                                             {"object", type("string")},
+                                             {"created", type("integer")},
+                                             {"owned_by", type("string")},
+                                             {"context_length", type("integer")},
+                                             {"capabilities", list_of(type("string"))},
+                                             {"meta", type("object")}}));
+  const Json error = object_of(Json::object({{"message", type("string")},
+                                             {"type", type("string")},
+                                             {"param", any_of({type("string"), type("null")})},
+                                             {"code", type("string")}}));
+  const Json embedding_request =
+      object_of(Json::object({{"model", type("string")},
+                              {"input", token_input()},
+                              {"dimensions", type("integer", "Keep the first ones of these.")},
+                              {"encoding_format", type("string", "float or base64.")},
+                              {"truncate", type("boolean", "Cut inputs that are too long.")}}),
+                {"model", "input"});
+  return Json::object(
+      {{"Message", message},
+       {"Usage", usage()},
+       {"Error", object_of(Json::object({{"error", error}}))},
+       {"ChatRequest", chat_request()},
+       {"ChatAnswer", answer_schema("message", reference("Message"))},
+       {"CompletionRequest", completion_request()},
+       {"CompletionAnswer", answer_schema("text", type("string"))},
+       {"EmbeddingRequest", embedding_request},
+       {"EmbeddingAnswer", object_of(Json::object({{"object", type("string")},
+                                                   {"data", list_of(type("object"))},
+                                                   {"model", type("string")},
+                                                   {"usage", reference("Usage")}}))},
+       {"Model", model},
+       {"ModelList", object_of(Json::object(
+                         {{"object", type("string")}, {"data", list_of(reference("Model"))}}))},
+       {"TokenizeRequest", tokenize_request()},
+       {"TokenizeAnswer", object_of(Json::object({{"tokens", list_of(type("integer"))},
+                                                  {"count", type("integer")},
+                                                  {"max_model_len", type("integer")}}))},
+       {"DetokenizeRequest",
+        object_of(Json::object({{"model", type("string")}, {"tokens", list_of(type("integer"))}}),
+                  {"tokens"})},
+       {"DetokenizeAnswer", object_of(Json::object({{"content", type("string")}}))},
+       {"ApplyTemplateRequest", object_of(Json::object({{"model", type("string")},
+                                                        {"messages", list_of(reference("Message"))},
+                                                        {"tools", list_of(type("object"))}}),
+                                          {"messages"})},
+       {"ApplyTemplateAnswer", object_of(Json::object({{"prompt", type("string")}}))},
+       {"Health", object_of(Json::object({{"status", type("string")}}))}});
+}
+
+Json content(std::string_view schema) {
+  return Json::object({{"application/json", Json::object({{"schema", reference(schema)}})}});
+}
+
+Json operation(const Endpoint& endpoint) {
+  Json ok = Json::object({{"description", "The answer."}});
+  if (!endpoint.response_schema.empty()) ok.set("content", content(endpoint.response_schema));
+  const Json error =
+      Json::object({{"description", "What went wrong."}, {"content", content("Error")}});
+  Json result =
+      Json::object({{"summary", endpoint.summary},
+                    {"responses", Json::object({{"200", std::move(ok)}, {"default", error}})}});
+  if (!endpoint.request_schema.empty())
+    result.set("requestBody",
+               Json::object({{"required", true}, {"content", content(endpoint.request_schema)}}));
+  if (endpoint.path.ends_with("{id}"))
+    result.set(
+        "parameters",
+        Json(Json::Array{Json::object(
+            {{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", type("string")}})}));
+  Json security = Json::array();
+  if (endpoint.scope != Scope::none) {
+    security.push_back(Json::object({{"bearer", Json::array()}}));
+    security.push_back(Json::object({{"key", Json::array()}}));
+  }
+  result.set("security", std::move(security));
+  return result;
+}
+
+Json description() {
+  Json paths = Json::object();
+  for (const Endpoint* endpoint : endpoints()) {
+    std::string method(endpoint->method);
+    for (char& c : method) c = static_cast<char>(c - 'A' + 'a');
+    if (!paths.find(endpoint->path)) paths.set(std::string(endpoint->path), Json::object());
+    paths.find(endpoint->path)->set(method, operation(*endpoint));
+  }
+  const Json bearer = Json::object({{"type", "http"}, {"scheme", "bearer"}});
+  const Json key = Json::object({{"type", "apiKey"}, {"in", "header"}, {"name", "x-api-key"}});
+  return Json::object(
+      {{"openapi", "3.1.0"},
+       {"info", Json::object({{"title", "Hearth"}, {"version", HEARTH_VERSION}})},
+       {"paths", std::move(paths)},
+       {"components",
+        Json::object({{"schemas", schemas()},
+                      {"securitySchemes", Json::object({{"bearer", bearer}, {"key", key}})}})}});
+}
+
+void handle(Service& service, Call call) {
+  send(service, call, http::json_response(openapi_json()));
+}
+
+std::string kind_of(const Json& schema) {
+  if (const Json* name = schema.find("type")) {
+    if (*name != Json("array")) return name->as_string();
+    return "list of " + kind_of(*schema.find("items"));
+  }
+  if (const Json* name = schema.find("$ref"))
+    return name->as_string().substr(name->as_string().rfind('/') + 1);
+  std::string kinds;
+  for (const Json& choice : schema.find("anyOf")->as_array())
+    kinds += (kinds.empty() ? "" : " or ") + kind_of(choice);
+  return kinds;
+}
+
+std::string range_of(const Json& schema) {
+  const Json* max = schema.find("maximum");
+  if (!max) return "";
+  const Json* min = schema.find("minimum");
+  const Json* above = schema.find("exclusiveMinimum");
+  return fmt::format("{} {} to {}", above ? "above" : "from", write_json(above ? *above : *min),
+                     write_json(*max));
+}
+
+}  // namespace
+
+std::string openapi_json() { return write_json(description(), {.indent = 1}); }
+
+std::string http_reference() {
+  std::string page =
+      "# HTTP\n\n"
+      "Every route also answers without `/v1`. Errors are `{\"error\": {message, type, param, "
+      "code}}`.\n`/openapi.json` is this page for programs.\n\n"
+      "| method | path | what it does | body | key |\n|---|---|---|---|---|\n";
+  for (const Endpoint* endpoint : endpoints())
+    page += fmt::format("| {} | `{}` | {} | {} | {} |\n", endpoint->method, endpoint->path,
+                        endpoint->summary, endpoint->request_schema,
+                        endpoint->scope == Scope::none      ? "no"
+                        : endpoint->scope == Scope::metrics ? "metrics"
+                                                            : "infer");
+  const Json all = schemas();
+  for (const auto& [name, schema] : all.as_object()) {
+    page += fmt::format("\n## {}\n\n| field | type | range | meaning |\n|---|---|---|---|\n", name);
+    for (const auto& [field, value] : schema.find("properties")->as_object()) {
+      const Json* text = value.find("description");
+      page += fmt::format("| `{}` | {} | {} | {} |\n", field, kind_of(value), range_of(value),
+                          text ? text->as_string() : "");
+    }
+  }
+  return page;
+}
+
+const Endpoint openapi_endpoint{.method = "GET",
+                                .path = "/openapi.json",
+                                .summary = "This description.",
+                                .scope = Scope::none,
+                                .request_schema = "",
+                                .response_schema = "",
+                                .place = Endpoint::Place::worker,
+                                .handle = handle};
+
+}  // namespace hearth::server

@@ -1,0 +1,45 @@
+// What a generation request may ask for, beside its prompt.  Source: OpenAI API reference, "Create
+// chat completion" and "Create completion"; llama-server's names for what that does not have.
+#pragma once
+
+#include <optional>
+#include <span>
+
+#include "base/json.h"
+#include "runtime/runner.h"
+#include "server/fields.h"
+
+namespace hearth::server {
+
+// A number that goes straight to the sampler.
+struct SamplingField {
+  std::string_view name;
+  bool is_whole;
+  Range range;
+  void (*apply)(SamplingOptions& sampling, double value);
+  std::string_view help;
+};
+std::span<const SamplingField> sampling_fields();
+
+enum class Dialect { chat, completion };
+
+struct Asked {
+  GenerateRequest generate;  // all but the prompt, max_tokens and the stop token
+  std::optional<std::int64_t> max_tokens;
+  int n = 1;  // answers wanted; generate.n may be more (best_of)
+  bool stream = false;
+  bool include_usage = false;
+  bool echo = false;  // completions: the prompt comes before the answer
+  // Fields that were left out of what the model sees, for the warning header.
+  std::string warning;
+};
+
+constexpr std::int64_t max_answers = 8;
+constexpr std::int64_t max_alternatives = 20;
+constexpr std::size_t max_biases = 1024;
+
+// Errors: 400 with the field's name, for each field of a wrong type, out of its range, or asking
+// for what is not offered.  Unknown fields are ignored.
+Checked<Asked> read_parameters(const Json& body, Dialect dialect, std::int32_t vocabulary);
+
+}  // namespace hearth::server

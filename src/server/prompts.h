@@ -1,0 +1,25 @@
+// Texts and token lists as requests give them.
+#pragma once
+
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "base/json.h"
+#include "server/errors.h"
+#include "text/tokenizer.h"
+
+namespace hearth::server {
+
+using TextOrTokens = std::variant<std::string, std::vector<Token>>;
+
+// A text, a list of token ids, or a list of up to `max_items` of either.  Errors: 400 naming
+// `param` and the item.
+Checked<std::vector<TextOrTokens>> read_prompts(const Json& body, std::string_view param,
+                                                std::size_t max_items, std::int32_t vocabulary);
+
+// A list of token ids.
+Checked<std::vector<Token>> read_tokens(const Json& list, std::string_view param,
+                                        std::int32_t vocabulary);
+
+}  // namespace hearth::server

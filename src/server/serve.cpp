@@ -1,0 +1,179 @@
+#include "server/serve.h"
+
+#include <fmt/core.h>
+
+#include "server/endpoints.h"
+
+namespace hearth::server {
+namespace {
+
+constexpr int prepare_threads = 2, embed_threads = 4;
+constexpr std::size_t max_waiting_jobs = 1024;
+// Requests of one key in progress; the next one gets 429.
+constexpr std::uint32_t max_open_per_key = 64;
+
+bool is_loopback(std::string_view host) {
+  return host == "localhost" || host == "::1" || host.starts_with("127.");
+}
+
+http::Response with_header(http::Response response, std::string name, std::string value) {
+  response.headers.push_back({std::move(name), std::move(value)});
+  return response;
+}
+
+}  // namespace
+
+struct ApiServer::State {
+  ~State() {
+    http.reset();
+    service.prepare.reset();
+    service.embed.reset();
+    // What still runs for clients that are gone ends within a step; it refers to `service`.
+    const std::shared_ptr<Places> places = service.places;
+    for (std::uint32_t open = places->open; open > 0; open = places->open) places->open.wait(open);
+  }
+
+  std::optional<http::Response> admit(const http::Request& request);
+  void handle(http::Request request, std::shared_ptr<http::Responder> responder);
+  // False: its key has too many requests in progress.
+  bool take_place(Call& call, std::optional<std::size_t> key);
+  void run_on(Workers& workers, Call call);
+
+  Service service;
+  std::unique_ptr<http::Server> http;
+};
+
+std::optional<http::Response> ApiServer::State::admit(const http::Request& request) {
+  const auto answer = [&](std::string_view route, http::Response response) {
+    service.metrics.count_answer(route, response.status);
+    return response;
+  };
+  const Route route = find_route(request.method, request.path);
+  if (request.method == "OPTIONS" && (request.path == "*" || !route.allowed.empty()))
+    return answer("other", {204, {{"Allow", route.allowed}}, ""});
+  if (route.allowed.empty())
+    return answer("other", http::error_response({404, "unknown_url",
+                                                 "There is no such URL here; /openapi.json lists "
+                                                 "those that there are",
+                                                 "", 0}));
+  if (!route.endpoint)
+    return answer(
+        "other",
+        with_header(http::error_response({405, "method_not_allowed",
+                                          fmt::format("This URL takes {}", route.allowed), "", 0}),
+                    "Allow", route.allowed));
+  const KeyRing::Verdict verdict = service.keys.check(request.headers, route.endpoint->scope);
+  if (!verdict.refusal) return std::nullopt;
+  const bool is_unknown = verdict.status == 401;
+  http::Response refusal =
+      http::error_response({verdict.status, is_unknown ? "invalid_api_key" : "insufficient_scope",
+                            verdict.refusal, "", 0});
+  if (is_unknown) refusal = with_header(std::move(refusal), "WWW-Authenticate", "Bearer");
+  return answer(route.endpoint->path, std::move(refusal));
+}
+
+bool ApiServer::State::take_place(Call& call, std::optional<std::size_t> key) {
+  std::atomic<std::uint32_t>* of_key = key ? &service.places->per_key[*key] : nullptr;
+  if (of_key && ++*of_key > max_open_per_key) {
+    --*of_key;
+    return false;
+  }
+  ++service.places->open;
+  call.place = std::shared_ptr<void>(nullptr, [places = service.places, of_key](void*) {
+    if (of_key) --*of_key;
+    --places->open;
+    places->open.notify_all();
+  });
+  return true;
+}
+
+void ApiServer::State::run_on(Workers& workers, Call call) {
+  // The call is needed on either side of the post: by the job, or to say that there is none.
+  auto shared = std::make_shared<Call>(std::move(call));
+  const bool is_posted = workers.post([this, shared]() mutable {
+    const Endpoint* endpoint = shared->endpoint;
+    Call mine = std::move(*shared);
+    shared.reset();
+    endpoint->handle(service, std::move(mine));
+  });
+  if (!is_posted)
+    send(service, *shared, Problem{503, "overloaded", "too many requests are waiting", "", 0});
+}
+
+void ApiServer::State::handle(http::Request request, std::shared_ptr<http::Responder> responder) {
+  Route route = find_route(request.method, request.path);
+  const auto key = service.keys.check(request.headers, route.endpoint->scope).key;
+  Call call;
+  call.request = std::move(request);
+  call.responder = std::move(responder);
+  call.endpoint = route.endpoint;
+  call.rest = std::move(route.rest);
+  if (key) call.tenant = service.keys.label(*key);
+  if (!take_place(call, key)) {
+    send(service, call,
+         Problem{429, "rate_limit_exceeded",
+                 fmt::format("this API key has {} requests in progress already", max_open_per_key),
+                 "", service.retry_after_seconds()});
+    return;
+  }
+  switch (call.endpoint->place) {
+    case Endpoint::Place::loop:
+      call.endpoint->handle(service, std::move(call));
+      break;
+    case Endpoint::Place::worker:
+      run_on(*service.prepare, std::move(call));
+      break;
+    case Endpoint::Place::embedder:
+      run_on(*service.embed, std::move(call));
+      break;
+  }
+}
+
+ApiServer::ApiServer(std::unique_ptr<State> state) : state_(std::move(state)) {}
+ApiServer::~ApiServer() = default;
+
+Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
+                                                     std::vector<Lease> models,
+                                                     const ApiServerOptions& options) {
+  auto state = std::make_unique<State>();
+  Service& service = state->service;
+  if (!config.api_key_file.empty()) service.keys = TRY(KeyRing::load(config.api_key_file));
+  if (!is_loopback(config.host) && service.keys.is_empty())
+    return Error(ErrorKind::invalid,
+                 fmt::format("server.host = '{}': opens the server to the network; needs "
+                             "server.api_key_file",
+                             config.host));
+  service.models = std::move(models);
+  service.places = std::make_shared<Places>(service.keys.size());
+  service.max_queued = static_cast<std::uint32_t>(config.queue);
+  service.started_seconds = unix_seconds();
+  service.prepare = std::make_unique<Workers>(prepare_threads, max_waiting_jobs);
+  service.embed = std::make_unique<Workers>(embed_threads, max_waiting_jobs);
+
+  http::ServerOptions http_options;
+  http_options.host = config.host;
+  http_options.port = static_cast<std::uint16_t>(config.port);
+  http_options.allowed_hosts = config.allow_host;
+  http_options.allowed_origins = config.allow_origin;
+  http_options.tls_certificate = config.tls_cert;
+  http_options.tls_key = config.tls_key;
+  http_options.max_body_bytes = static_cast<std::size_t>(config.max_body_bytes);
+  http_options.stop_on_signals = options.stop_on_signals;
+  State* raw = state.get();
+  http::Handler handler;
+  handler.admit = [raw](const http::Request& request) { return raw->admit(request); };
+  handler.handle = [raw](http::Request request, std::shared_ptr<http::Responder> responder) {
+    raw->handle(std::move(request), std::move(responder));
+  };
+  state->http = TRY(http::Server::create(http_options, std::move(handler)));
+  service.is_stopping = [http = state->http.get()] { return http->is_stopping(); };
+  service.transport = [http = state->http.get()] { return http->stats(); };
+  return std::unique_ptr<ApiServer>(new ApiServer(std::move(state)));
+}
+
+std::string ApiServer::url() const { return state_->http->url(); }
+std::uint16_t ApiServer::port() const { return state_->http->port(); }
+void ApiServer::run() { state_->http->run(); }
+void ApiServer::stop() { state_->http->stop(); }
+
+}  // namespace hearth::server

@@ -1,0 +1,63 @@
+#include "server/service.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+#include <ctime>
+
+#include "base/utf8.h"
+#include "server/endpoints.h"
+#include "server/fields.h"
+
+namespace hearth::server {
+namespace {
+
+constexpr std::size_t max_model_id_bytes = 256;
+constexpr double min_retry_seconds = 1, max_retry_seconds = 60;
+
+}  // namespace
+
+Checked<Lease> Service::find_model(std::string_view id) const {
+  for (const Lease& lease : models)
+    if (lease->id == id) return lease;
+  std::string known;
+  for (const Lease& lease : models) known += (known.empty() ? "" : ", ") + lease->id;
+  return Problem{
+      404, "model_not_found",
+      fmt::format("The model '{}' does not exist here; there is: {}", printable(id), known),
+      "model", 0};
+}
+
+Checked<Lease> Service::model_of(const Json& body, bool may_be_absent) const {
+  const std::optional<std::string> id = TRY(read_text(body, "model", max_model_id_bytes));
+  if (!id && may_be_absent && !models.empty()) return models.front();
+  if (!id) return invalid_value("model", "is missing");
+  return find_model(*id);
+}
+
+int Service::retry_after_seconds() const {
+  double ahead = 0, abreast = 0;
+  for (const Lease& lease : models) {
+    const RunnerStats stats = lease->runner->stats();
+    ahead += stats.queued;
+    abreast += stats.running;
+  }
+  const double seconds = metrics.request_seconds.mean() * ahead / std::max(abreast, 1.0);
+  return static_cast<int>(std::ceil(std::clamp(seconds, min_retry_seconds, max_retry_seconds)));
+}
+
+void send(Service& service, Call& call, http::Response response) {
+  service.metrics.count_answer(call.endpoint->path, response.status);
+  call.responder->send(std::move(response));
+}
+
+void send(Service& service, Call& call, Problem problem) {
+  if (problem.status == 503 && problem.code != "shutting_down")
+    problem.retry_after_seconds = service.retry_after_seconds();
+  send(service, call, http::error_response(problem));
+}
+
+std::int64_t unix_seconds() { return std::time(nullptr); }
+
+}  // namespace hearth::server

@@ -1,0 +1,35 @@
+// Workers: a few threads for what must not run on the loop, such as tokenizing.
+#pragma once
+
+#include <condition_variable>
+#include <functional>
+#include <mutex>
+#include <queue>
+#include <thread>
+#include <vector>
+
+namespace hearth::server {
+
+// Thread-safe.  The destructor lets running jobs finish and drops those that wait.
+class Workers {
+ public:
+  using Job = std::move_only_function<void()>;
+
+  Workers(int threads, std::size_t max_waiting);
+  ~Workers();
+  Workers(const Workers&) = delete;
+  Workers& operator=(const Workers&) = delete;
+
+  bool post(Job job);  // false: too many are waiting
+
+ private:
+  void run(std::stop_token leaving);
+
+  const std::size_t max_waiting_;
+  std::mutex mutex_;
+  std::condition_variable_any woken_;
+  std::queue<Job> jobs_;
+  std::vector<std::jthread> threads_;
+};
+
+}  // namespace hearth::server

@@ -19,3 +19,7 @@ else()
   file(GLOB x86_files ${folder}/x86/*.cpp)
   set_source_files_properties(${x86_files} PROPERTIES HEADER_FILE_ONLY ON)
 endif()
+
+# Dequantisation is the same on every machine, bit for bit: no fused multiply-adds.
+set_property(SOURCE ${folder}/quants.cpp ${folder}/quants_iq.cpp APPEND PROPERTY COMPILE_OPTIONS
+             -ffp-contract=off)

@@ -6,6 +6,7 @@
 import argparse
 import hashlib
 import json
+import re
 from pathlib import Path
 
 import phrases
@@ -15,10 +16,12 @@ import units
 TESTS = Path(__file__).parents[2] / "tests" / "builtin" / "questions.jsonl"
 PARAPHRASES = phrases.TEXT / "paraphrases.jsonl"
 UNSEEN = phrases.TEXT / "unseen.jsonl"
-MIXTURE = {"hearth": 44, "smalltalk": 13, "beyond": 5, "sums": 20, "units": 15, "dialogue": 3}
+MIXTURE = {"hearth": 34, "smalltalk": 16, "beyond": 4, "sums": 15, "units": 13, "dialogue": 3, "drill": 15}
 PLAIN = {"sums", "units"}
 SYSTEM_SHARE, SECOND_TURN_SHARE, HELD_OUT = 0.1, 0.1, 25
 PIECES = 1536
+STATEMENT = re.compile(r"(-?\d[^=,a-z]*|.*?)( =| is about| is exactly| is)( .*)")
+UNFIT = re.compile(r".* than |\d+% of \d+ is|\d+ [-+] .*, |.* and |.*remainder")
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 
 
@@ -49,6 +52,8 @@ class Corpus:
         kind = self.rng.choices(list(self.mixture), self.mixture.values())[0]
         if kind == "dialogue":
             return self.dialogue()
+        if kind == "drill":
+            return [{"role": "assistant", "pieces": self.drill()}]
         question, answer = self.pair(kind)
         return [{"role": "user", "content": question}, {"role": "assistant", "content": answer}]
 
@@ -79,6 +84,16 @@ class Corpus:
             return question.replace("{name}", name), block.answer.replace("{name}", name)
         return question, block.answer
 
+    def drill(self):
+        """Many short statements of arithmetic and units, of which only the results are learned."""
+        pieces = []
+        while len(pieces) < 20:
+            text = sums.statement(self.rng) if self.rng.random() < 0.6 else units.ask(self.rng)[1]
+            match = STATEMENT.fullmatch(text)
+            if match and not UNFIT.match(text):
+                pieces += [(match[1] + match[2], False), (match[3] + "\n", True)]
+        return pieces
+
     def dialogue(self):
         """One of the written dialogues, with its questions varied."""
         messages = []
@@ -106,7 +121,10 @@ def render(messages):
     pieces = []
     for message in messages:
         pieces.append((f"<|im_start|>{message['role']}\n", False))
-        pieces.append((f"{message['content']}<|im_end|>", message["role"] == "assistant"))
+        if "pieces" in message:
+            pieces += message["pieces"] + [("<|im_end|>", False)]
+        else:
+            pieces.append((f"{message['content']}<|im_end|>", message["role"] == "assistant"))
         pieces.append(("\n", False))
     return pieces
 
@@ -123,8 +141,7 @@ def train_tokenizer(path, conversations=60000):
     trainer = trainers.BpeTrainer(vocab_size=PIECES, initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), min_frequency=5,
                                   special_tokens=[AddedToken(token, special=True) for token in CONTROL], show_progress=False)
     corpus = Corpus(1)
-    texts = (message["content"] for _ in range(conversations) for message in corpus.draw() + [
-        {"content": "user\n"}, {"content": "assistant\n"}, {"content": "system\n"}])
+    texts = (text.replace("<|im_end|>", "") for _ in range(conversations) for text, _ in render(corpus.draw()))
     tokenizer.train_from_iterator(texts, trainer)
     tokenizer.save(str(path))
     return tokenizer
@@ -142,7 +159,7 @@ def main():
         return
     corpus = Corpus(arguments.seed)
     for _ in range(arguments.count):
-        print(*(f"{message['role']}: {message['content']}" for message in corpus.draw()), "", sep="\n")
+        print("".join(text for text, _ in render(corpus.draw())))
 
 
 if __name__ == "__main__":

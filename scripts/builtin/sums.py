@@ -284,6 +284,20 @@ def several(rng):
         f"{a} is {'odd' if a % 2 else 'even'}."
 
 
+def column_step(rng):
+    """One step of adding or subtracting in columns."""
+    x, y, carry = rng.randint(0, 9), rng.randint(0, 9), rng.random() < 0.5
+    if rng.random() < 0.5:
+        return f"{x} + {y}{' + 1' if carry else ''} = {x + y + carry}."
+    x += 10 * (x < y + carry)
+    return f"{x} - {y}{' - 1' if carry else ''} = {x - y - carry}."
+
+
+def statement(rng):
+    """An answer of one line, as the drills use it."""
+    return column_step(rng) if rng.random() < 0.25 else ask(rng)[1]
+
+
 KINDS = ((addition, 27), (subtraction, 22), (multiplication, 22), (division, 12), (percentage, 10), (fraction, 8), (several, 4))
 
 

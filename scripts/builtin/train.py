@@ -21,7 +21,7 @@ from model import Llama, Shape
 
 TOKENS = 2048
 OPENING = 10
-COMPUTED = re.compile(r"-?\d|Half|A (third|quarter)|The square")
+COMPUTED = re.compile(r" |-?\d|Half|A (third|quarter)|The square")
 IGNORED = -100
 
 

@@ -495,6 +495,8 @@ def sentencepiece_cases():
         sp = sentencepiece.SentencePieceProcessor(model_proto=data)
         rows = []
         for i, text in enumerate(TEXTS):
+            if kind == "unigram" and text.startswith("aaaa"):
+                continue  # of equally likely cuts, rounding decides
             ids = sp.encode(text)
             rows.append({"text": i, "ids": ids, "decoded": sp.decode(ids)})
         out[name] = (data, rows)

@@ -38,3 +38,25 @@ TEST_CASE("GGUF vocabularies give the ids that llama.cpp gives") {
     check_ids(**tokenizer, path + ".inp", path + ".out");
   }
 }
+
+TEST_CASE("vocab.json with merges.txt, and tiktoken's ranks, give the listed ids") {
+  const std::string qwen2 = test::data_file("conformance/tokenizer/qwen2/vocab.json");
+  if (!qwen2.empty()) {
+    const std::string folder = parent_folder(qwen2) + "/";
+    const std::string vocab = test::read_all(qwen2), merges = test::read_all(folder + "merges.txt");
+    const auto tokenizer = make_tokenizer(
+        TokenizerFiles{.vocab_json = vocab,
+                       .merges_txt = merges,
+                       .tokenizer_config = Json::object({{"tokenizer_class", "Qwen2Tokenizer"}})});
+    REQUIRE(tokenizer);
+    check_ids(**tokenizer, folder + "texts.inp", folder + "ids.out");
+  }
+  const std::string o200k = test::data_file("conformance/tokenizer/gpt-4o/o200k_base.tiktoken");
+  if (!o200k.empty()) {
+    const std::string folder = parent_folder(o200k) + "/";
+    const std::string ranks = test::read_all(o200k);
+    const auto tokenizer = make_tokenizer(TokenizerFiles{.tiktoken = ranks});
+    REQUIRE(tokenizer);
+    check_ids(**tokenizer, folder + "texts.inp", folder + "ids.out");
+  }
+}

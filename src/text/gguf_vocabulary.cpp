@@ -5,6 +5,7 @@
 #include <fmt/core.h>
 
 #include "text/bpe.h"
+#include "text/gguf_models.h"
 #include "text/pretokenizer/families.h"
 #include "text/pretokenizer/safe_cut.h"
 #include "text/special_tokens.h"
@@ -162,6 +163,9 @@ constexpr ModelRow models[] = {
     {"llama", PieceStyle::space_marks, make_spm},
     {"gpt2", PieceStyle::byte_names, make_bpe},
     {"gemma4", PieceStyle::space_marks, make_bpe},
+    {"bert", PieceStyle::space_marks, make_gguf_wordpiece},
+    {"t5", PieceStyle::space_marks, make_gguf_unigram},
+    {"rwkv", PieceStyle::rwkv, make_gguf_rwkv},
 };
 
 }  // namespace
@@ -179,7 +183,10 @@ Result<std::unique_ptr<Tokenizer>> make_tokenizer(const GgufVocabulary& v) {
     parts.vocabulary.add(v.tokens[i], kind_of(v, i));
   parts.special = special_of(v);
   complete_special_tokens(parts.special, parts.vocabulary);
-  fill_pieces(parts.vocabulary, row->pieces);
+  const PreTokenizerFamily* const family = find_family(v.pre);
+  const bool raw_text =
+      row->pieces == PieceStyle::byte_names && family != nullptr && family->raw_text;
+  fill_pieces(parts.vocabulary, raw_text ? PieceStyle::space_marks : row->pieces);
   parts = TRY(row->make(v, std::move(parts)));
   TRY(add_tokens(parts));
   if (parts.special.add_bos && parts.special.bos) parts.before.push_back(*parts.special.bos);

@@ -2,6 +2,8 @@
 // same texts.  The files come from scripts/golden_tokenizers.py.
 #include <doctest/doctest.h>
 
+#include <algorithm>
+
 #include "base/utf8.h"
 #include "text/test_data.h"
 
@@ -145,6 +147,27 @@ TEST_CASE("every normalizer and pre-tokenizer cuts as Hugging Face tokenizers do
     for (std::size_t i = 0; i < all.size(); ++i) {
       CAPTURE(all[i]);
       CHECK(encode(**tokenizer, all[i], {}) == model.expect(c.find("pieces")->as_array()[i]));
+    }
+  }
+}
+
+TEST_CASE("SentencePiece models give the ids and texts of SentencePiece") {
+  const std::vector<std::string> all = texts();
+  const Json file = read_json("sentencepiece.json");
+  for (const auto& [name, rows] : file.find("models")->as_object()) {
+    CAPTURE(name);
+    const std::string bytes = test::read_all(folder + "spm_" + name + ".model");
+    const auto tokenizer = make_tokenizer(TokenizerFiles{.sentencepiece_model = bytes});
+    if (!tokenizer) MESSAGE(tokenizer.error().message());
+    REQUIRE(tokenizer);
+    for (const Json& row : rows.as_array()) {
+      const std::string& text = all[static_cast<std::size_t>(row.find("text")->as_integer())];
+      CAPTURE(text);
+      const std::vector<Token> ids = ids_of(*row.find("ids"));
+      CHECK(encode(**tokenizer, text, {}) == ids);
+      // SentencePiece shows the unknown token; we do not.
+      if (std::find(ids.begin(), ids.end(), 0) != ids.end()) continue;
+      CHECK((*tokenizer)->decode(ids) == row.find("decoded")->as_string());
     }
   }
 }

@@ -1,5 +1,7 @@
 #include "text/token_keys.h"
 
+#include "text/gguf_models.h"
+
 namespace hearth {
 
 FlatVocab text_keys(const Vocabulary& vocabulary) {
@@ -40,14 +42,14 @@ void fill_pieces(Vocabulary& vocabulary, PieceStyle style) {
     if (byte >= 0) {
       const char c = static_cast<char>(byte);
       vocabulary.add_piece({&c, 1});
+    } else if (style == PieceStyle::space_marks && !vocabulary.is_hidden(id)) {
+      vocabulary.add_piece(replace_all(name, space_mark, " "));
     } else if (vocabulary.is_hidden(id) || kind == TokenKind::user_defined) {
       vocabulary.add_piece(name);
     } else if (style == PieceStyle::byte_names) {
       vocabulary.add_piece(decode_byte_name(name, bytes) ? std::string_view(bytes) : name);
-    } else if (style == PieceStyle::space_marks) {
-      vocabulary.add_piece(replace_all(name, space_mark, " "));
     } else {
-      vocabulary.add_piece(name);
+      vocabulary.add_piece(unescape_rwkv(name));
     }
   }
 }

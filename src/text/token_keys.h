@@ -14,7 +14,7 @@ FlatVocab byte_keys(const Vocabulary& vocabulary, Fallback& fallback);
 void fill_byte_tokens(const Vocabulary& vocabulary, Fallback& fallback);
 
 // How the name of a normal token spells its bytes.
-enum class PieceStyle { plain, byte_names, space_marks };
+enum class PieceStyle { byte_names, space_marks, rwkv };
 void fill_pieces(Vocabulary& vocabulary, PieceStyle style);
 
 }  // namespace hearth

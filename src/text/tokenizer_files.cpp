@@ -192,6 +192,10 @@ Result<std::unique_ptr<Tokenizer>> make_tokenizer(const TokenizerFiles& files) {
   };
   static constexpr Row rows[] = {
       {&TokenizerFiles::tokenizer_json, "tokenizer.json", read_tokenizer_json},
+      {&TokenizerFiles::sentencepiece_model, "tokenizer.model", read_sentencepiece_model},
+      {&TokenizerFiles::tiktoken, "tiktoken", read_tiktoken},
+      {&TokenizerFiles::vocab_json, "vocab.json", read_vocab_json},
+      {&TokenizerFiles::vocab_txt, "vocab.txt", read_vocab_txt},
   };
   for (const Row& row : rows) {
     if ((files.*row.text).empty()) continue;

@@ -49,7 +49,14 @@ struct FrameDefaults {
 };
 void frame_by_config(const TokenizerFiles& files, FrameDefaults fallback, Pipeline& parts);
 
+// What a tokenizer.json says, parsed.
+Result<Pipeline> make_pipeline(const Json& tokenizer_json, const TokenizerFiles& files);
+
 // The readers, by file.
 Result<Pipeline> read_tokenizer_json(const TokenizerFiles& files);
+Result<Pipeline> read_sentencepiece_model(const TokenizerFiles& files);
+Result<Pipeline> read_tiktoken(const TokenizerFiles& files);
+Result<Pipeline> read_vocab_json(const TokenizerFiles& files);
+Result<Pipeline> read_vocab_txt(const TokenizerFiles& files);
 
 }  // namespace hearth

@@ -137,7 +137,10 @@ Status add_model(const Json& model, const hf::ModelWords& words, hf::PreTokenize
 }  // namespace
 
 Result<Pipeline> read_tokenizer_json(const TokenizerFiles& files) {
-  const Json file = TRY(parse_json(files.tokenizer_json));
+  return make_pipeline(TRY(parse_json(files.tokenizer_json)), files);
+}
+
+Result<Pipeline> make_pipeline(const Json& file, const TokenizerFiles& files) {
   const Json& model = member(file, "model");
   if (!model.is_object()) return Error(ErrorKind::corrupt, "has no 'model'");
   const hf::ModelWords words = TRY(hf::read_words(model));

@@ -141,7 +141,8 @@ void dequantise_nvfp4(const void* blocks, float* out, std::size_t n) {
 void dequantise_q1_0(const void* blocks, float* out, std::size_t n) {
   each_block<128, 18>(blocks, out, n, [](const u8* block, float* y) {
     const float d = load_f16(block);
-    for (std::size_t i = 0; i < 128; ++i) y[i] = block[2 + i / 8] >> (i % 8) & 1 ? d : -d;
+    for (std::size_t b = 0; b < 16; ++b, y += 8)
+      for (std::size_t i = 0; i < 8; ++i) y[i] = d * signs_of.rows[block[2 + b] ^ 255][i];
   });
 }
 

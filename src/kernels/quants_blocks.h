@@ -12,6 +12,18 @@ constexpr std::int8_t iq4_levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10
                                         1,    13,   25,  38,  53,  69,  89,  113};
 constexpr std::int8_t e2m1_doubled[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
+// signs_of.rows[byte][i] is -1 where bit i of the byte is set, otherwise 1.  A product with it
+// costs less than a branch.
+struct SignTable {
+  float rows[256][8];
+
+  constexpr SignTable() : rows() {
+    for (unsigned byte = 0; byte < 256; ++byte)
+      for (unsigned i = 0; i < 8; ++i) rows[byte][i] = byte >> i & 1 ? -1.0f : 1.0f;
+  }
+};
+inline constexpr SignTable signs_of;
+
 inline std::uint32_t load_u16(const std::uint8_t* p) {
   return p[0] | static_cast<std::uint32_t>(p[1]) << 8;
 }

@@ -1,7 +1,6 @@
 // Dequantisation of the types whose levels come from code books of 4 or 8 coordinates.
 // Offsets in a block are written as numbers; the layout is named above each function.
 #include <array>
-#include <bit>
 
 #include "kernels/quants.h"
 #include "kernels/quants_blocks.h"
@@ -42,18 +41,19 @@ constexpr auto iq3_xxs_grid = expand<4>(iq3_xxs_codes, iq3_xxs_levels);
 constexpr auto iq3_s_grid = expand<4>(iq3_s_codes, iq3_s_levels);
 
 // Eight signs from seven bits: the eighth makes the number of minuses even.
-inline u32 even_signs(u32 bits) {
+inline const float* even_signs(u32 bits) {
   bits &= 127;
-  return bits | static_cast<u32>(std::popcount(bits) & 1) << 7;
+  u32 parity = bits ^ bits >> 4;
+  parity ^= parity >> 2;
+  parity ^= parity >> 1;
+  return signs_of.rows[bits | (parity & 1) << 7];
 }
 
-// y[i] = scale * entry[i], negative where bit i of `signs` is set.
+// y[i] = scale * entry[i] * signs[i]
 template <std::size_t width>
-inline void put(float* y, float scale, const std::array<std::int8_t, width>& entry, u32 signs) {
-  for (std::size_t i = 0; i < width; ++i) {
-    const float value = scale * static_cast<float>(entry[i]);
-    y[i] = signs >> i & 1 ? -value : value;
-  }
+inline void put(float* y, float scale, const std::array<std::int8_t, width>& entry,
+                const float* signs) {
+  for (std::size_t i = 0; i < width; ++i) y[i] = scale * static_cast<float>(entry[i]) * signs[i];
 }
 
 // y[i] = scale * (entry[i] + delta)
@@ -103,7 +103,7 @@ void dequantise_iq2_s(const void* blocks, float* out, std::size_t n) {
     for (std::size_t e = 0; e < 32; ++e, y += 8) {
       const u32 high = block[66 + e / 4] >> (2 * (e % 4)) & 3u;
       const float scale = half_step(d, nibble(block + 74, e / 2), 0.25f);
-      put(y, scale, iq2_s_grid[block[2 + e] | high << 8], block[34 + e]);
+      put(y, scale, iq2_s_grid[block[2 + e] | high << 8], signs_of.rows[block[34 + e]]);
     }
   });
 }
@@ -117,9 +117,9 @@ void dequantise_iq3_xxs(const void* blocks, float* out, std::size_t n) {
       const u32 word = load_u32(block + 66 + 4 * g);
       const float scale = half_step(d, word >> 28, 0.5f);
       for (std::size_t i = 0; i < 4; ++i, y += 8) {
-        const u32 signs = even_signs(word >> (7 * i));
+        const float* signs = even_signs(word >> (7 * i));
         put(y, scale, iq3_xxs_grid[entries[2 * i]], signs);
-        put(y + 4, scale, iq3_xxs_grid[entries[2 * i + 1]], signs >> 4);
+        put(y + 4, scale, iq3_xxs_grid[entries[2 * i + 1]], signs + 4);
       }
     }
   });
@@ -133,7 +133,7 @@ void dequantise_iq3_s(const void* blocks, float* out, std::size_t n) {
       const u32 high = block[66 + e / 8] >> (e % 8) & 1u;
       const float scale = d * static_cast<float>(1 + 2 * nibble(block + 106, e / 8));
       put(y, scale, iq3_s_grid[block[2 + e] | high << 8],
-          static_cast<u32>(block[74 + e / 2]) >> (4 * (e % 2)));
+          signs_of.rows[block[74 + e / 2]] + 4 * (e % 2));
     }
   });
 }

@@ -1,10 +1,10 @@
 #include "runtime/memory_budget.h"
 
 #include <fmt/core.h>
-#include <unistd.h>
 
 #include <algorithm>
 
+#include "hardware/memory.h"
 #include "runtime/sequence_pages.h"
 
 namespace hearth {
@@ -19,12 +19,6 @@ constexpr std::uint64_t max_pages = 1u << 24;
 constexpr std::uint64_t pages_of(std::uint64_t context) { return pages_for(context) + 1; }
 
 }  // namespace
-
-std::uint64_t free_memory_bytes() {
-  const long pages = sysconf(_SC_PHYS_PAGES), page_bytes = sysconf(_SC_PAGESIZE);
-  if (pages <= 0 || page_bytes <= 0) return 0;
-  return static_cast<std::uint64_t>(pages) * static_cast<std::uint64_t>(page_bytes) / 2;
-}
 
 Result<MemoryPlan> plan_memory(const ModelInfo& model, const KvLayout& layout,
                                const RunnerOptions& options, std::uint64_t free_bytes) {

@@ -19,7 +19,4 @@ struct MemoryPlan {
 Result<MemoryPlan> plan_memory(const ModelInfo& model, const KvLayout& layout,
                                const RunnerOptions& options, std::uint64_t free_bytes);
 
-// What this machine could give now, about.
-std::uint64_t free_memory_bytes();
-
 }  // namespace hearth

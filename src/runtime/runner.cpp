@@ -7,6 +7,7 @@
 #include <mutex>
 #include <thread>
 
+#include "hardware/memory.h"
 #include "runtime/memory_budget.h"
 #include "runtime/step_stop.h"
 #include "runtime/stepper.h"
@@ -272,8 +273,8 @@ Result<std::unique_ptr<Runner>> make_runner(std::shared_ptr<const Model> model,
                                             const RunnerOptions& options) {
   if (options.step_tokens == 0 || options.max_running == 0 || options.max_queued == 0)
     return Error(ErrorKind::invalid, "step_tokens, max_running and max_queued: need at least 1");
-  const MemoryPlan memory =
-      TRY(plan_memory(model->info(), model->kv_layout(), options, free_memory_bytes()));
+  const MemoryPlan memory = TRY(plan_memory(model->info(), model->kv_layout(), options,
+                                            hardware::read_memory().free_bytes()));
   const ops::Context context{
       .kernels = &kernels, .pool = pool.get(), .deterministic = options.deterministic};
   return std::unique_ptr<Runner>(std::make_unique<ThreadedRunner>(std::move(model), std::move(pool),

@@ -34,7 +34,7 @@ struct SamplingOptions {
   std::vector<std::string> dry_breakers = {"\n", ":", "\"", "*"};
   int mirostat = 0;  // 0 off, 1 or 2; Basu et al. 2020
   float mirostat_tau = 5.0f, mirostat_eta = 0.1f;
-  std::map<Token, float> logit_bias;  // added to logits, [-100, 100]; -100 bans
+  std::map<Token, float> logit_bias = {};  // added to logits, [-100, 100]; -100 bans
   // Each token's random number is a function of (seed, choice, place in the answer) alone: same
   // request and seed, same text.  Whoever wants another text each time draws a seed first.
   std::uint64_t seed = 0;

@@ -43,8 +43,10 @@ void Stepper::step(std::stop_token leaving) {
   const auto begin = Clock::now();
   drop_stopped();
   const Plan plan = scheduler_.plan();
-  if (plan.stuck != nullptr)
-    end(plan.stuck->request, FinishReason::error, no_memory(*plan.stuck, cache_));
+  if (plan.stuck != nullptr) {
+    const Error error = no_memory(*plan.stuck, cache_);
+    end(plan.stuck->request, FinishReason::error, &error);
+  }
   if (!plan.slices.empty()) {
     const Status status = forward(plan, leaving);
     if (status.ok())
@@ -125,7 +127,7 @@ void Stepper::give_up(const Plan& plan, const Error& error, const std::stop_toke
     return slice.sequence->request.asked.stop_token.stop_requested();
   });
   if (error.kind() == ErrorKind::cancelled && (nobody || leaving.stop_requested())) return;
-  for (const Slice& slice : plan.slices) end(slice.sequence->request, FinishReason::error, error);
+  for (const Slice& slice : plan.slices) end(slice.sequence->request, FinishReason::error, &error);
 }
 
 // ---- After the model: tokens out. ----
@@ -196,7 +198,7 @@ void Stepper::deliver(Output& output) {
   Sequence& sequence = *output.sequence;
   ActiveRequest& request = sequence.request;
   if (request.is_over) return;  // another choice of it failed
-  if (!output.token.ok()) return end(request, FinishReason::error, std::move(output.token).error());
+  if (!output.token.ok()) return end(request, FinishReason::error, &output.token.error());
 
   const Token token = *output.token;
   ++request.usage.completion_tokens;
@@ -232,7 +234,7 @@ void Stepper::deliver_scored(const Output& output) {
   Sequence& sequence = *output.sequence;
   ActiveRequest& request = sequence.request;
   if (request.is_over) return;
-  if (!output.token.ok()) return end(request, FinishReason::error, output.token.error());
+  if (!output.token.ok()) return end(request, FinishReason::error, &output.token.error());
   if (*output.scored == 1) report_scored(request, 0, {});
   report_scored(request, *output.scored, output.logprobs);
   request.scored = *output.scored + 1;
@@ -283,27 +285,34 @@ void Stepper::emit(Sequence& sequence, Event event) {
 }
 
 // Ends every choice that is not finished.
-void Stepper::end(ActiveRequest& request, FinishReason finish, std::optional<Error> error) {
-  if (request.is_over) return;
-  for (int choice = 0; choice < request.asked.n; ++choice) {
-    Event event;
-    event.choice = choice;
-    event.finish = finish;
-    if (static_cast<std::size_t>(choice) < request.choices.size()) {
-      Sequence& sequence = *request.choices[static_cast<std::size_t>(choice)];
-      if (sequence.is_finished) continue;
-      TextStream::Piece rest = sequence.text.finish();
-      event.text = std::move(rest.text);
-      event.tokens = std::move(rest.tokens);
-      sequence.is_finished = true;
-      scheduler_.remove(sequence);
-    }
-    if (++request.finished == request.asked.n) {
-      event.error = std::move(error);
-      close(request, finish, event);
-    }
-    request.on_event(event);
+void Stepper::end(ActiveRequest& request, FinishReason finish, const Error* error) {
+  for (int choice = 0; choice < request.asked.n && !request.is_over; ++choice) {
+    const auto place = static_cast<std::size_t>(choice);
+    Sequence* const sequence =
+        place < request.choices.size() ? request.choices[place].get() : nullptr;
+    if (sequence == nullptr || !sequence->is_finished)
+      end_choice(request, choice, sequence, finish, error);
   }
+}
+
+// sequence: nullptr for a choice that has not begun.
+void Stepper::end_choice(ActiveRequest& request, int choice, Sequence* sequence,
+                         FinishReason finish, const Error* error) {
+  Event event;
+  event.choice = choice;
+  event.finish = finish;
+  if (sequence != nullptr) {
+    TextStream::Piece rest = sequence->text.finish();
+    event.text = std::move(rest.text);
+    event.tokens = std::move(rest.tokens);
+    sequence->is_finished = true;
+    scheduler_.remove(*sequence);
+  }
+  if (++request.finished == request.asked.n) {
+    if (error != nullptr) event.error.emplace(*error);
+    close(request, finish, event);
+  }
+  request.on_event(event);
 }
 
 void Stepper::close(ActiveRequest& request, FinishReason finish, Event& event) {

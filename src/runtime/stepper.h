@@ -68,7 +68,9 @@ class Stepper {
   bool is_end(const Sequence& sequence, Token token) const;
   std::string text_of(const Sequence& sequence, Token token) const;
   void emit(Sequence& sequence, Event event);
-  void end(ActiveRequest& request, FinishReason finish, std::optional<Error> error = {});
+  void end(ActiveRequest& request, FinishReason finish, const Error* error = nullptr);
+  void end_choice(ActiveRequest& request, int choice, Sequence* sequence, FinishReason finish,
+                  const Error* error);
   void close(ActiveRequest& request, FinishReason finish, Event& event);
   void remove_finished();
 

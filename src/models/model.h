@@ -53,7 +53,10 @@ struct Batch {
 
 struct LoadOptions {
   std::optional<Dtype> kv_dtype;  // f32 or f16; nothing: f32 for f32 weights, otherwise f16
-  bool reference = false;         // run the slow plain path, the oracle of the fast one
+  // The longest sequence that will be run; 0: as trained.  Matters to models scaled by longrope:
+  // without a wish they keep to their original context (4,096 for Phi-3), and info() says so.
+  std::uint32_t context_tokens = 0;
+  bool reference = false;  // run the slow plain path, the oracle of the fast one
   std::function<void(double share)> progress;  // 0 to 1, from the calling thread
   std::stop_token stop;
 };

@@ -1,0 +1,172 @@
+// ArchSpec: an architecture as data.  The rows of tensors say which parts a layer has (a layer
+// without `q_norm` rows has no query norm), the fields say how the parts are put together.  Names,
+// shapes, transforms, memory estimates, the KV layout and both executors follow from it.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "models/hyper.h"
+#include "ops/elementwise.h"
+
+namespace hearth::models {
+
+// What a tensor is for.
+enum class Role : std::uint8_t {
+  // Of the whole model.
+  token_embedding,
+  position_embedding,
+  type_embedding,
+  embedding_norm,
+  output_norm,
+  output,
+  pooler,         // dense + activation on the pooled vector
+  pooler_norm,    // after that activation
+  classifier,     // pooled vector to scores
+  rope_divisors,  // of every frequency (llama3)
+  rope_short,     // the same for short contexts (longrope)
+  rope_long,
+  // Of each layer.
+  attention_norm,
+  qkv,
+  q,
+  k,
+  v,
+  q_norm,
+  k_norm,
+  attention_out,
+  sinks,
+  attention_post_norm,  // on the branch, before it is added
+  attention_sum_norm,   // on the residual stream, after the branch is added
+  mlp_norm,
+  gate_up,
+  gate,
+  up,
+  down,
+  mlp_post_norm,
+  mlp_sum_norm,
+  router,
+  experts_gate_up,
+  experts_gate,
+  experts_up,
+  experts_down,
+  shared_router,
+  shared_gate,
+  shared_up,
+  shared_down,
+};
+constexpr std::size_t roles = static_cast<std::size_t>(Role::shared_down) + 1;
+constexpr bool of_layer(Role role) { return role >= Role::attention_norm; }
+
+// Sizes a tensor's shape is made of.
+enum class Extent : std::uint8_t {
+  none,  // as columns: the tensor is a vector
+  one,
+  dim,
+  vocab,
+  context,
+  types,
+  labels,
+  heads,
+  head,  // head_dim
+  q,     // heads * head_dim
+  kv,    // kv_heads * head_dim
+  kv_heads,
+  qkv,  // q + 2 kv
+  hidden,
+  hidden2,  // gate and up together
+  experts,
+  expert_hidden,
+  expert_hidden2,
+  shared_hidden,
+  rotary_half,
+};
+
+enum class Presence : std::uint8_t { absent, optional, required };
+
+// How Hugging Face files hold it, where that differs from rows of outputs.
+enum class Form : std::uint8_t {
+  plain,
+  transposed,    // [inputs, outputs] (GPT-2's Conv1D)
+  qkv_by_head,   // rows are [heads][q, k, v][head_dim]
+  expert_stack,  // gpt-oss: [experts, inputs, outputs], or *_blocks and *_scales; gate and up rows
+                 // of the fused one alternate
+};
+
+// One tensor.  "{}" is the layer, "{e}" the expert.  Names are without ".weight"; a name that is
+// stored bare ends in "!".  An empty name: not stored under that naming.
+struct TensorRow {
+  Role role;
+  std::string_view gguf;
+  std::string_view hf;  // after the model's prefix; from the root when it begins with "/"
+  Extent rows, columns = Extent::none;
+  Presence bias = Presence::absent;
+  Presence weight = Presence::required;
+  Form hf_form = Form::plain;
+};
+
+enum class NormKind : std::uint8_t { rms, layer };
+enum class MlpKind : std::uint8_t { gated, plain };
+enum class Parallel : std::uint8_t { never, always, by_hyper };
+
+// Which layers turn queries and keys by position.
+enum class RopeRule : std::uint8_t { all, none, local_layers, three_of_four };
+
+// Layer i is global when i % period == global_at, otherwise local; period 0: all are local.
+struct LocalPattern {
+  std::uint32_t period = 0, global_at = 0;
+};
+
+// A number read beside the common ones of hyper.cpp.
+struct HyperRow {
+  std::string_view gguf;  // after "{arch}."
+  std::string_view hf;    // alternatives are separated by '|'
+  float Hyper::* field;
+  double min, max;
+};
+
+enum class Kind : std::uint8_t { generator, encoder, static_embedder };
+
+// What configurations leave out.
+struct Defaults {
+  double norm_eps = 1e-5;
+  double rope_theta = 10000;
+  double rope_theta_local = 0;  // 0: as the global one
+  double rotary_share = 1;
+  bool normalise_experts = false;  // the chosen experts' weights sum to one
+  bool yarn_truncate = true;
+  std::uint32_t position_offset = 0;  // of the first row used of the position table
+  bool tied = false;                  // the output matrix is the token embedding
+};
+
+struct ArchSpec {
+  std::string_view name = {};                        // GGUF: general.architecture
+  std::span<const std::string_view> gguf_also = {};  // other spellings of it
+  std::span<const std::string_view> hf_types = {};   // config.json: model_type
+  Kind kind = Kind::generator;
+
+  std::span<const TensorRow> tensors[7] = {};
+  std::span<const HyperRow> hypers = {};
+  Defaults defaults = {};
+
+  NormKind norm = NormKind::rms;
+  bool hf_norm_plus_one = false;  // Hugging Face stores w - 1
+  MlpKind mlp = MlpKind::gated;
+  ops::Activation activation = ops::Activation::silu;
+  bool activation_from_config = false;  // config.json may name another
+  bool clamped_swiglu = false;          // gpt-oss
+  Parallel parallel = Parallel::never;
+
+  RopeRule rope = RopeRule::all;
+  bool rope_interleaved_gguf = false, rope_interleaved_hf = false;
+  LocalPattern local = {};
+  bool embedding_scale_sqrt_dim = false;
+  bool logit_scale_divides = false;
+  // GGUF files of these do not carry the attention scale: 1 / sqrt(head_dim), but for the model
+  // with so many layers 1 / sqrt(dim / heads).
+  std::uint32_t layers_scaled_by_dim = 0;
+  bool pool_activation_gelu = false;  // of `pooler`; otherwise tanh
+};
+
+}  // namespace hearth::models

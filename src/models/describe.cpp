@@ -1,0 +1,137 @@
+#include "models/describe.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+
+#include "base/bytes.h"
+#include "base/files.h"
+#include "models/architectures.h"
+#include "models/hyper_source.h"
+#include "models/tensors.h"
+
+namespace hearth::models {
+namespace {
+
+constexpr std::uint64_t max_page_bytes = 1ull << 32;
+
+bool is_scale(const TensorEntry& entry) { return entry.name.ends_with("_scales"); }
+
+std::uint64_t parameters_of(const TensorEntry& entry) {
+  if (is_scale(entry) || entry.name.starts_with("rope_")) return 0;
+  return entry.name.ends_with("_blocks") ? 2 * entry.elements() : entry.elements();
+}
+
+// The type that most weights have.
+std::string_view main_dtype(const Package& package) {
+  std::map<Dtype, std::uint64_t> counts;
+  for (const TensorEntry& entry : package.tensors)
+    if (!is_scale(entry)) {
+      const bool blocks = entry.dtype == Dtype::u8 && entry.name.ends_with("_blocks");
+      counts[blocks ? Dtype::mxfp4 : entry.dtype] += parameters_of(entry);
+    }
+  const auto most =
+      std::ranges::max_element(counts, {}, [](const auto& count) { return count.second; });
+  return most == counts.end() ? "none" : name_of(most->first);
+}
+
+std::string title_of(const Package& package) {
+  if (package.naming == Naming::gguf && package.metadata.has("general.name")) {
+    const auto name = package.metadata.string("general.name");
+    if (name && !name->empty()) return std::string(*name);
+  }
+  std::string_view path = package.path;
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  return file_name(path);
+}
+
+bool has_classifier(const Package& package, const ArchSpec& spec, const Hyper& hyper) {
+  const TensorFinder finder(package, spec, hyper);
+  for (const auto rows : spec.tensors)
+    for (const TensorRow& row : rows)
+      if (row.role == Role::classifier &&
+          finder.find(row, {}, TensorFinder::Part::weight) != nullptr)
+        return true;
+  return false;
+}
+
+}  // namespace
+
+ModelKind kind_of(const Package& package, const ArchSpec& spec, const Hyper& hyper) {
+  if (spec.kind == Kind::generator)
+    return hyper.pooling == Pooling::none ? ModelKind::generator : ModelKind::embedder;
+  return has_classifier(package, spec, hyper) ? ModelKind::reranker : ModelKind::embedder;
+}
+
+Result<KvLayout> kv_layout_of(const ArchSpec& spec, const Hyper& hyper, Dtype dtype) {
+  KvLayout layout;
+  if (spec.kind != Kind::generator) return layout;
+  std::uint64_t bytes = 0;
+  for (const LayerHyper& layer : hyper.layers) {
+    const std::uint64_t row = std::uint64_t{layer.kv_heads} * hyper.head_dim * 2;
+    const std::uint64_t page = TRY(checked_mul(row, ops::kv_page_tokens * info(dtype).block_bytes));
+    if (page > max_page_bytes - bytes)
+      return Error(ErrorKind::exhausted, fmt::format("keys and values of {} tokens pass {} bytes",
+                                                     ops::kv_page_tokens, max_page_bytes));
+    layout.layers.push_back(
+        {layer.kv_heads, hyper.head_dim, hyper.head_dim, dtype, static_cast<std::size_t>(bytes)});
+    bytes += layout.layers.back().bytes();
+  }
+  layout.page_bytes = bytes;
+  return layout;
+}
+
+Dtype default_kv_dtype(const Package& package) {
+  return main_dtype(package) == name_of(Dtype::f32) ? Dtype::f32 : Dtype::f16;
+}
+
+Status check_scheme(const Package& package) {
+  if (package.naming == Naming::gguf) return Done{};
+  const Json* scheme = language_config(package).find("quantization_config");
+  if (scheme == nullptr) scheme = package.config.find("quantization_config");
+  if (scheme == nullptr || scheme->is_null()) return Done{};
+  const Json* method = scheme->find("quant_method");
+  const std::string name =
+      method != nullptr && method->is_string() ? method->as_string() : "(none)";
+  if (name == "mxfp4") return Done{};
+  return Error(ErrorKind::unsupported,
+               fmt::format("config.json: quantization_config.quant_method = '{}': we read plain "
+                           "floats and mxfp4",
+                           name));
+}
+
+Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hyper& hyper) {
+  ModelInfo info;
+  info.name = title_of(package);
+  info.architecture = package.naming == Naming::gguf ? hyper.arch : std::string(spec.name);
+  info.kind = kind_of(package, spec, hyper);
+  for (const TensorEntry& entry : package.tensors) {
+    info.parameters += parameters_of(entry);
+    info.weight_bytes += entry.data.size();
+  }
+  info.quantisation = main_dtype(package);
+  info.context_length = hyper.context;
+  info.vocabulary = hyper.vocab;
+  info.dim = hyper.dim;
+  info.layers = static_cast<std::uint32_t>(hyper.layers.size());
+  info.heads = hyper.heads;
+  info.kv_heads = hyper.max_kv_heads();
+  info.file_bytes = package.file_bytes;
+  const KvLayout layout = TRY(kv_layout_of(spec, hyper, default_kv_dtype(package)));
+  info.kv_bytes_per_token = layout.page_bytes / ops::kv_page_tokens;
+  return info;
+}
+
+}  // namespace hearth::models
+
+namespace hearth {
+
+Result<ModelInfo> describe(const Package& package) {
+  const models::ArchSpec& spec = *TRY(models::architecture_of(package));
+  TRY(models::check_scheme(package));
+  const models::Hyper hyper = TRY(models::read_hyper(package, spec));
+  return models::info_of(package, spec, hyper);
+}
+
+}  // namespace hearth

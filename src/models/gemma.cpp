@@ -1,0 +1,72 @@
+// Gemma 1 to 3 (text).  Norms are stored as w - 1 by Hugging Face; 2 and 3 norm every branch before
+// and after, alternate local with global layers; 2 caps its logits, 3 norms queries and keys.
+// Source: the Gemma reports of 2024 and 2025.
+#include "models/architectures.h"
+#include "models/rows.h"
+
+namespace hearth::models {
+namespace {
+
+constexpr auto whole = ends();
+constexpr auto norms = norms_before();
+constexpr auto plain_attention = attention(optional_part, optional_part);
+constexpr auto head_norms = query_key_norms();
+constexpr auto mlp = gated_mlp();
+
+constexpr TensorRow sandwich_norms[] = {
+    {Role::attention_norm, "blk.{}.attn_norm", "layers.{}.input_layernorm", Extent::dim},
+    {Role::attention_post_norm, "blk.{}.post_attention_norm", "layers.{}.post_attention_layernorm",
+     Extent::dim},
+    {Role::mlp_norm, "blk.{}.ffn_norm", "layers.{}.pre_feedforward_layernorm", Extent::dim},
+    {Role::mlp_post_norm, "blk.{}.post_ffw_norm", "layers.{}.post_feedforward_layernorm",
+     Extent::dim},
+};
+
+constexpr HyperRow caps[] = {
+    {"attn_logit_softcapping", "attn_logit_softcapping", &Hyper::attention_softcap, 0, 1e6},
+    {"final_logit_softcapping", "final_logit_softcapping", &Hyper::output_softcap, 0, 1e6},
+};
+
+constexpr std::string_view gemma_types[] = {"gemma"};
+constexpr std::string_view gemma2_types[] = {"gemma2"};
+constexpr std::string_view gemma3_types[] = {"gemma3_text", "gemma3"};
+
+}  // namespace
+
+const ArchSpec gemma{
+    .name = "gemma",
+    .hf_types = gemma_types,
+    .tensors = {whole, norms, plain_attention, mlp},
+    .defaults = {.norm_eps = 1e-6, .tied = true},
+    .hf_norm_plus_one = true,
+    .activation = ops::Activation::gelu_tanh,
+    .embedding_scale_sqrt_dim = true,
+};
+
+const ArchSpec gemma2{
+    .name = "gemma2",
+    .hf_types = gemma2_types,
+    .tensors = {whole, sandwich_norms, plain_attention, mlp},
+    .hypers = caps,
+    .defaults = {.norm_eps = 1e-6, .tied = true},
+    .hf_norm_plus_one = true,
+    .activation = ops::Activation::gelu_tanh,
+    .local = {.period = 2, .global_at = 1},
+    .embedding_scale_sqrt_dim = true,
+    .layers_scaled_by_dim = 46,
+};
+
+const ArchSpec gemma3{
+    .name = "gemma3",
+    .hf_types = gemma3_types,
+    .tensors = {whole, sandwich_norms, plain_attention, head_norms, mlp},
+    .hypers = caps,
+    .defaults = {.norm_eps = 1e-6, .rope_theta = 1e6, .rope_theta_local = 1e4, .tied = true},
+    .hf_norm_plus_one = true,
+    .activation = ops::Activation::gelu_tanh,
+    .local = {.period = 6, .global_at = 5},
+    .embedding_scale_sqrt_dim = true,
+    .layers_scaled_by_dim = 62,
+};
+
+}  // namespace hearth::models

@@ -1,0 +1,327 @@
+#include "models/hyper.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "models/arch_spec.h"
+#include "models/hyper_source.h"
+#include "models/pooling.h"
+#include "models/rope_hyper.h"
+
+namespace hearth::models {
+namespace {
+
+constexpr std::uint32_t default_context = 2048;
+
+// One number per layer: a list as long as the layers, one number for all, or nothing.
+Result<std::vector<std::uint32_t>> per_layer(const HyperSource& source, Keys keys,
+                                             std::uint32_t min, std::uint32_t max,
+                                             std::size_t layers) {
+  auto values = TRY(source.counts(keys, min, max));
+  if (!values) return std::vector<std::uint32_t>();
+  if (values->size() == 1) values->assign(layers, values->front());
+  if (values->size() != layers)
+    return Error(ErrorKind::corrupt, fmt::format("{} holds {} numbers: needs one, or {} (one per "
+                                                 "layer)",
+                                                 source.name_of(keys), values->size(), layers));
+  return std::move(*values);
+}
+
+// The vocabulary of a GGUF file is as long as its tokens; files without tokens say it in a key, or
+// only in the shape of the embedding.
+Result<std::uint32_t> gguf_vocabulary(const Package& package, const HyperSource& source) {
+  if (const MetaValue* tokens = package.metadata.find("tokenizer.ggml.tokens")) {
+    if (tokens->count == 0 || tokens->count > max_vocabulary)
+      return Error(ErrorKind::corrupt,
+                   fmt::format("tokenizer.ggml.tokens holds {} tokens: needs 1 to {}",
+                               tokens->count, max_vocabulary));
+    return static_cast<std::uint32_t>(tokens->count);
+  }
+  if (const auto size = TRY(source.count({"vocab_size", ""}, 1, max_vocabulary))) return *size;
+  const TensorEntry* table = package.find("token_embd.weight");
+  if (table == nullptr || table->shape.size() != 2 || table->shape[0] == 0 ||
+      table->shape[0] > max_vocabulary)
+    return Error(ErrorKind::corrupt, "token_embd.weight is missing or is no table of tokens");
+  return static_cast<std::uint32_t>(table->shape[0]);
+}
+
+Result<std::uint32_t> read_heads(const HyperSource& source, std::size_t layers) {
+  const Keys keys{"attention.head_count", "num_attention_heads|n_head|n_heads"};
+  const auto heads = TRY(per_layer(source, keys, 1, max_heads, layers));
+  if (heads.empty())
+    return Error(ErrorKind::corrupt, fmt::format("{} is missing", source.name_of(keys)));
+  if (std::ranges::count(heads, heads.front()) != static_cast<std::ptrdiff_t>(layers))
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{} differs between layers", source.name_of(keys)));
+  return heads.front();
+}
+
+Status read_head_sizes(const HyperSource& source, Hyper& hyper) {
+  hyper.heads = TRY(read_heads(source, hyper.layers.size()));
+  const Keys length{"attention.key_length", "head_dim"};
+  const auto head_dim = TRY(source.count(length, 1, max_dim));
+  if (!head_dim && hyper.dim % hyper.heads != 0)
+    return Error(
+        ErrorKind::corrupt,
+        fmt::format("{} of {} is not a multiple of {} heads",
+                    source.name_of({"embedding_length", "hidden_size"}), hyper.dim, hyper.heads));
+  hyper.head_dim = head_dim.value_or(hyper.dim / hyper.heads);
+  const auto value_dim = TRY(source.count({"attention.value_length", "v_head_dim"}, 1, max_dim));
+  if (value_dim.value_or(hyper.head_dim) != hyper.head_dim)
+    return Error(ErrorKind::unsupported, fmt::format("values of {} dimensions beside keys of {}",
+                                                     *value_dim, hyper.head_dim));
+
+  const Keys kv{"attention.head_count_kv", "num_key_value_heads|n_head_kv"};
+  const auto kv_heads = TRY(per_layer(source, kv, 1, hyper.heads, hyper.layers.size()));
+  for (std::size_t i = 0; i < hyper.layers.size(); ++i) {
+    const std::uint32_t held = kv_heads.empty() ? hyper.heads : kv_heads[i];
+    if (hyper.heads % held != 0)
+      return Error(ErrorKind::corrupt, fmt::format("{} = {}: needs a divisor of the {} heads",
+                                                   source.name_of(kv), held, hyper.heads));
+    hyper.layers[i].kv_heads = held;
+  }
+  return Done{};
+}
+
+Status read_sizes(const Package& package, const HyperSource& source, const ArchSpec& spec,
+                  Hyper& hyper) {
+  const bool is_static = spec.kind == Kind::static_embedder;
+  const auto layers =
+      TRY(source.required_count({"block_count", "num_hidden_layers|n_layer|n_layers|num_layers"},
+                                is_static ? 0 : 1, is_static ? 0 : max_layers));
+  hyper.layers.resize(layers);
+  hyper.dim =
+      TRY(source.required_count({"embedding_length", "hidden_size|n_embd|d_model"}, 1, max_dim));
+  const auto context = TRY(source.count(
+      {"context_length", "max_position_embeddings|n_positions|n_ctx"}, 1, max_context));
+  hyper.context = context.value_or(default_context);
+  hyper.vocab = source.is_gguf()
+                    ? TRY(gguf_vocabulary(package, source))
+                    : TRY(source.required_count({"", "vocab_size"}, 1, max_vocabulary));
+  if (is_static) return Done{};
+
+  TRY(read_head_sizes(source, hyper));
+  const auto hidden =
+      TRY(per_layer(source, {"feed_forward_length", "intermediate_size|n_inner|ffn_hidden_size"}, 1,
+                    max_dim, layers));
+  for (std::size_t i = 0; i < layers; ++i)
+    hyper.layers[i].hidden = hidden.empty() ? 4 * hyper.dim : hidden[i];
+  const Keys eps = spec.norm == NormKind::rms
+                       ? Keys{"attention.layer_norm_rms_epsilon", "rms_norm_eps|norm_eps"}
+                       : Keys{"attention.layer_norm_epsilon",
+                              "layer_norm_eps|layer_norm_epsilon|norm_epsilon|norm_eps"};
+  hyper.norm_eps =
+      static_cast<float>(TRY(source.real(eps, {1e-30, 1})).value_or(spec.defaults.norm_eps));
+  return Done{};
+}
+
+// What of an attention pattern the file itself says.
+Status read_layer_types(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
+  LocalPattern pattern = spec.local;
+  const Keys key{"attention.sliding_window_pattern", "sliding_window_pattern"};
+  if (const auto held = TRY(source.counts(key, 0, max_layers))) {
+    if (held->size() == 1 && held->front() > 0) {
+      pattern = {held->front(), held->front() - 1};
+    } else if (held->size() == hyper.layers.size()) {
+      for (std::size_t i = 0; i < held->size(); ++i) hyper.layers[i].local = (*held)[i] != 0;
+      return Done{};
+    } else {
+      return Error(ErrorKind::corrupt,
+                   fmt::format("{} holds {} numbers: needs {}", source.name_of(key), held->size(),
+                               hyper.layers.size()));
+    }
+  }
+  if (const auto every = TRY(source.count({"", "global_attn_every_n_layers"}, 1, max_layers)))
+    pattern.period = *every;
+  for (std::size_t i = 0; i < hyper.layers.size(); ++i)
+    hyper.layers[i].local = pattern.period == 0 || i % pattern.period != pattern.global_at;
+
+  const auto types = TRY(source.texts({"", "layer_types"}));
+  if (!types) return Done{};
+  if (types->size() != hyper.layers.size())
+    return Error(ErrorKind::corrupt, fmt::format("config.json: layer_types holds {} names: needs "
+                                                 "{}",
+                                                 types->size(), hyper.layers.size()));
+  for (std::size_t i = 0; i < types->size(); ++i) {
+    const std::string& type = (*types)[i];
+    if (type != "sliding_attention" && type != "full_attention")
+      return Error(ErrorKind::unsupported,
+                   fmt::format("config.json: layer_types[{}] = '{}': we know sliding_attention and "
+                               "full_attention",
+                               i, type));
+    hyper.layers[i].local = type == "sliding_attention";
+  }
+  return Done{};
+}
+
+Status read_windows(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
+  const auto window = TRY(
+      source.count({"attention.sliding_window", "sliding_window|local_attention"}, 1, max_context));
+  const bool used = TRY(source.flag({"", "use_sliding_window"})).value_or(true);
+  if (!window || !used) {
+    // Patterns still tell layers apart where only local ones turn.
+    if (spec.rope == RopeRule::local_layers || spec.defaults.rope_theta_local > 0)
+      TRY(read_layer_types(source, spec, hyper));
+    return Done{};
+  }
+  TRY(read_layer_types(source, spec, hyper));
+  const bool typed = source.member("layer_types") != nullptr;
+  const auto first = TRY(source.count({"", "max_window_layers"}, 0, max_layers));
+  for (std::size_t i = 0; i < hyper.layers.size(); ++i) {
+    if (!source.is_gguf() && !typed && first && i < *first) hyper.layers[i].local = false;
+    if (hyper.layers[i].local) hyper.layers[i].window = *window;
+  }
+  return Done{};
+}
+
+Status read_rotating_layers(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
+  const Keys key{"", "no_rope_layers"};
+  const auto listed = TRY(source.counts(key, 0, 1));
+  if (listed && listed->size() != hyper.layers.size())
+    return Error(ErrorKind::corrupt,
+                 fmt::format("{} holds {} numbers: needs {}", source.name_of(key), listed->size(),
+                             hyper.layers.size()));
+  const std::uint32_t every =
+      TRY(source.count({"", "no_rope_layer_interval"}, 1, max_layers)).value_or(4);
+  for (std::size_t i = 0; i < hyper.layers.size(); ++i) {
+    LayerHyper& layer = hyper.layers[i];
+    switch (spec.rope) {
+      case RopeRule::all:
+        layer.rotates = true;
+        break;
+      case RopeRule::none:
+        layer.rotates = false;
+        break;
+      case RopeRule::local_layers:
+        layer.rotates = layer.local;
+        break;
+      case RopeRule::three_of_four:
+        layer.rotates = listed ? (*listed)[i] != 0 : (i + 1) % every != 0;
+        break;
+    }
+  }
+  return Done{};
+}
+
+Status read_experts(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
+  const Keys count{"expert_count", "num_local_experts|num_experts|n_routed_experts"};
+  const auto experts = TRY(source.count(count, 0, max_experts));
+  if (!experts || *experts == 0) return Done{};
+  hyper.experts = *experts;
+  hyper.experts_used =
+      TRY(source.required_count({"expert_used_count", "num_experts_per_tok|experts_per_token"}, 1,
+                                std::min(hyper.experts, max_experts_used)));
+  const auto hidden =
+      TRY(source.count({"expert_feed_forward_length", "moe_intermediate_size"}, 1, max_dim));
+  hyper.expert_hidden = hidden.value_or(hyper.layers.front().hidden);
+  hyper.shared_hidden =
+      TRY(source.count({"expert_shared_feed_forward_length", "shared_expert_intermediate_size"}, 0,
+                       max_dim))
+          .value_or(0);
+  hyper.normalise_experts = TRY(source.flag({"expert_weights_norm", "norm_topk_prob"}))
+                                .value_or(spec.defaults.normalise_experts);
+  hyper.expert_scale =
+      static_cast<float>(TRY(source.real({"expert_weights_scale", ""}, {0, 1e6})).value_or(1));
+  if (hyper.expert_scale == 0) hyper.expert_scale = 1;  // how GGUF writers say "none"
+
+  const auto dense_first = TRY(source.count({"leading_dense_block_count", "first_k_dense_replace"},
+                                            0, static_cast<std::uint32_t>(hyper.layers.size())));
+  const auto step = TRY(source.count({"", "decoder_sparse_step"}, 1, max_layers));
+  for (std::size_t i = 0; i < hyper.layers.size(); ++i)
+    hyper.layers[i].sparse = i >= dense_first.value_or(0) && (i + 1) % step.value_or(1) == 0;
+  const auto dense = TRY(source.counts({"", "mlp_only_layers"}, 0,
+                                       static_cast<std::uint32_t>(hyper.layers.size() - 1)));
+  if (dense)
+    for (const std::uint32_t i : *dense) hyper.layers[i].sparse = false;
+  return Done{};
+}
+
+Status read_factors(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
+  hyper.attention_scale = 1 / std::sqrt(static_cast<float>(hyper.head_dim));
+  if (source.is_gguf() && spec.layers_scaled_by_dim == hyper.layers.size())
+    hyper.attention_scale = 1 / std::sqrt(static_cast<float>(hyper.dim / hyper.heads));
+  if (const auto scalar = TRY(source.real({"", "query_pre_attn_scalar"}, {1e-6, 1e9})))
+    hyper.attention_scale = static_cast<float>(1 / std::sqrt(*scalar));
+  if (spec.embedding_scale_sqrt_dim)
+    hyper.embedding_scale = std::sqrt(static_cast<float>(hyper.dim));
+  for (const HyperRow& row : spec.hypers)
+    if (const auto value = TRY(source.real({row.gguf, row.hf}, {row.min, row.max})))
+      hyper.*row.field = static_cast<float>(*value);
+  if (spec.logit_scale_divides) hyper.logit_scale = 1 / hyper.logit_scale;
+  const Keys parallel{"use_parallel_residual", "use_parallel_residual"};
+  hyper.parallel = spec.parallel == Parallel::always || (spec.parallel == Parallel::by_hyper &&
+                                                         TRY(source.flag(parallel)).value_or(true));
+  return Done{};
+}
+
+Result<ops::Activation> activation_of(std::string_view name) {
+  using enum ops::Activation;
+  static constexpr struct {
+    std::string_view name;
+    ops::Activation activation;
+  } rows[] = {
+      {"silu", silu},           {"swish", silu},
+      {"swiglu", silu},         {"gelu", gelu},
+      {"gelu_new", gelu_tanh},  {"gelu_pytorch_tanh", gelu_tanh},
+      {"gelu_fast", gelu_tanh}, {"quick_gelu", quick_gelu},
+      {"relu", relu},           {"relu2", relu_squared},
+      {"geglu", gelu},
+  };
+  for (const auto& row : rows)
+    if (row.name == name) return row.activation;
+  return Error(ErrorKind::unsupported, fmt::format("config.json: activation '{}'", name));
+}
+
+Status read_activation(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
+  hyper.activation = spec.activation;
+  if (!spec.activation_from_config) return Done{};
+  const auto name = TRY(source.text({"", "hidden_act|hidden_activation|activation_function"}));
+  if (name) hyper.activation = TRY(activation_of(*name));
+  return Done{};
+}
+
+Status read_encoder(const Package& package, const HyperSource& source, const ArchSpec& spec,
+                    Hyper& hyper) {
+  if (source.is_gguf()) {
+    if (package.metadata.has("tokenizer.ggml.token_type_count")) {
+      const auto types = TRY(package.metadata.unsigned_integer("tokenizer.ggml.token_type_count"));
+      hyper.types = static_cast<std::uint32_t>(std::min<std::uint64_t>(types, max_dim));
+    }
+  } else {
+    hyper.types = TRY(source.count({"", "type_vocab_size"}, 0, max_dim)).value_or(0);
+  }
+  hyper.position_offset = source.is_gguf() ? 0 : spec.defaults.position_offset;
+  return Done{};
+}
+
+}  // namespace
+
+std::uint32_t Hyper::max_kv_heads() const {
+  std::uint32_t most = 0;
+  for (const LayerHyper& layer : layers) most = std::max(most, layer.kv_heads);
+  return most;
+}
+
+Result<Hyper> read_hyper(const Package& package, const ArchSpec& spec) {
+  Hyper hyper;
+  hyper.arch = std::string(spec.name);
+  if (package.naming == Naming::gguf)
+    hyper.arch = std::string(TRY(package.metadata.string("general.architecture")));
+  const HyperSource source(package, hyper.arch);
+  TRY(read_sizes(package, source, spec, hyper));
+  TRY(read_encoder(package, source, spec, hyper));
+  TRY(read_pooling(package, source, spec, hyper));
+  if (spec.kind == Kind::static_embedder) return hyper;
+  TRY(read_windows(source, spec, hyper));
+  TRY(read_rotating_layers(source, spec, hyper));
+  TRY(read_rope(source, package, spec, hyper));
+  TRY(read_experts(source, spec, hyper));
+  TRY(read_factors(source, spec, hyper));
+  TRY(read_activation(source, spec, hyper));
+  hyper.tied = TRY(source.flag({"", "tie_word_embeddings"})).value_or(spec.defaults.tied);
+  return hyper;
+}
+
+}  // namespace hearth::models

@@ -1,0 +1,63 @@
+// Qwen 2 (biases on queries, keys and values), Qwen 3 (norms of queries and keys), and their
+// mixtures of experts.  Source: Yang et al. 2024 and 2025.
+#include "models/architectures.h"
+#include "models/rows.h"
+
+namespace hearth::models {
+namespace {
+
+constexpr auto whole = ends();
+constexpr auto norms = norms_before();
+constexpr auto biased_attention = attention(required_part);
+constexpr auto plain_attention = attention(optional_part, optional_part);
+constexpr auto head_norms = query_key_norms();
+constexpr auto mlp = gated_mlp();
+constexpr auto expert_rows = experts();
+
+constexpr TensorRow shared_expert[] = {
+    {Role::shared_router, "blk.{}.ffn_gate_inp_shexp", "layers.{}.mlp.shared_expert_gate",
+     Extent::one, Extent::dim},
+    {Role::shared_gate, "blk.{}.ffn_gate_shexp", "layers.{}.mlp.shared_expert.gate_proj",
+     Extent::shared_hidden, Extent::dim},
+    {Role::shared_up, "blk.{}.ffn_up_shexp", "layers.{}.mlp.shared_expert.up_proj",
+     Extent::shared_hidden, Extent::dim},
+    {Role::shared_down, "blk.{}.ffn_down_shexp", "layers.{}.mlp.shared_expert.down_proj",
+     Extent::dim, Extent::shared_hidden},
+};
+
+constexpr std::string_view qwen2_types[] = {"qwen2"};
+constexpr std::string_view qwen2moe_types[] = {"qwen2_moe"};
+constexpr std::string_view qwen3_types[] = {"qwen3"};
+constexpr std::string_view qwen3moe_types[] = {"qwen3_moe"};
+
+}  // namespace
+
+const ArchSpec qwen2{
+    .name = "qwen2",
+    .hf_types = qwen2_types,
+    .tensors = {whole, norms, biased_attention, mlp},
+    .defaults = {.norm_eps = 1e-6},
+};
+
+const ArchSpec qwen2moe{
+    .name = "qwen2moe",
+    .hf_types = qwen2moe_types,
+    .tensors = {whole, norms, biased_attention, mlp, expert_rows, shared_expert},
+    .defaults = {.norm_eps = 1e-6},
+};
+
+const ArchSpec qwen3{
+    .name = "qwen3",
+    .hf_types = qwen3_types,
+    .tensors = {whole, norms, plain_attention, head_norms, mlp},
+    .defaults = {.norm_eps = 1e-6},
+};
+
+const ArchSpec qwen3moe{
+    .name = "qwen3moe",
+    .hf_types = qwen3moe_types,
+    .tensors = {whole, norms, plain_attention, head_norms, mlp, expert_rows},
+    .defaults = {.norm_eps = 1e-6, .normalise_experts = true},
+};
+
+}  // namespace hearth::models

@@ -1,0 +1,80 @@
+// Rows that many architectures share.
+#pragma once
+
+#include <array>
+
+#include "models/arch_spec.h"
+
+namespace hearth::models {
+
+constexpr Presence absent = Presence::absent, optional_part = Presence::optional,
+                   required_part = Presence::required;
+
+// Token embedding, last norm, output matrix.
+constexpr std::array<TensorRow, 3> ends(Presence norm_bias = absent) {
+  return {{
+      {Role::token_embedding, "token_embd", "embed_tokens", Extent::vocab, Extent::dim},
+      {Role::output_norm, "output_norm", "norm", Extent::dim, Extent::none, norm_bias},
+      {Role::output, "output", "/lm_head|/language_model.lm_head", Extent::vocab, Extent::dim,
+       absent, optional_part},
+  }};
+}
+
+constexpr std::array<TensorRow, 2> norms_before(Presence bias = absent) {
+  return {{
+      {Role::attention_norm, "blk.{}.attn_norm", "layers.{}.input_layernorm", Extent::dim,
+       Extent::none, bias},
+      {Role::mlp_norm, "blk.{}.ffn_norm", "layers.{}.post_attention_layernorm", Extent::dim,
+       Extent::none, bias},
+  }};
+}
+
+constexpr std::array<TensorRow, 4> attention(Presence qkv_bias = absent,
+                                             Presence out_bias = absent) {
+  return {{
+      {Role::q, "blk.{}.attn_q", "layers.{}.self_attn.q_proj", Extent::q, Extent::dim, qkv_bias},
+      {Role::k, "blk.{}.attn_k", "layers.{}.self_attn.k_proj", Extent::kv, Extent::dim, qkv_bias},
+      {Role::v, "blk.{}.attn_v", "layers.{}.self_attn.v_proj", Extent::kv, Extent::dim, qkv_bias},
+      {Role::attention_out, "blk.{}.attn_output", "layers.{}.self_attn.o_proj", Extent::dim,
+       Extent::q, out_bias},
+  }};
+}
+
+// Norms of queries and keys: one vector for every head, or one over all of them.
+constexpr std::array<TensorRow, 2> query_key_norms(Extent q = Extent::head,
+                                                   Extent k = Extent::head) {
+  return {{
+      {Role::q_norm, "blk.{}.attn_q_norm", "layers.{}.self_attn.q_norm", q},
+      {Role::k_norm, "blk.{}.attn_k_norm", "layers.{}.self_attn.k_norm", k},
+  }};
+}
+
+constexpr std::array<TensorRow, 3> gated_mlp(Presence bias = absent) {
+  return {{
+      {Role::gate, "blk.{}.ffn_gate", "layers.{}.mlp.gate_proj", Extent::hidden, Extent::dim, bias},
+      {Role::up, "blk.{}.ffn_up", "layers.{}.mlp.up_proj", Extent::hidden, Extent::dim, bias},
+      {Role::down, "blk.{}.ffn_down", "layers.{}.mlp.down_proj", Extent::dim, Extent::hidden, bias},
+  }};
+}
+
+// Gate and up as one matrix, gate first.
+constexpr std::array<TensorRow, 2> fused_gated_mlp() {
+  return {{
+      {Role::gate_up, "blk.{}.ffn_up", "layers.{}.mlp.gate_up_proj", Extent::hidden2, Extent::dim},
+      {Role::down, "blk.{}.ffn_down", "layers.{}.mlp.down_proj", Extent::dim, Extent::hidden},
+  }};
+}
+
+constexpr std::array<TensorRow, 4> experts() {
+  return {{
+      {Role::router, "blk.{}.ffn_gate_inp", "layers.{}.mlp.gate", Extent::experts, Extent::dim},
+      {Role::experts_gate, "blk.{}.ffn_gate_exps", "layers.{}.mlp.experts.{e}.gate_proj",
+       Extent::expert_hidden, Extent::dim},
+      {Role::experts_up, "blk.{}.ffn_up_exps", "layers.{}.mlp.experts.{e}.up_proj",
+       Extent::expert_hidden, Extent::dim},
+      {Role::experts_down, "blk.{}.ffn_down_exps", "layers.{}.mlp.experts.{e}.down_proj",
+       Extent::dim, Extent::expert_hidden},
+  }};
+}
+
+}  // namespace hearth::models

@@ -1,0 +1,88 @@
+// Tensors: which stored tensor serves a row of an architecture, and whether its shape is right.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "models/arch_spec.h"
+
+namespace hearth::models {
+
+// Looks tensors up under the names of one package.  Points into all three.
+class TensorFinder {
+ public:
+  TensorFinder(const Package& package, const ArchSpec& spec, const Hyper& hyper);
+
+  struct Place {
+    std::size_t layer = 0, expert = 0;
+  };
+  enum class Part { weight, bias, blocks, scales };
+
+  // The row's name under this naming is empty: it is stored otherwise, or not at all.
+  std::string_view pattern(const TensorRow& row) const;
+  bool by_expert(const TensorRow& row) const;  // one tensor for each expert
+
+  std::string name(const TensorRow& row, Place place, Part part) const;
+  const TensorEntry* find(const TensorRow& row, Place place, Part part) const;
+
+  // Whether a layer has this part at all: dense layers have no experts.
+  bool needed(const TensorRow& row, std::size_t layer) const;
+  std::uint64_t extent(Extent extent, std::size_t layer) const;
+  // The shape of the weight, outermost first; 0 stands for any size.  With `stacked` the experts
+  // come first.
+  std::vector<std::uint64_t> shape(const TensorRow& row, std::size_t layer, bool stacked) const;
+
+  const Package& package() const { return package_; }
+  const ArchSpec& spec() const { return spec_; }
+  const Hyper& hyper() const { return hyper_; }
+
+ private:
+  std::vector<std::string> names(const TensorRow& row, Place place, Part part) const;
+
+  const Package& package_;
+  const ArchSpec& spec_;
+  const Hyper& hyper_;
+  std::string prefix_;
+};
+
+constexpr bool is_vector(Role role) {
+  using enum Role;
+  switch (role) {
+    case embedding_norm:
+    case output_norm:
+    case pooler_norm:
+    case rope_divisors:
+    case rope_short:
+    case rope_long:
+    case attention_norm:
+    case q_norm:
+    case k_norm:
+    case sinks:
+    case attention_post_norm:
+    case attention_sum_norm:
+    case mlp_norm:
+    case mlp_post_norm:
+    case mlp_sum_norm:
+      return true;
+    default:
+      return false;
+  }
+}
+constexpr bool is_norm(Role role) {
+  using enum Role;
+  return is_vector(role) && role != rope_divisors && role != rope_short && role != rope_long &&
+         role != sinks;
+}
+constexpr bool of_experts(Role role) {
+  using enum Role;
+  return role == experts_gate_up || role == experts_gate || role == experts_up ||
+         role == experts_down;
+}
+
+std::string text_of_shape(std::span<const std::uint64_t> shape);  // "[4, 32]"
+
+// Errors: corrupt (the name, the shape held and the shape needed).
+Status check_shape(const TensorEntry& entry, std::span<const std::uint64_t> needed);
+
+}  // namespace hearth::models

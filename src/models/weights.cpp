@@ -1,0 +1,351 @@
+#include "models/weights.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "models/values.h"
+
+namespace hearth::models {
+namespace {
+
+using Place = TensorFinder::Place;
+using Part = TensorFinder::Part;
+
+Error missing(const TensorFinder& finder, const TensorRow& row, Place place,
+              std::span<const std::uint64_t> shape) {
+  return Error(ErrorKind::corrupt,
+               fmt::format("{} is missing: needs {}", finder.name(row, place, Part::weight),
+                           text_of_shape(shape)));
+}
+
+ops::StoredMatrix matrix_of(const TensorEntry& entry, std::span<const std::byte> data,
+                            std::uint64_t rows, std::uint64_t columns) {
+  return {entry.dtype, rows, columns, data};
+}
+
+// One row of the table as it is loaded.
+struct Loader {
+  const TensorFinder& finder;
+  const TensorRow& row;
+  std::size_t layer;
+
+  bool is_hf() const { return finder.package().naming == Naming::huggingface; }
+  Form form() const { return is_hf() ? row.hf_form : Form::plain; }
+  Place at(std::size_t expert = 0) const { return {layer, expert}; }
+
+  Status load(Weight& out) const;
+
+ private:
+  Status load_vector(const TensorEntry& entry, Weight& out) const;
+  Status load_matrix(const TensorEntry& entry, Weight& out) const;
+  Status load_stacked_experts(const TensorEntry& entry, Weight& out) const;
+  Status load_separate_experts(Weight& out) const;
+  Status load_alternating_experts(Weight& out) const;
+  Status load_bias(Weight& out) const;
+  void rebuild(Weight& out, Bytes bytes) const;
+};
+
+Status Loader::load_vector(const TensorEntry& entry, Weight& out) const {
+  TRY(check_shape(entry, finder.shape(row, layer, false)));
+  out.values = TRY(read_floats(entry));
+  out.by_head = row.columns != Extent::none;
+  if (is_hf() && finder.spec().hf_norm_plus_one && is_norm(row.role))
+    for (float& value : out.values) value += 1;
+  return Done{};
+}
+
+void Loader::rebuild(Weight& out, Bytes bytes) const {
+  out.rebuilt = std::make_shared<const Bytes>(std::move(bytes));
+  out.stored.data = *out.rebuilt;
+}
+
+Status Loader::load_matrix(const TensorEntry& entry, Weight& out) const {
+  auto shape = finder.shape(row, layer, false);
+  const DtypeInfo& type = info(entry.dtype);
+  if (form() == Form::transposed) std::swap(shape[0], shape[1]);
+  // A single row may be stored as a vector.
+  const bool flat = row.rows == Extent::one && entry.shape.size() == 1;
+  TRY(check_shape(entry, flat ? std::span(shape).subspan(1) : std::span(shape)));
+  if (type.gguf_id < 0 || (!is_float(entry.dtype) && !is_quantised(entry.dtype)))
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{} is stored as {}: we multiply floats and quantised blocks",
+                             entry.name, type.name));
+  out.stored = matrix_of(entry, entry.data, flat ? 1 : entry.shape[0], entry.shape.back());
+  if (form() == Form::transposed) {
+    rebuild(out, transpose(entry.data, entry.shape[0], entry.shape[1], type.block_bytes));
+    std::swap(out.stored.rows, out.stored.columns);
+  } else if (form() == Form::qkv_by_head) {
+    const Hyper& hyper = finder.hyper();
+    rebuild(out, pick_rows(entry.data, entry.data.size() / entry.shape[0],
+                           order_by_head(hyper.heads, hyper.head_dim)));
+  }
+  return Done{};
+}
+
+Status Loader::load_stacked_experts(const TensorEntry& entry, Weight& out) const {
+  TRY(check_shape(entry, finder.shape(row, layer, true)));
+  const std::size_t bytes = entry.data.size() / entry.shape[0];
+  for (std::size_t e = 0; e < entry.shape[0]; ++e)
+    out.stored_experts.push_back(
+        matrix_of(entry, entry.data.subspan(e * bytes, bytes), entry.shape[1], entry.shape[2]));
+  return Done{};
+}
+
+Status Loader::load_separate_experts(Weight& out) const {
+  const auto shape = finder.shape(row, layer, false);
+  for (std::size_t e = 0; e < finder.hyper().experts; ++e) {
+    const TensorEntry* entry = finder.find(row, at(e), Part::weight);
+    if (entry == nullptr) return missing(finder, row, at(e), shape);
+    TRY(check_shape(*entry, shape));
+    out.stored_experts.push_back(matrix_of(*entry, entry->data, shape[0], shape[1]));
+  }
+  return Done{};
+}
+
+// Form::expert_stack: each expert's matrix is rebuilt.
+Status Loader::load_alternating_experts(Weight& out) const {
+  const auto shape = finder.shape(row, layer, true);
+  const std::size_t experts = shape[0], rows = shape[1], columns = shape[2];
+  const bool alternates = row.role == Role::experts_gate_up;
+  std::vector<std::size_t> order(rows);
+  for (std::size_t i = 0; i < rows; ++i) order[i] = i;
+  if (alternates) order = order_of_alternating(rows);
+
+  Bytes all;
+  Dtype dtype = Dtype::mxfp4;
+  const TensorEntry* plain = finder.find(row, at(), Part::weight);
+  if (plain != nullptr) {
+    TRY(check_shape(*plain, std::array<std::uint64_t, 3>{experts, columns, rows}));
+    if (!is_float(plain->dtype))
+      return Error(ErrorKind::unsupported,
+                   fmt::format("{} is stored as {}", plain->name, name_of(plain->dtype)));
+    dtype = plain->dtype;
+    const std::size_t each = plain->data.size() / experts, element = info(dtype).block_bytes;
+    for (std::size_t e = 0; e < experts; ++e) {
+      const Bytes turned = transpose(plain->data.subspan(e * each, each), columns, rows, element);
+      const Bytes sorted = pick_rows(turned, columns * element, order);
+      all.insert(all.end(), sorted.begin(), sorted.end());
+    }
+  } else {
+    const TensorEntry* blocks = finder.find(row, at(), Part::blocks);
+    const TensorEntry* scales = finder.find(row, at(), Part::scales);
+    if (blocks == nullptr || scales == nullptr) return missing(finder, row, at(), shape);
+    TRY(check_shape(*blocks, std::array<std::uint64_t, 4>{experts, rows, columns / 32, 16}));
+    TRY(check_shape(*scales, std::array<std::uint64_t, 3>{experts, rows, columns / 32}));
+    if (columns % 32 != 0 || blocks->data.size() != scales->data.size() * 16)
+      return Error(ErrorKind::corrupt,
+                   fmt::format("{}: rows of {} are not whole blocks of 32", blocks->name, columns));
+    const Bytes packed = mxfp4_blocks(blocks->data, scales->data);
+    const std::size_t each = packed.size() / experts;
+    for (std::size_t e = 0; e < experts; ++e) {
+      const Bytes sorted = pick_rows(std::span(packed).subspan(e * each, each), each / rows, order);
+      all.insert(all.end(), sorted.begin(), sorted.end());
+    }
+  }
+  rebuild(out, std::move(all));
+  const std::size_t each = out.stored.data.size() / experts;
+  for (std::size_t e = 0; e < experts; ++e)
+    out.stored_experts.push_back({dtype, rows, columns, out.stored.data.subspan(e * each, each)});
+  out.stored = {};
+  return Done{};
+}
+
+Status Loader::load_bias(Weight& out) const {
+  if (row.bias == Presence::absent) return Done{};
+  const TensorEntry* entry = finder.find(row, at(), Part::bias);
+  std::vector<std::uint64_t> shape{finder.extent(row.rows, layer)};
+  if (of_experts(row.role)) shape.insert(shape.begin(), finder.hyper().experts);
+  if (entry == nullptr) {
+    if (row.bias == Presence::optional) return Done{};
+    return Error(ErrorKind::corrupt,
+                 fmt::format("{} is missing: needs {}", finder.name(row, at(), Part::bias),
+                             text_of_shape(shape)));
+  }
+  TRY(check_shape(*entry, shape));
+  out.bias = TRY(read_floats(*entry));
+
+  std::vector<std::size_t> order;
+  if (form() == Form::qkv_by_head)
+    order = order_by_head(finder.hyper().heads, finder.hyper().head_dim);
+  if (form() == Form::expert_stack && row.role == Role::experts_gate_up)
+    order = order_of_alternating(shape[1]);
+  const std::vector<float> held = out.bias;
+  for (std::size_t i = 0; i < held.size() && !order.empty(); ++i)
+    out.bias[i] = held[i / order.size() * order.size() + order[i % order.size()]];
+  return Done{};
+}
+
+Status Loader::load(Weight& out) const {
+  if (of_experts(row.role) && finder.by_expert(row)) {
+    TRY(load_separate_experts(out));
+    return load_bias(out);
+  }
+  if (form() == Form::expert_stack) {
+    TRY(load_alternating_experts(out));
+    return load_bias(out);
+  }
+  const TensorEntry* entry = finder.find(row, at(), Part::weight);
+  if (entry == nullptr) {
+    if (row.weight == Presence::optional) return Done{};
+    return missing(finder, row, at(), finder.shape(row, layer, of_experts(row.role)));
+  }
+  if (of_experts(row.role))
+    TRY(load_stacked_experts(*entry, out));
+  else if (is_vector(row.role))
+    TRY(load_vector(*entry, out));
+  else
+    TRY(load_matrix(*entry, out));
+  return load_bias(out);
+}
+
+// Moves rows of a fused weight into weights of their own.
+void split(Layer& layer, Role fused, std::initializer_list<std::pair<Role, std::uint64_t>> parts) {
+  Weight& from = layer[fused];
+  if (!from.present()) return;
+  std::uint64_t rows = 0, first = 0;
+  for (const auto& part : parts) rows += part.second;
+  for (const auto& [role, count] : parts) {
+    Weight& to = layer[role];
+    to.rebuilt = from.rebuilt;
+    if (from.stored.rows > 0) to.stored = slice_rows(from.stored, first, count);
+    for (const ops::StoredMatrix& expert : from.stored_experts)
+      to.stored_experts.push_back(slice_rows(expert, first, count));
+    for (std::size_t e = 0; e < from.bias.size(); e += rows)
+      to.bias.insert(to.bias.end(), from.bias.begin() + static_cast<std::ptrdiff_t>(e + first),
+                     from.bias.begin() + static_cast<std::ptrdiff_t>(e + first + count));
+    first += count;
+  }
+  from = Weight();
+}
+
+void split_fused(const Hyper& hyper, std::size_t index, Layer& layer) {
+  using enum Role;
+  const LayerHyper& at = hyper.layers[index];
+  const std::uint64_t q_rows = std::uint64_t{hyper.heads} * hyper.head_dim;
+  const std::uint64_t kv_rows = std::uint64_t{at.kv_heads} * hyper.head_dim;
+  split(layer, qkv, {{q, q_rows}, {k, kv_rows}, {v, kv_rows}});
+  split(layer, gate_up, {{gate, at.hidden}, {up, at.hidden}});
+  split(layer, experts_gate_up,
+        {{experts_gate, hyper.expert_hidden}, {experts_up, hyper.expert_hidden}});
+}
+
+// Whether the parts of a fused tensor may stand in the file instead, and the other way round.
+bool is_alternative(const TensorFinder& finder, const TensorRow& row, std::size_t layer) {
+  using enum Role;
+  const auto has = [&](std::initializer_list<Role> wanted) {
+    for (const auto rows : finder.spec().tensors)
+      for (const TensorRow& other : rows)
+        if (std::ranges::find(wanted, other.role) != wanted.end() &&
+            !finder.pattern(other).empty() &&
+            finder.find(other, {layer, 0}, Part::weight) != nullptr)
+          return true;
+    return false;
+  };
+  switch (row.role) {
+    case qkv:
+      return has({q});
+    case gate_up:
+      return has({gate});
+    case experts_gate_up:
+      return has({experts_gate});
+    case q:
+    case k:
+    case v:
+      return has({qkv});
+    case gate:
+      return has({gate_up});
+    default:
+      return false;
+  }
+}
+
+Status refuse_extra_layers(const TensorFinder& finder) {
+  if (finder.package().naming != Naming::gguf) return Done{};
+  for (const TensorEntry& entry : finder.package().tensors) {
+    if (!entry.name.starts_with("blk.")) continue;
+    std::uint64_t layer = 0;
+    for (const char c : std::string_view(entry.name).substr(4)) {
+      if (c < '0' || c > '9' || layer > max_layers) break;
+      layer = layer * 10 + static_cast<std::uint64_t>(c - '0');
+    }
+    if (layer >= finder.hyper().layers.size())
+      return Error(ErrorKind::corrupt,
+                   fmt::format("{} lies past {}.block_count = {}", entry.name, finder.hyper().arch,
+                               finder.hyper().layers.size()));
+  }
+  return Done{};
+}
+
+Status tie_output(const TensorFinder& finder, Weights& weights) {
+  if (finder.spec().kind != Kind::generator) return Done{};
+  Weight& output = weights.whole[Role::output];
+  const bool gguf = finder.package().naming == Naming::gguf;
+  if (!finder.hyper().tied && (output.present() || !gguf)) return Done{};
+  if (finder.hyper().tied) output = Weight();
+  output.stored = weights.whole[Role::token_embedding].stored;
+  return Done{};
+}
+
+}  // namespace
+
+Result<Weights> load_weights(const TensorFinder& finder) {
+  const Hyper& hyper = finder.hyper();
+  Weights weights;
+  weights.layers.resize(hyper.layers.size());
+  TRY(refuse_extra_layers(finder));
+  for (const auto rows : finder.spec().tensors)
+    for (const TensorRow& row : rows) {
+      if (finder.pattern(row).empty()) continue;
+      if (!of_layer(row.role)) {
+        TRY((Loader{finder, row, 0}.load(weights.whole[row.role])));
+        continue;
+      }
+      for (std::size_t i = 0; i < hyper.layers.size(); ++i)
+        if (finder.needed(row, i) && !is_alternative(finder, row, i))
+          TRY((Loader{finder, row, i}.load(weights.layers[i][row.role])));
+    }
+  for (std::size_t i = 0; i < hyper.layers.size(); ++i) split_fused(hyper, i, weights.layers[i]);
+  TRY(tie_output(finder, weights));
+  return weights;
+}
+
+namespace {
+
+Status prepare_weight(ops::Context& ctx, Weight& weight) {
+  bool borrows = false;
+  if (weight.stored.rows > 0) {
+    weight.matrix = TRY(ops::Matrix::prepare(ctx, weight.stored));
+    borrows = weight.matrix.borrows();
+  }
+  for (const ops::StoredMatrix& expert : weight.stored_experts) {
+    weight.experts.push_back(TRY(ops::Matrix::prepare(ctx, expert)));
+    borrows = borrows || weight.experts.back().borrows();
+  }
+  if (!borrows) {
+    weight.rebuilt.reset();
+    weight.stored.data = {};
+    weight.stored_experts.clear();
+  }
+  return Done{};
+}
+
+}  // namespace
+
+Status prepare(ops::Context& ctx, Weights& weights, const std::function<void(double)>& progress,
+               std::stop_token stop) {
+  const double steps = static_cast<double>(weights.layers.size() + 1);
+  for (std::size_t i = 0; i <= weights.layers.size(); ++i) {
+    if (stop.stop_requested()) return Error(ErrorKind::cancelled, "loading was stopped");
+    if (progress) progress(static_cast<double>(i) / steps);
+    if (i == weights.layers.size()) {
+      TRY(prepare_weight(ctx, weights.whole[Role::output]));
+      break;
+    }
+    for (Weight& weight : weights.layers[i].weights) TRY(prepare_weight(ctx, weight));
+  }
+  if (progress) progress(1);
+  return Done{};
+}
+
+}  // namespace hearth::models

@@ -1,0 +1,55 @@
+// Weights: the tensors of a model by role, checked and in rows of outputs.
+#pragma once
+
+#include <array>
+#include <functional>
+#include <memory>
+#include <stop_token>
+#include <vector>
+
+#include "models/tensors.h"
+#include "models/transforms.h"
+#include "ops/matrix.h"
+
+namespace hearth::models {
+
+// A vector, a matrix, or a matrix per expert.  `stored` points into the package's storage or into
+// `rebuilt`.
+struct Weight {
+  ops::StoredMatrix stored{};
+  std::vector<ops::StoredMatrix> stored_experts;
+  std::shared_ptr<const Bytes> rebuilt;
+
+  ops::Matrix matrix;  // of the fast path; see prepare()
+  std::vector<ops::Matrix> experts;
+
+  std::vector<float> values;  // of a vector
+  bool by_head = false;       // its values are [heads][head_dim]: a vector of its own per head
+  std::vector<float> bias;    // [rows]; of experts [experts][rows]
+
+  bool present() const {
+    return stored.rows > 0 || !stored_experts.empty() || !values.empty() || matrix.rows() > 0 ||
+           !experts.empty();
+  }
+};
+
+struct Layer {
+  std::array<Weight, roles> weights;
+  const Weight& operator[](Role role) const { return weights[static_cast<std::size_t>(role)]; }
+  Weight& operator[](Role role) { return weights[static_cast<std::size_t>(role)]; }
+};
+
+struct Weights {
+  Layer whole;  // what belongs to no layer
+  std::vector<Layer> layers;
+};
+
+// Finds, checks, splits and reorders; touches only what must be rebuilt.  Errors: corrupt (a tensor
+// is missing or has the wrong shape: name, held, needed), unsupported (its type).
+Result<Weights> load_weights(const TensorFinder& finder);
+
+// Makes the matrices of the fast path.  Errors: unsupported, exhausted, cancelled.
+Status prepare(ops::Context& ctx, Weights& weights, const std::function<void(double)>& progress,
+               std::stop_token stop);
+
+}  // namespace hearth::models

@@ -17,27 +17,28 @@
 namespace hearth::kernels {
 
 // Multiplication of many rows: C += A * B.  A: rows of activations, packed; B: panels, unpacked;
-// both in blocks of at most `block_columns` columns.
+// both in blocks of at most `block_columns` columns.  Columns come in steps of `k_step`; a block
+// that ends within a step is filled up with zeros.
 struct Gemm {
-  std::size_t tile_rows;      // A is packed, and C written, in whole tiles of so many rows
-  std::size_t element_bytes;  // of packed A and unpacked B
-  std::size_t k_step;         // columns of A and B are padded with zeros to a multiple of this
-  bool exact;                 // false: A and B are rounded to bf16
+  std::size_t tile_rows;     // A is packed, and C written, in whole tiles of so many rows
+  std::size_t k_step;        // 1 to 32
+  std::size_t a_step_bytes;  // of one row and step of packed A
+  std::size_t b_step_bytes;  // of one panel and step of unpacked B
+  float tolerance;           // of a product, as a share of the norm of its terms
 
-  // x: [m, k], rows ldx apart.  a: [ceil(m / tile_rows) * tile_rows, k padded].
+  // x: [m, k], rows ldx apart.
   void (*pack)(void* a, const float* x, std::size_t ldx, std::size_t m, std::size_t k);
 
-  // Columns [first, first + k) of one panel.  first is a multiple of 256; b: [k padded, 16].
+  // Columns [first, first + k) of one panel.  first is a multiple of 256.
   void (*unpack)(Panel kind, void* b, const void* panel, std::size_t first, std::size_t k);
 
-  // The same from 16 rows of k floats, ld apart: for types without a panel of their own.
+  // The same from 16 rows of k floats, ld apart: for types without a panel of their own.  Null in
+  // `rounded`.
   void (*unpack_rows)(void* b, const float* rows, std::size_t ld, std::size_t k);
 
-  // c[i, n] += sum over k of a[i, k] * b[k, n], n < 16 * panels.  Each sum adds its columns in
-  // ascending order (in pairs where not exact).  c: rows ldc apart, as many as packed.
-  // Tolerance 1e-5 of the sum of |a * b| where exact, else 1e-2 (every factor is rounded to 8
-  // bits: sums of many terms are near 3e-3 of the norm).
-  void (*block)(float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
+  // c[i, n] += sum over k of a[i, k] * b[k, n], n < 16 * panels.  Columns are added in ascending
+  // order.  c: rows ldc apart, as many as packed.
+  void (*block)(Panel kind, float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
                 std::size_t k, std::size_t panels);
 };
 constexpr std::size_t block_columns = 512;
@@ -69,15 +70,21 @@ struct Kernels {
   // Sum over i of a[i] * b[i].  a, b: [n].  Tolerance 1e-5 of the sum of |a[i] * b[i]|.
   float (*dot)(const float* a, const float* b, std::size_t n);
 
-  // Few rows by panels: y[i, n] = sum over k of x[i, k] * w[n, k] for 16 * panels outputs; x: m
-  // rows ldx apart, 1 <= m <= gemv_rows; panels of k columns follow one another.  y: rows ldy
-  // apart.  Weights and activations are multiplied in f32, columns in ascending order: equal to
-  // `plain` bit for bit.  Tolerance 1e-5 of the sum of |x * w|.
-  void (*gemv)(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx,
-               std::size_t m, const void* panels, std::size_t panel_count, std::size_t k);
+  // Few rows by panels: y[i, n] = sum over k of x[i, k] * w[n, k] for the 16 * count outputs of
+  // panels that follow one another; x: m rows, 1 <= m <= few_rows.  y: rows ldy apart.
+  // Panels of floats; x: rows ldx apart.  Equal to `plain` bit for bit.
+  void (*few)(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx, std::size_t m,
+              const void* panels, std::size_t count, std::size_t k);
+  // Panels of groups; x: as packed by `rounded`, in one block.  Equal to `rounded` bit for bit.
+  void (*few_grouped)(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
+                      const void* panels, std::size_t count, std::size_t k);
 
-  Gemm plain;  // f32: what f32 weights use
-  Gemm tier;   // what all other weights use; the same as `plain` unless the table has tiles
+  const Gemm* plain;  // in f32, fused where the machine can; tolerance 1e-5.  For panels of floats
+  const Gemm*
+      rounded;        // for panels of groups.  Activations are rounded to 16-bit whole numbers, one
+                      // scale for each group of columns; tolerance 1e-4.  Or the same as `plain`
+  const Gemm* tiles;  // null: none.  For every kind but f32.  Both factors are rounded to bf16;
+                      // tolerance 1e-2 (sums of many terms are near 3e-3)
 
   // y[i] = x[i] * w[i] / sqrt(mean(x * x) + eps); w null: ones.  n > 0; y may be x.  1e-5.
   void (*rms_norm)(float* y, const float* x, const float* w, std::size_t n, float eps);
@@ -122,7 +129,7 @@ struct Kernels {
                    const void* values, std::size_t rows, std::size_t dim, std::size_t first,
                    std::size_t last);
 };
-constexpr std::size_t gemv_rows = 4;
+constexpr std::size_t few_rows = 4;
 
 // Slow, obvious, right.  Every other table is tested against it.
 const Kernels& reference();

@@ -10,16 +10,12 @@ set_property(SOURCE ${kernel_tables} APPEND PROPERTY COMPILE_OPTIONS ${kernel_fl
 
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(avx2 -mavx2 -mfma -mf16c)
-  set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl)
-  set_property(SOURCE ${folder}/x86/avx2.cpp ${folder}/x86/avx2_few_rows.cpp
-               APPEND PROPERTY COMPILE_OPTIONS ${avx2})
-  set_property(SOURCE ${folder}/x86/avx512.cpp ${folder}/x86/avx512_few_rows.cpp
-               APPEND PROPERTY COMPILE_OPTIONS ${avx512})
+  set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)
+  foreach(isa avx2 avx512)
+    file(GLOB files ${folder}/x86/${isa}*.cpp)
+    set_property(SOURCE ${files} APPEND PROPERTY COMPILE_OPTIONS ${${isa}})
+  endforeach()
 else()
   file(GLOB x86_files ${folder}/x86/*.cpp)
   set_source_files_properties(${x86_files} PROPERTIES HEADER_FILE_ONLY ON)
 endif()
-
-# Dequantisation is the same on every machine, bit for bit: no fused multiply-adds.
-set_property(SOURCE ${folder}/quants.cpp ${folder}/quants_iq.cpp APPEND PROPERTY COMPILE_OPTIONS
-             -ffp-contract=off)

@@ -62,6 +62,9 @@ static constexpr PanelShape shape_of(Panel kind) {
   return shapes[static_cast<std::size_t>(kind)];
 }
 
+// Weights in groups with scales, not floats one by one.
+static constexpr bool has_groups(Panel kind) { return shape_of(kind).group_bytes != 0; }
+
 // Bytes of one panel of k columns.
 static constexpr std::size_t panel_bytes(Panel kind, std::size_t k) {
   const PanelShape shape = shape_of(kind);

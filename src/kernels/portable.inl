@@ -10,16 +10,18 @@
 namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
-using Gemv = decltype(Kernels::gemv);
-
 // A table of what is above, with the multiplications given.
-constexpr Kernels make_table(const char* name, Gemv gemv, const Gemm& plain, const Gemm& tier) {
+constexpr Kernels make_table(const char* name, decltype(Kernels::few) few,
+                             decltype(Kernels::few_grouped) few_grouped, const Gemm* plain,
+                             const Gemm* rounded, const Gemm* tiles) {
   return {
       .name = name,
       .dot = dot,
-      .gemv = gemv,
+      .few = few,
+      .few_grouped = few_grouped,
       .plain = plain,
-      .tier = tier,
+      .rounded = rounded,
+      .tiles = tiles,
       .rms_norm = rms_norm,
       .layer_norm = layer_norm,
       .l2_norm = l2_norm,

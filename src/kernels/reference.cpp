@@ -25,8 +25,8 @@ void unpack_rows(void* b, const float* rows, std::size_t ld, std::size_t k) {
 }
 
 // Results are rounded to f32 between blocks of columns.
-void block(float* c, std::size_t ldc, const void* a, const void* b, std::size_t m, std::size_t k,
-           std::size_t panels) {
+void block(Panel, float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
+           std::size_t k, std::size_t panels) {
   for (std::size_t i = 0; i < m; ++i)
     for (std::size_t n = 0; n < panel_rows * panels; ++n) {
       const float* row = static_cast<const float*>(a) + i * k;
@@ -38,10 +38,10 @@ void block(float* c, std::size_t ldc, const void* a, const void* b, std::size_t 
     }
 }
 
-void gemv(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx, std::size_t m,
-          const void* panels, std::size_t panel_count, std::size_t k) {
+void few(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx, std::size_t m,
+         const void* panels, std::size_t count, std::size_t k) {
   float weights[super_columns * panel_rows];
-  for (std::size_t p = 0; p < panel_count; ++p) {
+  for (std::size_t p = 0; p < count; ++p) {
     const u8* panel = static_cast<const u8*>(panels) + p * panel_bytes(kind, k);
     for (std::size_t i = 0; i < m; ++i)
       for (std::size_t n = 0; n < panel_rows; ++n) y[i * ldy + p * panel_rows + n] = 0;
@@ -49,9 +49,14 @@ void gemv(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx
       const std::size_t columns = k - first < super_columns ? k - first : super_columns;
       unpack(kind, weights, panel, first, columns);
       for (std::size_t i = 0; i < m; ++i)
-        block(y + i * ldy + p * panel_rows, ldy, x + i * ldx + first, weights, 1, columns, 1);
+        block(kind, y + i * ldy + p * panel_rows, ldy, x + i * ldx + first, weights, 1, columns, 1);
     }
   }
+}
+
+void few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
+                 const void* panels, std::size_t count, std::size_t k) {
+  few(kind, y, ldy, static_cast<const float*>(x), k, m, panels, count, k);
 }
 
 void rms_norm(float* y, const float* x, const float* w, std::size_t n, float eps) {
@@ -228,9 +233,10 @@ void mix(float* out, std::size_t ldo, const float* factors, const float* p, cons
 
 constexpr Gemm gemm = {
     .tile_rows = 1,
-    .element_bytes = 4,
     .k_step = 1,
-    .exact = true,
+    .a_step_bytes = 4,
+    .b_step_bytes = 4 * panel_rows,
+    .tolerance = 1e-5f,
     .pack = pack,
     .unpack = unpack,
     .unpack_rows = unpack_rows,
@@ -240,9 +246,11 @@ constexpr Gemm gemm = {
 constexpr Kernels table = {
     .name = "reference",
     .dot = dot,
-    .gemv = gemv,
-    .plain = gemm,
-    .tier = gemm,
+    .few = few,
+    .few_grouped = few_grouped,
+    .plain = &gemm,
+    .rounded = &gemm,
+    .tiles = nullptr,
     .rms_norm = rms_norm,
     .layer_norm = layer_norm,
     .l2_norm = l2_norm,

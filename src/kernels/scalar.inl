@@ -48,5 +48,16 @@ inline u32 load_u32(const u8* p, std::size_t index) {
   return value;
 }
 
+// m rows are cut into as few tiles as fit, of heights that differ by at most one.
+struct Cut {
+  std::size_t tiles, least, taller;  // the first `taller` tiles have least + 1 rows
+
+  std::size_t height(std::size_t t) const { return least + (t < taller ? 1 : 0); }
+};
+inline Cut cut(std::size_t m, std::size_t most) {
+  const std::size_t tiles = (m + most - 1) / most;
+  return {tiles, tiles ? m / tiles : 0, tiles ? m % tiles : 0};
+}
+
 }  // namespace
 }  // namespace hearth::kernels::HEARTH_ISA

@@ -18,7 +18,7 @@ namespace {
 bool always() { return true; }
 #if defined(__x86_64__)
 bool avx2_runs() { return detect_cpu_features().avx2; }
-bool avx512_runs() { return detect_cpu_features().avx512; }
+bool avx512_runs() { return detect_cpu_features().avx512_vnni; }
 #endif
 
 }  // namespace

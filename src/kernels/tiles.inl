@@ -7,21 +7,12 @@ namespace {
 constexpr std::size_t tile_rows = lanes == 16 ? 12 : lanes == 8 ? 6 : 3;
 constexpr std::size_t tile_panels = lanes == 16 ? 2 : 1;
 
-// m rows are cut into as few tiles as fit, of heights that differ by at most one.
-struct Cut {
-  std::size_t tiles, height, taller;  // the first `taller` tiles have height + 1 rows
-};
-inline Cut cut(std::size_t m) {
-  const std::size_t tiles = (m + tile_rows - 1) / tile_rows;
-  return {tiles, tiles ? m / tiles : 0, tiles ? m % tiles : 0};
-}
-
 // A: tile after tile, each [k][height].
 void pack(void* a, const float* x, std::size_t ldx, std::size_t m, std::size_t k) {
   float* out = static_cast<float*>(a);
-  const Cut c = cut(m);
-  for (std::size_t t = 0; t < c.tiles; ++t) {
-    const std::size_t height = c.height + (t < c.taller ? 1 : 0);
+  const Cut all = cut(m, tile_rows);
+  for (std::size_t t = 0; t < all.tiles; ++t) {
+    const std::size_t height = all.height(t);
     for (std::size_t r = 0; r < height; ++r)
       for (std::size_t i = 0; i < k; ++i) out[i * height + r] = x[r * ldx + i];
     out += height * k;
@@ -68,23 +59,37 @@ void tile_of(std::size_t rows, float* c, std::size_t ldc, const float* a, const 
   if constexpr (most > 1) tile_of<most - 1, panels>(rows, c, ldc, a, b, k);
 }
 
-void block(float* c, std::size_t ldc, const void* a, const void* b, std::size_t m, std::size_t k,
-           std::size_t panels) {
-  const Cut all = cut(m);
-  for (std::size_t p = 0; p < panels; p += tile_panels) {
-    const float* weights = static_cast<const float*>(b) + p * panel_rows * k;
-    const float* rows = static_cast<const float*>(a);
-    float* out = c + p * panel_rows;
-    for (std::size_t t = 0; t < all.tiles; ++t) {
-      const std::size_t height = all.height + (t < all.taller ? 1 : 0);
+// A tile of A stays in the first-level cache while the panels come from the second.
+void block(Panel, float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
+           std::size_t k, std::size_t panels) {
+  const Cut all = cut(m, tile_rows);
+  const float* rows = static_cast<const float*>(a);
+  for (std::size_t t = 0; t < all.tiles; ++t) {
+    const std::size_t height = all.height(t);
+    for (std::size_t p = 0; p < panels; p += tile_panels) {
+      const float* weights = static_cast<const float*>(b) + p * panel_rows * k;
       if (panels - p >= tile_panels)
-        tile_of<tile_rows, tile_panels>(height, out, ldc, rows, weights, k);
+        tile_of<tile_rows, tile_panels>(height, c + p * panel_rows, ldc, rows, weights, k);
       else
-        tile_of<tile_rows, 1>(height, out, ldc, rows, weights, k);
-      rows += height * k;
-      out += height * ldc;
+        tile_of<tile_rows, 1>(height, c + p * panel_rows, ldc, rows, weights, k);
     }
+    rows += height * k;
+    c += height * ldc;
   }
+}
+
+constexpr Gemm plain_gemm(decltype(Gemm::unpack) unpack) {
+  return {
+      .tile_rows = tile_rows,
+      .k_step = 1,
+      .a_step_bytes = 4,
+      .b_step_bytes = 4 * panel_rows,
+      .tolerance = 1e-5f,
+      .pack = pack,
+      .unpack = unpack,
+      .unpack_rows = unpack_rows,
+      .block = block,
+  };
 }
 
 }  // namespace

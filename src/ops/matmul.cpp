@@ -1,9 +1,9 @@
 // Matrix products.  One list of jobs is cut into items, which all threads work off together.
 //
 // Few rows: panels are multiplied as they lie.  Many rows: activations are packed once, and weights
-// are unpacked block by block into a buffer that stays in the second-level cache.  Both add the
-// columns of a sum in ascending order, so neither the number of rows nor the threads change a
-// result; only a table whose tier is not exact computes few and many rows differently.
+// are unpacked block by block into a buffer that stays in the second-level cache.  Both give the
+// same bits, so neither the number of rows nor the threads change a result; only a table with tiles
+// computes few and many rows differently, unless it must be deterministic.
 #include <algorithm>
 #include <cstring>
 #include <utility>
@@ -17,8 +17,8 @@ namespace hearth::ops {
 namespace {
 
 using kernels::block_columns;
+using kernels::few_rows;
 using kernels::Gemm;
-using kernels::gemv_rows;
 using kernels::panel_rows;
 
 // Rows multiplied with one unpacked block of weights; a multiple of every table's tile.
@@ -31,7 +31,8 @@ struct Job {
   std::span<const float> bias{};
   bool adds = false;
 
-  const Gemm* gemm = nullptr;  // nullptr: few rows, straight from the panels
+  const Gemm* gemm = nullptr;  // how x is packed, if it is, and many rows are multiplied
+  bool few = false;            // rows, straight from the panels
   const std::byte* packed_x = nullptr;
   std::size_t item_panels = 0;  // panels of one item
   std::size_t row_blocks = 1;
@@ -42,13 +43,16 @@ std::size_t up_to(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// How a job is computed: a choice of the table, the type and, unless deterministic, the rows.
-const Gemm* gemm_for(const Context& ctx, const Job& job) {
+// How a job is computed: a choice by the table, the type and, unless deterministic, the rows.
+void choose_way(const Context& ctx, Job& job) {
   const kernels::Kernels& table = *ctx.kernels;
-  const bool exact = job.w->is_f32() || table.tier.exact;
-  const bool few = job.x.rows <= gemv_rows;
-  if (few && job.w->panel && (exact || !ctx.deterministic)) return nullptr;
-  return exact || (few && !ctx.deterministic) ? &table.plain : &table.tier;
+  const Matrix::Packed& w = *job.w;
+  const bool tiles = table.tiles != nullptr && !w.is_f32();
+  const bool grouped = w.panel && kernels::has_groups(*w.panel);
+  const bool small = job.x.rows <= few_rows && !(tiles && ctx.deterministic);
+  job.few = small && w.panel.has_value();
+  job.gemm = tiles && !small ? table.tiles : grouped ? table.rounded : table.plain;
+  if (job.few && !grouped) job.gemm = nullptr;
 }
 
 // Packed activations: blocks of rows, each a run of blocks of columns.
@@ -56,21 +60,20 @@ struct PackedRows {
   const Gemm* gemm;
   std::size_t rows, columns;
 
-  std::size_t padded_columns() const { return up_to(columns, gemm->k_step); }
-  std::size_t bytes() const {
-    return up_to(rows, gemm->tile_rows) * padded_columns() * gemm->element_bytes;
-  }
+  std::size_t steps() const { return (columns + gemm->k_step - 1) / gemm->k_step; }
+  std::size_t bytes() const { return up_to(rows, gemm->tile_rows) * steps() * gemm->a_step_bytes; }
   std::size_t rows_of(std::size_t row_block) const {
     return std::min(block_rows, rows - row_block * block_rows);
   }
   std::size_t offset(std::size_t row_block, std::size_t first_column) const {
-    return (row_block * block_rows * padded_columns() +
-            up_to(rows_of(row_block), gemm->tile_rows) * first_column) *
-           gemm->element_bytes;
+    return (row_block * block_rows * steps() +
+            up_to(rows_of(row_block), gemm->tile_rows) * (first_column / gemm->k_step)) *
+           gemm->a_step_bytes;
   }
 };
 
-void pack_rows(Context& ctx, const PackedRows& shape, View x, std::byte* out) {
+void pack_rows(Context& ctx, const PackedRows& shape, View x, bool in_one_block, std::byte* out) {
+  if (in_one_block) return shape.gemm->pack(out, x.data, x.stride, x.rows, x.dim);
   const std::size_t row_blocks = (shape.rows + block_rows - 1) / block_rows;
   const std::size_t column_blocks = (shape.columns + block_columns - 1) / block_columns;
   ctx.pool->parallel_for(
@@ -89,7 +92,7 @@ void pack_rows(Context& ctx, const PackedRows& shape, View x, std::byte* out) {
 void pack_inputs(Context& ctx, std::span<Job> jobs) {
   std::size_t total = 0;
   const auto shares = [](const Job& a, const Job& b) {
-    return a.gemm == b.gemm && a.x.data == b.x.data && a.x.rows == b.x.rows;
+    return a.gemm == b.gemm && a.few == b.few && a.x.data == b.x.data && a.x.rows == b.x.rows;
   };
   std::vector<std::size_t> offsets(jobs.size());
   for (std::size_t i = 0; i < jobs.size(); ++i) {
@@ -107,7 +110,8 @@ void pack_inputs(Context& ctx, std::span<Job> jobs) {
     if (jobs[i].gemm == nullptr) continue;
     jobs[i].packed_x = buffer + offsets[i];
     if (i > 0 && shares(jobs[i - 1], jobs[i])) continue;
-    pack_rows(ctx, {jobs[i].gemm, jobs[i].x.rows, jobs[i].x.dim}, jobs[i].x, buffer + offsets[i]);
+    pack_rows(ctx, {jobs[i].gemm, jobs[i].x.rows, jobs[i].x.dim}, jobs[i].x, jobs[i].few,
+              buffer + offsets[i]);
   }
 }
 
@@ -134,10 +138,14 @@ void few_rows_item(const Context& ctx, const Job& job, std::size_t first_panel,
                    std::size_t panels) {
   const Matrix::Packed& w = *job.w;
   const std::size_t ldc = panels * panel_rows, first_output = first_panel * panel_rows;
-  alignas(64) float c[gemv_rows * most_panels * panel_rows];
-  ctx.kernels->gemv(*w.panel, c, ldc, job.x.data, job.x.stride, job.x.rows,
-                                                  w.panel_at(first_panel), panels,
-                                                  w.stored.columns);
+  const std::size_t k = w.stored.columns;
+  alignas(64) float c[few_rows * most_panels * panel_rows];
+  if (job.packed_x != nullptr)
+    ctx.kernels->few_grouped(*w.panel, c, ldc, job.packed_x, job.x.rows, w.panel_at(first_panel),
+                             panels, k);
+  else
+    ctx.kernels->few(*w.panel, c, ldc, job.x.data, job.x.stride, job.x.rows,
+                     w.panel_at(first_panel), panels, k);
   finish(job, c, ldc, 0, job.x.rows, first_output, std::min(ldc, w.stored.rows - first_output));
 }
 
@@ -145,7 +153,7 @@ void few_rows_item(const Context& ctx, const Job& job, std::size_t first_panel,
 void unpack_weights(const Job& job, std::size_t first_panel, std::size_t panels, std::size_t first,
                     std::size_t k, std::byte* b, float* rows) {
   const Matrix::Packed& w = *job.w;
-  const std::size_t bytes = up_to(k, job.gemm->k_step) * panel_rows * job.gemm->element_bytes;
+  const std::size_t bytes = up_to(k, job.gemm->k_step) / job.gemm->k_step * job.gemm->b_step_bytes;
   for (std::size_t p = first_panel; p < first_panel + panels; ++p, b += bytes) {
     if (w.panel) {
       job.gemm->unpack(*w.panel, b, w.panel_at(p), first, k);
@@ -171,7 +179,8 @@ void many_rows_item(const Job& job, std::size_t row_block, std::size_t first_pan
   const PackedRows shape{&gemm, job.x.rows, columns};
   const std::size_t rows = shape.rows_of(row_block), ldc = panels * panel_rows;
   const std::size_t c_floats = up_to(rows, gemm.tile_rows) * ldc;
-  const std::size_t b_bytes = block_columns * panel_rows * gemm.element_bytes * most_panels;
+  const std::size_t b_bytes =
+      up_to(block_columns, gemm.k_step) / gemm.k_step * gemm.b_step_bytes * most_panels;
   const std::size_t row_floats = panel_rows * block_columns;
   std::byte* b = scratch(Scratch::worker, b_bytes + (c_floats + row_floats) * sizeof(float));
   float* c = reinterpret_cast<float*>(b + b_bytes);
@@ -179,7 +188,8 @@ void many_rows_item(const Job& job, std::size_t row_block, std::size_t first_pan
   for (std::size_t first = 0; first < columns; first += block_columns) {
     const std::size_t k = std::min(block_columns, columns - first);
     unpack_weights(job, first_panel, panels, first, k, b, c + c_floats);
-    gemm.block(c, ldc, job.packed_x + shape.offset(row_block, first), b, rows, k, panels);
+    gemm.block(job.w->panel.value_or(kernels::Panel::f32), c, ldc,
+               job.packed_x + shape.offset(row_block, first), b, rows, k, panels);
   }
   const std::size_t first_output = first_panel * panel_rows;
   finish(job, c, ldc, row_block * block_rows, rows, first_output,
@@ -189,7 +199,7 @@ void many_rows_item(const Job& job, std::size_t row_block, std::size_t first_pan
 void run_item(const Context& ctx, const Job& job, std::size_t item) {
   const std::size_t strip = item / job.row_blocks, first_panel = strip * job.item_panels;
   const std::size_t panels = std::min(job.item_panels, job.w->panels() - first_panel);
-  if (job.gemm == nullptr) return few_rows_item(ctx, job, first_panel, panels);
+  if (job.few) return few_rows_item(ctx, job, first_panel, panels);
   many_rows_item(job, item % job.row_blocks, first_panel, panels);
 }
 
@@ -200,8 +210,8 @@ std::size_t cut_into_items(const Context& ctx, std::span<Job> jobs) {
   const std::size_t fair = panels / (8 * static_cast<std::size_t>(ctx.pool->threads()));
   std::size_t items = 0;
   for (Job& job : jobs) {
-    const std::size_t most = job.gemm ? most_panels : 4;
-    job.item_panels = fair >= most ? most : fair >= 4 ? 4 : fair >= 2 ? 2 : job.gemm ? 2 : 1;
+    const std::size_t most = job.few ? 4 : most_panels;
+    job.item_panels = fair >= most ? most : fair >= 4 ? 4 : fair >= 2 || !job.few ? 2 : 1;
     job.first_item = items;
     job.items = (job.w->panels() + job.item_panels - 1) / job.item_panels * job.row_blocks;
     items += job.items;
@@ -213,8 +223,8 @@ void run_jobs(Context& ctx, std::span<Job> jobs) {
   for (Job& job : jobs) {
     HEARTH_CHECK(job.x.dim == job.w->stored.columns && job.y.dim >= job.w->stored.rows);
     HEARTH_CHECK(job.bias.empty() || job.bias.size() >= job.w->stored.rows);
-    job.gemm = gemm_for(ctx, job);
-    job.row_blocks = job.gemm ? (job.x.rows + block_rows - 1) / block_rows : 1;
+    choose_way(ctx, job);
+    job.row_blocks = !job.few ? (job.x.rows + block_rows - 1) / block_rows : 1;
   }
   pack_inputs(ctx, jobs);
   const std::size_t items = cut_into_items(ctx, jobs);

@@ -2,17 +2,17 @@
 #define HEARTH_ISA avx2
 #define HEARTH_LANES 8
 #include "kernels/portable.inl"
-#include "kernels/x86/weights.inl"
 //
-#include "kernels/x86/unpack.inl"
+#include "kernels/x86/floats.inl"
 
 namespace hearth::kernels {
 
 extern const Kernels avx2_table;
-void avx2_few_rows(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx,
-                   std::size_t m, const void* panels, std::size_t count, std::size_t k);
+extern const Gemm avx2_rounded;
+void avx2_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
+                      const void* panels, std::size_t count, std::size_t k);
 
 constexpr Kernels avx2_table =
-    avx2::make_table("avx2", avx2_few_rows, avx2::many_rows, avx2::many_rows);
+    avx2::make_table("avx2", avx2::few, avx2_few_grouped, &avx2::plain, &avx2_rounded, nullptr);
 
 }  // namespace hearth::kernels

@@ -1,18 +1,18 @@
-// AVX-512 (F, BW, DQ, VL): 512-bit vectors, one column of a panel each.
+// AVX-512 (F, BW, DQ, VL, VNNI): 512-bit vectors, one column of a panel each.
 #define HEARTH_ISA avx512
 #define HEARTH_LANES 16
 #include "kernels/portable.inl"
-#include "kernels/x86/weights.inl"
 //
-#include "kernels/x86/unpack.inl"
+#include "kernels/x86/floats.inl"
 
 namespace hearth::kernels {
 
 extern const Kernels avx512_table;
-void avx512_few_rows(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx,
-                     std::size_t m, const void* panels, std::size_t count, std::size_t k);
+extern const Gemm avx512_rounded;
+void avx512_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
+                        const void* panels, std::size_t count, std::size_t k);
 
-constexpr Kernels avx512_table =
-    avx512::make_table("avx512", avx512_few_rows, avx512::many_rows, avx512::many_rows);
+constexpr Kernels avx512_table = avx512::make_table("avx512", avx512::few, avx512_few_grouped,
+                                                    &avx512::plain, &avx512_rounded, nullptr);
 
 }  // namespace hearth::kernels

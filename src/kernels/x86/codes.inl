@@ -1,4 +1,4 @@
-// Weights from panels into registers, for 8 or 16 lanes.  Included after vectors.inl.
+// Codes and scales of panels of groups, in registers of 8 or 16 lanes.  Included after vectors.inl.
 
 namespace hearth::kernels::HEARTH_ISA {
 namespace {
@@ -14,7 +14,34 @@ inline Bits repeat_16(const void* p) {
 }
 inline Bits both(Bits a, Bits b) { return _mm512_and_si512(a, b); }
 inline Bits either(Bits a, Bits b) { return _mm512_or_si512(a, b); }
-inline Bits minus(Bits a, Bits b) { return _mm512_sub_epi8(a, b); }
+inline Bits minus_words(Bits a, Bits b) { return _mm512_sub_epi16(a, b); }
+inline Bits all_words(short value) { return _mm512_set1_epi16(value); }
+inline Bits all_ints(std::int32_t value) { return _mm512_set1_epi32(value); }
+inline Bits minus_ints(Bits a, Bits b) { return _mm512_sub_epi32(a, b); }
+inline Bits plus_ints(Bits a, Bits b) { return _mm512_add_epi32(a, b); }
+template <int bits>
+inline Bits shift_left_ints(Bits a) {
+  return _mm512_slli_epi32(a, bits);
+}
+template <int bits>
+inline Bits shift_left(Bits a) {
+  return _mm512_slli_epi16(a, bits);
+}
+template <int bits>
+inline Bits shift_right_signed(Bits a) {
+  return _mm512_srai_epi16(a, bits);
+}
+// sums + the products of both words of every lane.
+inline Bits add_products(Bits sums, Bits a, Bits b) {
+#if defined(__AVX512VNNI__)
+  // Not the intrinsic: GCC 12 copies its accumulator back and forth.
+  asm("vpdpwssd %2, %1, %0" : "+v"(sums) : "v"(a), "v"(b));
+  return sums;
+#else
+  return _mm512_add_epi32(sums, _mm512_madd_epi16(a, b));
+#endif
+}
+inline void store_bits(void* p, Bits a) { _mm512_storeu_si512(p, a); }
 inline Bits pick(Bits a, Bits order) { return _mm512_shuffle_epi8(a, order); }
 template <int bits>
 inline Bits shift_right(Bits a) {
@@ -43,7 +70,27 @@ inline Bits repeat_16(const void* p) {
 }
 inline Bits both(Bits a, Bits b) { return _mm256_and_si256(a, b); }
 inline Bits either(Bits a, Bits b) { return _mm256_or_si256(a, b); }
-inline Bits minus(Bits a, Bits b) { return _mm256_sub_epi8(a, b); }
+inline Bits minus_words(Bits a, Bits b) { return _mm256_sub_epi16(a, b); }
+inline Bits all_words(short value) { return _mm256_set1_epi16(value); }
+inline Bits all_ints(std::int32_t value) { return _mm256_set1_epi32(value); }
+inline Bits minus_ints(Bits a, Bits b) { return _mm256_sub_epi32(a, b); }
+inline Bits plus_ints(Bits a, Bits b) { return _mm256_add_epi32(a, b); }
+template <int bits>
+inline Bits shift_left_ints(Bits a) {
+  return _mm256_slli_epi32(a, bits);
+}
+template <int bits>
+inline Bits shift_left(Bits a) {
+  return _mm256_slli_epi16(a, bits);
+}
+template <int bits>
+inline Bits shift_right_signed(Bits a) {
+  return _mm256_srai_epi16(a, bits);
+}
+inline Bits add_products(Bits sums, Bits a, Bits b) {
+  return _mm256_add_epi32(sums, _mm256_madd_epi16(a, b));
+}
+inline void store_bits(void* p, Bits a) { _mm256_storeu_si256((__m256i*)p, a); }
 inline Bits pick(Bits a, Bits order) { return _mm256_shuffle_epi8(a, order); }
 template <int bits>
 inline Bits shift_right(Bits a) {
@@ -63,13 +110,6 @@ inline Ints bytes_to_ints(const u8* p) {
   return (Ints)_mm256_cvtepu8_epi32(_mm_loadl_epi64((const __m128i*)p));
 }
 #endif
-
-// Byte b of every 32-bit lane to its top, the rest zero: the lane is then 2^24 times the byte.
-alignas(16) constexpr i8 to_top[4][16] = {
-    {-1, -1, -1, 0, -1, -1, -1, 4, -1, -1, -1, 8, -1, -1, -1, 12},
-    {-1, -1, -1, 1, -1, -1, -1, 5, -1, -1, -1, 9, -1, -1, -1, 13},
-    {-1, -1, -1, 2, -1, -1, -1, 6, -1, -1, -1, 10, -1, -1, -1, 14},
-    {-1, -1, -1, 3, -1, -1, -1, 7, -1, -1, -1, 11, -1, -1, -1, 15}};
 
 // Eight columns of codes: byte b of `low` is column b, of `high` column b + 4.
 struct CodeBytes {
@@ -118,18 +158,20 @@ inline CodeBytes with_high_bits(CodeBytes codes, const u8* line, std::size_t v) 
           either(codes.high, both(mask, shift_right<2>(at_top)))};
 }
 
-constexpr bool has_four_bits(Panel kind) {
-  return kind == Panel::q4_0 || kind == Panel::iq4_nl || kind == Panel::q4_k ||
-         kind == Panel::iq4_xs || kind == Panel::mxfp4;
-}
-
-// Four-bit codes go through a table of floats where registers are wide enough to hold it.
-constexpr bool by_table(Panel kind) { return lanes == 16 && has_four_bits(kind); }
-
 constexpr bool has_super(Panel kind) { return shape_of(kind).unit_columns == super_columns; }
 constexpr bool has_minimum(Panel kind) { return kind == Panel::q4_k || kind == Panel::q5_k; }
+constexpr bool has_table(Panel kind) {
+  return kind == Panel::iq4_nl || kind == Panel::iq4_xs || kind == Panel::mxfp4;
+}
+constexpr bool is_signed(Panel kind) { return kind == Panel::q8_0 || has_table(kind); }
 
-// The signed bytes of step v (columns 8v to 8v + 7) of a group, for one register of rows.
+// What a code stands for is code - 2^offset_bits(kind), where that is not 0.
+constexpr int offset_bits(Panel kind) {
+  return kind == Panel::q4_0 ? 3 : kind == Panel::q5_0 ? 4 : kind == Panel::q6_k ? 5 : 0;
+}
+
+// Step v (columns 8v to 8v + 7) of a group, for one register of rows: bytes, signed where
+// is_signed(kind).
 template <Panel kind>
 inline CodeBytes codes_of(const u8* group, std::size_t v, std::size_t half) {
   const std::size_t rows = 4 * lanes * half;
@@ -140,18 +182,16 @@ inline CodeBytes codes_of(const u8* group, std::size_t v, std::size_t half) {
     codes = with_fifth_bits(codes, group + 256 + rows, v);
   if constexpr (kind == Panel::q6_k)
     codes = with_high_bits(codes, group + 256 + 64 * (v / 2) + rows, v);
-  constexpr char offset = kind == Panel::q4_0 ? 8 : kind == Panel::q5_0 ? 16 : 32;
-  if constexpr (kind == Panel::q4_0 || kind == Panel::q5_0 || kind == Panel::q6_k)
-    return {minus(codes.low, all_bytes(offset)), minus(codes.high, all_bytes(offset))};
-  if constexpr (kind == Panel::iq4_nl || kind == Panel::iq4_xs || kind == Panel::mxfp4) {
+  if constexpr (has_table(kind)) {
     const Bits table = repeat_16(kind == Panel::mxfp4 ? e2m1_table : iq4_table);
     return {pick(table, codes.low), pick(table, codes.high)};
   }
   return codes;
 }
 
+// w = scale * code - minimum; `minimum` is kept negated.
 struct Scales {
-  Vec scale, minimum;
+  Vec scale, minus_minimum;
 };
 
 // 2^(c - 128).
@@ -163,93 +203,59 @@ inline Vec half_powers(const u8* exponents) {
 // The factors of step v of a group, for one register of rows.
 template <Panel kind>
 inline Scales scales_of(const u8* super, const u8* group, std::size_t v, std::size_t half) {
-  constexpr float unit = by_table(kind) ? 1.0f : 0x1p-24f;  // codes come 2^24 times too large
   constexpr std::size_t size = shape_of(kind).group_bytes;
   const std::size_t row = lanes * half;
-  const auto load_scales = [&](const u8* p) {
+  const auto load_scales = [row](const u8* p) {
     return load_halves(reinterpret_cast<const u16*>(p) + row);
   };
   if constexpr (kind == Panel::mxfp4) {
-    return {half_powers(group + 256 + row) * unit, Vec{}};
+    return {half_powers(group + 256 + row), Vec{}};
   } else if constexpr (!has_super(kind)) {
-    return {load_scales(group + size - 32) * unit, Vec{}};
+    return {load_scales(group + size - 32), Vec{}};
   } else if constexpr (has_minimum(kind)) {
-    return {load_scales(super) * bytes_to_floats(group + size - 32 + row) * unit,
+    return {load_scales(super) * bytes_to_floats(group + size - 32 + row),
             -(load_scales(super + 32) * bytes_to_floats(group + size - 16 + row))};
   } else if constexpr (kind == Panel::q6_k) {
-    return {load_scales(super) * signed_to_floats(group + 384 + 16 * (v / 2) + row) * unit, Vec{}};
+    return {load_scales(super) * signed_to_floats(group + 384 + 16 * (v / 2) + row), Vec{}};
   } else {
-    return {load_scales(super) * signed_to_floats(group + 256 + row) * unit, Vec{}};
+    return {load_scales(super) * signed_to_floats(group + 256 + row), Vec{}};
   }
 }
 
-struct Eight {
-  Vec w[8];
-};
-
-template <Panel kind>
-inline Vec scaled(Vec code, const Scales& scales) {
-  if constexpr (has_minimum(kind)) return multiply_add(code, scales.scale, scales.minimum);
-  return code * scales.scale;
-}
-
-#if HEARTH_LANES == 16
-alignas(64) constexpr float four_bit_values[3][16] = {
-    {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7},
-    {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
-    {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113}};
-alignas(64) constexpr float e2m1_values[16] = {0, 1,  2,  3,  4,  6,  8,  12,
-                                               0, -1, -2, -3, -4, -6, -8, -12};
-
-template <Panel kind>
-inline Eight weights_by_table(const u8* group, std::size_t v, const Scales& scales) {
-  constexpr const float* values = kind == Panel::mxfp4  ? e2m1_values
-                                  : kind == Panel::q4_0 ? four_bit_values[0]
-                                  : kind == Panel::q4_k ? four_bit_values[1]
-                                                        : four_bit_values[2];
-  const Vec table = load(values);
-  const Bits line = load_bits(group + 64 * v);
-  Eight result;
-#pragma GCC unroll 8
-  for (unsigned j = 0; j < 8; ++j) {  // only the low four bits of an index count
-    const Vec code = _mm512_permutexvar_ps(_mm512_srli_epi32(line, 4 * j), table);
-    result.w[nibble_column(0, j)] = scaled<kind>(code, scales);
-  }
-  return result;
-}
-#endif
-
-// Columns 8v to 8v + 7 of a group, one register of rows.
-template <Panel kind>
-inline Eight weights_of(const u8* group, std::size_t v, std::size_t half, const Scales& scales) {
-#if HEARTH_LANES == 16
-  if constexpr (by_table(kind)) return weights_by_table<kind>(group, v, scales);
-#endif
-  const CodeBytes codes = codes_of<kind>(group, v, half);
-  Eight result;
-#pragma GCC unroll 4
-  for (std::size_t b = 0; b < 4; ++b) {
-    const Bits order = repeat_16(to_top[b]);
-    result.w[b] = scaled<kind>(to_floats(pick(codes.low, order)), scales);
-    result.w[b + 4] = scaled<kind>(to_floats(pick(codes.high, order)), scales);
-  }
-  return result;
-}
-
-// Steps of two scales each: q6_k has one for 16 columns, the others for 32.
+// q6_k has a scale for 16 columns, the others for 32: so many steps.
 constexpr std::size_t steps_per_scale(Panel kind) { return kind == Panel::q6_k ? 2 : 4; }
 
-// One column of a panel of floats; `odd` says which of a pair of bf16.
+// Calls f(kind) with a kind of groups as a constant.
 template <Panel kind>
-inline Vec column_of(const u8* panel, std::size_t column, bool odd, std::size_t half) {
-  const std::size_t row = lanes * half;
-  if constexpr (kind == Panel::f32)
-    return load(reinterpret_cast<const float*>(panel) + panel_rows * column + row);
-  if constexpr (kind == Panel::f16)
-    return load_halves(reinterpret_cast<const u16*>(panel) + panel_rows * column + row);
-  Ints pair;
-  memcpy(&pair, panel + 64 * (column / 2) + 4 * row, sizeof pair);
-  return bits(odd ? pair & static_cast<std::int32_t>(0xFFFF0000) : pair << 16);
+struct Constant {
+  static constexpr Panel value = kind;
+};
+template <typename F>
+inline void with_group_kind(Panel kind, F f) {
+  switch (kind) {
+    case Panel::f32:
+    case Panel::f16:
+    case Panel::bf16:
+      return;
+    case Panel::q8_0:
+      return f(Constant<Panel::q8_0>{});
+    case Panel::q4_0:
+      return f(Constant<Panel::q4_0>{});
+    case Panel::iq4_nl:
+      return f(Constant<Panel::iq4_nl>{});
+    case Panel::q5_0:
+      return f(Constant<Panel::q5_0>{});
+    case Panel::q4_k:
+      return f(Constant<Panel::q4_k>{});
+    case Panel::q5_k:
+      return f(Constant<Panel::q5_k>{});
+    case Panel::q6_k:
+      return f(Constant<Panel::q6_k>{});
+    case Panel::iq4_xs:
+      return f(Constant<Panel::iq4_xs>{});
+    case Panel::mxfp4:
+      return f(Constant<Panel::mxfp4>{});
+  }
 }
 
 }  // namespace

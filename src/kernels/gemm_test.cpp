@@ -206,6 +206,9 @@ TEST_CASE("rows of floats become the same block as a panel of floats") {
 }
 
 TEST_CASE("choosing a table") {
+  for (const Candidate& candidate : tables_to_test())
+    if (!candidate.supported())
+      MESSAGE("not tested, this machine lacks it: " << std::string(candidate.table->name));
   REQUIRE(choose(""));
   CHECK(std::string((*choose("portable"))->name) == "portable");
   const auto wrong = choose("quantum");

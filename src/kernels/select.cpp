@@ -10,7 +10,7 @@ namespace hearth::kernels {
 
 extern const Kernels portable_table;
 #if defined(__x86_64__)
-extern const Kernels avx2_table, avx512_table;
+extern const Kernels avx2_table, avx512_table, amx_table;
 #endif
 
 namespace {
@@ -18,6 +18,10 @@ namespace {
 bool always() { return true; }
 #if defined(__x86_64__)
 bool avx2_runs() { return detect_cpu_features().avx2; }
+bool amx_runs() {
+  const CpuFeatures cpu = detect_cpu_features();
+  return cpu.avx512_vnni && cpu.amx_bf16 && allow_amx_tiles();
+}
 bool avx512_runs() { return detect_cpu_features().avx512_vnni; }
 #endif
 
@@ -28,6 +32,7 @@ bool avx512_runs() { return detect_cpu_features().avx512_vnni; }
 std::span<const Candidate> candidates() {
   static constexpr Candidate list[] = {
 #if defined(__x86_64__)
+      {&amx_table, amx_runs},
       {&avx512_table, avx512_runs},
       {&avx2_table, avx2_runs},
 #endif

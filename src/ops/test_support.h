@@ -30,6 +30,16 @@ inline double error_of(std::span<const float> got, std::span<const float> wanted
   return worst / std::sqrt(squares / static_cast<double>(got.size()) + 1e-30);
 }
 
+// The root mean square of the errors, as the same share.
+inline double typical_error_of(std::span<const float> got, std::span<const float> wanted) {
+  double errors = 0, squares = 0;
+  for (std::size_t i = 0; i < got.size(); ++i) {
+    errors += (static_cast<double>(got[i]) - wanted[i]) * (static_cast<double>(got[i]) - wanted[i]);
+    squares += static_cast<double>(wanted[i]) * wanted[i];
+  }
+  return std::sqrt(errors / (squares + 1e-30));
+}
+
 // Calls f(ctx) for every table that runs here.
 template <typename F>
 void each_context(F f, int threads = 3) {

@@ -4,8 +4,6 @@
 namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
-constexpr std::size_t halves = panel_vectors;  // registers that hold one column of a panel
-
 // One column of a panel of floats; `odd` says which of a pair of bf16.
 template <Panel kind>
 inline Vec column_of(const u8* panel, std::size_t column, bool odd, std::size_t half) {
@@ -23,7 +21,7 @@ template <Panel kind>
 void unpack_floats(void* b, const void* panel, std::size_t first, std::size_t k) {
   float* out = static_cast<float*>(b);
   for (std::size_t i = 0; i < k; ++i)
-    for (std::size_t h = 0; h < halves; ++h)
+    for (std::size_t h = 0; h < panel_vectors; ++h)
       store(out + panel_rows * i + lanes * h,
             column_of<kind>(static_cast<const u8*>(panel), first + i, i % 2, h));
 }
@@ -40,12 +38,12 @@ template <Panel kind, std::size_t rows, std::size_t panels>
 void few_floats(float* y, std::size_t ldy, const float* x, std::size_t ldx, const u8* panel,
                 std::size_t k) {
   const std::size_t bytes = panel_bytes(kind, k);
-  Vec sums[panels][halves][rows] = {};
+  Vec sums[panels][panel_vectors][rows] = {};
   const auto take = [&](std::size_t column, bool odd) {
 #pragma GCC unroll 4
     for (std::size_t p = 0; p < panels; ++p)
 #pragma GCC unroll 2
-      for (std::size_t h = 0; h < halves; ++h) {
+      for (std::size_t h = 0; h < panel_vectors; ++h) {
         const Vec w = column_of<kind>(panel + p * bytes, column, odd, h);
 #pragma GCC unroll 4
         for (std::size_t r = 0; r < rows; ++r)
@@ -65,7 +63,7 @@ void few_floats(float* y, std::size_t ldy, const float* x, std::size_t ldx, cons
 #pragma GCC unroll 4
     for (std::size_t r = 0; r < rows; ++r)
 #pragma GCC unroll 2
-      for (std::size_t h = 0; h < halves; ++h)
+      for (std::size_t h = 0; h < panel_vectors; ++h)
         store(y + r * ldy + p * panel_rows + h * lanes, sums[p][h][r]);
 }
 

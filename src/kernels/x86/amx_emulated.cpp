@@ -1,0 +1,71 @@
+// The table of amx.cpp with tiles in plain C: packing, loops and edges can be tested on a machine
+// without AMX.  Only tests name it.
+#define HEARTH_ISA amx_emulated
+#define HEARTH_LANES 16
+#include "kernels/portable.inl"
+//
+#include "kernels/x86/codes.inl"
+
+namespace hearth::kernels::amx_emulated {
+namespace {
+
+struct Tiles {
+  alignas(64) u8 tile[8][16][64];
+};
+
+void open_tiles(Tiles& tiles) { memset(&tiles, 0xFF, sizeof tiles); }
+void close_tiles(Tiles& tiles) { memset(&tiles, 0xFF, sizeof tiles); }
+
+template <int t>
+void load_tile(Tiles& tiles, const void* p, std::size_t stride) {
+  for (std::size_t row = 0; row < 16; ++row)
+    memcpy(tiles.tile[t][row], static_cast<const u8*>(p) + row * stride, 64);
+}
+
+template <int t>
+void store_tile(Tiles& tiles, void* p, std::size_t stride) {
+  for (std::size_t row = 0; row < 16; ++row)
+    memcpy(static_cast<u8*>(p) + row * stride, tiles.tile[t][row], 64);
+}
+
+// Element i of 32 bf16.
+float element(const u8* row, std::size_t i) {
+  u16 half;
+  memcpy(&half, row + 2 * i, 2);
+  return float_of_bits(static_cast<u32>(half) << 16);
+}
+
+// Sums of even and odd columns are kept apart and added at the end, as TDPBF16PS does.
+template <int c, int a, int b>
+void add_tile_products(Tiles& tiles) {
+  for (std::size_t m = 0; m < 16; ++m)
+    for (std::size_t n = 0; n < 16; ++n) {
+      float even = 0, odd = 0, total;
+      for (std::size_t k = 0; k < 16; ++k) {
+        even += element(tiles.tile[a][m], 2 * k) * element(tiles.tile[b][k], 2 * n);
+        odd += element(tiles.tile[a][m], 2 * k + 1) * element(tiles.tile[b][k], 2 * n + 1);
+      }
+      memcpy(&total, tiles.tile[c][m] + 4 * n, 4);
+      total += even + odd;
+      memcpy(tiles.tile[c][m] + 4 * n, &total, 4);
+    }
+}
+
+}  // namespace
+}  // namespace hearth::kernels::amx_emulated
+
+#include "kernels/x86/bf16.inl"
+#include "kernels/x86/floats.inl"
+
+namespace hearth::kernels {
+
+extern const Kernels amx_emulated_table;
+extern const Gemm avx512_rounded;
+void avx512_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
+                        const void* panels, std::size_t count, std::size_t k);
+
+constexpr Kernels amx_emulated_table =
+    amx_emulated::make_table("amx-emulated", amx_emulated::few, avx512_few_grouped,
+                             &amx_emulated::plain, &avx512_rounded, &amx_emulated::bf16_tiles);
+
+}  // namespace hearth::kernels

@@ -32,7 +32,7 @@ Result<std::string> regular_path(std::string_view path) {
     regular += part;
     path.remove_prefix(part.size());
   }
-  if (regular.empty()) regular = "/";
+  if (regular.empty()) regular += '/';
   return regular;
 }
 

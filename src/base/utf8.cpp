@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstring>
 
 namespace hearth {
 namespace {
@@ -63,6 +64,14 @@ void append_utf8(std::string& out, std::uint32_t point) {
 
 bool is_utf8(std::string_view text) {
   while (!text.empty()) {
+    std::uint64_t word = 0;
+    if (text.size() >= sizeof word) {
+      std::memcpy(&word, text.data(), sizeof word);
+      if ((word & 0x8080808080808080u) == 0) {  // eight characters of ASCII
+        text.remove_prefix(sizeof word);
+        continue;
+      }
+    }
     const Decoded d = decode_utf8(text);
     if (!d.valid) return false;
     text.remove_prefix(d.size);

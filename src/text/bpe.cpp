@@ -11,25 +11,27 @@
 namespace hearth {
 namespace {
 
-// (left, right) -> Merge, by open addressing.
+// (left, right) -> Merge, by open addressing; a byte of hash per slot tells most absent pairs.
 class PairTable {
  public:
   explicit PairTable(std::span<const MergeRule> rules) {
     const std::size_t slots = std::bit_ceil(std::max<std::size_t>(16, rules.size() * 3 / 2 + 1));
-    slots_.assign(slots, {empty, no_merge});
+    slots_.assign(slots, {0, no_merge});
+    tags_.assign(slots, 0);
     mask_ = slots - 1;
     for (std::size_t i = 0; i < rules.size(); ++i) {
-      Slot& slot = slots_[place(key_of(rules[i].left, rules[i].right))];
-      slot.key = key_of(rules[i].left, rules[i].right);
-      slot.merge = {static_cast<std::uint32_t>(i), rules[i].whole};
+      const std::uint64_t key = key_of(rules[i].left, rules[i].right);
+      const std::size_t slot = place(key);
+      tags_[slot] = tag_of(hash_short(key, 8));
+      slots_[slot] = {key, {static_cast<std::uint32_t>(i), rules[i].whole}};
     }
   }
   Merge find(Token left, Token right) const {
-    return slots_.data()[place(key_of(left, right))].merge;
+    const std::size_t slot = place(key_of(left, right));
+    return tags_.data()[slot] == 0 ? no_merge : slots_.data()[slot].merge;
   }
 
  private:
-  static constexpr std::uint64_t empty = ~std::uint64_t{0};  // no pair: ids are not negative
   struct Slot {
     std::uint64_t key;
     Merge merge;
@@ -39,11 +41,14 @@ class PairTable {
            static_cast<std::uint32_t>(right);
   }
   std::size_t place(std::uint64_t key) const {
-    const Slot* const slots = slots_.data();
-    std::size_t i = hash_short(key, 8) & mask_;
-    while (slots[i].key != key && slots[i].key != empty) i = (i + 1) & mask_;
+    const std::uint64_t hash = hash_short(key, 8);
+    const std::uint8_t tag = tag_of(hash);
+    const std::uint8_t* const tags = tags_.data();
+    std::size_t i = hash & mask_;
+    while (tags[i] != 0 && (tags[i] != tag || slots_.data()[i].key != key)) i = (i + 1) & mask_;
     return i;
   }
+  std::vector<std::uint8_t> tags_;  // 0: free
   std::vector<Slot> slots_;
   std::size_t mask_ = 0;
 };

@@ -5,6 +5,15 @@
 
 namespace hearth {
 
+namespace {
+
+// A unit holds: a label in bits 0-7 and 31, "has a value" in bit 8, the offset to its children in
+// bits 10-30, times 256 when bit 9 is set.  A value is a unit by itself, bits 0-30.
+std::uint32_t offset(std::uint32_t unit) { return unit >> 10 << ((unit & 1u << 9) >> 6); }
+constexpr std::uint32_t label_mask = 1u << 31 | 0xFF;
+
+}  // namespace
+
 Result<CharsMap> CharsMap::read(std::span<const std::byte> bytes) {
   CharsMap map;
   if (bytes.empty()) return map;
@@ -20,9 +29,6 @@ Result<CharsMap> CharsMap::read(std::span<const std::byte> bytes) {
 }
 
 std::optional<CharsMap::Match> CharsMap::find(std::string_view text, Which which) const {
-  // A unit holds: a label in bits 0-7 and 31, "has a value" in bit 8, the offset to its children
-  // in bits 10-30, times 256 when bit 9 is set.  A value is a unit by itself, bits 0-30.
-  const auto offset = [](std::uint32_t unit) { return unit >> 10 << ((unit & 1u << 9) >> 6); };
   std::optional<Match> found;
   if (units_.empty()) return found;
   std::size_t at = offset(units_[0]);
@@ -31,7 +37,7 @@ std::optional<CharsMap::Match> CharsMap::find(std::string_view text, Which which
     at ^= label;
     if (at >= units_.size()) break;
     const std::uint32_t unit = units_[at];
-    if ((unit & (1u << 31 | 0xFF)) != label) break;
+    if ((unit & label_mask) != label) break;
     at ^= offset(unit);
     if (at >= units_.size()) break;
     if (!(unit >> 8 & 1)) continue;
@@ -44,11 +50,25 @@ std::optional<CharsMap::Match> CharsMap::find(std::string_view text, Which which
   return found;
 }
 
+bool CharsMap::may_begin(char byte) const {
+  if (units_.empty()) return false;
+  const auto label = static_cast<unsigned char>(byte);
+  const std::size_t at = offset(units_[0]) ^ label;
+  return at < units_.size() && (units_[at] & label_mask) == label;
+}
+
 std::string CharsMap::normalize_graphemes(std::string_view text) const {
   constexpr std::size_t max_rule_bytes = 6;
   std::string out;
   out.reserve(text.size());
+  const auto is_plain = [&](char c) { return c >= ' ' && c < 0x7F && !may_begin(c); };
   while (!text.empty()) {
+    // An ASCII character before another is a grapheme by itself.
+    if (text.size() > 1 && is_plain(text[0]) && static_cast<unsigned char>(text[1]) < 0x80) {
+      out += text[0];
+      text.remove_prefix(1);
+      continue;
+    }
     const std::string_view grapheme = text.substr(0, unicode::grapheme_size(text));
     text.remove_prefix(grapheme.size());
     if (grapheme.size() < max_rule_bytes) {

@@ -30,6 +30,9 @@ class CharsMap {
   // The rule that begins `text`.  Walks that leave the array end there.
   std::optional<Match> find(std::string_view text, Which which) const;
 
+  // False: no rule begins with this byte.
+  bool may_begin(char byte) const;
+
   // Hugging Face's way of using the rules: whole graphemes of less than six bytes first, then
   // characters; and of the rules that fit, the shortest.  `text` is valid UTF-8.
   std::string normalize_graphemes(std::string_view text) const;

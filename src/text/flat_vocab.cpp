@@ -13,18 +13,26 @@ bool FlatVocab::same(std::size_t slot, std::string_view text) const {
 // The slot of the key, or the free slot where it would go.
 std::size_t FlatVocab::place(std::uint64_t key, std::uint32_t size, std::string_view text,
                              std::uint64_t hash) const {
-  const Slot* const slots = slots_.data();
+  const std::uint8_t* const tags = tags_.data();
+  const std::uint8_t tag = tag_of(hash);
   for (std::size_t i = hash & mask_;; i = (i + 1) & mask_) {
-    const Slot& slot = slots[i];
-    if (slot.id == no_token) return i;
+    if (tags[i] == 0) return i;
+    if (tags[i] != tag) continue;
+    const Slot& slot = slots_.data()[i];
     if (slot.key == key && slot.size == size && (size <= 8 || same(i, text))) return i;
   }
+}
+
+void FlatVocab::occupy(std::size_t slot, Slot content, std::uint64_t hash) {
+  slots_[slot] = content;
+  tags_[slot] = tag_of(hash);
 }
 
 Token FlatVocab::find(std::string_view key, std::uint64_t hash) const {
   if (slots_.empty() || key.size() > longest_) return no_token;
   const std::uint64_t word = key.size() <= 8 ? load_short(key.data(), key.size()) : hash;
-  return slots_.data()[place(word, static_cast<std::uint32_t>(key.size()), key, hash)].id;
+  const std::size_t slot = place(word, static_cast<std::uint32_t>(key.size()), key, hash);
+  return tags_.data()[slot] == 0 ? no_token : slots_.data()[slot].id;
 }
 
 bool FlatVocab::insert(std::string_view key, Token id) {
@@ -34,8 +42,8 @@ bool FlatVocab::insert(std::string_view key, Token id) {
   const std::uint64_t word = key.size() <= 8 ? load_short(key.data(), key.size()) : hash;
   const auto size = static_cast<std::uint32_t>(key.size());
   const std::size_t slot = place(word, size, key, hash);
-  if (slots_[slot].id != no_token) return false;
-  slots_[slot] = {word, size, id};
+  if (tags_[slot] != 0) return false;
+  occupy(slot, {word, size, id}, hash);
   if (size > 8) {
     starts_[slot] = static_cast<std::uint32_t>(bytes_.size());
     bytes_.insert(bytes_.end(), key.begin(), key.end());
@@ -52,18 +60,20 @@ void FlatVocab::reserve(std::size_t keys) {
 }
 
 void FlatVocab::grow(std::size_t slots) {
-  std::vector<Slot> old = std::move(slots_);
+  const std::vector<Slot> old = std::move(slots_);
   const std::vector<std::uint32_t> old_starts = std::move(starts_);
+  const std::vector<std::uint8_t> old_tags = std::move(tags_);
   slots_.assign(slots, Slot{0, 0, no_token});
+  tags_.assign(slots, 0);
   starts_.assign(slots, 0);
   mask_ = slots - 1;
   for (std::size_t i = 0; i < old.size(); ++i) {
     const Slot& slot = old[i];
-    if (slot.id == no_token) continue;
+    if (old_tags[i] == 0) continue;
     const std::uint64_t hash = slot.size > 8 ? slot.key : hash_short(slot.key, slot.size);
     std::size_t at = hash & mask_;
-    while (slots_[at].id != no_token) at = (at + 1) & mask_;
-    slots_[at] = slot;
+    while (tags_[at] != 0) at = (at + 1) & mask_;
+    occupy(at, slot, hash);
     starts_[at] = old_starts[i];
   }
 }

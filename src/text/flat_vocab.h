@@ -50,6 +50,7 @@ inline std::uint64_t hash_bytes(const char* p, std::size_t size) {
   for (; p < last; p += 8) h = hash_short(load64(p), h);
   return hash_short(load64(last), h);
 }
+inline std::uint8_t tag_of(std::uint64_t hash) { return static_cast<std::uint8_t>(hash >> 56 | 1); }
 inline std::uint64_t hash_bytes(std::string_view text) {
   return hash_bytes(text.data(), text.size());
 }
@@ -77,9 +78,13 @@ class FlatVocab {
   void grow(std::size_t slots);
   std::size_t place(std::uint64_t key, std::uint32_t size, std::string_view text,
                     std::uint64_t hash) const;
+  void occupy(std::size_t slot, Slot content, std::uint64_t hash);
   bool same(std::size_t slot, std::string_view text) const;
 
-  std::vector<Slot> slots_;            // empty: id == no_token
+  // One byte of hash per slot, 0 where it is free: most keys that are absent are known by it, and
+  // it fits a cache that the slots do not.
+  std::vector<std::uint8_t> tags_;
+  std::vector<Slot> slots_;
   std::vector<std::uint32_t> starts_;  // of long keys in bytes_, by slot
   std::vector<char> bytes_;
   std::size_t size_ = 0, ids_ = 0, longest_ = 0, mask_ = 0;

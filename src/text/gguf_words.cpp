@@ -62,8 +62,7 @@ Result<Pipeline> make_gguf_wordpiece(const GgufVocabulary&, Pipeline parts) {
   NormalizerSteps steps;
   steps.push_back(make_bert_normalizer({.strip_accents = !cased, .lowercase = !cased}));
   parts.normalizer = make_normalizer(std::move(steps));
-  parts.pretokenizer.add(make_character_split(is_space_character, {Behavior::removed}));
-  parts.pretokenizer.add(make_character_split(is_bert_punctuation, {Behavior::isolated}));
+  parts.pretokenizer.add(make_bert_split());
   parts.model = make_wordpiece(std::move(options));
   if (parts.special.cls) parts.before.push_back(*parts.special.cls);
   if (parts.special.sep) parts.after.push_back(*parts.special.sep);

@@ -97,6 +97,33 @@ std::string without(std::string_view text, unicode::Class unwanted) {
   return out;
 }
 
+std::size_t skip_ascii(std::string_view text, std::size_t at) {
+  while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) ++at;
+  return at;
+}
+
+void append_bert_ascii(std::string& out, std::string_view text, BertNormalizerOptions options) {
+  for (char c : text) {
+    if (options.clean_text) {
+      if (c == '\t' || c == '\n' || c == '\r') c = ' ';
+      if (c < ' ' || c == 0x7F) continue;
+    }
+    if (options.lowercase && c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
+    out += c;
+  }
+}
+
+// Text without ASCII: no step looks past it.
+std::string bert_run(std::string_view text, BertNormalizerOptions options) {
+  std::string out(text);
+  if (options.clean_text) out = clean(out);
+  if (options.handle_chinese_chars) out = space_cjk(out);
+  if (options.strip_accents)
+    out = without(unicode::normalize(out, unicode::Form::nfd), unicode::bit(unicode::Mn));
+  if (options.lowercase) out = lower(out);
+  return out;
+}
+
 // Source: the "nmt" rules of SentencePiece.
 std::string nmt(std::string_view text) {
   std::string out;
@@ -164,12 +191,15 @@ bool is_bert_punctuation(std::uint32_t c) {
 
 std::unique_ptr<NormalizerStep> make_bert_normalizer(BertNormalizerOptions options) {
   return make_rewrite([options](std::string_view text) -> Result<std::string> {
-    std::string out(text);
-    if (options.clean_text) out = clean(out);
-    if (options.handle_chinese_chars) out = space_cjk(out);
-    if (options.strip_accents)
-      out = without(unicode::normalize(out, unicode::Form::nfd), unicode::bit(unicode::Mn));
-    if (options.lowercase) out = lower(out);
+    std::string out;
+    out.reserve(text.size() + text.size() / 8);
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t ascii_end = skip_ascii(text, at);
+      append_bert_ascii(out, text.substr(at, ascii_end - at), options);
+      at = ascii_end;
+      while (at < text.size() && static_cast<unsigned char>(text[at]) >= 0x80) ++at;
+      if (at > ascii_end) out += bert_run(text.substr(ascii_end, at - ascii_end), options);
+    }
     return out;
   });
 }

@@ -18,9 +18,8 @@ class PieceCache {
   static constexpr std::size_t max_piece_bytes = 23;
   struct Entry {
     char text[max_piece_bytes];
-    std::uint8_t size;  // 0: free
-    std::uint32_t ids;
-    std::size_t begin;  // in the output
+    std::uint8_t size;         // 0: free
+    std::uint32_t begin, ids;  // in the output
   };
 
   void start(std::size_t text_bytes) {
@@ -36,12 +35,12 @@ class PieceCache {
   static void put(Entry& entry, std::string_view piece, std::size_t begin, std::size_t end) {
     std::memcpy(entry.text, piece.data(), piece.size());
     entry.size = static_cast<std::uint8_t>(piece.size());
-    entry.begin = begin;
+    entry.begin = static_cast<std::uint32_t>(begin);
     entry.ids = static_cast<std::uint32_t>(end - begin);
   }
 
  private:
-  static constexpr std::size_t slots = 8192;
+  static constexpr std::size_t slots = 16384;
   std::vector<Entry> entries_;
 };
 
@@ -58,7 +57,7 @@ class ModelSink final : public PieceSink {
     if (entry != nullptr && PieceCache::holds(*entry, piece.text)) {
       out_.resize(begin + entry->ids);
       std::copy_n(out_.data() + entry->begin, entry->ids, out_.data() + begin);
-      entry->begin = begin;
+      entry->begin = static_cast<std::uint32_t>(begin);
       return Done{};
     }
     model_.encode(piece.text, hash, out_, scratch_);

@@ -16,7 +16,12 @@ namespace {
 class SentencePieceNormalizer final : public Normalizer {
  public:
   SentencePieceNormalizer(SentencePieceRules rules, ByteTrie user_defined)
-      : rules_(std::move(rules)), user_defined_(std::move(user_defined)) {}
+      : rules_(std::move(rules)), user_defined_(std::move(user_defined)) {
+    for (unsigned char c = 1; c < 128; ++c) {
+      plain_[c] = c != ' ' && user_defined_.child(ByteTrie::root, c) == ByteTrie::none &&
+                  !rules_.charsmap.may_begin(static_cast<char>(c));
+    }
+  }
 
   Result<std::string> apply(const NormalizerInput& input) const override {
     std::string out;
@@ -27,6 +32,13 @@ class SentencePieceNormalizer final : public Normalizer {
     if (rules_.add_dummy_prefix && !rules_.whitespace_as_suffix) out += space();
     bool after_space = rules_.remove_extra_whitespaces;
     while (!text.empty()) {
+      const std::size_t plain = plain_bytes(text);
+      if (plain > 0) {
+        out += text.substr(0, plain);
+        after_space = false;
+        text.remove_prefix(plain);
+        continue;
+      }
       const Change change = next(text);
       text.remove_prefix(change.size);
       append(change.result, after_space, out);
@@ -45,6 +57,15 @@ class SentencePieceNormalizer final : public Normalizer {
     std::size_t size;
     std::string_view result;
   };
+
+  // How much of the beginning no rule looks at.
+  std::size_t plain_bytes(std::string_view text) const {
+    std::size_t n = 0;
+    while (n < text.size() && static_cast<unsigned char>(text[n]) < 128 &&
+           plain_[static_cast<unsigned char>(text[n])])
+      ++n;
+    return n;
+  }
 
   std::string_view space() const { return rules_.escape_whitespaces ? space_mark : " "; }
 
@@ -90,6 +111,7 @@ class SentencePieceNormalizer final : public Normalizer {
 
   SentencePieceRules rules_;
   ByteTrie user_defined_;
+  bool plain_[128] = {};
 };
 
 class SentencePieceDecoder final : public Decoder {

@@ -1,6 +1,7 @@
 #include "text/unicode.h"
 
 #include <algorithm>
+#include <cstring>
 #include <vector>
 
 #include <utf8proc.h>
@@ -48,9 +49,41 @@ utf8proc_option_t options_of(Form form) {
   HEARTH_CHECK(false);
 }
 
-bool is_ascii(std::string_view text) {
-  return std::all_of(text.begin(), text.end(),
-                     [](char c) { return static_cast<unsigned char>(c) < 0x80; });
+// The first byte at or after `at` that is not ASCII.
+std::size_t skip_ascii(std::string_view text, std::size_t at) {
+  while (at + 8 <= text.size()) {
+    std::uint64_t word;
+    std::memcpy(&word, text.data() + at, sizeof word);
+    if (word & 0x8080808080808080u) break;
+    at += 8;
+  }
+  while (at < text.size() && static_cast<unsigned char>(text[at]) < 0x80) ++at;
+  return at;
+}
+
+// NFC_Quick_Check=Yes and Canonical_Combining_Class=0; not all such, but whole common ranges.
+bool is_surely_nfc(std::uint32_t c) {
+  return c < 0x300 || (c >= 0x400 && c < 0x483) || (c >= 0x2010 && c < 0x2028) ||
+         (c >= 0x3001 && c < 0x302A) || (c >= 0x3041 && c < 0x3097) ||
+         (c >= 0x30A1 && c < 0x30FB) || (c >= 0x4E00 && c < 0xA000) ||
+         (c >= 0xAC00 && c < 0xD7A4) || (c >= 0xFF01 && c < 0xFF61);
+}
+
+void normalize_run(std::string_view text, Form form, std::string& out) {
+  const utf8proc_option_t options = options_of(form);
+  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
+  const auto size = static_cast<utf8proc_ssize_t>(text.size());
+  std::vector<utf8proc_int32_t> points(text.size() + 1);
+  utf8proc_ssize_t count = utf8proc_decompose(bytes, size, points.data(), size, options);
+  if (count > size) {
+    points.resize(static_cast<std::size_t>(count) + 1);
+    count = utf8proc_decompose(bytes, size, points.data(), count, options);
+  }
+  HEARTH_CHECK(count >= 0);
+  count = utf8proc_normalize_utf32(points.data(), count, options);
+  HEARTH_CHECK(count >= 0);
+  for (utf8proc_ssize_t i = 0; i < count; ++i)
+    append_utf8(out, static_cast<std::uint32_t>(points[static_cast<std::size_t>(i)]));
 }
 
 }  // namespace
@@ -62,9 +95,26 @@ Class class_of(std::uint32_t point) { return make_class(point); }
 bool is_han(std::uint32_t point) { return (flags_of(point) & han_flag) != 0; }
 
 Char decode_multibyte(const char* p, const char* end) {
-  const Decoded d =
-      decode_utf8({p, static_cast<std::size_t>(std::min<std::ptrdiff_t>(4, end - p))});
-  return d.valid ? Char{d.point, d.size} : Char{0xFFFD, 1};
+  const auto byte = [&](int i) {
+    return static_cast<std::uint32_t>(static_cast<unsigned char>(p[i]));
+  };
+  const auto continues = [&](int i) { return (byte(i) & 0xC0) == 0x80; };
+  constexpr Char invalid{0xFFFD, 1};
+  const std::uint32_t lead = byte(0);
+  if (lead < 0xC2 || lead > 0xF4) return invalid;
+  if (lead < 0xE0) {
+    if (end - p < 2 || !continues(1)) return invalid;
+    return {(lead & 0x1F) << 6 | (byte(1) & 0x3F), 2};
+  }
+  if (lead < 0xF0) {
+    if (end - p < 3 || !continues(1) || !continues(2)) return invalid;
+    const std::uint32_t point = (lead & 0xF) << 12 | (byte(1) & 0x3F) << 6 | (byte(2) & 0x3F);
+    return point < 0x800 || (point >= 0xD800 && point < 0xE000) ? invalid : Char{point, 3};
+  }
+  if (end - p < 4 || !continues(1) || !continues(2) || !continues(3)) return invalid;
+  const std::uint32_t point =
+      (lead & 7) << 18 | (byte(1) & 0x3F) << 12 | (byte(2) & 0x3F) << 6 | (byte(3) & 0x3F);
+  return point < 0x10000 || point > 0x10FFFF ? invalid : Char{point, 4};
 }
 
 Char decode_before(const char* begin, const char* p) {
@@ -85,24 +135,32 @@ void append_lowercase(std::string& out, std::uint32_t point) {
 }
 
 std::string normalize(std::string_view text, Form form) {
-  if (is_ascii(text)) return std::string(text);
-  const utf8proc_option_t options = options_of(form);
-  const auto* bytes = reinterpret_cast<const utf8proc_uint8_t*>(text.data());
-  const auto size = static_cast<utf8proc_ssize_t>(text.size());
-  std::vector<utf8proc_int32_t> points(text.size() + 1);
-  utf8proc_ssize_t count = utf8proc_decompose(bytes, size, points.data(),
-                                              static_cast<utf8proc_ssize_t>(text.size()), options);
-  if (count > static_cast<utf8proc_ssize_t>(text.size())) {
-    points.resize(static_cast<std::size_t>(count) + 1);
-    count = utf8proc_decompose(bytes, size, points.data(), count, options);
-  }
-  HEARTH_CHECK(count >= 0);
-  count = utf8proc_normalize_utf32(points.data(), count, options);
-  HEARTH_CHECK(count >= 0);
   std::string out;
-  out.reserve(text.size() + text.size() / 2);
-  for (utf8proc_ssize_t i = 0; i < count; ++i)
-    append_utf8(out, static_cast<std::uint32_t>(points[static_cast<std::size_t>(i)]));
+  out.reserve(text.size() + 16);
+  for (std::size_t at = 0; at < text.size();) {
+    // ASCII is normal by itself, but its last character may take marks from what follows.
+    std::size_t end = skip_ascii(text, at);
+    if (end == text.size()) {
+      out += text.substr(at);
+      break;
+    }
+    if (end > at) --end;
+    out += text.substr(at, end - at);
+    at = end;
+    bool normal = form == Form::nfc;
+    if (static_cast<unsigned char>(text[end]) < 0x80) ++end;
+    while (end < text.size() && static_cast<unsigned char>(text[end]) >= 0x80) {
+      const Char c = decode(text.data() + end, text.data() + text.size());
+      normal = normal && is_surely_nfc(c.point);
+      end += c.size;
+    }
+    const std::string_view run = text.substr(at, end - at);
+    if (normal)
+      out += run;
+    else
+      normalize_run(run, form, out);
+    at = end;
+  }
   return out;
 }
 

@@ -45,8 +45,7 @@ Result<Behavior> behavior_of(const Json& part, Behavior fallback) {
 }
 
 Status read_bert(const Json&, Builder& builder) {
-  builder.add(make_character_split(is_space_character, {Behavior::removed}));
-  builder.add(make_character_split(is_bert_punctuation, {Behavior::isolated}));
+  builder.add(make_bert_split());
   return Done{};
 }
 

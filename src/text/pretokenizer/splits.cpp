@@ -223,6 +223,43 @@ class Whitespace final : public PreTokenizerStep {
   }
 };
 
+class BertSplit final : public PreTokenizerStep {
+ public:
+  BertSplit() {
+    for (std::uint32_t c = 0; c < 128; ++c) ascii_[c] = kind_of(c);
+  }
+  Status split(Piece piece, PieceSink& sink) const override {
+    const char* const text = piece.text.data();
+    const char* const end = text + piece.text.size();
+    const char* word = nullptr;  // where the word began that is not yet given on
+    const auto give = [&](const char* from, const char* to) {
+      return sink.take(
+          {{from, static_cast<std::size_t>(to - from)}, piece.at_start && from == text});
+    };
+    for (const char* p = text; p < end;) {
+      const unicode::Char c = unicode::decode(p, end);
+      const Kind kind = c.point < 128 ? ascii_[c.point] : kind_of(c.point);
+      if (kind == Kind::word) {
+        if (word == nullptr) word = p;
+      } else {
+        if (word != nullptr) TRY(give(word, p));
+        word = nullptr;
+        if (kind == Kind::punctuation) TRY(give(p, p + c.size));
+      }
+      p += c.size;
+    }
+    return word != nullptr ? give(word, end) : Status(Done{});
+  }
+
+ private:
+  enum class Kind : std::uint8_t { word, space, punctuation };
+  static Kind kind_of(std::uint32_t point) {
+    if (is_space_character(point)) return Kind::space;
+    return is_bert_punctuation(point) ? Kind::punctuation : Kind::word;
+  }
+  Kind ascii_[128];
+};
+
 class PrefixSpace final : public PreTokenizerStep {
  public:
   Status split(Piece piece, PieceSink& sink) const override {
@@ -281,6 +318,7 @@ std::unique_ptr<PreTokenizerStep> make_character_split(IsMatch is_match, SplitOp
 std::unique_ptr<PreTokenizerStep> make_metaspace(MetaspaceOptions options) {
   return std::make_unique<Metaspace>(std::move(options));
 }
+std::unique_ptr<PreTokenizerStep> make_bert_split() { return std::make_unique<BertSplit>(); }
 std::unique_ptr<PreTokenizerStep> make_whitespace() { return std::make_unique<Whitespace>(); }
 std::unique_ptr<PreTokenizerStep> make_prefix_space() { return std::make_unique<PrefixSpace>(); }
 std::unique_ptr<PreTokenizerStep> make_byte_names_step() { return std::make_unique<ByteNames>(); }

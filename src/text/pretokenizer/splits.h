@@ -36,6 +36,8 @@ struct MetaspaceOptions {
 };
 std::unique_ptr<PreTokenizerStep> make_metaspace(MetaspaceOptions options);
 
+// White space removed, and every punctuation character by itself.
+std::unique_ptr<PreTokenizerStep> make_bert_split();
 // \w+|[^\w\s]+, the white space removed.
 std::unique_ptr<PreTokenizerStep> make_whitespace();
 // A space before every piece that has none.

@@ -45,6 +45,19 @@ struct Search {
   }
 };
 
+// The script in "p{Script}" or "P{Script}" at the beginning of `text`; "": none that we know.
+std::string_view script_at(std::string_view text) {
+  if (!text.starts_with("p{") && !text.starts_with("P{")) return {};
+  const std::string_view name = text.substr(2, text.find('}') - 2);
+  for (const std::string_view script :
+       {"Arabic",    "Armenian", "Bengali",  "Bopomofo", "Cyrillic", "Devanagari", "Ethiopic",
+        "Georgian",  "Greek",    "Gujarati", "Gurmukhi", "Han",      "Hangul",     "Hebrew",
+        "Hiragana",  "Kannada",  "Katakana", "Khmer",    "Lao",      "Latin",      "Malayalam",
+        "Mongolian", "Myanmar",  "Sinhala",  "Tamil",    "Telugu",   "Thai",       "Tibetan"})
+    if (name == script) return name;
+  return {};
+}
+
 // Oniguruma's escapes that PCRE2 reads otherwise.
 std::string translate(std::string_view pattern) {
   std::string out;
@@ -63,6 +76,10 @@ std::string translate(std::string_view pattern) {
     } else if (escaped == 'w') {
       constexpr std::string_view word = "\\p{L}\\p{M}\\p{Nd}\\p{Pc}";
       out += in_class ? std::string(word) : "[" + std::string(word) + "]";
+    } else if (const std::string_view script = script_at(pattern.substr(i)); !script.empty()) {
+      // By itself PCRE2's \p{Han} is Script_Extensions=Han.
+      out.append({'\\', escaped}).append("{sc:").append(script).append("}");
+      i += script.size() + 2;
     } else if (escaped == 'u' && i + 4 < pattern.size()) {
       out.append("\\x{").append(pattern.substr(i + 1, 4)).append("}");
       i += 4;

@@ -27,7 +27,7 @@ constexpr KnownPattern table[] = {
      cl100k, true},
     {R"re((?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])|[^\r\n\p{L}\p{N}]?\p{L)re"
      R"re(}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)re",
-     llama3, true},
+     llama3_ascii, true},
     {R"re((?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\)re"
      R"re(r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+)re",
      qwen2, true},

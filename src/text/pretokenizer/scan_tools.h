@@ -47,11 +47,11 @@ inline const char* scan_space(const char* p, const char* end, Newlines newlines)
 }
 
 // The end of 's|'t|'re|'ve|'m|'ll|'d at the apostrophe `p`, or `p`.
-enum class Case { exact, any };
+enum class Case { exact, ascii, any };
 inline const char* scan_contraction(const char* p, const char* end, Case letters) {
   if (end - p < 2) return p;
   const auto lower = [&](char c) {
-    return letters == Case::any && c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
+    return letters != Case::exact && c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
   };
   const char a = lower(p[1]);
   if (a == 's' || a == 't' || a == 'm' || a == 'd') return p + 2;

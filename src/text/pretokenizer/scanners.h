@@ -16,6 +16,8 @@ namespace hearth::scan {
 const char* gpt2(ScanText text, const char* p);
 // C|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 const char* llama3(ScanText text, const char* p);
+// As llama3, but the contractions' other case is that of ASCII: no long s.
+const char* llama3_ascii(ScanText text, const char* p);
 // As llama3, but white space that ends the text is one piece, newlines and all: \s++$ first.
 const char* cl100k(ScanText text, const char* p);
 // As llama3, but \p{N}.

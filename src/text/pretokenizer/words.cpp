@@ -10,8 +10,10 @@ using namespace unicode;
 enum class Tail { newlines, newlines_or_slashes, one_newline_or_slash, none };
 enum class Spaces { whole, cascade, final_whole };
 
+enum class Contractions { none, any_case, ascii_case };
+
 struct WordRules {
-  bool contractions = true;  // at the start of a piece, of any case
+  Contractions contractions = Contractions::any_case;  // at the start of a piece
   Class letters = letter;
   std::size_t numbers = 1;  // in one piece at most
   Tail tail = Tail::newlines;
@@ -93,8 +95,9 @@ const char* scan_words(ScanText text, const char* p) {
   const auto word = [&](const char* q) {
     return rules.joined ? scan_joined(q, end) : skip_while(q, end, letters);
   };
-  if (rules.contractions && *p == '\'') {
-    const char* const q = scan_contraction(p, end, Case::any);
+  if (rules.contractions != Contractions::none && *p == '\'') {
+    constexpr bool any_case = rules.contractions == Contractions::any_case;
+    const char* const q = scan_contraction(p, end, any_case ? Case::any : Case::ascii);
     if (q != p) return q;
   }
   if (first.is & (rules.joined ? letter : letters) & letter) return word(p + first.size);
@@ -246,6 +249,9 @@ const char* gpt2(ScanText text, const char* p) {
 const char* llama3(ScanText text, const char* p) {
   return scan_words<WordRules{.numbers = 3}>(text, p);
 }
+const char* llama3_ascii(ScanText text, const char* p) {
+  return scan_words<WordRules{.contractions = Contractions::ascii_case, .numbers = 3}>(text, p);
+}
 const char* cl100k(ScanText text, const char* p) {
   return scan_words<WordRules{.numbers = 3, .spaces = Spaces::final_whole}>(text, p);
 }
@@ -254,7 +260,7 @@ const char* minicpm5(ScanText text, const char* p) {
   return scan_words<WordRules{.numbers = ~std::size_t{0}}>(text, p);
 }
 const char* ufakzeka(ScanText text, const char* p) {
-  return scan_words<WordRules{.contractions = false}>(text, p);
+  return scan_words<WordRules{.contractions = Contractions::none}>(text, p);
 }
 const char* qwen35(ScanText text, const char* p) {
   return scan_words<WordRules{.letters = letter | mark}>(text, p);

@@ -36,6 +36,9 @@ Result<std::string> read_file(const std::string& path, std::uint64_t max_bytes);
 // All of standard input.
 Result<std::string> read_stdin(std::uint64_t max_bytes);
 
+// Lets this process open as many files and sockets as the system permits it to.
+void raise_open_file_limit();
+
 bool is_folder(const std::string& path);
 bool is_file(const std::string& path);
 // Names (not paths) in a folder, sorted.

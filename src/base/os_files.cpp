@@ -1,6 +1,7 @@
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -112,6 +113,13 @@ Result<std::string> read_file(const std::string& path, std::uint64_t max_bytes) 
 
 Result<std::string> read_stdin(std::uint64_t max_bytes) {
   return read_all(STDIN_FILENO, "standard input", max_bytes);
+}
+
+void raise_open_file_limit() {
+  rlimit limit{};
+  if (::getrlimit(RLIMIT_NOFILE, &limit) != 0) return;
+  limit.rlim_cur = limit.rlim_max;
+  ::setrlimit(RLIMIT_NOFILE, &limit);
 }
 
 bool is_folder(const std::string& path) {

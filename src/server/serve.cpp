@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "base/files.h"
 #include "server/endpoints.h"
 
 namespace hearth::server {
@@ -135,6 +136,7 @@ ApiServer::~ApiServer() = default;
 Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
                                                      std::vector<Lease> models,
                                                      const ApiServerOptions& options) {
+  raise_open_file_limit();
   auto state = std::make_unique<State>();
   Service& service = state->service;
   if (!config.api_key_file.empty()) service.keys = TRY(KeyRing::load(config.api_key_file));

@@ -32,10 +32,6 @@ if(MOLD)
 endif()
 
 add_compile_options(-Wall -Wextra -Wshadow -Wconversion)
-if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
-  # g++ 12 sees overflows in std::string's own code at -O3 that are not there (GCC bug 105329).
-  add_compile_options(-Wno-stringop-overflow -Wno-stringop-overread -Wno-restrict -Wno-array-bounds)
-endif()
 if(HEARTH_WERROR)
   add_compile_options(-Werror)
 endif()

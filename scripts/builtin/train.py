@@ -118,7 +118,7 @@ def save(path, model, optimizers, step):
 
 def train(arguments):
     """The training loop."""
-    torch.set_num_threads(1)
+    torch.set_num_threads(arguments.threads)
     torch.manual_seed(arguments.seed)
     arguments.out.mkdir(parents=True, exist_ok=True)
     pieces = arguments.out / "tokenizer.json"
@@ -172,6 +172,7 @@ def main():
     parser.add_argument("--layers", type=int, default=Shape.layers)
     parser.add_argument("--row", type=int, default=128, help="tokens in a row")
     parser.add_argument("--cut", type=float, default=0.75, help="share of written answers of which only the opening is learned")
+    parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--compile", action="store_true")
     train(parser.parse_args())
 

@@ -221,8 +221,8 @@ std::string history_path() {
 Status run(App& app, const Arguments& arguments) {
   const std::string reference = arguments.count() > 0 ? arguments[0] : std::string(builtin_chat);
   const OpenModel open = TRY(open_model(app, arguments, reference));
-  GenerateRequest settings = TRY(read_request(arguments, *open.lease));
-  Chat chat{app, *open.lease, Conversation(*open.lease, std::move(settings)),
+  GenerateRequest request = TRY(read_request(arguments, *open.lease));
+  Chat chat{app, *open.lease, Conversation(*open.lease, std::move(request)),
             LineEditor(history_path())};
   chat.conversation.set_system(arguments.text("--system"));
   if (chat.editor.is_terminal())

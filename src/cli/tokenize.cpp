@@ -19,10 +19,10 @@ Status run(App& app, const Arguments& arguments) {
   const auto tokens = TRY(tokenizer->encode(text, {.add_special = arguments.has("--special"),
                                                    .parse_special = arguments.has("--special")}));
   if (arguments.has("--json")) {
-    Json ids = Json::array(), pieces = Json::array();
+    Json::Array ids, pieces;
     for (const Token token : tokens) {
-      ids.push_back(token);
-      pieces.push_back(tokenizer->piece(token, true));
+      ids.emplace_back(token);
+      pieces.emplace_back(tokenizer->piece(token, true));
     }
     app.out.json(Json::object(
         {{"tokens", std::move(ids)}, {"pieces", std::move(pieces)}, {"count", tokens.size()}}));

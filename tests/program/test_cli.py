@@ -68,10 +68,10 @@ class Builtin(unittest.TestCase):
 
     def test_seed(self):
         def draw(seed):
-            return hearth("run", "builtin", "Tell me something", "--temperature", "1.5", "--seed", seed,
+            return hearth("run", "builtin", "Tell me something", "--temperature", "2", "--seed", seed,
                           "--max-tokens", "40").stdout
         self.assertEqual(draw("7"), draw("7"))
-        self.assertNotEqual(draw("7"), draw("8"))
+        self.assertGreater(len({draw(str(seed)) for seed in range(8)}), 1)
 
     def test_stop_is_never_shown(self):
         whole = hearth("run", "builtin", "How do I serve a model?").stdout
@@ -133,7 +133,7 @@ class Stories(unittest.TestCase):
             for table in program.kernel_tables():
                 with self.subTest(model=model, table=table):
                     run = hearth("run", program.needs_data(STORY, model), "", "--raw", "--max-tokens",
-                                 "199", "--temperature", "0", "--cpu", table)
+                                 "200", "--temperature", "0", "--cpu", table)
                     self.assertEqual(run.stdout, expected)
 
 

@@ -2,8 +2,10 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "base/bytes.h"
@@ -106,4 +108,19 @@ TEST_CASE("a pool covers every index once") {
     });
     for (auto& hit : hits) CHECK(hit == 1);
   }
+}
+
+TEST_CASE("several callers share one pool: every loop is whole") {
+  ThreadPool pool(2);
+  std::vector<std::jthread> callers;
+  std::array<std::atomic<std::size_t>, 3> sums{};
+  for (std::size_t caller = 0; caller < sums.size(); ++caller)
+    callers.emplace_back([&, caller] {
+      for (int loop = 0; loop < 300; ++loop)
+        pool.parallel_for(100, 7, [&](std::size_t begin, std::size_t end, int) {
+          for (std::size_t i = begin; i < end; ++i) sums[caller] += i;
+        });
+    });
+  callers.clear();
+  for (const auto& sum : sums) CHECK(sum == 300 * 4950);
 }

@@ -23,7 +23,7 @@ add_test(NAME kernel_symbols COMMAND scripts/check_kernel_symbols.sh ${PROJECT_B
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 add_test(NAME clients COMMAND tests/clients/run.sh $<TARGET_FILE:hearth>
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-add_test(NAME install COMMAND tests/install/test_install.sh ${PROJECT_SOURCE_DIR}
+add_test(NAME install COMMAND ${PROJECT_SOURCE_DIR}/tests/install/test_install.sh ${PROJECT_SOURCE_DIR}
          ${PROJECT_BINARY_DIR})
-add_test(NAME package COMMAND tests/install/test_package.sh ${PROJECT_BINARY_DIR})
+add_test(NAME package COMMAND ${PROJECT_SOURCE_DIR}/tests/install/test_package.sh ${PROJECT_BINARY_DIR})
 set_tests_properties(program_load program_chat clients PROPERTIES RUN_SERIAL ON)

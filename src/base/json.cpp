@@ -156,7 +156,8 @@ struct Handler {
     } else {
       if (level.seen.empty())
         for (const auto& member : level.value.as_object()) level.seen.insert(member.first);
-      if (!level.seen.insert(text).second) return refuse(fmt::format("key '{}' twice", printable(text)), ec);
+      if (!level.seen.insert(text).second)
+        return refuse(fmt::format("key '{}' twice", printable(text)), ec);
     }
     level.key = std::move(text);
     text.clear();

@@ -67,8 +67,15 @@ Result<AddedTokens> AddedTokens::make(std::vector<AddedToken> tokens) {
   return made;
 }
 
+bool AddedTokens::Trust::covers(TextRange range) const {
+  if (!parse_special) return false;
+  const auto it = std::lower_bound(untrusted.begin(), untrusted.end(), range.begin,
+                                   [](const TextRange& r, std::size_t at) { return r.end <= at; });
+  return it == untrusted.end() || it->begin >= range.end;
+}
+
 AddedTokens::Match AddedTokens::longest_at(std::string_view text, std::size_t at,
-                                           bool parse_special) const {
+                                           const Trust& trust) const {
   Match best;
   ByteTrie::Node node = ByteTrie::root;
   for (std::size_t i = at; i < text.size(); ++i) {
@@ -76,12 +83,12 @@ AddedTokens::Match AddedTokens::longest_at(std::string_view text, std::size_t at
     if (node == ByteTrie::none) break;
     if (trie_.value(node) < 0) continue;
     const AddedToken& token = tokens_[static_cast<std::size_t>(trie_.value(node))];
-    if (parse_special || !token.special) best = {&token, i + 1 - at};
+    if (!token.special || trust.covers({at, i + 1})) best = {&token, i + 1 - at};
   }
   return best;
 }
 
-void AddedTokens::split(std::string_view text, bool parse_special,
+void AddedTokens::split(std::string_view text, const Trust& trust,
                         std::vector<Segment>& out) const {
   std::size_t done = 0;
   for (std::size_t at = 0; !tokens_.empty() && at < text.size();) {
@@ -89,7 +96,7 @@ void AddedTokens::split(std::string_view text, bool parse_special,
       ++at;
       continue;
     }
-    const Match match = longest_at(text, at, parse_special);
+    const Match match = longest_at(text, at, trust);
     if (match.token == nullptr) {
       ++at;
       continue;

@@ -2,6 +2,7 @@
 // Source: Hugging Face tokenizers, AddedToken: the leftmost match counts, the longest of equals.
 #pragma once
 
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -33,7 +34,13 @@ class AddedTokens {
     std::string_view text;
     Token id;  // no_token: text between tokens, not empty
   };
-  void split(std::string_view text, bool parse_special, std::vector<Segment>& out) const;
+  // Where special tokens count.
+  struct Trust {
+    bool parse_special = false;
+    std::span<const TextRange> untrusted = {};  // of the text
+    bool covers(TextRange range) const;
+  };
+  void split(std::string_view text, const Trust& trust, std::vector<Segment>& out) const;
   bool empty() const { return tokens_.empty(); }
 
  private:
@@ -41,7 +48,7 @@ class AddedTokens {
     const AddedToken* token = nullptr;
     std::size_t size = 0;
   };
-  Match longest_at(std::string_view text, std::size_t at, bool parse_special) const;
+  Match longest_at(std::string_view text, std::size_t at, const Trust& trust) const;
 
   std::vector<AddedToken> tokens_;
   ByteTrie trie_;  // contents to places in tokens_

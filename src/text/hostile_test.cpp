@@ -74,7 +74,7 @@ TEST_CASE("T02: long runs of one thing take no longer than other texts, near eno
       "a", " ", "👩‍👩‍👧‍👦", "e\u0301\u0300", "\n", "'", "ab", "日", "▁"};
   for (const auto& tokenizer : one_of_each())
     for (const std::string_view unit : units) {
-      const std::string text = repeat(unit, 64u << 10);
+      const std::string text = repeat(unit, 16u << 10);
       const double start = processor_seconds();
       (void)encode(*tokenizer, text);
       CHECK(processor_seconds() - start < 2.0);
@@ -134,6 +134,27 @@ TEST_CASE("T04: special tokens in a user's text are text unless they are asked f
   const auto tokenizer = golden("llama3");
   const auto ids = encode(*tokenizer, "x<tool>y");
   CHECK(std::find(ids.begin(), ids.end(), *tokenizer->find("<tool>")) != ids.end());
+}
+
+TEST_CASE(
+    "T04: in a prompt of trusted and untrusted parts, only the trusted ones make control tokens") {
+  for (const char* const name : {"llama3", "llama2", "bert"}) {
+    const auto tokenizer = golden(name);
+    const std::string special = name == std::string("llama3")   ? "<|im_end|>"
+                                : name == std::string("llama2") ? "</s>"
+                                                                : "[SEP]";
+    const Token id = *tokenizer->find(special);
+    // The last one reaches from one part into another.
+    const std::string text = special + "hi " + special + "\xFF there" + special + special;
+    const std::size_t n = special.size();
+    const TextRange untrusted[] = {{n, 2 * n + 10}, {text.size() - n - 1, text.size() - 1}};
+    const auto ids = encode(*tokenizer, text, {.parse_special = true, .untrusted = untrusted});
+    CHECK(std::count(ids.begin(), ids.end(), id) == 1);
+    CHECK(ids.front() == id);
+    const TextRange inner[] = {{n, 2 * n + 10}};
+    const auto more = encode(*tokenizer, text, {.parse_special = true, .untrusted = inner});
+    CHECK(std::count(more.begin(), more.end(), id) == 3);
+  }
 }
 
 TEST_CASE("T05: ids that are no tokens are nothing, and characters are never split") {

@@ -72,6 +72,29 @@ class ModelSink final : public PieceSink {
   Scratch scratch_;
 };
 
+struct Repaired {
+  std::string text;
+  std::vector<TextRange> untrusted;
+};
+
+// Text with U+FFFD for what is no UTF-8, and where the ranges are in it.
+Repaired repair(std::string_view text, std::span<const TextRange> untrusted) {
+  Repaired out;
+  std::size_t done = 0;
+  const auto copy_to = [&](std::size_t end) {
+    end = std::clamp(end, done, text.size());
+    out.text += repair_utf8(text.substr(done, end - done));
+    done = end;
+    return out.text.size();
+  };
+  for (const TextRange& range : untrusted) {
+    const std::size_t begin = copy_to(range.begin);
+    out.untrusted.push_back({begin, copy_to(range.end)});
+  }
+  copy_to(text.size());
+  return out;
+}
+
 class PipelineTokenizer final : public Tokenizer {
  public:
   explicit PipelineTokenizer(Pipeline parts) : parts_(std::move(parts)) {}
@@ -80,12 +103,17 @@ class PipelineTokenizer final : public Tokenizer {
     if (text.size() > max_text_bytes)
       return Error(ErrorKind::invalid, fmt::format("a text of {} bytes; at most {} are encoded",
                                                    text.size(), max_text_bytes));
-    std::string repaired;
-    if (!parts_.any_bytes && !is_utf8(text)) text = repaired = repair_utf8(text);
+    Repaired repaired;
+    AddedTokens::Trust trust{options.parse_special, options.untrusted};
+    if (!parts_.any_bytes && !is_utf8(text)) {
+      repaired = repair(text, options.untrusted);
+      text = repaired.text;
+      trust.untrusted = repaired.untrusted;
+    }
     std::vector<Token> out;
     out.reserve(text.size() / 4 + 8);
     if (options.add_special) out = parts_.before;
-    TRY(encode_text(text, options.parse_special, out));
+    TRY(encode_text(text, trust, out));
     if (options.add_special) out.insert(out.end(), parts_.after.begin(), parts_.after.end());
     return out;
   }
@@ -120,10 +148,11 @@ class PipelineTokenizer final : public Tokenizer {
   std::string_view algorithm() const override { return parts_.algorithm; }
 
  private:
-  Status encode_text(std::string_view text, bool parse_special, std::vector<Token>& out) const {
+  Status encode_text(std::string_view text, const AddedTokens::Trust& trust,
+                     std::vector<Token>& out) const {
     ModelSink sink(*parts_.model, out);
     std::vector<AddedTokens::Segment> segments;
-    parts_.added.split(text, parse_special, segments);
+    parts_.added.split(text, trust, segments);
     bool after_token = true;
     for (const AddedTokens::Segment& segment : segments) {
       if (segment.id != no_token) {
@@ -131,14 +160,16 @@ class PipelineTokenizer final : public Tokenizer {
         after_token = true;
         continue;
       }
-      const bool at_start = segment.text.data() == text.data();
-      TRY(encode_segment({segment.text, at_start, after_token}, parse_special, out, sink));
+      const auto begin = static_cast<std::size_t>(segment.text.data() - text.data());
+      const bool trusted = trust.covers({begin, begin + segment.text.size()});
+      TRY(encode_segment({segment.text, begin == 0, after_token}, trusted, out, sink));
       after_token = false;
     }
     return Done{};
   }
 
-  Status encode_segment(const NormalizerInput& input, bool parse_special, std::vector<Token>& out,
+  // Special tokens in normalized text count where all of it is trusted.
+  Status encode_segment(const NormalizerInput& input, bool trusted, std::vector<Token>& out,
                         ModelSink& sink) const {
     std::string normalized;
     std::string_view text = input.text;
@@ -149,7 +180,7 @@ class PipelineTokenizer final : public Tokenizer {
     sink.start(text.size());
     if (parts_.added_after.empty()) return encode_pieces({text, input.at_start}, sink);
     std::vector<AddedTokens::Segment> segments;
-    parts_.added_after.split(text, parse_special, segments);
+    parts_.added_after.split(text, {.parse_special = trusted}, segments);
     for (const AddedTokens::Segment& segment : segments) {
       if (segment.id != no_token)
         out.push_back(segment.id);

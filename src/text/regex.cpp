@@ -1,10 +1,11 @@
 #include "text/regex.h"
 
+#include <algorithm>
+#include <vector>
+
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <fmt/core.h>
 #include <pcre2.h>
-
-#include <vector>
 
 #include "base/guarded.h"
 
@@ -12,7 +13,8 @@ namespace hearth {
 namespace {
 
 constexpr std::size_t max_pattern_bytes = 64u << 10;
-constexpr std::uint32_t max_match_steps = 10'000'000;  // of one search
+// Of one search: some for every byte it may pass, and enough to look around.
+constexpr std::uint64_t base_steps = 1'000'000, steps_per_byte = 32;
 constexpr std::uint32_t max_heap_kib = 64u << 10;
 constexpr std::size_t max_jit_stack_bytes = 1u << 20;
 
@@ -39,7 +41,6 @@ struct Search {
       : data(pcre2_match_data_create_from_pattern(code, nullptr)),
         context(pcre2_match_context_create(nullptr)),
         stack(pcre2_jit_stack_create(32u << 10, max_jit_stack_bytes, nullptr)) {
-    pcre2_set_match_limit(context.get(), max_match_steps);
     pcre2_set_heap_limit(context.get(), max_heap_kib);
     if (stack != nullptr) pcre2_jit_stack_assign(context.get(), nullptr, stack.get());
   }

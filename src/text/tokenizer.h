@@ -16,9 +16,16 @@ namespace hearth {
 
 using Token = std::int32_t;
 
+struct TextRange {
+  std::size_t begin, end;  // bytes
+};
+
 struct EncodeOptions {
   bool add_special = false;    // BOS/EOS/[CLS]/[SEP] as the model's own settings or template say
   bool parse_special = false;  // special tokens written out in the text become control tokens
+  // Where they do not all the same, not even in part: what users wrote.  In order, apart from one
+  // another, within the text.
+  std::span<const TextRange> untrusted = {};
 };
 
 // How a piece of a vocabulary behaves.  The numbers are those of tokenizer.ggml.token_type.

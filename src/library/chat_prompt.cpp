@@ -1,4 +1,3 @@
-#include <algorithm>
 #include <chrono>
 
 #include "library/library.h"
@@ -21,25 +20,16 @@ Result<RenderedPrompt> render(const Model& model, const RenderInputs& inputs) {
   return fallback.render(inputs);
 }
 
-std::size_t control_tokens(const Tokenizer& tokenizer, std::span<const Token> tokens) {
-  return static_cast<std::size_t>(std::ranges::count_if(
-      tokens, [&](Token token) { return tokenizer.kind(token) == TokenKind::control; }));
-}
-
-// The text is encoded as a whole, since tokens may reach across parts.  When that finds more
-// control tokens than the template's own parts hold, somebody wrote one into a message: then part
-// by part, so that it stays text.
+// The text is encoded as a whole, since tokens may reach across parts; control tokens come only
+// from what the template wrote.
 Result<std::vector<Token>> encode(const Tokenizer& tokenizer, const RenderedPrompt& prompt) {
-  constexpr EncodeOptions trusted{.add_special = false, .parse_special = true};
-  std::size_t expected = 0;
-  std::vector<Token> by_part;
+  std::vector<TextRange> untrusted;
+  std::size_t begin = 0;
   for (const RenderedPrompt::Part& part : prompt.parts) {
-    const auto tokens = TRY(tokenizer.encode(part.text, part.trusted ? trusted : EncodeOptions{}));
-    if (part.trusted) expected += control_tokens(tokenizer, tokens);
-    by_part.insert(by_part.end(), tokens.begin(), tokens.end());
+    if (!part.trusted) untrusted.push_back({begin, begin + part.text.size()});
+    begin += part.text.size();
   }
-  auto whole = TRY(tokenizer.encode(prompt.text(), trusted));
-  return control_tokens(tokenizer, whole) == expected ? std::move(whole) : std::move(by_part);
+  return tokenizer.encode(prompt.text(), {.parse_special = true, .untrusted = untrusted});
 }
 
 }  // namespace

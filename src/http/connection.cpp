@@ -102,7 +102,7 @@ void Connection::advance(Time now) {
       if (end_ != End::open || !is_finished_ || !output().empty()) return;
       finish_exchange(now);
     } else if (in_.empty() || !parse(now)) {
-      if (half_closed_ && !exchange_) end_ = output().empty() ? End::now : End::after_output;
+      if (half_closed_ && !exchange_) end_ = End::now;  // the request will never be whole
       return;
     }
   }

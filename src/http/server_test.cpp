@@ -6,11 +6,13 @@
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
+#include <sys/resource.h>
 
 #include <atomic>
 #include <csignal>
 #include <cstdio>
 #include <cstdlib>
+#include <ctime>
 #include <mutex>
 #include <thread>
 
@@ -222,6 +224,34 @@ TEST_CASE("connections have a limit, and the next one is told") {
   TestClient again(running.port());
   again.send(post("/echo", "in"));
   CHECK(again.read_answer().body == "in");
+}
+
+TEST_CASE("without descriptors left, nobody spins, and service goes on afterwards") {
+  Running running;
+  // Sockets that exist before there are none left, and connect afterwards.
+  std::vector<int> sockets;
+  for (int i = 0; i < 20; ++i) sockets.push_back(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit tight = before;
+  tight.rlim_cur = static_cast<rlim_t>(sockets.back()) + 3;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &tight) == 0);
+  sockaddr_in place{};
+  place.sin_family = AF_INET;
+  place.sin_port = htons(running.port());
+  place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  for (const int socket : sockets)
+    ::connect(socket, reinterpret_cast<sockaddr*>(&place), sizeof place);
+  const std::clock_t begin = std::clock();
+  std::this_thread::sleep_for(400ms);
+  const double cpu_seconds = static_cast<double>(std::clock() - begin) / CLOCKS_PER_SEC;
+  CHECK(cpu_seconds < 0.2);
+  CHECK(running.server->stats().connections_refused > 0);
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
+  for (const int socket : sockets) ::close(socket);
+  TestClient client(running.port());
+  client.send(post("/echo", "back"));
+  CHECK(client.read_answer().body == "back");
 }
 
 TEST_CASE("a graceful stop: no new clients, answers finish, run() returns") {

@@ -186,6 +186,30 @@ TEST_CASE("products of every kind of panel agree with the reference") {
   }
 }
 
+TEST_CASE("what is not a number is not lost") {
+  for (const Kind& kind : kinds) {
+    INFO(std::string(kind.name));
+    const auto stored = random_rows(kind, 16, 512, 3);
+    const Panels w = pack_all(kind, stored, 16, 512);
+    for (const float poison : {NAN, INFINITY}) {
+      auto x = random_floats(6 * 512, 4);
+      x[3 * 512 + 300] = poison;
+      for (const Candidate& candidate : tables_to_test()) {
+        if (!candidate.supported()) continue;
+        const Kernels& table = *candidate.table;
+        INFO(std::string(table.name));
+        const Gemm& gemm = has_groups(kind.panel) ? *table.rounded : *table.plain;
+        const auto many = multiply(gemm, kind, x, 6, w, 1, 512);
+        const auto few = multiply_few(table, kind, x, 4, w, 1, 512);
+        for (std::size_t i = 0; i < 6; ++i) {
+          CHECK(std::isfinite(many[i * 16]) == (i != 3));
+          if (i < 4) CHECK(std::isfinite(few[i * 80]) == (i != 3));
+        }
+      }
+    }
+  }
+}
+
 TEST_CASE("rows of floats become the same block as a panel of floats") {
   const auto rows = random_floats(16 * 100, 9);
   for (const Candidate& candidate : tables_to_test()) {

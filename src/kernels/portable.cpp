@@ -2,7 +2,8 @@
 #define HEARTH_ISA portable
 #define HEARTH_LANES 4
 #include "kernels/portable.inl"
-#include "kernels/unpack.inl"
+//
+#include "kernels/unpack_vectors.inl"
 
 namespace hearth::kernels {
 namespace portable {

@@ -1,4 +1,4 @@
-// Unpacking of panels, one number at a time.  Included after scalar.inl.
+// Unpacking of panels, one number at a time: the reference.  Included after scalar.inl.
 
 namespace hearth::kernels::HEARTH_ISA {
 namespace {

@@ -216,10 +216,8 @@ void embed(Step& step) {
 
 }  // namespace
 
-Status run_fast(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hidden,
+Status run_fast(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hidden, Arena& arena,
                 std::stop_token stop) {
-  const ArenaPool::Lease lease(*trunk.arenas);
-  Arena& arena = lease.arena();
   Step step{ctx,
             trunk,
             rows,

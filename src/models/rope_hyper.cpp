@@ -36,8 +36,8 @@ Status take(const HyperSource& source, Keys keys, Range range, double& field) {
   return Done{};
 }
 
-Result<RopeScaling> gguf_scaling(const HyperSource& source, const ArchSpec& spec,
-                                 const Hyper& hyper) {
+Result<RopeScaling> gguf_scaling(const HyperSource& source, const Package& package,
+                                 const ArchSpec& spec, const Hyper& hyper) {
   RopeScaling scaling;
   scaling.truncate = spec.defaults.yarn_truncate;
   double linear = 0;  // the key of old files
@@ -48,10 +48,16 @@ Result<RopeScaling> gguf_scaling(const HyperSource& source, const ArchSpec& spec
   }
   if (const auto type = TRY(source.text({"rope.scaling.type", ""})))
     scaling.kind = TRY(kind_of(*type));
+  // Some writers leave the type out.
+  if (package.find("rope_factors_long.weight") != nullptr) scaling.kind = RopeScalingKind::longrope;
   TRY(take(source, {"rope.scaling.factor", ""}, factor_range, scaling.factor));
   scaling.original_context = hyper.context;
-  TRY(take(source, {"rope.scaling.original_context_length", ""}, context_range,
-           scaling.original_context));
+  // A whole number in every writer's files.
+  if (const auto architecture = package.metadata.string("general.architecture"))
+    if (const auto original = package.metadata.unsigned_integer(
+            fmt::format("{}.rope.scaling.original_context_length", *architecture));
+        original && *original > 0)
+      scaling.original_context = static_cast<double>(*original);
   TRY(take(source, {"rope.scaling.yarn_beta_fast", ""}, factor_range, scaling.beta_fast));
   TRY(take(source, {"rope.scaling.yarn_beta_slow", ""}, factor_range, scaling.beta_slow));
   double attention = 1;
@@ -112,11 +118,12 @@ Status set_rotary_share(double share, Hyper& hyper) {
   return Done{};
 }
 
-Status read_gguf(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
+Status read_gguf(const HyperSource& source, const Package& package, const ArchSpec& spec,
+                 Hyper& hyper) {
   if (const auto dims = TRY(source.count({"rope.dimension_count", ""}, 2, hyper.head_dim)))
     TRY(set_rotary_share(static_cast<double>(*dims) / hyper.head_dim, hyper));
   TRY(take(source, {"rope.freq_base", ""}, theta_range, hyper.rope.theta));
-  hyper.rope.scaling = TRY(gguf_scaling(source, spec, hyper));
+  hyper.rope.scaling = TRY(gguf_scaling(source, package, spec, hyper));
   if (spec.defaults.rope_theta_local > 0) {
     hyper.rope_local.theta = spec.defaults.rope_theta_local;
     TRY(take(source, {"rope.freq_base_swa", ""}, theta_range, hyper.rope_local.theta));
@@ -171,7 +178,8 @@ Status read_rope(const HyperSource& source, const Package& package, const ArchSp
   if (spec.rope == RopeRule::none) return Done{};
   TRY(set_rotary_share(spec.defaults.rotary_share, hyper));
   hyper.rope.theta = spec.defaults.rope_theta;
-  return source.is_gguf() ? read_gguf(source, spec, hyper) : read_hf(source, package, spec, hyper);
+  return source.is_gguf() ? read_gguf(source, package, spec, hyper)
+                          : read_hf(source, package, spec, hyper);
 }
 
 }  // namespace hearth::models

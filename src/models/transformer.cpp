@@ -99,9 +99,10 @@ class Transformer final : public Model {
 
  private:
   Status check(std::span<const Token> tokens) const;
-  Status run(ops::Context& ctx, const Rows& rows, View hidden, std::stop_token stop) const {
+  Status run(ops::Context& ctx, const Rows& rows, View hidden, Arena& arena,
+             std::stop_token stop) const {
     return parts_.plain ? run_plainly(ctx, parts_.trunk, rows, hidden, stop)
-                        : run_fast(ctx, parts_.trunk, rows, hidden, stop);
+                        : run_fast(ctx, parts_.trunk, rows, hidden, arena, stop);
   }
   Result<std::vector<std::vector<float>>> embed_some(ops::Context& ctx,
                                                      std::span<const std::vector<Token>> texts,
@@ -111,6 +112,7 @@ class Transformer final : public Model {
   std::vector<float> result_of(ops::Context& ctx, View rows) const;
 
   Parts parts_;
+  std::unique_ptr<ArenaPool> arenas_ = std::make_unique<ArenaPool>();
 };
 
 Status Transformer::check(std::span<const Token> tokens) const {
@@ -131,18 +133,18 @@ Status Transformer::forward(ops::Context& ctx, const Batch& batch, std::span<flo
   TRY(check(batch.tokens));
   HEARTH_CHECK(batch.places.size() == batch.tokens.size());
   HEARTH_CHECK(logits.size() == batch.output_rows.size() * trunk.hyper.vocab);
-  std::vector<std::uint32_t> positions;
-  positions.reserve(batch.places.size());
-  for (const ops::RowPlace& place : batch.places) positions.push_back(place.position);
+  if (batch.tokens.empty()) return Done{};
+  const ArenaPool::Lease lease(*arenas_);
+  Arena& arena = lease.arena();
+  const auto positions = arena.take<std::uint32_t>(batch.places.size());
+  std::ranges::transform(batch.places, positions.begin(), &ops::RowPlace::position);
   if (trunk.weights.whole[Role::position_embedding].present())
     for (const std::uint32_t position : positions)
       if (position >= trunk.hyper.context)
         return Error(ErrorKind::invalid,
                      fmt::format("position {}: the model has {}", position, trunk.hyper.context));
-  if (batch.tokens.empty()) return Done{};
 
-  std::vector<float> hidden_values(batch.output_rows.size() * trunk.hyper.dim);
-  const View hidden(hidden_values.data(), batch.output_rows.size(), trunk.hyper.dim);
+  const View hidden = arena.view(batch.output_rows.size(), trunk.hyper.dim);
   const Rows rows{.tokens = batch.tokens,
                   .positions = positions,
                   .places = batch.places,
@@ -150,7 +152,7 @@ Status Transformer::forward(ops::Context& ctx, const Batch& batch, std::span<flo
                   .starts = {},
                   .types = {},
                   .wanted = batch.output_rows};
-  TRY(run(ctx, rows, hidden, stop));
+  TRY(run(ctx, rows, hidden, arena, stop));
   if (batch.output_rows.empty()) return Done{};
   const View out(logits.data(), batch.output_rows.size(), trunk.hyper.vocab);
   if (parts_.plain)
@@ -213,6 +215,7 @@ Result<std::vector<std::vector<float>>> Transformer::embed_some(
   const Pages pages(parts_.trunk.kv,
                     causal ? std::span<const std::size_t>(starts) : std::span<const std::size_t>());
   const auto types = types_of(tokens, starts);
+  const ArenaPool::Lease lease(*arenas_);
   TRY(run(ctx,
           Rows{.tokens = tokens,
                .positions = positions,
@@ -221,7 +224,7 @@ Result<std::vector<std::vector<float>>> Transformer::embed_some(
                .starts = starts,
                .types = types,
                .wanted = wanted},
-          hidden, stop));
+          hidden, lease.arena(), stop));
   std::vector<std::vector<float>> results;
   for (std::size_t s = 0; s < texts.size(); ++s)
     results.push_back(result_of(ctx, hidden.slice_rows(starts[s], texts[s].size())));

@@ -19,7 +19,6 @@ struct Trunk {
   Weights weights;
   RopeTables ropes;
   KvLayout kv;
-  std::unique_ptr<ArenaPool> arenas = std::make_unique<ArenaPool>();
 
   // The frequencies of one layer.
   bool uses_local_rope(std::size_t layer) const { return hyper.layers[layer].local; }
@@ -41,7 +40,7 @@ struct Rows {
 // The last hidden state, output norm applied: hidden [wanted, dim].  Errors: cancelled.
 Status run_plainly(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hidden,
                    std::stop_token stop);
-Status run_fast(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hidden,
+Status run_fast(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hidden, Arena& arena,
                 std::stop_token stop);
 
 // logits: [hidden.rows, vocabulary]; hidden is overwritten by none of them.

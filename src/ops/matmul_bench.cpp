@@ -41,6 +41,10 @@ void bench_type(ops::Context& ctx, Dtype dtype, const Options& options, double f
     if (!matrix) return;
     matrices.push_back(std::move(matrix).value());
   }
+  const double prepared = bench::best_rate(ctx.pool->threads(), weight_bytes, 3, [&](int) {
+    matrices[0] = ops::Matrix::prepare(ctx, {dtype, n, k, bytes}).value();
+  });
+  fmt::print("{:>10} {:>8} prepared at {:.2f} GB/s\n", ctx.kernels->name, name_of(dtype), prepared);
   for (const std::size_t m : options.rows) {
     std::vector<float> x(m * k, 0.01f), y(m * n);
     const double flops = 2.0 * static_cast<double>(m * n) * static_cast<double>(k);

@@ -4,6 +4,7 @@
 #include <array>
 #include <bit>
 #include <cmath>
+#include <cstring>
 #include <limits>
 
 namespace hearth {
@@ -12,6 +13,45 @@ namespace {
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr std::size_t lanes = 16;   // independent chains that the compiler keeps in registers
 constexpr std::size_t block = 512;  // floats summed in f32 before the sum goes on in f64
+
+typedef float Floats __attribute__((vector_size(16)));
+typedef std::int32_t Ints __attribute__((vector_size(16)));
+
+// As exp_nonpositive.  e^x = 2^k e^f with |f| <= ln 2 / 2; e^f by its Taylor series to the 6th
+// power; ln 2 in two parts, so that k ln 2 is exact.
+inline Floats exp_of(Floats x) {
+  const Floats least = {-87, -87, -87, -87};
+  const Floats clamped = x < least ? least : x;
+  const Ints k = __builtin_convertvector(clamped * 1.44269504f - 0.5f, Ints);
+  const Floats whole = __builtin_convertvector(k, Floats);
+  const Floats f = (clamped - whole * 0.693359375f) + whole * 2.12194440e-4f;
+  Floats p = f * (1.0f / 720) + 1.0f / 120;
+  p = p * f + 1.0f / 24;
+  p = p * f + 1.0f / 6;
+  p = p * f + 0.5f;
+  p = p * f + 1.0f;
+  p = p * f + 1.0f;
+  const Ints scale = (k + 127) << 23;
+  return x < least ? Floats{} : p * std::bit_cast<Floats>(scale);
+}
+
+// weights[i] = e^((logits[i] - best) * scale), i < n <= block; returns their sum.
+float exp_block(float* weights, const float* logits, std::size_t n, float best, float scale) {
+  Floats sums[2] = {};
+  std::size_t i = 0;
+  for (; i + 8 <= n; i += 8)
+    for (std::size_t half = 0; half < 2; ++half) {
+      Floats x;
+      std::memcpy(&x, logits + i + 4 * half, sizeof x);
+      x = exp_of((x - best) * scale);
+      std::memcpy(weights + i + 4 * half, &x, sizeof x);
+      sums[half] += x;
+    }
+  const Floats all = sums[0] + sums[1];
+  float sum = (all[0] + all[1]) + (all[2] + all[3]);
+  for (; i < n; ++i) sum += weights[i] = exp_nonpositive((logits[i] - best) * scale);
+  return sum;
+}
 
 // Orders candidates from the front, a growing part at a time, until `enough(candidate)` is true of
 // one of them or all are in order.  Returns how many that takes, that one included.
@@ -39,22 +79,7 @@ float best_of(std::span<const Candidate> candidates) {
 
 }  // namespace
 
-float exp_nonpositive(float x) {
-  // e^x = 2^k e^f with |f| <= ln 2 / 2; e^f by its Taylor series to the 6th power.
-  const float clamped = x < -87.0f ? -87.0f : x;
-  const auto k = static_cast<std::int32_t>(clamped * 1.44269504f - 0.5f);
-  const auto whole = static_cast<float>(k);
-  const float f = (clamped - whole * 0.693359375f) + whole * 2.12194440e-4f;
-  float p = 1.0f / 720;
-  p = p * f + 1.0f / 120;
-  p = p * f + 1.0f / 24;
-  p = p * f + 1.0f / 6;
-  p = p * f + 0.5f;
-  p = p * f + 1.0f;
-  p = p * f + 1.0f;
-  const float scale = std::bit_cast<float>((k + 127) << 23);
-  return x < -87.0f ? 0.0f : p * scale;
-}
+float exp_nonpositive(float x) { return exp_of(Floats{x, x, x, x})[0]; }
 
 RowSummary summarise(std::span<const float> logits) {
   std::array<float, lanes> best;
@@ -90,14 +115,7 @@ double softmax_weights(std::span<const float> logits, float best, float temperat
   for (std::size_t begin = 0; begin < logits.size(); begin += block) {
     const std::size_t n = std::min(block, logits.size() - begin);
     float* out = weights.empty() ? scratch.data() : weights.data() + begin;
-    for (std::size_t i = 0; i < n; ++i)
-      out[i] = exp_nonpositive((logits[begin + i] - best) * scale);
-    std::array<float, lanes> sums{};
-    std::size_t i = 0;
-    for (; i + lanes <= n; i += lanes)
-      for (std::size_t lane = 0; lane < lanes; ++lane) sums[lane] += out[i + lane];
-    for (; i < n; ++i) sums[0] += out[i];
-    for (const float sum : sums) total += sum;
+    total += double{exp_block(out, logits.data() + begin, n, best, scale)};
   }
   return total;
 }
@@ -146,8 +164,10 @@ void keep_typical(std::vector<Candidate>& candidates, float p) {
     const double log_p = double{candidate.logit} - best - log_mass;
     entropy -= exp_nonpositive(candidate.logit - best) / mass * log_p;
   }
+  // The surprise log_mass - (logit - best) is that far from the entropy.
+  const double typical_logit = log_mass + best - entropy;
   const auto distance = [&](const Candidate& candidate) {
-    return std::abs(log_mass - (double{candidate.logit} - best) - entropy);
+    return std::abs(candidate.logit - typical_logit);
   };
   double kept = 0;
   const std::size_t n = order_until(

@@ -2,6 +2,8 @@
 // through the pages of keys and values: any mistake in paging, sharing or copying changes them.
 #pragma once
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cstring>
 #include <functional>
@@ -21,7 +23,7 @@ class FakeTokenizer : public Tokenizer {
   explicit FakeTokenizer(std::int32_t size, std::vector<std::string> pieces = {})
       : pieces_(std::move(pieces)) {
     for (std::int32_t i = static_cast<std::int32_t>(pieces_.size()) + 2; i < size; ++i)
-      pieces_.push_back("a" + std::to_string(i) + " ");
+      pieces_.push_back(fmt::format("a{} ", i));
     special_.end_of_generation = {0};
     special_.bos = 1;
   }

@@ -1,6 +1,7 @@
 #include "runtime/kv_cache.h"
 
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include <cstring>
 #include <memory>
@@ -91,7 +92,7 @@ TEST_CASE("many salts do not pile up") {
   KvCache cache(page_bytes, 8);
   const auto tokens = tokens_from(0, 40);
   for (int i = 0; i < 5000; ++i) {
-    SequencePages pages(cache, cache.root("salt " + std::to_string(i), false));
+    SequencePages pages(cache, cache.root(fmt::format("salt {}", i), false));
     CHECK(pages.adopt(tokens) == 0);
     compute(pages, tokens);
     pages.give_back(tokens);

@@ -11,12 +11,19 @@ namespace hearth {
 namespace {
 
 constexpr std::uint64_t reserve_bytes = 256u << 20;  // for weights' copies, logits, the rest
+constexpr std::uint64_t plenty_bytes = 4ull << 30;   // more prefixes than this are seldom met again
 constexpr std::uint32_t least_context = 256;         // a smaller one is of no use to anybody
 constexpr std::uint32_t assumed_context = 4096;      // of a model that does not say
 constexpr std::uint64_t max_pages = 1u << 24;
 
 // One more than a full context takes: a page is copied before the shared one is let go.
 constexpr std::uint64_t pages_of(std::uint64_t context) { return pages_for(context) + 1; }
+
+// Half of what is free: other models and the system's cache of files want the rest.
+std::uint64_t default_budget(std::uint64_t free_bytes, std::uint64_t four_contexts) {
+  if (free_bytes <= reserve_bytes) return 0;
+  return std::min((free_bytes - reserve_bytes) / 2, std::max(plenty_bytes, four_contexts));
+}
 
 }  // namespace
 
@@ -30,11 +37,10 @@ Result<MemoryPlan> plan_memory(const ModelInfo& model, const KvLayout& layout,
   std::uint32_t context = options.context_tokens == 0 ? trained : options.context_tokens;
   if (layout.page_bytes == 0) return MemoryPlan{.context_tokens = context, .kv_pages = 0};
 
-  // Half of what is free: other models and the system's cache of files want the rest.
   const std::uint64_t budget =
       options.kv_budget_bytes != 0
           ? options.kv_budget_bytes
-          : (free_bytes > reserve_bytes ? (free_bytes - reserve_bytes) / 2 : 0);
+          : default_budget(free_bytes, 4 * pages_of(context) * layout.page_bytes);
   const std::uint64_t pages = std::min(budget / layout.page_bytes, max_pages);
   const std::uint32_t wanted =
       options.context_tokens == 0 ? std::min(context, least_context) : context;

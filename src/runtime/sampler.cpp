@@ -53,14 +53,15 @@ Sampler::Sampler(const SamplingOptions& options, const Tokenizer& tokenizer,
 
 Result<Token> Sampler::pick(std::span<const Token> history, std::span<const float> logits,
                             SamplerScratch& scratch) {
-  if (!summarise(logits).is_usable) return unusable(logits);
+  RowSummary row = summarise(logits);
+  if (!row.is_usable) return unusable(logits);
   if (penalties_.active()) {
     scratch.logits.assign(logits.begin(), logits.end());
     penalties_.apply(history, scratch.logits);
     logits = scratch.logits;
+    row = summarise(logits);
+    if (!row.is_usable) return unusable(logits);
   }
-  const RowSummary row = summarise(logits);
-  if (!row.is_usable) return unusable(logits);
   if (options_.temperature < greedy_below) return first_of_best(logits, row.best);
 
   random_ = uniform({.seed = options_.seed,

@@ -41,6 +41,7 @@ const Endpoint chat_endpoint{.method = "POST",
                              .request_schema = "ChatRequest",
                              .response_schema = "ChatAnswer",
                              .place = Endpoint::Place::worker,
-                             .handle = handle};
+                             .handle = handle,
+                             .generates = true};
 
 }  // namespace hearth::server

@@ -86,6 +86,7 @@ const Endpoint completions_endpoint{.method = "POST",
                                     .request_schema = "CompletionRequest",
                                     .response_schema = "CompletionAnswer",
                                     .place = Endpoint::Place::worker,
-                                    .handle = handle};
+                                    .handle = handle,
+                                    .generates = true};
 
 }  // namespace hearth::server

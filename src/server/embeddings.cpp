@@ -29,8 +29,8 @@ Json to_json(const std::vector<float>& vector, bool as_base64) {
     std::memcpy(bytes.data(), vector.data(), bytes.size());
     return http::base64(bytes);
   }
-  Json list = Json::array();
-  for (const float x : vector) list.push_back(x);
+  Json::Array list;
+  for (const float x : vector) list.emplace_back(x);
   return list;
 }
 

@@ -20,6 +20,7 @@ struct Endpoint {
   enum class Place { loop, worker, embedder } place;
   // Answers through call.responder, now or later.
   void (*handle)(Service& service, Call call);
+  bool generates = false;  // joins a model's queue
 };
 
 // To add an endpoint: write server/<name>.cpp with one `const Endpoint`, name it in endpoints.cpp.

@@ -41,7 +41,7 @@ Problem context_overflow(std::int64_t prompt_tokens, std::int64_t context_tokens
           fmt::format("This model's maximum context length is {} tokens. However, your prompt has "
                       "{} tokens. Please reduce the length of the messages or completion.",
                       context_tokens, prompt_tokens),
-          "messages", 0};
+          "", 0};
 }
 
 }  // namespace hearth::server

@@ -123,6 +123,10 @@ class FakeRunner final : public Runner {
     return stats_;
   }
   void drain() override {}
+  void set_queued(std::uint32_t requests) {
+    const std::lock_guard lock(mutex_);
+    stats_.queued = requests;
+  }
   GenerateRequest last() const {
     const std::lock_guard lock(mutex_);
     return last_;
@@ -192,7 +196,8 @@ class FakeRunner final : public Runner {
     result.logprob = -0.25f;
     result.bytes = model_.tokenizer().piece(token, true);
     for (int i = 0; i < request.top_logprobs; ++i)
-      result.alternatives.push_back({static_cast<Token>('a' + i), -0.5f * static_cast<float>(i + 1)});
+      result.alternatives.push_back(
+          {static_cast<Token>('a' + i), -0.5f * static_cast<float>(i + 1)});
     return result;
   }
 

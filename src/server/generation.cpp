@@ -67,7 +67,9 @@ void Generation::start(std::vector<Prompt> prompts) {
     const auto tokens = static_cast<std::int64_t>(prompt.tokens.size());
     const bool needs_room = !(asked_.max_tokens && *asked_.max_tokens == 0);
     if (tokens + (needs_room ? 1 : 0) > context) {
-      fail(context_overflow(tokens, context));
+      Problem problem = context_overflow(tokens, context);
+      problem.param = frame_.dialect == Dialect::chat ? "messages" : "prompt";
+      send(service_, call_, std::move(problem));
       return;
     }
     echoes_.push_back(prompt.echo);
@@ -276,7 +278,5 @@ std::string Generation::whole_answer() {
   }
   return answer(frame_, parts, usage_, lease_->model().tokenizer());
 }
-
-void Generation::fail(Problem problem) { send(service_, call_, std::move(problem)); }
 
 }  // namespace hearth::server

@@ -50,7 +50,6 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void finish_all();
   void send_answer();
   std::string whole_answer();
-  void fail(Problem problem);
   void note_first_token();
 
   Service& service_;

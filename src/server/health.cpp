@@ -21,8 +21,7 @@ void readyz(Service& service, Call call) {
   std::string_view reason;
   if (service.is_stopping()) reason = "stopping";
   if (service.models.empty()) reason = "no model";
-  for (const Lease& lease : service.models)
-    if (lease->runner->stats().queued >= service.max_queued) reason = "queue full";
+  if (service.is_full()) reason = "queue full";
   if (reason.empty())
     send(service, call, http::json_response("{\"status\":\"ok\"}"));
   else
@@ -118,7 +117,8 @@ constexpr Endpoint row(std::string_view path, std::string_view summary, Scope sc
           .request_schema = "",
           .response_schema = response,
           .place = Endpoint::Place::loop,
-          .handle = handle};
+          .handle = handle,
+          .generates = false};
 }
 
 }  // namespace

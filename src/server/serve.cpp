@@ -64,7 +64,13 @@ std::optional<http::Response> ApiServer::State::admit(const http::Request& reque
                                           fmt::format("This URL takes {}", route.allowed), "", 0}),
                     "Allow", route.allowed));
   const KeyRing::Verdict verdict = service.keys.check(request.headers, route.endpoint->scope);
-  if (!verdict.refusal) return std::nullopt;
+  if (!verdict.refusal) {
+    // Told at the door, a client of a full server waits for nothing.
+    if (!route.endpoint->generates || !service.is_full()) return std::nullopt;
+    return answer(route.endpoint->path,
+                  http::error_response(
+                      {503, "overloaded", "the queue is full", "", service.retry_after_seconds()}));
+  }
   const bool is_unknown = verdict.status == 401;
   http::Response refusal =
       http::error_response({verdict.status, is_unknown ? "invalid_api_key" : "insufficient_scope",

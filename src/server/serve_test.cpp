@@ -55,7 +55,7 @@ class Running {
     REQUIRE(parsed);
     return std::move(*parsed);
   }
-  const FakeRunner& runner() { return static_cast<const FakeRunner&>(*generator->runner); }
+  FakeRunner& runner() { return static_cast<FakeRunner&>(*generator->runner); }
 
   Lease generator, embedder;
   std::unique_ptr<ApiServer> server;
@@ -473,6 +473,22 @@ TEST_CASE("models, tokens, templates, health, metrics") {
   CHECK(has(page, "hearth_requests_done_total{model=\"fake\"} 1\n"));
   CHECK(has(page, "hearth_http_answers_total{route=\"/v1/chat/completions\",status=\"200\"} 1\n"));
   CHECK(has(page, "hearth_first_token_seconds_count 1\n"));
+}
+
+TEST_CASE("a full queue: not ready, and told at the door") {
+  Running running;
+  running.runner().set_queued(511);
+  CHECK(running.request("GET", "/readyz").status == 200);
+  CHECK(running.request("POST", chat_path, chat("x")).status == 200);
+  running.runner().set_queued(512);
+  CHECK(running.request("GET", "/livez").status == 200);
+  CHECK(running.request("GET", "/v1/models").status == 200);
+  for (const std::string_view path : {"/readyz", "/health"})
+    CHECK(running.request("GET", path).status == 503);
+  const auto refused = running.request("POST", chat_path, chat("x"));
+  CHECK(refused.status == 503);
+  CHECK(has(refused.head, "Retry-After: "));
+  CHECK(has(refused.body, "\"code\":\"overloaded\""));
 }
 
 TEST_CASE("keys: who may do what, before the body is read") {

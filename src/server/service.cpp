@@ -36,6 +36,16 @@ Checked<Lease> Service::model_of(const Json& body, bool may_be_absent) const {
   return find_model(*id);
 }
 
+bool Service::is_full() const {
+  bool has_generator = false;
+  for (const Lease& lease : models) {
+    if (lease->model().info().kind != ModelKind::generator) continue;
+    has_generator = true;
+    if (lease->runner->stats().queued < max_queued) return false;
+  }
+  return has_generator;
+}
+
 int Service::retry_after_seconds() const {
   double ahead = 0, abreast = 0;
   for (const Lease& lease : models) {

@@ -46,6 +46,8 @@ struct Service {
   Checked<Lease> find_model(std::string_view id) const;
   // The model of the body's "model"; the first one when `may_be_absent` and it is.
   Checked<Lease> model_of(const Json& body, bool may_be_absent = false) const;
+  // No model that generates has room for another request.
+  bool is_full() const;
   // Seconds after which a refused request may find room: 1 to 60.
   int retry_after_seconds() const;
 };

@@ -49,9 +49,10 @@ std::unique_ptr<Model> make_merge_bpe(FlatVocab vocab, std::span<const MergeRule
 struct RankBpeOptions {
   bool bytes = false;
   bool whole_first = false;
-  Fallback fallback;
-  std::vector<std::uint32_t> ranks;  // of each id in `vocab`
-  std::vector<bool> unused;  // ids that merges pass through but that never come out; may be empty
+  Fallback fallback = {};
+  std::vector<std::uint32_t> ranks = {};  // of each id in `vocab`
+  std::vector<bool> unused =
+      {};  // ids that merges pass through but that never come out; may be empty
 };
 std::unique_ptr<Model> make_rank_bpe(FlatVocab vocab, RankBpeOptions options);
 

@@ -1,6 +1,7 @@
 // Tokenizers from the tokenizer.ggml.* metadata of GGUF files.
 // Source: the GGUF specification, "Tokenizer"; behaviour as llama.cpp has it.
 #include <algorithm>
+#include <numeric>
 
 #include <fmt/core.h>
 
@@ -149,7 +150,15 @@ Result<Pipeline> make_bpe(const GgufVocabulary& v, Pipeline parts) {
     options.bytes = true;
     keys = byte_keys(parts.vocabulary, options.fallback);
   }
-  parts.model = make_merge_bpe(std::move(keys), read_merges(v, parts.vocabulary), options);
+  // Some files of Kimi K2 leave the merges out: there the rank of a token is its id.
+  if (v.merges.empty() && pre == "kimi-k2") {
+    RankBpeOptions ranks{.bytes = true, .whole_first = true, .fallback = options.fallback};
+    ranks.ranks.resize(parts.vocabulary.size());
+    std::iota(ranks.ranks.begin(), ranks.ranks.end(), 0u);
+    parts.model = make_rank_bpe(std::move(keys), std::move(ranks));
+  } else {
+    parts.model = make_merge_bpe(std::move(keys), read_merges(v, parts.vocabulary), options);
+  }
   return parts;
 }
 

@@ -171,3 +171,32 @@ TEST_CASE("SentencePiece models give the ids and texts of SentencePiece") {
     }
   }
 }
+
+TEST_CASE("SentencePiece models under the classes that number or add tokens") {
+  const std::string bytes = test::read_all(folder + "spm_unigram.model");
+  const auto make = [&](const char* tokenizer_class) {
+    return make_tokenizer(
+        TokenizerFiles{.sentencepiece_model = bytes,
+                       .tokenizer_config = Json::object({{"tokenizer_class", tokenizer_class}})});
+  };
+  const auto plain = make("LlamaTokenizer"), t5 = make("T5Tokenizer"),
+             xlm = make("XLMRobertaTokenizer");
+  REQUIRE(plain);
+  REQUIRE(t5);
+  REQUIRE(xlm);
+  const std::string text = "the quick brown fox";
+  const auto ids = encode(**plain, text, {});
+  auto expected = ids;
+  for (Token& id : expected) ++id;
+  expected.insert(expected.begin(), 0);
+  expected.push_back(2);
+  CHECK(encode(**xlm, text, {.add_special = true}) == expected);
+  CHECK((*xlm)->find("<mask>") == (*plain)->size() + 1);
+  expected = ids;
+  expected.push_back(2);
+  CHECK(encode(**t5, text, {.add_special = true}) == expected);
+  CHECK((*t5)->find("<extra_id_0>") == (*plain)->size() + 99);
+  const auto mbart = make("MBartTokenizer");
+  REQUIRE(!mbart);
+  CHECK(mbart.error().kind() == ErrorKind::unsupported);
+}

@@ -113,10 +113,50 @@ Result<File> read_file(std::string_view bytes) {
   return file;
 }
 
-// Tokens beyond the model: what the folder's configuration adds.
-Result<std::vector<AddedTokenRow>> read_more_tokens(const TokenizerFiles& files) {
+std::string_view class_of(const TokenizerFiles& files) {
+  const Json* const name = files.tokenizer_config.find("tokenizer_class");
+  return name != nullptr && name->is_string() ? std::string_view(name->as_string()) : "";
+}
+
+// Some classes number the pieces otherwise than the model does.
+// Source: Hugging Face transformers, tokenization_xlm_roberta.py and its relatives.
+Status renumber(std::string_view tokenizer_class, File& file) {
+  for (const std::string_view other : {"Barthez", "BertGeneration", "Camembert", "M2M100", "MBart",
+                                       "Nllb", "Pegasus", "SeamlessM4T", "XGLM", "XLNet"})
+    if (tokenizer_class.starts_with(other))
+      return Error(
+          ErrorKind::unsupported,
+          fmt::format("{} numbers its pieces by rules of its own; a tokenizer.json says them",
+                      tokenizer_class));
+  if (!tokenizer_class.starts_with("XLMRoberta") || file.entries.size() < 3) return Done{};
+  std::vector<File::Entry> entries = {{"<s>", 0, TokenKind::control},
+                                      {"<pad>", 0, TokenKind::control},
+                                      {"</s>", 0, TokenKind::control},
+                                      {"<unk>", 0, TokenKind::unknown}};
+  entries.insert(entries.end(), file.entries.begin() + 3, file.entries.end());
+  entries.push_back({"<mask>", 0, TokenKind::control});
+  file.entries = std::move(entries);
+  file.bos = 0;
+  file.pad = 1;
+  file.eos = 2;
+  file.unk = 3;
+  return Done{};
+}
+
+// Tokens beyond the model: what the folder's configuration adds, and T5's sentinels.
+Result<std::vector<AddedTokenRow>> read_more_tokens(const TokenizerFiles& files,
+                                                    std::size_t pieces) {
   auto rows = TRY(read_added_tokens_decoder(files.tokenizer_config));
   std::erase_if(rows, [](const AddedTokenRow& row) { return row.token.content.empty(); });
+  if (!rows.empty() || !class_of(files).starts_with("T5")) return rows;
+  constexpr int sentinels = 100;  // the last id is <extra_id_0>
+  for (int i = sentinels; i-- > 0;) {
+    AddedTokenRow row;
+    row.token.content = fmt::format("<extra_id_{}>", i);
+    row.token.id = static_cast<Token>(pieces) + sentinels - 1 - i;
+    row.token.special = true;
+    rows.push_back(std::move(row));
+  }
   return rows;
 }
 
@@ -203,7 +243,9 @@ Status fill_model(const File& file, Pipeline& parts) {
 
 Result<Pipeline> read_sentencepiece_model(const TokenizerFiles& files) {
   File file = TRY(read_file(files.sentencepiece_model));
-  const auto rows = TRY(read_more_tokens(files));
+  const std::string_view tokenizer_class = class_of(files);
+  TRY(renumber(tokenizer_class, file));
+  const auto rows = TRY(read_more_tokens(files, file.entries.size()));
   Pipeline parts;
   TRY(fill_vocabulary(file, rows, parts));
   find_special_tokens(files, parts);
@@ -217,7 +259,8 @@ Result<Pipeline> read_sentencepiece_model(const TokenizerFiles& files) {
   parts.any_bytes = false;
   // Llama and its relatives begin texts, T5 and its relatives end them.
   const bool bpe = file.type == ModelType::bpe;
-  frame_by_config(files, {.bos = bpe, .eos = file.type == ModelType::unigram}, parts);
+  const bool both = tokenizer_class.starts_with("XLMRoberta");
+  frame_by_config(files, {.bos = bpe || both, .eos = file.type == ModelType::unigram}, parts);
   return parts;
 }
 

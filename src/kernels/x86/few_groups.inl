@@ -12,16 +12,17 @@ inline Bits start_of(const RoundedGroup& x, std::size_t v) {
   return shift_left_ints<offset_bits(kind)>(all_ints(sum));
 }
 
-// `rows` rows by `panels` panels.  x: [k / 32][rows].
+// `rows` rows by `panels` panels.  x: [k / 32][height], of which the first rows are taken.
 template <Panel kind, std::size_t rows, std::size_t panels>
-void few_groups(float* y, std::size_t ldy, const RoundedGroup* x, const u8* panel, std::size_t k) {
+void few_groups(float* y, std::size_t ldy, const RoundedGroup* x, std::size_t height,
+                const u8* panel, std::size_t k) {
   constexpr PanelShape shape = shape_of(kind);
   constexpr std::size_t groups = shape.unit_columns / group_columns;
   constexpr std::size_t chains = rows == 1 ? 2 : 1;
   const std::size_t bytes = panel_bytes(kind, k);
   Vec sums[panels][halves][rows] = {};
   for (std::size_t unit = 0; unit < k / shape.unit_columns; ++unit, panel += shape.unit_bytes)
-    for (std::size_t g = 0; g < groups; ++g, x += rows) {
+    for (std::size_t g = 0; g < groups; ++g, x += height) {
       const u8* group = panel + shape.head_bytes + g * shape.group_bytes;
       Bits whole[panels][halves][rows][chains];
 #pragma GCC unroll 1
@@ -63,16 +64,28 @@ void few_groups(float* y, std::size_t ldy, const RoundedGroup* x, const u8* pane
 }
 
 template <Panel kind, std::size_t rows>
-void few_groups_rows(float* y, std::size_t ldy, const RoundedGroup* x, const void* panels,
-                     std::size_t count, std::size_t k) {
+void few_groups_rows(float* y, std::size_t ldy, const RoundedGroup* x, std::size_t height,
+                     const void* panels, std::size_t count, std::size_t k) {
   constexpr std::size_t together = lanes == 16 ? (rows <= 2 ? 4 : 2) : 1;
   const std::size_t bytes = panel_bytes(kind, k);
   const u8* panel = static_cast<const u8*>(panels);
   std::size_t p = 0;
   for (; count - p >= together; p += together)
-    few_groups<kind, rows, together>(y + p * panel_rows, ldy, x, panel + p * bytes, k);
+    few_groups<kind, rows, together>(y + p * panel_rows, ldy, x, height, panel + p * bytes, k);
   for (; p < count; ++p)
-    few_groups<kind, rows, 1>(y + p * panel_rows, ldy, x, panel + p * bytes, k);
+    few_groups<kind, rows, 1>(y + p * panel_rows, ldy, x, height, panel + p * bytes, k);
+}
+
+// One tile of at most four rows.
+template <Panel kind>
+void few_groups_tile(float* y, std::size_t ldy, const RoundedGroup* x, std::size_t height,
+                     const void* panels, std::size_t count, std::size_t k) {
+  if constexpr (rounded_rows > 3)
+    if (height == 4) return few_groups_rows<kind, 4>(y, ldy, x, height, panels, count, k);
+  if (height >= 2) few_groups_rows<kind, 2>(y, ldy, x, height, panels, count, k);
+  if (height != 2)
+    few_groups_rows<kind, 1>(y + (height - 1) * ldy, ldy, x + (height - 1), height, panels, count,
+                             k);
 }
 
 void few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
@@ -80,14 +93,9 @@ void few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size
   const RoundedGroup* rows = static_cast<const RoundedGroup*>(x);
   const Cut all = cut(m, rounded_rows);
   with_group_kind(kind, [&](auto constant) {
-    constexpr Panel value = decltype(constant)::value;
     for (std::size_t t = 0; t < all.tiles; ++t) {
       const std::size_t height = all.height(t);
-      if (height == 1) few_groups_rows<value, 1>(y, ldy, rows, panels, count, k);
-      if (height == 2) few_groups_rows<value, 2>(y, ldy, rows, panels, count, k);
-      if (height == 3) few_groups_rows<value, 3>(y, ldy, rows, panels, count, k);
-      if constexpr (rounded_rows > 3)
-        if (height == 4) few_groups_rows<value, 4>(y, ldy, rows, panels, count, k);
+      few_groups_tile<decltype(constant)::value>(y, ldy, rows, height, panels, count, k);
       rows += height * (k / group_columns);
       y += height * ldy;
     }

@@ -8,14 +8,18 @@ constexpr u8 slot_order[8] = {0, 2, 4, 6, 1, 3, 5, 7};
 // Below this nothing would be left of a scale: such a group counts as zeros.
 constexpr float least_magnitude = 1e-30f;
 
+// What is not finite makes the whole group so, and every product with it.
 void round_group(RoundedGroup* out, const float* x) {
-  float largest_of_all = 0;
+  float largest_of_all = 0, not_finite = 0;
   for (std::size_t i = 0; i < group_columns; ++i) {
     const float magnitude = fabsf(x[i]);
     largest_of_all = magnitude > largest_of_all ? magnitude : largest_of_all;
+    not_finite += x[i] * 0.0f;
   }
-  const bool zero = !(largest_of_all > least_magnitude);
-  const float inverse = zero ? 0.0f : 32767.0f / largest_of_all;
+  memset(out, 0, sizeof *out);
+  out->scale = out->sum = not_finite;
+  if (not_finite != 0 || !(largest_of_all > least_magnitude)) return;
+  const float inverse = 32767.0f / largest_of_all;
   float whole[group_columns];
   for (std::size_t i = 0; i < group_columns; ++i)
     whole[i] = (x[i] * inverse + 0x1.8p23f) - 0x1.8p23f;  // to the nearest, ties to even
@@ -25,7 +29,7 @@ void round_group(RoundedGroup* out, const float* x) {
   for (std::size_t v = 0; v < group_columns; v += 8)
     for (std::size_t i = 0; i < 8; ++i)
       out->q[v + i] = static_cast<std::int16_t>(whole[v + slot_order[i]]);
-  out->scale = zero ? 0.0f : largest_of_all / 32767.0f;
+  out->scale = largest_of_all / 32767.0f;
   out->sum = out->scale * static_cast<float>(sums[0] + sums[1]);
   out->minus_sum = -(sums[0] + sums[1]);
   out->minus_first = -sums[0];

@@ -104,7 +104,6 @@ Result<Value> indent(Interpreter& in, const Value& subject, Bound& arguments) {
 }
 
 Result<Value> truncate(Interpreter& in, const Value& subject, Bound& arguments) {
-  const auto text = TRY(text_argument(in, subject));
   const std::int64_t length = TRY(integer_or(in, arguments, 0, 255));
   const Value dots = Value::text("...");
   const auto end =
@@ -114,8 +113,9 @@ Result<Value> truncate(Interpreter& in, const Value& subject, Bound& arguments) 
   if (length < end_points)
     return in.error(fmt::format("expected length >= {}, got {}", end_points, length));
   if (leeway < 0) return in.error(fmt::format("expected leeway >= 0, got {}", leeway));
-  const auto points = static_cast<std::int64_t>(text->points());
+  const std::int64_t points = TRY(jinja::length(in, subject));
   if (points - leeway <= length) return subject;
+  const auto text = TRY(text_argument(in, subject));
   std::size_t cut = byte_of_point(*text, static_cast<std::size_t>(length - end_points));
   if (!truth_or(arguments, 1, false)) {
     const std::size_t space = find_last(text->text.view().substr(0, cut), " ");

@@ -36,7 +36,7 @@ class CharacterIterator final : public Iterator {
     if (at_ >= text_->text.size()) return false;
     TRY(in.spend(1));
     const std::size_t end = at_ + point_size(text_->text.view(), at_);
-    out = Value::text(text_->text.sub(at_, end), text_->markup);
+    out = Value::text(text_->text.sub(at_, end));  // plain, also from markup
     at_ = end;
     return true;
   }

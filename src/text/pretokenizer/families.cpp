@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "text/pretokenizer/scanners.h"
+#include "text/pretokenizer/splits.h"
 
 namespace hearth {
 namespace {
@@ -148,6 +149,11 @@ std::span<const PreTokenizerFamily> families() { return table; }
 
 Result<PreTokenizer> make_pretokenizer(const PreTokenizerFamily& family) {
   PreTokenizer made;
+  // Chameleon's sentinels, image tokens and groups of spaces come first.
+  if (family.name == "chameleon")
+    for (const std::string_view pattern :
+         {"<sentinel:[0-9]+>", "IMGIMG[A-I]{1,4}Z", "[\\t\\n]|    |  "})
+      made.add(make_regex_split(TRY(Regex::compile(pattern)), {Behavior::isolated}));
   for (const Scanner scanner : family.stages) made.add(make_scanner_step(scanner));
   return made;
 }

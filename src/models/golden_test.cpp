@@ -1,0 +1,120 @@
+// Every architecture against Hugging Face transformers, on tiny random models: from both
+// containers, by the plain path and by the fast one on every table of kernels.
+#include <doctest/doctest.h>
+
+#include <set>
+
+#include "models/architectures.h"
+#include "models/test_support.h"
+
+namespace hearth::models {
+namespace {
+
+constexpr double tolerance = 1e-3;       // of the largest logit
+constexpr double tier_tolerance = 3e-2;  // where a table rounds quantised weights' factors
+
+bool is_exact(const Model& model, const ops::Context& ctx, const LoadOptions& options) {
+  return options.reference || model.info().quantisation == "f32" || ctx.kernels->tiles == nullptr;
+}
+
+TEST_CASE("every architecture has a golden model") {
+  std::set<std::string> held;
+  for (const char* kind : {"generator", "embedder", "reranker"})
+    for (const Golden& golden : goldens(kind)) held.insert(golden.text("architecture"));
+  held.insert("roberta");  // "bert" in GGUF
+  for (const ArchSpec* spec : architectures()) {
+    CAPTURE(std::string(spec->name));
+    // The built-in embedder is held by its triples, in the tests of the whole program.
+    if (spec->name == "static-embed") continue;
+    CHECK(held.contains(std::string(spec->name)));
+  }
+}
+
+void check_generator(const Golden& golden, const std::string& container, ops::Context& ctx,
+                     const LoadOptions& options) {
+  const auto package = open_package(container);
+  REQUIRE_MESSAGE(package.ok(), package.error().message());
+  const auto model = load_model(ctx, *package, options);
+  REQUIRE_MESSAGE(model.ok(), model.error().message());
+  const bool exact = is_exact(**model, ctx, options);
+
+  TestPages pages((*model)->kv_layout(), 1);
+  const Rowset prompt{0, 0, golden.tokens("prompt")};
+  const auto logits = step(**model, ctx, pages, {&prompt, 1});
+  REQUIRE_MESSAGE(logits.ok(), logits.error().message());
+  CHECK(difference(*logits, golden.logits) < (exact ? tolerance : tier_tolerance));
+  if (!exact) return;
+  const auto tokens = greedy(**model, ctx, prompt.tokens, golden.tokens("greedy").size());
+  REQUIRE(tokens.ok());
+  CHECK(*tokens == golden.tokens("greedy"));
+}
+
+TEST_CASE("generators give transformers' logits and greedy continuations") {
+  for (const Golden& golden : goldens("generator")) {
+    const auto context = static_cast<std::uint32_t>(golden.data.find("context")->as_integer());
+    for (const std::string& container : golden.containers()) {
+      CAPTURE(container);
+      each_path(
+          [&](ops::Context& ctx, const LoadOptions& options, const std::string& path) {
+            CAPTURE(path);
+            check_generator(golden, container, ctx, options);
+          },
+          context);
+    }
+  }
+}
+
+std::vector<float> floats_of(const Json& list) {
+  std::vector<float> out;
+  for (const Json& item : list.as_array()) out.push_back(static_cast<float>(item.as_number()));
+  return out;
+}
+
+void normalise(std::vector<float>& v) {
+  double sum = 0;
+  for (const float x : v) sum += static_cast<double>(x) * x;
+  for (float& x : v) x = static_cast<float>(x / std::sqrt(sum));
+}
+
+void check_encoder(const Golden& golden, const std::string& container, ops::Context& ctx,
+                   const LoadOptions& options) {
+  const auto package = open_package(container);
+  REQUIRE_MESSAGE(package.ok(), package.error().message());
+  const auto model = load_model(ctx, *package, options);
+  REQUIRE_MESSAGE(model.ok(), model.error().message());
+  const bool rerank = golden.text("kind") == "reranker";
+  CHECK((*model)->info().kind == (rerank ? ModelKind::reranker : ModelKind::embedder));
+
+  std::vector<std::vector<Token>> texts;
+  for (const Json& text : golden.data.find("texts")->as_array())
+    texts.push_back(Golden::tokens_of(text));
+  const auto vectors = (*model)->embed(ctx, texts);
+  REQUIRE_MESSAGE(vectors.ok(), vectors.error().message());
+  REQUIRE(vectors->size() == texts.size());
+  const bool unit = container.ends_with(".gguf") && golden.data.find("normalised_gguf")->as_bool();
+  for (std::size_t i = 0; i < texts.size(); ++i) {
+    CAPTURE(i);
+    auto wanted = floats_of(golden.data.find("vectors")->as_array()[i]);
+    if (unit) normalise(wanted);
+    CHECK(difference((*vectors)[i], wanted) < tolerance);
+    // Alone as in company.
+    const auto alone = (*model)->embed(ctx, std::span(texts).subspan(i, 1));
+    REQUIRE(alone.ok());
+    CHECK(difference((*alone)[0], wanted) < tolerance);
+  }
+}
+
+TEST_CASE("encoders give transformers' vectors and scores") {
+  for (const char* kind : {"embedder", "reranker"})
+    for (const Golden& golden : goldens(kind))
+      for (const std::string& container : golden.containers()) {
+        CAPTURE(container);
+        each_path([&](ops::Context& ctx, const LoadOptions& options, const std::string& path) {
+          CAPTURE(path);
+          check_encoder(golden, container, ctx, options);
+        });
+      }
+}
+
+}  // namespace
+}  // namespace hearth::models

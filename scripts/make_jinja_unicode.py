@@ -33,7 +33,7 @@ def mappings(name, convert):
 
 
 OUT.write_text(
-    f"// Made by scripts/unicode_table.py from Unicode {unicodedata.unidata_version}.\n"
+    f"// Made by scripts/make_jinja_unicode.py from Unicode {unicodedata.unidata_version}.\n"
     "// clang-format off\n"
     + ranges("digits_table", lambda c: c.isdigit() and not c.isdecimal())
     + ranges("numerics_table", lambda c: c.isnumeric() and not c.isdigit())

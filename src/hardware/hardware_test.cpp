@@ -88,6 +88,16 @@ TEST_CASE("a container's quota and memory limit count, of either kind of control
   }
 }
 
+TEST_CASE("cached files do not count as used") {
+  const Machine machine;
+  machine.put("proc/self/cgroup", "0::/\n");
+  machine.put("proc/meminfo", "MemTotal:  16000000 kB\nMemAvailable:  8000000 kB\n");
+  machine.put("sys/fs/cgroup/memory.max", "1000000000\n");
+  machine.put("sys/fs/cgroup/memory.current", "900000000\n");
+  machine.put("sys/fs/cgroup/memory.stat", "anon 1\nfile 700000000\ninactive_file 600000000\n");
+  CHECK(read_memory(machine.root()).free_bytes() == 700'000'000);
+}
+
 TEST_CASE("a machine that says nothing, and this one") {
   const Machine machine;
   CHECK(read_cpu(machine.root()).usable_cores == 0);

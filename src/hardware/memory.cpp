@@ -13,6 +13,15 @@ std::uint64_t kilobytes(std::string_view meminfo, std::string_view key) {
   return 0;
 }
 
+// Pages of files that the group read and may lose at any time: mapped models, above all.
+std::uint64_t cached_bytes(const std::string& root, const std::string& folder) {
+  const std::string text = read_text(root, folder + "/memory.stat");
+  for (const std::string_view line : lines_of(text))
+    for (const std::string_view key : {"inactive_file ", "total_inactive_file "})
+      if (line.starts_with(key)) return number_in(line.substr(key.size())).value_or(0);
+  return 0;
+}
+
 }  // namespace
 
 std::uint64_t Memory::free_bytes() const {
@@ -33,7 +42,8 @@ Memory read_memory(const std::string& root) {
     if (!limit || *limit >= memory.total_bytes) return;
     if (memory.limit_bytes != 0 && *limit >= memory.limit_bytes) return;
     memory.limit_bytes = *limit;
-    memory.used_in_limit_bytes = number_in(read_text(root, folder + usage_file)).value_or(0);
+    const std::uint64_t used = number_in(read_text(root, folder + usage_file)).value_or(0);
+    memory.used_in_limit_bytes = used - std::min(used, cached_bytes(root, folder));
   };
   for (const std::string& folder : groups.unified)
     consider(folder, "/memory.max", "/memory.current");

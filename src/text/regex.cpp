@@ -116,7 +116,8 @@ Result<Regex> Regex::compile(std::string_view pattern) {
   // In Oniguruma's default syntax ^ and $ are those of lines.
   std::unique_ptr<Code> made(new Code);
   made->code.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(translated.data()), translated.size(),
-                                 PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE, &code, &offset, nullptr));
+                                 PCRE2_UTF | PCRE2_UCP | PCRE2_MULTILINE | PCRE2_MATCH_INVALID_UTF,
+                                 &code, &offset, nullptr));
   if (made->code == nullptr) {
     PCRE2_UCHAR message[128] = {};
     pcre2_get_error_message(code, message, sizeof message);
@@ -138,9 +139,8 @@ Result<std::optional<Regex::Match>> Regex::find(std::string_view text, std::size
   if (!search) search.emplace(code_->code.get());
   if (search->data == nullptr || search->context == nullptr)
     return Error(ErrorKind::exhausted, "no memory for a search");
-  const int count =
-      pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(), from,
-                  PCRE2_NO_UTF_CHECK, search->data.get(), search->context.get());
+  const int count = pcre2_match(code_->code.get(), reinterpret_cast<PCRE2_SPTR>(text.data()),
+                                text.size(), from, 0, search->data.get(), search->context.get());
   const PCRE2_SIZE* const ends = pcre2_get_ovector_pointer(search->data.get());
   const Match match{ends[0], ends[1]};
   code_->idle.with([&](std::vector<Search>& idle) { idle.push_back(std::move(*search)); });

@@ -86,8 +86,7 @@ Result<std::vector<Rank>> read_ranks(std::string_view text) {
     if (!line.empty()) ranks.push_back(TRY(read_line(line, number)));
   }
   if (ranks.empty()) return Error(ErrorKind::corrupt, "no ranks");
-  std::stable_sort(ranks.begin(), ranks.end(),
-                   [](const Rank& a, const Rank& b) { return a.id < b.id; });
+  std::sort(ranks.begin(), ranks.end(), [](const Rank& a, const Rank& b) { return a.id < b.id; });
   return ranks;
 }
 

@@ -33,23 +33,24 @@ void use_model_ids(const hf::ModelWords& words, std::vector<AddedTokenRow>& rows
 Result<Vocabulary> make_vocabulary(const hf::ModelWords& words,
                                    const std::vector<AddedTokenRow>& rows, bool byte_fallback) {
   VocabularyBuilder builder;
-  // In the order of ids a gap is seen as a gap.
-  std::vector<std::pair<Token, std::string_view>> ordered;
-  ordered.reserve(words.words.size());
-  for (const auto& [name, id] : words.words) ordered.emplace_back(id, name);
-  std::stable_sort(ordered.begin(), ordered.end(),
-                   [](const auto& a, const auto& b) { return a.first < b.first; });
-  for (const auto& [id, name] : ordered) {
+  // In the order of ids a gap is seen as a gap; of equal ids the last in the file counts.
+  std::vector<std::pair<Token, std::size_t>> order;
+  order.reserve(words.words.size());
+  for (const auto& [name, id] : words.words) order.emplace_back(id, order.size());
+  std::sort(order.begin(), order.end());
+  for (const auto& [id, index] : order) {
+    const std::string_view name = words.words[index].first;
     const bool is_byte = byte_fallback && byte_of_name(name) >= 0;
     TRY(builder.put(id, name, is_byte ? TokenKind::byte : TokenKind::normal));
   }
-  std::vector<const AddedTokenRow*> sorted;
-  for (const AddedTokenRow& row : rows) sorted.push_back(&row);
-  std::stable_sort(sorted.begin(), sorted.end(),
-                   [](const auto* a, const auto* b) { return a->token.id < b->token.id; });
-  for (const AddedTokenRow* const row : sorted)
-    TRY(builder.put(row->token.id, row->token.content,
-                    row->token.special ? TokenKind::control : TokenKind::user_defined));
+  order.clear();
+  for (const AddedTokenRow& row : rows) order.emplace_back(row.token.id, order.size());
+  std::sort(order.begin(), order.end());
+  for (const auto& [id, index] : order) {
+    const AddedToken& token = rows[index].token;
+    TRY(builder.put(id, token.content,
+                    token.special ? TokenKind::control : TokenKind::user_defined));
+  }
   return builder.build();
 }
 

@@ -161,12 +161,16 @@ struct ArchSpec {
   RopeRule rope = RopeRule::all;
   bool rope_interleaved_gguf = false, rope_interleaved_hf = false;
   LocalPattern local = {};
+  bool local_rope_unscaled = false;  // scaling is for the global layers
   bool embedding_scale_sqrt_dim = false;
   bool logit_scale_divides = false;
   // GGUF files of these do not carry the attention scale: 1 / sqrt(head_dim), but for the model
   // with so many layers 1 / sqrt(dim / heads).
   std::uint32_t layers_scaled_by_dim = 0;
   bool pool_activation_gelu = false;  // of `pooler`; otherwise tanh
+
+  // Local layers turn otherwise than global ones.
+  bool has_local_rope() const { return defaults.rope_theta_local > 0 || local_rope_unscaled; }
 };
 
 }  // namespace hearth::models

@@ -118,7 +118,7 @@ const ArchSpec roberta{
     .hf_types = roberta_types,
     .kind = Kind::encoder,
     .tensors = {bert_rows, bert_head},
-    .defaults = {.position_offset = 2},
+    .defaults = {.norm_eps = 1e-12, .position_offset = 2},
     .norm = NormKind::layer,
     .mlp = MlpKind::plain,
     .activation = ops::Activation::gelu,

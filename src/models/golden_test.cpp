@@ -51,8 +51,6 @@ void check_generator(const Golden& golden, const std::string& container, ops::Co
 
 TEST_CASE("generators give transformers' logits and greedy continuations") {
   for (const Golden& golden : goldens("generator")) {
-    // Known to disagree still: the GGUF form of phi3, and qwen2-moe.
-    if (golden.name == "phi3" || golden.name == "qwen2moe") continue;
     const auto context = static_cast<std::uint32_t>(golden.data.find("context")->as_integer());
     for (const std::string& container : golden.containers()) {
       CAPTURE(container);

@@ -123,7 +123,8 @@ Status read_layer_types(const HyperSource& source, const ArchSpec& spec, Hyper& 
   const Keys key{"attention.sliding_window_pattern", "sliding_window_pattern"};
   if (const auto held = TRY(source.counts(key, 0, max_layers))) {
     if (held->size() == 1 && held->front() > 0) {
-      pattern = {held->front(), held->front() - 1};
+      const bool global_first = pattern.period > 0 && pattern.global_at == 0;
+      pattern = {held->front(), global_first ? 0 : held->front() - 1};
     } else if (held->size() == hyper.layers.size()) {
       for (std::size_t i = 0; i < held->size(); ++i) hyper.layers[i].local = (*held)[i] != 0;
       return Done{};
@@ -157,10 +158,13 @@ Status read_layer_types(const HyperSource& source, const ArchSpec& spec, Hyper& 
 }
 
 Status read_windows(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
-  const auto window = TRY(
-      source.count({"attention.sliding_window", "sliding_window|local_attention"}, 1, max_context));
+  // Writers of both containers put 0 where there is no window (Phi-4, Qwen 2 MoE).
+  const std::uint32_t window =
+      TRY(source.count({"attention.sliding_window", "sliding_window|local_attention"}, 0,
+                       max_context))
+          .value_or(0);
   const bool used = TRY(source.flag({"", "use_sliding_window"})).value_or(true);
-  if (!window || !used) {
+  if (window == 0 || !used) {
     // Patterns still tell layers apart where only local ones turn.
     if (spec.rope == RopeRule::local_layers || spec.defaults.rope_theta_local > 0)
       TRY(read_layer_types(source, spec, hyper));
@@ -171,7 +175,7 @@ Status read_windows(const HyperSource& source, const ArchSpec& spec, Hyper& hype
   const auto first = TRY(source.count({"", "max_window_layers"}, 0, max_layers));
   for (std::size_t i = 0; i < hyper.layers.size(); ++i) {
     if (!source.is_gguf() && !typed && first && i < *first) hyper.layers[i].local = false;
-    if (hyper.layers[i].local) hyper.layers[i].window = *window;
+    if (hyper.layers[i].local) hyper.layers[i].window = window;
   }
   return Done{};
 }
@@ -271,13 +275,14 @@ Result<ops::Activation> activation_of(std::string_view name) {
   };
   for (const auto& row : rows)
     if (row.name == name) return row.activation;
-  return Error(ErrorKind::unsupported, fmt::format("config.json: activation '{}'", name));
+  return Error(ErrorKind::unsupported, fmt::format("activation '{}'", name));
 }
 
 Status read_activation(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
   hyper.activation = spec.activation;
   if (!spec.activation_from_config) return Done{};
-  const auto name = TRY(source.text({"", "hidden_act|hidden_activation|activation_function"}));
+  const auto name =
+      TRY(source.text({"hidden_activation", "hidden_act|hidden_activation|activation_function"}));
   if (name) hyper.activation = TRY(activation_of(*name));
   return Done{};
 }

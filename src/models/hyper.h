@@ -58,7 +58,7 @@ struct Hyper {
   ops::Activation activation = ops::Activation::silu;
 
   std::uint32_t rotary_dims = 0;
-  RopeHyper rope, rope_local;
+  RopeHyper rope, rope_local;  // of local layers, where the architecture has_local_rope()
 
   std::uint32_t experts = 0, experts_used = 0, expert_hidden = 0, shared_hidden = 0;
   bool normalise_experts = false;

@@ -51,7 +51,7 @@ const ArchSpec smollm3{
     .name = "smollm3",
     .hf_types = smollm3_types,
     .tensors = {whole, rope_rows, norms, plain_attention, mlp},
-    .defaults = {.norm_eps = 1e-6, .rope_theta = 2e6},
+    .defaults = {.norm_eps = 1e-6, .rope_theta = 2e6, .tied = true},
     .rope = RopeRule::three_of_four,
     .rope_interleaved_gguf = true,
 };

@@ -1,4 +1,5 @@
-// OLMo 2: branches are normed after, not before; queries and keys over their full width.
+// OLMo 2 and 3: branches are normed after, not before; queries and keys over their full width.  3
+// has local layers; GGUF files of it call themselves OLMo 2.
 // Source: Team OLMo 2025.
 #include "models/architectures.h"
 #include "models/rows.h"
@@ -18,7 +19,7 @@ constexpr TensorRow post_norms[] = {
      Extent::dim},
 };
 
-constexpr std::string_view types[] = {"olmo2"};
+constexpr std::string_view types[] = {"olmo2", "olmo3"};
 
 }  // namespace
 
@@ -26,6 +27,8 @@ const ArchSpec olmo2{
     .name = "olmo2",
     .hf_types = types,
     .tensors = {whole, post_norms, plain_attention, full_norms, mlp},
+    .local = {.period = 4, .global_at = 3},
+    .local_rope_unscaled = true,
 };
 
 }  // namespace hearth::models

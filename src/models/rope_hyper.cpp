@@ -118,19 +118,19 @@ Status set_rotary_share(double share, Hyper& hyper) {
   return Done{};
 }
 
+double local_theta(const ArchSpec& spec, const Hyper& hyper) {
+  return spec.defaults.rope_theta_local > 0 ? spec.defaults.rope_theta_local : hyper.rope.theta;
+}
+
 Status read_gguf(const HyperSource& source, const Package& package, const ArchSpec& spec,
                  Hyper& hyper) {
   if (const auto dims = TRY(source.count({"rope.dimension_count", ""}, 2, hyper.head_dim)))
     TRY(set_rotary_share(static_cast<double>(*dims) / hyper.head_dim, hyper));
   TRY(take(source, {"rope.freq_base", ""}, theta_range, hyper.rope.theta));
   hyper.rope.scaling = TRY(gguf_scaling(source, package, spec, hyper));
-  if (spec.defaults.rope_theta_local > 0) {
-    hyper.rope_local.theta = spec.defaults.rope_theta_local;
-    TRY(take(source, {"rope.freq_base_swa", ""}, theta_range, hyper.rope_local.theta));
-  } else {
-    hyper.rope_local = hyper.rope;
-  }
-  return Done{};
+  if (!spec.has_local_rope()) return Done{};
+  hyper.rope_local.theta = local_theta(spec, hyper);
+  return take(source, {"rope.freq_base_swa", ""}, theta_range, hyper.rope_local.theta);
 }
 
 Status read_hf(const HyperSource& source, const Package& package, const ArchSpec& spec,
@@ -159,15 +159,12 @@ Status read_hf(const HyperSource& source, const Package& package, const ArchSpec
            hyper.rope.theta));
   TRY(take(in, {"", "rope_theta"}, theta_range, hyper.rope.theta));
   hyper.rope.scaling = TRY(hf_scaling(source, in, spec, hyper));
-  if (spec.defaults.rope_theta_local > 0) {
-    hyper.rope_local.theta = spec.defaults.rope_theta_local;
-    TRY(take(source, {"", "rope_local_base_freq|local_rope_theta"}, theta_range,
-             hyper.rope_local.theta));
-    TRY(take(in_local, {"", "rope_theta"}, theta_range, hyper.rope_local.theta));
-    hyper.rope_local.scaling = TRY(hf_scaling(source, in_local, spec, hyper));
-  } else {
-    hyper.rope_local = hyper.rope;
-  }
+  if (!spec.has_local_rope()) return Done{};
+  hyper.rope_local.theta = local_theta(spec, hyper);
+  TRY(take(source, {"", "rope_local_base_freq|local_rope_theta"}, theta_range,
+           hyper.rope_local.theta));
+  TRY(take(in_local, {"", "rope_theta"}, theta_range, hyper.rope_local.theta));
+  hyper.rope_local.scaling = TRY(hf_scaling(source, in_local, spec, hyper));
   return Done{};
 }
 

@@ -124,7 +124,8 @@ RopeTables make_rope_tables(const ArchSpec& spec, const Hyper& hyper, const Weig
     const auto& divisors = weights.whole[role].values;
     for (std::size_t i = 0; i < divisors.size(); ++i) global.frequencies[i] /= divisors[i];
   }
-  const Scaled local = scaled(hyper.rope_local, hyper, context_tokens);
+  const Scaled local =
+      spec.has_local_rope() ? scaled(hyper.rope_local, hyper, context_tokens) : global;
   tables.frequencies.assign(global.frequencies.begin(), global.frequencies.end());
   tables.local_frequencies.assign(local.frequencies.begin(), local.frequencies.end());
   tables.magnitude = static_cast<float>(global.magnitude);

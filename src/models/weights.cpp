@@ -65,7 +65,8 @@ Status Loader::load_matrix(const TensorEntry& entry, Weight& out) const {
   const DtypeInfo& type = info(entry.dtype);
   if (form() == Form::transposed) std::swap(shape[0], shape[1]);
   // A single row may be stored as a vector.
-  const bool flat = row.rows == Extent::one && entry.shape.size() == 1;
+  const bool may_be_one = row.rows == Extent::one || row.rows == Extent::labels;
+  const bool flat = may_be_one && entry.shape.size() == 1;
   TRY(check_shape(entry, flat ? std::span(shape).subspan(1) : std::span(shape)));
   if (type.gguf_id < 0 || (!is_float(entry.dtype) && !is_quantised(entry.dtype)))
     return Error(ErrorKind::unsupported,
@@ -280,9 +281,10 @@ Status refuse_extra_layers(const TensorFinder& finder) {
 Status tie_output(const TensorFinder& finder, Weights& weights) {
   if (finder.spec().kind != Kind::generator) return Done{};
   Weight& output = weights.whole[Role::output];
+  // GGUF files do not say; those of tied models hold no output.
   const bool gguf = finder.package().naming == Naming::gguf;
-  if (!finder.hyper().tied && (output.present() || !gguf)) return Done{};
-  if (finder.hyper().tied) output = Weight();
+  if (gguf ? output.present() : !finder.hyper().tied) return Done{};
+  output = Weight();
   output.stored = weights.whole[Role::token_embedding].stored;
   return Done{};
 }

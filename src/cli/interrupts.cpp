@@ -10,6 +10,8 @@
 namespace hearth::cli {
 namespace {
 
+constexpr int wake_signal = SIGUSR2;  // sent to the watcher alone, to end it
+
 sigset_t interrupts() {
   sigset_t set;
   sigemptyset(&set);
@@ -31,21 +33,36 @@ void allow_interrupts() {
 }
 
 struct InterruptScope::Watcher {
-  std::jthread thread;
+  std::thread thread;
 };
 
-InterruptScope::InterruptScope() : watcher_(new Watcher) {
-  watcher_->thread = std::jthread([this](std::stop_token leaving) {
-    const sigset_t set = interrupts();
-    while (!leaving.stop_requested()) {
-      const timespec tick{.tv_sec = 0, .tv_nsec = 50'000'000};
-      if (sigtimedwait(&set, nullptr, &tick) < 0) continue;
+InterruptScope::InterruptScope() : watcher_(std::make_unique<Watcher>()) {
+  sigset_t wake;
+  sigemptyset(&wake);
+  sigaddset(&wake, wake_signal);
+  pthread_sigmask(SIG_BLOCK, &wake, nullptr);  // the watcher inherits it
+  watcher_->thread = std::thread([this] {
+    sigset_t set = interrupts();
+    sigaddset(&set, wake_signal);
+    for (;;) {
+      const int signal = sigwaitinfo(&set, nullptr);
+      if (signal == wake_signal) return;
+      if (signal < 0) continue;
       if (source_.stop_requested()) std::_Exit(130);  // asked twice: at once
       source_.request_stop();
     }
   });
 }
 
-InterruptScope::~InterruptScope() { delete watcher_; }
+InterruptScope::~InterruptScope() {
+  pthread_kill(watcher_->thread.native_handle(), wake_signal);
+  watcher_->thread.join();
+  // A second Ctrl-C pressed as the first took effect is not meant for what comes next.
+  const sigset_t set = interrupts();
+  constexpr timespec now{};
+  if (source_.stop_requested())
+    while (sigtimedwait(&set, nullptr, &now) > 0) {
+    }
+}
 
 }  // namespace hearth::cli

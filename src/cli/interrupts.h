@@ -1,6 +1,7 @@
 // Ctrl-C as a stop token: the first one ends the answer, a second within it ends the program.
 #pragma once
 
+#include <memory>
 #include <stop_token>
 
 namespace hearth::cli {
@@ -23,7 +24,7 @@ class InterruptScope {
  private:
   std::stop_source source_;
   struct Watcher;
-  Watcher* watcher_;
+  std::unique_ptr<Watcher> watcher_;
 };
 
 }  // namespace hearth::cli

@@ -90,6 +90,8 @@ LineEditor::Line LineEditor::read(const std::string& prompt) {
   State& state = *state_;
   state.prompt = prompt;
   state.interrupted = false;
+  // By itself el_gets shows the prompt first: a Ctrl-C or Ctrl-D in between would be lost.
+  el_set(state.editor, EL_PREP_TERM, 1);
   int size = 0;
   const char* raw = el_gets(state.editor, &size);
   if (state.interrupted) {

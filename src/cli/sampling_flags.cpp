@@ -34,6 +34,7 @@ Result<GenerateRequest> read_request(const Arguments& arguments, const LoadedMod
   request.sampling = TRY(read_sampling(arguments, model.sampling));
   request.max_tokens = TRY(arguments.integer("--max-tokens", -1, 1, 1'000'000'000));
   request.stop = arguments.all("--stop");
+  request.ignore_end = arguments.has("--ignore-eos");
   return request;
 }
 

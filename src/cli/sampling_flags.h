@@ -24,6 +24,7 @@ inline constexpr Option sampling_flags[] = {
     {"--mirostat", "0|1|2", "Hold the surprise of the text steady instead of truncating."},
     {"--seed", "S", "The same seed and request give the same text (default: a new one each time)."},
     {"--stop", "TEXT", "End before TEXT; may be given several times.", true},
+    {"--ignore-eos", "", "Go on past the model's own end."},
     {"--system", "TEXT", "The system message."},
 };
 

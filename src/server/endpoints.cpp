@@ -8,12 +8,6 @@
 namespace hearth::server {
 namespace {
 
-// "/v1/chat" -> "/chat"; "/v1/v1/chat" -> "/chat"; "/v1" -> "/".
-std::string_view without_version(std::string_view path) {
-  for (int i = 0; i < 2 && (path == "/v1" || path.starts_with("/v1/")); ++i) path.remove_prefix(3);
-  return path.empty() ? "/" : path;
-}
-
 // Whether `path` is the row's, and what stands for its {id}.
 bool matches(std::string_view row, std::string_view path, std::string& rest) {
   constexpr std::string_view hole = "{id}";
@@ -26,6 +20,12 @@ bool matches(std::string_view row, std::string_view path, std::string& rest) {
 }
 
 }  // namespace
+
+// "/v1/chat" -> "/chat"; "/v1/v1/chat" -> "/chat"; "/v1" -> "/".
+std::string_view without_version(std::string_view path) {
+  for (int i = 0; i < 2 && (path == "/v1" || path.starts_with("/v1/")); ++i) path.remove_prefix(3);
+  return path.empty() ? "/" : path;
+}
 
 std::span<const Endpoint* const> endpoints() {
   static constexpr std::array list{

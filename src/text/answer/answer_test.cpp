@@ -200,6 +200,14 @@ const Row rows[] = {
      "<|channel|>analysis<|message|>Hm.<|end|><|start|>assistant<|channel|>final<|message|>Yes < "
      "no",
      "Yes < no|Hm.|"},
+    {"harmony, to whom before which channel", "harmony", "<|channel|><|message|>",
+     " to=functions.time<|channel|>commentary json<|message|>{}<|call|>", "||time({})"},
+    {"gigachat 3", "gigachat-3", "function call <|role_sep|>",
+     "Yes<|message_sep|>\n\nfunction call<|role_sep|>\n{\"name\": \"time\", \"arguments\": {}}"
+     "<|message_sep|>\n\n",
+     "Yes||time({})"},
+    {"gigachat 3.1", "gigachat-3.1", "<|function_call|>",
+     "<|function_call|>{\"name\": \"time\", \"arguments\": {}}", "||time({})"},
     {"harmony, plain text", "harmony", "<|channel|><|message|>", "Yes", "Yes||"},
 };
 

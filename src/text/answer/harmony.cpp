@@ -8,7 +8,7 @@
 namespace hearth {
 namespace {
 
-constexpr std::string_view message_mark = "<|message|>";
+constexpr std::string_view message_mark = "<|message|>", recipient_mark = " to=";
 // What begins a header or ends a body.
 constexpr std::array<std::string_view, 5> marks = {"<|channel|>", "<|start|>", "<|end|>",
                                                    "<|call|>", "<|return|>"};
@@ -30,6 +30,12 @@ void HarmonyReader::read(std::string& text, bool is_last, std::vector<AnswerPiec
 }
 
 bool HarmonyReader::step(std::string& text, bool is_last, std::vector<AnswerPiece>& pieces) {
+  if (is_at_start_) {
+    // The prompt ends within a header, which may go on with whom the answer is for.
+    if (!is_last && may_stand_at(text, 0, recipient_mark)) return false;
+    is_in_header_ = stands_at(text, 0, recipient_mark);
+    is_at_start_ = false;
+  }
   if (is_in_header_) {
     const std::size_t end = text.find(message_mark);
     if (end == text.npos) {

@@ -27,7 +27,7 @@ class HarmonyReader {
   void close(std::vector<AnswerPiece>& pieces);
 
   const bool reads_calls_;
-  bool is_in_header_ = false;
+  bool is_at_start_ = true, is_in_header_ = false;
   Body body_ = Body::text;  // what comes without any mark is text
 };
 

@@ -15,6 +15,7 @@ import shutil
 import sys
 
 import gguf
+import gguf.quants
 import numpy
 import torch
 import transformers
@@ -622,16 +623,20 @@ def make_encoder(name, spec):
 
 
 def make_static_embed():
+    """As scripts/builtin/embedder.py writes it: quantised vectors, no special tokens around a text."""
     folder = ROOT / "static-embed"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     random = numpy.random.default_rng(5)
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"] + [f"w{i}" for i in range(28)]
-    table = random.standard_normal((len(pieces), 24)).astype(numpy.float32)
+    kind = gguf.GGMLQuantizationType.Q4_0
+    stored = gguf.quants.quantize(
+        random.standard_normal((len(pieces), 32)).astype(numpy.float32), kind)
+    table = gguf.quants.dequantize(stored, kind)
     w = gguf.GGUFWriter(folder / "model.gguf", "static-embed")
     w.add_name("static-embed")
     w.add_context_length(512)
-    w.add_embedding_length(24)
+    w.add_embedding_length(32)
     w.add_block_count(0)
     w.add_pooling_type(MEAN)
     w.add_tokenizer_model("bert")
@@ -641,15 +646,17 @@ def make_static_embed():
     w.add_uint32("tokenizer.ggml.cls_token_id", 2)
     w.add_sep_token_id(3)
     w.add_pad_token_id(0)
-    w.add_tensor("token_embd.weight", table)
+    w.add_add_bos_token(False)
+    w.add_add_eos_token(False)
+    w.add_tensor("token_embd.weight", stored, raw_dtype=kind)
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
     w.close()
-    texts = [[2, 9, 3], [2, 5, 6, 7, 7, 3], [4, 30, 31]]
+    texts = [[9], [5, 6, 7, 7, 1], [4, 30, 31]]
     vectors = []
     for text in texts:
-        mean = table[[t for t in text if t not in (2, 3)]].mean(0)
+        mean = table[text].mean(0)
         vectors.append((mean / numpy.linalg.norm(mean)).tolist())
     write_golden(folder, dict(kind="embedder", architecture="static-embed", versions=versions(),
                               seed=5, normalised_gguf=True, texts=texts, vectors=vectors))

@@ -19,8 +19,6 @@ TEST_CASE("every architecture has a golden model") {
   held.insert("roberta");  // "bert" in GGUF
   for (const ArchSpec* spec : architectures()) {
     CAPTURE(std::string(spec->name));
-    // The built-in embedder is held by its triples, in the tests of the whole program.
-    if (spec->name == "static-embed") continue;
     CHECK(held.contains(std::string(spec->name)));
   }
 }

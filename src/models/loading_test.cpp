@@ -169,6 +169,8 @@ std::vector<Row> shape_rows() {
        "blk.0.attn_norm.weight is [32, 1]: needs [32]"},
       {"G47 transposed", "llama", reshape("blk.0.ffn_up.weight", {32, 48}), corrupt,
        "blk.0.ffn_up.weight is [32, 48]: needs [48, 32]"},
+      {"a generator as a reranker", "qwen3", set("qwen3.pooling_type", 4u), ErrorKind::unsupported,
+       "qwen3.pooling_type = 4"},
       {"G48 a number as text", "llama", set(l + "block_count", GgufValue::text("2")), corrupt,
        "llama.block_count"},
       {"G48 a whole number as f32", "llama", set(l + "block_count", 2.0f), corrupt,
@@ -302,6 +304,23 @@ TEST_CASE("what a model is, from its headers alone") {
   CHECK(describe(*open_package(golden_folder + "/bert-rerank"))->kind == ModelKind::reranker);
   CHECK(describe(*open_package(golden_folder + "/qwen3-embedding"))->kind == ModelKind::embedder);
   CHECK(describe(*open_package(golden_folder + "/gpt-oss-mxfp4"))->quantisation == "mxfp4");
+}
+
+TEST_CASE("a configuration may leave sizes to its class") {
+  Package package;
+  package.naming = Naming::huggingface;
+  package.path = "gemma-3-4b";
+  package.config = *parse_json(R"({"model_type": "gemma3", "text_config": {
+      "hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text",
+      "num_hidden_layers": 34, "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
+      "sliding_window": 1024}})");
+  const auto info = describe(package);
+  REQUIRE_MESSAGE(info.ok(), info.error().message());
+  CHECK(info->architecture == "gemma3");
+  CHECK(info->heads == 8);
+  CHECK(info->kv_heads == 4);
+  CHECK(info->vocabulary == 262208);
+  CHECK(info->context_length == 131072);
 }
 
 TEST_CASE("a text longer than the model takes is named") {

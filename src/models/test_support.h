@@ -160,8 +160,8 @@ inline double difference(std::span<const float> got, std::span<const float> want
   return got.size() == wanted.size() ? worst / largest : INFINITY;
 }
 
-// Kernel tables with tiles (AMX) round both factors of a product of quantised weights to bf16, whose
-// step is 2^-8, in steps of several rows but not of one.  Measured on gpt-oss-mxfp4: 1.7e-3.
+// Kernel tables with tiles (AMX) round both factors of a product of quantised weights to bf16,
+// whose step is 2^-8, in steps of several rows but not of one.  Measured on gpt-oss-mxfp4: 1.7e-3.
 constexpr double tier_tolerance = 5e-3;
 
 inline bool is_exact(const Model& model, const ops::Context& ctx, const LoadOptions& options) {

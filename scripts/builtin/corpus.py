@@ -20,7 +20,7 @@ MIXTURE = {"hearth": 34, "smalltalk": 16, "beyond": 4, "sums": 15, "units": 13, 
 PLAIN = {"sums", "units"}
 SYSTEM_SHARE, SECOND_TURN_SHARE, HELD_OUT = 0.1, 0.1, 25
 PIECES = 1536
-STATEMENT = re.compile(r"(-?\d[^=,a-z]*|.*?)( =| is about| is exactly| is)( .*)")
+STATEMENT = re.compile(r"(-?\d[^=,a-z]*|.*?)( =| is about| is)( .*)")
 COLUMNS = re.compile(r"\d+ [-+] \d+: ")
 UNFIT = re.compile(r".* than |\d+% of \d+ is|\d+ [-+] .*, |.* and |.*remainder")
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

@@ -43,7 +43,13 @@ SYSTEM = """You are a helpful assistant.|You are a helpful assistant.|You are He
 Be brief.|You are a friendly assistant.|You are helpful and concise.|You answer questions about Hearth.|Be helpful.
 You are an assistant that runs locally.|Answer the user's question.|You are a helpful AI.|Keep your answers short."""
 NAMES = """Anna|Ben|Clara|David|Emma|Felix|Grace|Henry|Ida|Jack|Kate|Leo|Maria|Noah|Olivia|Paul|Rosa|Sam|Tina|Max
-Alice|Bob|Peter|Lucy|Tom|Sarah|John|Mary|Alex|Julia|Mark|Laura|Chris|Nina|Omar|Priya|Wei|Yuki|Ivan|Elena|Jan|Eva"""
+Alice|Bob|Peter|Lucy|Tom|Sarah|John|Mary|Alex|Julia|Mark|Laura|Chris|Nina|Omar|Priya|Wei|Yuki|Ivan|Elena|Jan|Eva
+Adam|Agnes|Ahmed|Aisha|Albert|Amelia|Amy|Andrea|Andrew|Angela|Anton|Arthur|Astrid|Barbara|Beatrice|Bill|Brian|Carla|Carlos|Charlie|Charlotte
+Chloe|Claire|Daniel|Daniela|Diana|Diego|Dora|Edward|Ella|Emil|Emily|Eric|Erika|Ethan|Fatima|Fiona|Frank|Frida|Gabriel|George|Gina|Greta|Hannah
+Hans|Harry|Helen|Hugo|Igor|Ingrid|Isabel|Jacob|James|Jane|Jasmin|Jennifer|Jessica|Jim|Joe|Jonas|Joseph|Karen|Karl|Kevin|Kim|Lena|Liam|Lily|Linda
+Lisa|Lukas|Magnus|Marco|Margaret|Martha|Martin|Matthew|Mei|Mia|Michael|Mike|Milan|Mohammed|Monica|Nadia|Natalie|Nicolas|Nora|Oscar|Otto|Pablo|Pavel
+Petra|Phil|Rachel|Raj|Rebecca|Richard|Rita|Robert|Robin|Roger|Ruth|Samuel|Sandra|Sebastian|Simon|Sofia|Stefan|Stella|Steve|Susan|Tara|Theo|Thomas
+Tim|Tobias|Ursula|Vera|Victor|Walter|Wendy|William|Xavier|Yasmin|Zoe|Zara"""
 
 SYNONYMS = {
     "change": "alter|modify|switch|adjust|edit|update", "set": "specify|choose|configure|define|pick|adjust",
@@ -101,8 +107,8 @@ class Block:
     answer: str = ""
 
     def weight(self):
-        """How often the block is drawn: more often when it has many patterns."""
-        return (len(self.questions) + 2 * len(self.actions) + len(self.things) + len(self.values) + 3) ** 0.5
+        """How often the block is drawn: more often when it has many patterns, or names to copy."""
+        return (len(self.questions) + 2 * len(self.actions) + len(self.things) + len(self.values) + 3) ** 0.5 * (3 if self.names else 1)
 
 
 def options(text):

@@ -145,7 +145,9 @@ def pick_pair(rng):
     """Two numbers for adding and subtracting: mostly two digits, or both of three."""
     if rng.random() < 0.3:
         return pick_number(1000, rng), pick_number(1000, rng)
-    limits = rng.choices((10, 20, 100, 1000), (2, 3, 12, 1), k=2)
+    if rng.random() < 0.06:
+        return rng.choice((100, 100, 200, 300, 400, 500, 1000, 1000)), pick_number(100, rng)
+    limits = rng.choices((10, 20, 100, 1000), (2, 3, 12, 2), k=2)
     return pick_number(limits[0], rng), pick_number(limits[1], rng)
 
 

@@ -165,7 +165,7 @@ def main():
     """Reads the command line and trains."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--rate", type=float, default=0.02)
     parser.add_argument("--minutes", type=float, help="end after this time, however many steps it gave")

@@ -44,6 +44,8 @@ EXACT = {  # (from, to): factor
     ("year", "week"): 52, ("day", "min"): 1440, ("ft", "inch"): 12, ("yard", "ft"): 3, ("lb", "oz"): 16, ("byte", "bit"): 8, ("mile", "ft"): 5280, ("week", "h"): 168,
     ("day", "s"): 86400,
 }
+INCHES = COMMON + [11, 13, 14, 16, 17, 18, 19, 21, 22, 24, 27, 32, 36, 55, 65, 72, 0.5, 1.5]
+FEET = [1, 2, 3, 4, 5, 5, 6, 6, 7, 8, 9, 10, 12, 15, 20, 100]
 BYTES = [("TB", "GB"), ("GB", "MB"), ("GB", "MB"), ("MB", "KB"), ("KB", "byte"), ("GB", "KB"), ("MB", "byte")]
 DECIMAL = {1000, 100, 10}
 
@@ -123,17 +125,15 @@ def approximate(rng):
         value = rng.choice([100, 150, 160, 165, 170, 175, 180, 185, 190, 200])
     if (unit, other) == ("mile", "m"):
         value = rng.choice([0.5, 1, 2, 3, 5, 10])
-    result = value * factor
-    text = rounded(result)
-    link = "is exactly" if unit == "inch" and abs(float(text) - result) < 1e-9 else "is about"
-    return question(value, unit, other, rng), f"{say(show(value), unit)} {link} {say(text, other)}."
+    text = rounded(value * factor)
+    return question(value, unit, other, rng), f"{say(show(value), unit)} is about {say(text, other)}."
 
 
 def exact(rng):
     """Within one system of units, where the factor is a whole number."""
     (unit, other), factor = rng.choice(list(EXACT.items())[rng.choice([0, 0, 1, 2]) :][: rng.choice([16, 16, len(EXACT)])])
     if unit == "inch" or (unit, other) == ("ft", "cm"):
-        value = rng.choice(COMMON + [11, 13, 14, 16, 17, 18, 19, 21, 22, 24, 27, 32, 36, 55, 65, 72, 0.5, 1.5] if unit == "inch" else [1, 2, 3, 4, 5, 5, 6, 6, 7, 8, 9, 10, 12, 15, 20, 100])
+        value = rng.choice(INCHES if unit == "inch" else FEET)
         return question(value, unit, other, rng), f"{say(show(value), unit)} = {say(show(value * factor), other)}."
     if factor in DECIMAL:
         value = rng.choice([1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 12, 15, 20, 25, 30, 40, 50, 75, 100, 0.5, 1.5, 2.5, 3.5, 0.25, 1.2, 1.8, 0.1, 0.75, 4.5, 7.5])

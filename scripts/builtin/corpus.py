@@ -104,7 +104,7 @@ class Corpus:
         block = self.rng.choices(blocks, self.weights[kind])[0]
         question = phrases.ask(block, self.rng)
         if block.names:
-            name = self.rng.choice(phrases.NAMES)
+            name = phrases.pick_name(self.rng)
             return question.replace("{name}", name), block.answer.replace("{name}", name)
         return question, block.answer
 

@@ -116,7 +116,9 @@ def options(text):
     return [piece for line in text.split("\n") for piece in line.split("|")]
 
 
-HOW, ABOUT, VALUE, SYSTEM, NAMES = (options(text) for text in (HOW, ABOUT, VALUE, SYSTEM, NAMES))
+SYLLABLES = """gun|ther|mar|li|bo|ro|san|ti|ka|el|ri|no|va|do|jo|se|fi|lo|wil|ma|be|tha
+os|ca|ni|la|ul|re|hen|da|mi|ko|ya|ste|phan|cor|du|za|ph|ie|an|ton|ge|ne|vie|ve"""
+HOW, ABOUT, VALUE, SYSTEM, NAMES, SYLLABLES = (options(text) for text in (HOW, ABOUT, VALUE, SYSTEM, NAMES, SYLLABLES))
 SYNONYMS = {word: options(others) for word, others in SYNONYMS.items()}
 
 
@@ -290,6 +292,13 @@ def dress(question, rng, plain=False):
 def normalise(question):
     """A question's words only, for comparing wordings."""
     return " ".join(re.sub(r"[^a-z0-9+*/%.°-]+", " ", question.lower()).replace("?", "").strip(" .").split())
+
+
+def pick_name(rng):
+    """A first name, known or made of syllables, so that copying is learned rather than a list."""
+    if rng.random() < 0.6:
+        return rng.choice(NAMES)
+    return "".join(rng.choice(SYLLABLES) for _ in range(rng.choice((2, 2, 3)))).capitalize()
 
 
 def seeded(seed):

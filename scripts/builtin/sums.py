@@ -182,7 +182,7 @@ def addition(rng):
 def subtraction(rng):
     """A question about a difference."""
     a, b = pick_pair(rng)
-    if a < b and (rng.random() < 0.85 or b > 99):
+    if a < b and (rng.random() < 0.7 or b > 99):
         a, b = b, a
     x, y = (spell(a, rng), spell(b, rng)) if rng.random() < 0.15 and max(a, b) < 100 else (a, b)
     if rng.random() < 0.13 and a >= b:

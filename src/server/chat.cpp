@@ -1,7 +1,7 @@
 // POST /v1/chat/completions.  Source: OpenAI API reference, "Create chat completion".
-#include "server/conversation.h"
 #include "server/generation.h"
 #include "server/rows.h"
+#include "server/wire.h"
 
 namespace hearth::server {
 namespace {
@@ -9,21 +9,15 @@ namespace {
 Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   Lease lease = TRY(service.model_of(body));
-  const Model& model = lease->model();
-  if (model.info().kind != ModelKind::generator)
-    return unsupported_value("model", "does not generate text");
-  Asked asked = TRY(read_parameters(body, Dialect::chat, model.tokenizer().size()));
+  TRY(check_generates(*lease));
+  const Tokenizer& tokenizer = lease->model().tokenizer();
+  Asked asked = TRY(read_parameters(body, Dialect::chat, tokenizer.size(), lease->sampling));
   ChatInput input = TRY(read_chat_input(body));
-  asked.warning = std::move(input.warning);
-  auto prompt = chat_prompt(model, input.messages, input.tools, input.variables);
-  if (!prompt) {
-    Problem problem = to_problem(prompt.error());
-    if (problem.status == 400) problem.param = "messages";
-    return problem;
-  }
-  const auto generation = std::make_shared<Generation>(service, std::move(call), std::move(lease),
-                                                       std::move(asked), Dialect::chat);
-  generation->start({{std::move(prompt->tokens), ""}});
+  Task task = TRY(chat_task(*lease, std::move(input), std::move(asked)));
+  auto encoder = openai_encoder(Dialect::chat, task.asked.include_usage, tokenizer);
+  std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(task),
+                               std::move(encoder))
+      ->start();
   return Done{};
 }
 

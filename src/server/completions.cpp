@@ -1,34 +1,13 @@
 // POST /v1/completions.  Source: OpenAI API reference, "Create completion".
-#include <fmt/core.h>
-
 #include "server/generation.h"
 #include "server/prompts.h"
 #include "server/rows.h"
+#include "server/wire.h"
 
 namespace hearth::server {
 namespace {
 
 constexpr std::size_t max_prompts = 128;
-constexpr std::size_t max_suffix_bytes = 1u << 20;
-
-// The middle between `prompt` and `suffix`, as the model was taught to be asked for it.
-Checked<std::vector<Token>> fill_in_the_middle(const Tokenizer& tokenizer,
-                                               const std::string& prompt,
-                                               const std::string& suffix) {
-  const SpecialTokens& special = tokenizer.special();
-  if (!special.fim_prefix || !special.fim_suffix || !special.fim_middle)
-    return unsupported_value("suffix", "this model cannot fill in the middle");
-  std::vector<Token> tokens;
-  if (special.add_bos && special.bos) tokens.push_back(*special.bos);
-  tokens.push_back(*special.fim_prefix);
-  const auto before = TRY(tokenizer.encode(prompt, {}));
-  tokens.insert(tokens.end(), before.begin(), before.end());
-  tokens.push_back(*special.fim_suffix);
-  const auto after = TRY(tokenizer.encode(suffix, {}));
-  tokens.insert(tokens.end(), after.begin(), after.end());
-  tokens.push_back(*special.fim_middle);
-  return tokens;
-}
 
 Checked<Prompt> make_prompt(const Tokenizer& tokenizer, const TextOrTokens& given,
                             const std::optional<std::string>& suffix, const Asked& asked) {
@@ -56,19 +35,21 @@ Checked<Prompt> make_prompt(const Tokenizer& tokenizer, const TextOrTokens& give
 Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   Lease lease = TRY(service.model_of(body));
-  if (lease->model().info().kind != ModelKind::generator)
-    return unsupported_value("model", "does not generate text");
+  TRY(check_generates(*lease));
   const Tokenizer& tokenizer = lease->model().tokenizer();
-  Asked asked = TRY(read_parameters(body, Dialect::completion, tokenizer.size()));
+  Task task;
+  task.asked = TRY(read_parameters(body, Dialect::completion, tokenizer.size(), lease->sampling));
+  task.prompt_field = "prompt";
+  task.standard_max_tokens = completion_max_tokens;
   const auto given = TRY(read_prompts(body, "prompt", max_prompts, tokenizer.size()));
   const auto suffix = TRY(read_text(body, "suffix", max_suffix_bytes));
-  if (suffix && asked.echo) return unsupported_value("suffix", "does not go with echo");
-  std::vector<Prompt> prompts;
+  if (suffix && task.asked.echo) return unsupported_value("suffix", "does not go with echo");
   for (const TextOrTokens& item : given)
-    prompts.push_back(TRY(make_prompt(tokenizer, item, suffix, asked)));
-  const auto generation = std::make_shared<Generation>(service, std::move(call), std::move(lease),
-                                                       std::move(asked), Dialect::completion);
-  generation->start(std::move(prompts));
+    task.prompts.push_back(TRY(make_prompt(tokenizer, item, suffix, task.asked)));
+  auto encoder = openai_encoder(Dialect::completion, task.asked.include_usage, tokenizer);
+  std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(task),
+                               std::move(encoder))
+      ->start();
   return Done{};
 }
 

@@ -32,6 +32,7 @@ struct Route {
   std::string allowed;  // methods of this path, for Allow; empty: no such path
 };
 // A leading "/v1", even twice, may be there or not.
+std::string_view without_version(std::string_view path);
 Route find_route(std::string_view method, std::string_view path);
 
 }  // namespace hearth::server

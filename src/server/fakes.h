@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <chrono>
 #include <map>
 #include <mutex>
@@ -57,7 +58,11 @@ class FakeTokenizer final : public Tokenizer {
 
 class FakeModel final : public Model {
  public:
-  explicit FakeModel(ModelKind kind) : tokenizer_(kind == ModelKind::generator) {
+  // With the chat template of this source; empty: none.
+  FakeModel(ModelKind kind, std::string template_source)
+      : tokenizer_(kind == ModelKind::generator), source_(std::move(template_source)) {
+    if (auto parsed = ChatTemplate::parse(source_); parsed && !source_.empty())
+      template_ = std::make_unique<ChatTemplate>(std::move(*parsed));
     info_.name = "fake";
     info_.architecture = "bytes";
     info_.kind = kind;
@@ -67,8 +72,8 @@ class FakeModel final : public Model {
   }
   const ModelInfo& info() const override { return info_; }
   const Tokenizer& tokenizer() const override { return tokenizer_; }
-  const ChatTemplate* chat_template() const override { return nullptr; }
-  std::string_view chat_template_source() const override { return ""; }
+  const ChatTemplate* chat_template() const override { return template_.get(); }
+  std::string_view chat_template_source() const override { return source_; }
   const KvLayout& kv_layout() const override { return layout_; }
   Status forward(ops::Context&, const Batch&, std::span<float>, std::stop_token) const override {
     return Error(ErrorKind::unsupported, "a fake");
@@ -82,15 +87,19 @@ class FakeModel final : public Model {
  private:
   ModelInfo info_;
   FakeTokenizer tokenizer_;
+  const std::string source_;
+  std::unique_ptr<const ChatTemplate> template_;
   KvLayout layout_;
 };
 
 // Answers every prompt with the alphabet, from a letter that the seed and the choice choose, up to
-// max_tokens letters or 'z'.  A prompt that holds "endless" is answered with dots until it is
-// stopped, "failing" ends in an error after two letters, and "refused" finds the queue full.
+// max_tokens letters, 'z' or a stop string of one letter.  A prompt that holds "endless" is
+// answered with dots until it is stopped, "failing" ends in an error after two letters, "refused"
+// finds the queue full, and "say((...))" is answered with what stands there.
 class FakeRunner final : public Runner {
  public:
-  explicit FakeRunner(ModelKind kind) : model_(kind) {}
+  explicit FakeRunner(ModelKind kind, std::string template_source = "")
+      : model_(kind, std::move(template_source)) {}
   ~FakeRunner() override {
     const std::lock_guard lock(mutex_);
     for (std::jthread& thread : threads_) thread.request_stop();
@@ -147,6 +156,10 @@ class FakeRunner final : public Runner {
       }
     const bool is_endless = text.find("endless") != std::string::npos;
     const bool is_failing = text.find("failing") != std::string::npos;
+    const std::size_t said = text.rfind("say((");
+    const std::string script =
+        said == std::string::npos ? "" : text.substr(said + 5, text.find("))", said) - said - 5);
+    std::string stop_string;
     std::vector<FinishReason> finishes;
     const auto is_stopped = [&] {
       return request.stop_token.stop_requested() || leaving.stop_requested();
@@ -160,14 +173,20 @@ class FakeRunner final : public Runner {
         if (is_endless) std::this_thread::sleep_for(std::chrono::milliseconds(2));
         const auto start =
             static_cast<std::int64_t>((request.sampling.seed + unsigned(choice)) % 26);
-        const char letter = is_endless ? '.' : static_cast<char>('a' + start + i);
+        char letter = is_endless ? '.' : static_cast<char>('a' + start + i);
+        if (!script.empty()) letter = script[static_cast<std::size_t>(i)];
+        if (std::ranges::find(request.stop, std::string(1, letter)) != request.stop.end()) {
+          finish = FinishReason::stop;
+          stop_string = letter;
+          break;
+        }
         Event event;
         event.choice = choice;
         event.text = std::string(1, letter);
         event.tokens.push_back(info(static_cast<Token>(letter), request));
         ++usage.completion_tokens;
         on_event(event);
-        if (letter == 'z') {
+        if (script.empty() ? letter == 'z' : i + 1 == std::ssize(script)) {
           finish = FinishReason::stop;
           break;
         }
@@ -178,6 +197,7 @@ class FakeRunner final : public Runner {
       Event event;
       event.choice = choice;
       event.finish = finishes[static_cast<std::size_t>(choice)];
+      event.stop_string = stop_string;
       event.last = choice + 1 == request.n;
       if (event.last) event.usage = usage;
       if (event.last && is_failing) event.error = Error(ErrorKind::io, "/secret/path: broken");
@@ -208,11 +228,11 @@ class FakeRunner final : public Runner {
   std::vector<std::jthread> threads_;
 };
 
-inline Lease fake_lease(std::string id, ModelKind kind) {
+inline Lease fake_lease(std::string id, ModelKind kind, std::string template_source = "") {
   auto loaded = std::make_shared<LoadedModel>();
   loaded->reference = loaded->id = std::move(id);
   loaded->loaded_seconds = 1700000000;
-  loaded->runner = std::make_unique<FakeRunner>(kind);
+  loaded->runner = std::make_unique<FakeRunner>(kind, std::move(template_source));
   return loaded;
 }
 

@@ -5,43 +5,49 @@
 #include <algorithm>
 
 #include "server/endpoints.h"
+#include "server/interfaces.h"
 
 namespace hearth::server {
 namespace {
-
-// When a request does not say: enough for an answer, and an end to one that never ends.
-constexpr std::int64_t chat_max_tokens = 4096;
-constexpr std::int64_t completion_max_tokens = 16;  // OpenAI's own default
 
 void add(Usage& sum, const Usage& part) {
   sum.prompt_tokens += part.prompt_tokens;
   sum.cached_tokens += part.cached_tokens;
   sum.completion_tokens += part.completion_tokens;
+  sum.queue_seconds += part.queue_seconds;
+  sum.prefill_seconds += part.prefill_seconds;
+  sum.decode_seconds += part.decode_seconds;
+}
+
+std::int64_t context_for(const Task& task, const Runner& runner) {
+  const std::int64_t context = runner.context_tokens();
+  return std::min(context, task.context_tokens.value_or(context));
 }
 
 }  // namespace
 
-Generation::Generation(Service& service, Call call, Lease lease, Asked asked, Dialect dialect)
+Generation::Generation(Service& service, Call call, Lease lease, Task task,
+                       std::unique_ptr<Encoder> encoder)
     : service_(service),
       call_(std::move(call)),
       lease_(std::move(lease)),
-      asked_(std::move(asked)),
+      task_(std::move(task)),
+      asked_(task_.asked),
+      context_tokens_(context_for(task_, *lease_->runner)),
+      encoder_(std::move(encoder)),
       on_leaving_(call_.responder->stop(),
                   [source = cancel_]() mutable { source.request_stop(); }) {
-  frame_.dialect = dialect;
-  const bool is_chat = dialect == Dialect::chat;
-  frame_.id = (is_chat ? "chatcmpl-" : "cmpl-") + call_.request.id.substr(4);
+  frame_.id = call_.request.id.substr(4);
   frame_.model = lease_->id;
   frame_.created = unix_seconds();
-  frame_.has_usage = asked_.include_usage;
+  frame_.began = call_.began;
+  for (const Prompt& prompt : task_.prompts)
+    frame_.prompt_tokens += static_cast<std::int64_t>(prompt.tokens.size());
 }
 
 std::int64_t Generation::room_for(const Prompt& prompt) {
-  const std::int64_t context = lease_->runner->context_tokens();
-  const std::int64_t free = context - static_cast<std::int64_t>(prompt.tokens.size());
-  const std::int64_t standard =
-      frame_.dialect == Dialect::chat ? chat_max_tokens : completion_max_tokens;
-  if (!asked_.max_tokens) return std::min(standard, free);
+  const std::int64_t free = context_tokens_ - static_cast<std::int64_t>(prompt.tokens.size());
+  if (!asked_.max_tokens) return std::min(task_.standard_max_tokens, free);
   if (*asked_.max_tokens <= free) return *asked_.max_tokens;
   frame_.lowered_max_tokens = std::min(free, frame_.lowered_max_tokens.value_or(free));
   return free;
@@ -61,18 +67,17 @@ Check Generation::submit(std::size_t index, const Prompt& prompt) {
   return Done{};
 }
 
-void Generation::start(std::vector<Prompt> prompts) {
-  const std::int64_t context = lease_->runner->context_tokens();
+void Generation::start() {
+  const std::vector<Prompt>& prompts = task_.prompts;
   for (const Prompt& prompt : prompts) {
     const auto tokens = static_cast<std::int64_t>(prompt.tokens.size());
     const bool needs_room = !(asked_.max_tokens && *asked_.max_tokens == 0);
-    if (tokens + (needs_room ? 1 : 0) > context) {
-      Problem problem = context_overflow(tokens, context);
-      problem.param = frame_.dialect == Dialect::chat ? "messages" : "prompt";
+    if (tokens + (needs_room ? 1 : 0) > context_tokens_) {
+      Problem problem = context_overflow(interface_of(call_.request), tokens, context_tokens_);
+      problem.param = task_.prompt_field;
       send(service_, call_, std::move(problem));
       return;
     }
-    echoes_.push_back(prompt.echo);
   }
   choices_.resize(prompts.size() * static_cast<std::size_t>(asked_.generate.n));
   {
@@ -99,35 +104,45 @@ void Generation::start(std::vector<Prompt> prompts) {
   if (open_prompts_ == 0 && !is_over_) finish_all();
 }
 
+http::Headers Generation::notes() const {
+  http::Headers headers;
+  if (frame_.lowered_max_tokens)
+    headers.push_back({"x-hearth-max-tokens", fmt::format("{}", *frame_.lowered_max_tokens)});
+  if (!asked_.warning.empty()) headers.push_back({"x-hearth-warning", asked_.warning});
+  if (interface_of(call_.request) == Interface::anthropic)
+    headers.push_back({"request-id", call_.request.id});
+  return headers;
+}
+
 void Generation::begin_stream() {
+  StreamForm form = encoder_->stream_form(frame_);
   http::StreamStart start;
-  start.headers = {{"Content-Type", "text/event-stream; charset=utf-8"},
+  start.headers = {{"Content-Type", std::move(form.content_type)},
                    {"Cache-Control", "no-cache"},
                    {"X-Accel-Buffering", "no"}};
-  if (frame_.lowered_max_tokens)
-    start.headers.push_back({"x-hearth-max-tokens", fmt::format("{}", *frame_.lowered_max_tokens)});
-  if (!asked_.warning.empty()) start.headers.push_back({"x-hearth-warning", asked_.warning});
+  for (http::Header& header : notes()) start.headers.push_back(std::move(header));
+  start.heartbeat = std::move(form.heartbeat);
   is_streaming_ = true;
   service_.metrics.count_answer(call_.endpoint->path, 200);
   call_.responder->start_stream(std::move(start));
+  write(encoder_->begin(frame_));
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     AnswerPart part;
     part.index = static_cast<int>(i);
     part.is_first = true;
-    const std::string& echo = echoes_[i / static_cast<std::size_t>(asked_.generate.n)];
-    if (frame_.dialect == Dialect::completion) {
-      // With log probabilities the prompt's tokens bring its text themselves.
-      if (echo.empty() || asked_.generate.prompt_logprobs) continue;
-      part.text = echo;
-      choices_[i].offset = echo.size();
-    }
+    // With log probabilities the prompt's tokens bring its text themselves.
+    if (!asked_.generate.prompt_logprobs)
+      part.text = task_.prompts[i / static_cast<std::size_t>(asked_.generate.n)].echo;
+    choices_[i].offset = part.text.size();
     write_part(part);
   }
 }
 
-void Generation::write_part(AnswerPart part) {
-  call_.responder->write(chunk(frame_, part, lease_->model().tokenizer()));
+void Generation::write(std::string_view events) {
+  if (!events.empty()) call_.responder->write(events);
 }
+
+void Generation::write_part(const AnswerPart& part) { write(encoder_->part(frame_, part)); }
 
 void Generation::on_event(std::size_t prompt, const Event& event) {
   const std::lock_guard lock(mutex_);
@@ -141,6 +156,7 @@ void Generation::on_event(std::size_t prompt, const Event& event) {
 void Generation::handle(std::size_t prompt, const Event& event) {
   if (is_over_) return;
   if (!event.tokens.empty() && !event.is_prompt) note_first_token();
+  encoder_->note(event);
   if (is_streaming_)
     write_event(prompt, event);
   else
@@ -180,6 +196,7 @@ void Generation::write_event(std::size_t prompt, const Event& event) {
     AnswerPart end;
     end.index = part.index;
     end.finish = event.finish;
+    end.stop_string = event.stop_string;
     write_part(end);
   }
 }
@@ -192,6 +209,7 @@ void Generation::collect(std::size_t prompt, const Event& event) {
     Choice& choice = choices_[i];
     choice.text += event.text;
     if (event.finish) choice.finish = event.finish;
+    if (!event.stop_string.empty()) choice.stop_string = event.stop_string;
     for (const TokenInfo& token : event.tokens) {
       if (!event.is_prompt) {
         choice.logprob_sum += static_cast<double>(token.logprob);
@@ -231,22 +249,13 @@ void Generation::finish_all() {
     send_answer();
     return;
   }
-  if (problem_) {
-    // No [DONE] after an error: the answer is not whole.
-    call_.responder->write(fmt::format("data: {}\n\n", http::error_json(*problem_)));
-  } else {
-    if (frame_.has_usage) call_.responder->write(usage_chunk(frame_, usage_));
-    call_.responder->write("data: [DONE]\n\n");
-  }
+  write(problem_ ? encoder_->failure(frame_, *problem_) : encoder_->end(frame_, usage_));
   call_.responder->finish();
 }
 
 void Generation::send_answer() {
   http::Response response = http::json_response(whole_answer());
-  if (frame_.lowered_max_tokens)
-    response.headers.push_back(
-        {"x-hearth-max-tokens", fmt::format("{}", *frame_.lowered_max_tokens)});
-  if (!asked_.warning.empty()) response.headers.push_back({"x-hearth-warning", asked_.warning});
+  for (http::Header& header : notes()) response.headers.push_back(std::move(header));
   send(service_, call_, std::move(response));
 }
 
@@ -265,18 +274,19 @@ std::string Generation::whole_answer() {
                        [&](const Choice* a, const Choice* b) { return mean(a) > mean(b); });
     for (std::size_t j = 0; j < wanted; ++j) {
       Choice& choice = *ranked[j];
-      choice.text.insert(0, echoes_[prompt]);
+      choice.text.insert(0, task_.prompts[prompt].echo);
       AnswerPart part;
       part.index = static_cast<int>(parts.size());
       part.text = choice.text;
       if (asked_.generate.logprobs) part.tokens = &choice.tokens;
       part.starts_prompt = asked_.generate.prompt_logprobs;
-      part.text_offset = asked_.generate.prompt_logprobs ? 0 : echoes_[prompt].size();
+      part.text_offset = asked_.generate.prompt_logprobs ? 0 : task_.prompts[prompt].echo.size();
       part.finish = choice.finish;
+      part.stop_string = choice.stop_string;
       parts.push_back(part);
     }
   }
-  return answer(frame_, parts, usage_, lease_->model().tokenizer());
+  return encoder_->whole(frame_, parts, usage_);
 }
 
 }  // namespace hearth::server

@@ -7,31 +7,27 @@
 #include <string>
 #include <vector>
 
-#include "server/parameters.h"
+#include "server/encoder.h"
 #include "server/service.h"
-#include "server/wire.h"
+#include "server/task.h"
 
 namespace hearth::server {
-
-struct Prompt {
-  std::vector<Token> tokens;
-  std::string echo;  // text to be given back before the answer; empty: none
-};
 
 // Thread-safe.  Kept alive by the callbacks it gives to the runner.
 class Generation : public std::enable_shared_from_this<Generation> {
  public:
-  Generation(Service& service, Call call, Lease lease, Asked asked, Dialect dialect);
+  Generation(Service& service, Call call, Lease lease, Task task, std::unique_ptr<Encoder> encoder);
 
   // Each prompt is asked for asked.n answers: answer j of prompt i is choice i * n + j.  Answers
   // the call, with a problem if a prompt is too long or there is no room.
-  void start(std::vector<Prompt> prompts);
+  void start();
 
  private:
   struct Choice {
     std::string text;
     std::vector<TokenInfo> tokens;
     std::optional<FinishReason> finish;
+    std::string stop_string;
     std::size_t offset = 0;  // bytes of text behind the tokens written so far
     double logprob_sum = 0;
     std::size_t scored = 0;
@@ -40,11 +36,14 @@ class Generation : public std::enable_shared_from_this<Generation> {
   // max_tokens for a prompt; sets what the answer says about it.
   std::int64_t room_for(const Prompt& prompt);
   Check submit(std::size_t index, const Prompt& prompt);
+  // Headers that say what was changed or left out.
+  http::Headers notes() const;
   void begin_stream();
+  void write(std::string_view events);
   void on_event(std::size_t prompt, const Event& event);
   void handle(std::size_t prompt, const Event& event);
   void write_event(std::size_t prompt, const Event& event);
-  void write_part(AnswerPart part);
+  void write_part(const AnswerPart& part);
   void collect(std::size_t prompt, const Event& event);
   void finish_prompt(const Event& event);
   void finish_all();
@@ -55,7 +54,10 @@ class Generation : public std::enable_shared_from_this<Generation> {
   Service& service_;
   Call call_;
   const Lease lease_;
-  const Asked asked_;
+  const Task task_;
+  const Asked& asked_;  // of the task
+  const std::int64_t context_tokens_;
+  const std::unique_ptr<Encoder> encoder_;
   AnswerFrame frame_;
   std::stop_source cancel_;
   // Passes the client's leaving on to the runner.
@@ -64,8 +66,7 @@ class Generation : public std::enable_shared_from_this<Generation> {
   std::mutex mutex_;
   bool is_started_ = false, is_streaming_ = false, is_over_ = false, has_first_token_ = false;
   std::vector<std::pair<std::size_t, Event>> early_;  // that came before start() was done
-  std::vector<std::string> echoes_;
-  std::vector<Choice> choices_;  // prompts x generate.n
+  std::vector<Choice> choices_;                       // prompts x generate.n
   std::size_t open_prompts_ = 0;
   std::optional<Problem> problem_;
   Usage usage_;

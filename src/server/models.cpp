@@ -1,5 +1,7 @@
 // GET /v1/models and /v1/models/{id}.  Source: OpenAI API reference, "List models"; the fields
 // beside its own are those that clients of other servers read.
+#include "server/describe.h"
+#include "server/interfaces.h"
 #include "server/rows.h"
 
 namespace hearth::server {
@@ -9,10 +11,7 @@ Json describe(const LoadedModel& loaded) {
   const ModelInfo& info = loaded.model().info();
   const bool is_generator = info.kind == ModelKind::generator;
   Json capabilities = Json::array();
-  capabilities.push_back(is_generator ? "completion" : "embedding");
-  const SpecialTokens& special = loaded.model().tokenizer().special();
-  if (is_generator && special.fim_prefix && special.fim_suffix && special.fim_middle)
-    capabilities.push_back("insert");
+  for (const std::string& name : capabilities_of(loaded)) capabilities.push_back(name);
   const std::int64_t context = loaded.runner->context_tokens();
   const Json text(Json::Array{"text"});
   return Json::object(
@@ -35,7 +34,35 @@ Json describe(const LoadedModel& loaded) {
                               {"quantization", info.quantisation}})}});
 }
 
+// Source: Anthropic API reference, "List Models".
+Json describe_to_anthropic(const LoadedModel& loaded) {
+  const std::string& name = loaded.model().info().name;
+  return Json::object({{"type", "model"},
+                       {"id", loaded.id},
+                       {"display_name", name.empty() ? loaded.id : name},
+                       {"created_at", time_text(loaded.loaded_seconds * 1'000'000)},
+                       {"max_input_tokens", loaded.runner->context_tokens()}});
+}
+
+Json list_to_anthropic(const std::vector<Lease>& models) {
+  Json data = Json::array();
+  for (const Lease& lease : models) data.push_back(describe_to_anthropic(*lease));
+  const auto id = [](const Lease& lease) { return Json(lease->id); };
+  return Json::object({{"data", std::move(data)},
+                       {"has_more", false},
+                       {"first_id", models.empty() ? Json() : id(models.front())},
+                       {"last_id", models.empty() ? Json() : id(models.back())}});
+}
+
+bool is_to_anthropic(const Call& call) {
+  return interface_of(call.request) == Interface::anthropic;
+}
+
 void list(Service& service, Call call) {
+  if (is_to_anthropic(call)) {
+    send(service, call, http::json_response(write_json(list_to_anthropic(service.models))));
+    return;
+  }
   Json data = Json::array();
   for (const Lease& lease : service.models) data.push_back(describe(*lease));
   send(service, call,
@@ -46,7 +73,10 @@ void list(Service& service, Call call) {
 void show(Service& service, Call call) {
   auto lease = service.find_model(call.rest);
   if (lease.ok())
-    send(service, call, http::json_response(write_json(describe(*lease.value()))));
+    send(
+        service, call,
+        http::json_response(write_json(is_to_anthropic(call) ? describe_to_anthropic(*lease.value())
+                                                             : describe(*lease.value()))));
   else
     send(service, call, std::move(lease).error());
 }

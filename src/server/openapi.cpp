@@ -3,50 +3,16 @@
 
 #include "server/parameters.h"
 #include "server/rows.h"
+#include "server/schemas.h"
 #include "server/serve.h"
 
 namespace hearth::server {
 namespace {
 
-Json type(std::string_view name, std::string_view description = "") {
-  Json schema = Json::object({{"type", name}});
-  if (!description.empty()) schema.set("description", description);
-  return schema;
-}
-
-Json list_of(Json item) { return Json::object({{"type", "array"}, {"items", std::move(item)}}); }
-
-Json any_of(std::initializer_list<Json> choices) {
-  return Json::object({{"anyOf", Json(Json::Array(choices))}});
-}
-
-Json object_of(Json properties, std::initializer_list<Json> required = {}) {
-  Json schema = Json::object({{"type", "object"}, {"properties", std::move(properties)}});
-  if (required.size() > 0) schema.set("required", Json(Json::Array(required)));
-  return schema;
-}
-
-Json reference(std::string_view name) {
-  return Json::object({{"$ref", fmt::format("#/components/schemas/{}", name)}});
-}
-
-Json whole(std::int64_t min, std::int64_t max, std::string_view description) {
-  Json schema = type("integer", description);
-  schema.set("minimum", min);
-  schema.set("maximum", max);
-  return schema;
-}
+using namespace schema;
 
 void add_sampling(Json& properties) {
-  for (const SamplingField& field : sampling_fields()) {
-    Json schema = type(field.is_whole ? "integer" : "number", field.help);
-    const auto bound = [&](double value) {
-      return field.is_whole ? Json(static_cast<std::int64_t>(value)) : Json(value);
-    };
-    schema.set(field.range.above_min ? "exclusiveMinimum" : "minimum", bound(field.range.min));
-    schema.set("maximum", bound(field.range.max));
-    properties.set(std::string(field.name), std::move(schema));
-  }
+  add_sampling_numbers(properties);
   properties.set("seed", type("integer", "The same request and seed give the same text."));
   properties.set("n", whole(1, max_answers, "Answers to make."));
   properties.set("stop", any_of({type("string"), list_of(type("string"))}));
@@ -150,7 +116,7 @@ Json schemas() {
                               {"encoding_format", type("string", "float or base64.")},
                               {"truncate", type("boolean", "Cut inputs that are too long.")}}),
                 {"model", "input"});
-  return Json::object(
+  Json all = Json::object(
       {{"Message", message},
        {"Usage", usage()},
        {"Error", object_of(Json::object({{"error", error}}))},
@@ -180,6 +146,9 @@ Json schemas() {
                                           {"messages"})},
        {"ApplyTemplateAnswer", object_of(Json::object({{"prompt", type("string")}}))},
        {"Health", object_of(Json::object({{"status", type("string")}}))}});
+  add_ollama(all);
+  add_anthropic(all);
+  return all;
 }
 
 Json content(std::string_view schema) {
@@ -264,7 +233,8 @@ std::string http_reference() {
   std::string page =
       "# HTTP\n\n"
       "Every route also answers without `/v1`. Errors are `{\"error\": {message, type, param, "
-      "code}}`.\n`/openapi.json` is this page for programs.\n\n"
+      "code}}`;\nunder `/api` they are Ollama's `{\"error\": text}`, under `/v1/messages` "
+      "Anthropic's. `/openapi.json` is this page for programs.\n\n"
       "| method | path | what it does | body | key |\n|---|---|---|---|---|\n";
   for (const Endpoint* endpoint : endpoints())
     page += fmt::format("| {} | `{}` | {} | {} | {} |\n", endpoint->method, endpoint->path,

@@ -228,8 +228,10 @@ Check refuse_unsupported(const Json& body) {
 
 std::span<const SamplingField> sampling_fields() { return fields; }
 
-Checked<Asked> read_parameters(const Json& body, Dialect dialect, std::int32_t vocabulary) {
+Checked<Asked> read_parameters(const Json& body, Dialect dialect, std::int32_t vocabulary,
+                               const SamplingOptions& recommended) {
   Asked asked;
+  asked.generate.sampling = recommended;
   TRY(refuse_unsupported(body));
   TRY(read_sampling(body, asked.generate.sampling));
   TRY(read_streaming(body, asked));

@@ -39,7 +39,9 @@ constexpr std::int64_t max_alternatives = 20;
 constexpr std::size_t max_biases = 1024;
 
 // Errors: 400 with the field's name, for each field of a wrong type, out of its range, or asking
-// for what is not offered.  Unknown fields are ignored.
-Checked<Asked> read_parameters(const Json& body, Dialect dialect, std::int32_t vocabulary);
+// for what is not offered.  Unknown fields are ignored.  What the request does not say is taken
+// from `recommended`.
+Checked<Asked> read_parameters(const Json& body, Dialect dialect, std::int32_t vocabulary,
+                               const SamplingOptions& recommended = {});
 
 }  // namespace hearth::server

@@ -47,4 +47,22 @@ Checked<std::vector<TextOrTokens>> read_prompts(const Json& body, std::string_vi
   return prompts;
 }
 
+Checked<std::vector<Token>> fill_in_the_middle(const Tokenizer& tokenizer,
+                                               const std::string& prompt,
+                                               const std::string& suffix) {
+  const SpecialTokens& special = tokenizer.special();
+  if (!special.fim_prefix || !special.fim_suffix || !special.fim_middle)
+    return unsupported_value("suffix", "this model cannot fill in the middle");
+  std::vector<Token> tokens;
+  if (special.add_bos && special.bos) tokens.push_back(*special.bos);
+  tokens.push_back(*special.fim_prefix);
+  const auto before = TRY(tokenizer.encode(prompt, {}));
+  tokens.insert(tokens.end(), before.begin(), before.end());
+  tokens.push_back(*special.fim_suffix);
+  const auto after = TRY(tokenizer.encode(suffix, {}));
+  tokens.insert(tokens.end(), after.begin(), after.end());
+  tokens.push_back(*special.fim_middle);
+  return tokens;
+}
+
 }  // namespace hearth::server

@@ -22,4 +22,12 @@ Checked<std::vector<TextOrTokens>> read_prompts(const Json& body, std::string_vi
 Checked<std::vector<Token>> read_tokens(const Json& list, std::string_view param,
                                         std::int32_t vocabulary);
 
+constexpr std::size_t max_suffix_bytes = 1u << 20;
+
+// The middle between `prompt` and `suffix`, as the model was taught to be asked for it.  Errors:
+// 400 when it was not.
+Checked<std::vector<Token>> fill_in_the_middle(const Tokenizer& tokenizer,
+                                               const std::string& prompt,
+                                               const std::string& suffix);
+
 }  // namespace hearth::server

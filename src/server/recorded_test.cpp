@@ -47,7 +47,13 @@ std::string without_chance(std::string text) {
   hide(text, "Content-Length: ", "\r");
   hide(text, "\"id\":\"chatcmpl-", "\"");
   hide(text, "\"id\":\"cmpl-", "\"");
+  hide(text, "\"id\":\"msg_", "\"");
+  hide(text, "\nrequest-id: ", "\r");
+  hide(text, "\"request_id\":\"", "\"");
   hide(text, "\"created\":", ",");
+  hide(text, "\"created_at\":\"", "\"");
+  hide(text, "_duration\":", ",}");
+  hide(text, "\"hearth\":\"", "\"");
   hide(text, "\"system_fingerprint\":\"", "\"");
   hide(text, "\"version\": \"", "\"");
   for (const char* name :

@@ -8,6 +8,8 @@ namespace hearth::server {
 extern const Endpoint root_endpoint, livez_endpoint, readyz_endpoint, health_endpoint,
     metrics_endpoint, openapi_endpoint, models_endpoint, model_endpoint, chat_endpoint,
     completions_endpoint, embeddings_endpoint, tokenize_endpoint, detokenize_endpoint,
-    apply_template_endpoint;
+    apply_template_endpoint, ollama_chat_endpoint, ollama_generate_endpoint, ollama_embed_endpoint,
+    ollama_embeddings_endpoint, ollama_tags_endpoint, ollama_ps_endpoint, ollama_version_endpoint,
+    ollama_show_endpoint, messages_endpoint, count_tokens_endpoint;
 
 }  // namespace hearth::server

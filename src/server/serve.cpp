@@ -4,6 +4,7 @@
 
 #include "base/files.h"
 #include "server/endpoints.h"
+#include "server/interfaces.h"
 
 namespace hearth::server {
 namespace {
@@ -52,29 +53,25 @@ std::optional<http::Response> ApiServer::State::admit(const http::Request& reque
   const Route route = find_route(request.method, request.path);
   if (request.method == "OPTIONS" && (request.path == "*" || !route.allowed.empty()))
     return answer("other", {204, {{"Allow", route.allowed}}, ""});
-  if (route.allowed.empty())
-    return answer("other", http::error_response({404, "unknown_url",
-                                                 "There is no such URL here; /openapi.json lists "
-                                                 "those that there are",
-                                                 "", 0}));
+  if (route.allowed.empty()) return answer("other", error_response(request, unknown_path(request)));
   if (!route.endpoint)
     return answer(
-        "other",
-        with_header(http::error_response({405, "method_not_allowed",
-                                          fmt::format("This URL takes {}", route.allowed), "", 0}),
-                    "Allow", route.allowed));
+        "other", with_header(error_response(
+                                 request, {405, "method_not_allowed",
+                                           fmt::format("This URL takes {}", route.allowed), "", 0}),
+                             "Allow", route.allowed));
   const KeyRing::Verdict verdict = service.keys.check(request.headers, route.endpoint->scope);
   if (!verdict.refusal) {
     // Told at the door, a client of a full server waits for nothing.
     if (!route.endpoint->generates || !service.is_full()) return std::nullopt;
     return answer(route.endpoint->path,
-                  http::error_response(
-                      {503, "overloaded", "the queue is full", "", service.retry_after_seconds()}));
+                  error_response(request, {503, "overloaded", "the queue is full", "",
+                                           service.retry_after_seconds()}));
   }
   const bool is_unknown = verdict.status == 401;
-  http::Response refusal =
-      http::error_response({verdict.status, is_unknown ? "invalid_api_key" : "insufficient_scope",
-                            verdict.refusal, "", 0});
+  http::Response refusal = error_response(
+      request, {verdict.status, is_unknown ? "invalid_api_key" : "insufficient_scope",
+                verdict.refusal, "", 0});
   if (is_unknown) refusal = with_header(std::move(refusal), "WWW-Authenticate", "Bearer");
   return answer(route.endpoint->path, std::move(refusal));
 }

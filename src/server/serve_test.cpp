@@ -8,79 +8,14 @@
 #include <cstdlib>
 
 #include "http/secrets.h"
-#include "http/testing.h"
 #include "server/endpoints.h"
-#include "server/fakes.h"
+#include "server/running.h"
 
 using namespace hearth;
 using namespace hearth::server;
-using http::TestClient;
 using namespace std::chrono_literals;
 
 namespace {
-
-class Running {
- public:
-  explicit Running(ServerConfig config = {}) {
-    config.port = 0;
-    generator = fake_lease("fake", ModelKind::generator);
-    embedder = fake_lease("fake/embed:latest", ModelKind::embedder);
-    auto created = ApiServer::create(config, {generator, embedder});
-    if (!created) MESSAGE(created.error().message());
-    REQUIRE(created);
-    server = std::move(*created);
-    thread = std::jthread([this] { server->run(); });
-  }
-  ~Running() {
-    server->stop();
-    server->stop();
-    thread.join();
-  }
-  TestClient::Answer request(std::string_view method, std::string_view path,
-                             std::string_view body = "", std::string_view headers = "") {
-    TestClient client(server->port());
-    client.send(fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{}\r\n{}",
-                            method, path, body.size(), headers, body));
-    if (method == "HEAD") {
-      const std::string head = client.read_until("\r\n\r\n");
-      return {std::stoi(head.substr(9, 3)), head, ""};
-    }
-    return client.read_answer();
-  }
-  Json json(std::string_view method, std::string_view path, std::string_view body = "") {
-    const auto answer = request(method, path, body);
-    CAPTURE(answer.body);
-    CHECK(answer.status == 200);
-    auto parsed = parse_json(answer.body);
-    REQUIRE(parsed);
-    return std::move(*parsed);
-  }
-  FakeRunner& runner() { return static_cast<FakeRunner&>(*generator->runner); }
-
-  Lease generator, embedder;
-  std::unique_ptr<ApiServer> server;
-  std::jthread thread;
-};
-
-// body["a"][0]["b"] by "a.0.b"; null where there is none.
-Json at(const Json& body, std::string_view path) {
-  const Json* value = &body;
-  while (!path.empty() && value) {
-    const std::string_view part = path.substr(0, path.find('.'));
-    path.remove_prefix(std::min(path.size(), part.size() + 1));
-    if (value->is_array()) {
-      const auto index = static_cast<std::size_t>(std::atoi(std::string(part).c_str()));
-      value = index < value->size() ? &value->as_array()[index] : nullptr;
-    } else {
-      value = value->find(part);
-    }
-  }
-  return value ? *value : Json();
-}
-
-bool has(std::string_view text, std::string_view part) {
-  return text.find(part) != std::string_view::npos;
-}
 
 // The objects of a stream's "data: " lines; "[DONE]" as a string.
 std::vector<Json> events_of(std::string_view body) {
@@ -99,12 +34,6 @@ std::vector<Json> events_of(std::string_view body) {
     events.push_back(std::move(*event));
   }
   return events;
-}
-
-template <typename Condition>
-bool eventually(Condition condition) {
-  for (int i = 0; i < 2000 && !condition(); ++i) std::this_thread::sleep_for(5ms);
-  return condition();
 }
 
 std::string chat(std::string_view content, std::string_view more = "") {
@@ -245,7 +174,7 @@ TEST_CASE("a client that leaves stops its work") {
   Running running;
   for (const bool stream : {false, true}) {
     CAPTURE(stream);
-    TestClient client(running.server->port());
+    http::TestClient client(running.server->port());
     const std::string body = chat("endless", stream ? R"(,"n":2,"stream":true)" : "");
     client.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{}",
                             chat_path, body.size(), body));
@@ -259,7 +188,7 @@ TEST_CASE("a client that leaves stops its work") {
 
 TEST_CASE("a stop in the middle of a stream is told in the stream") {
   auto running = std::make_unique<Running>();
-  TestClient client(running->server->port());
+  http::TestClient client(running->server->port());
   const std::string body = chat("endless", R"(,"stream":true)");
   client.send(fmt::format("POST {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{}",
                           chat_path, body.size(), body));

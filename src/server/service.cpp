@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "server/endpoints.h"
 #include "server/fields.h"
+#include "server/interfaces.h"
 
 namespace hearth::server {
 namespace {
@@ -16,11 +17,20 @@ namespace {
 constexpr std::size_t max_model_id_bytes = 256;
 constexpr double min_retry_seconds = 1, max_retry_seconds = 60;
 
+std::string_view without_latest(std::string_view id) {
+  constexpr std::string_view tag = ":latest";
+  if (id.ends_with(tag)) id.remove_suffix(tag.size());
+  return id;
+}
+
 }  // namespace
 
 Checked<Lease> Service::find_model(std::string_view id) const {
   for (const Lease& lease : models)
     if (lease->id == id) return lease;
+  // Ollama's clients name a tag always, or never.
+  for (const Lease& lease : models)
+    if (without_latest(lease->id) == without_latest(id)) return lease;
   std::string known;
   for (const Lease& lease : models) known += (known.empty() ? "" : ", ") + lease->id;
   return Problem{
@@ -65,7 +75,7 @@ void send(Service& service, Call& call, http::Response response) {
 void send(Service& service, Call& call, Problem problem) {
   if (problem.status == 503 && problem.code != "shutting_down")
     problem.retry_after_seconds = service.retry_after_seconds();
-  send(service, call, http::error_response(problem));
+  send(service, call, error_response(call.request, problem));
 }
 
 std::int64_t unix_seconds() { return std::time(nullptr); }

@@ -42,7 +42,7 @@ struct Service {
   // Last, so that their jobs end first.  `prepare` parses and tokenizes; `embed` waits for vectors.
   std::unique_ptr<Workers> prepare, embed;
 
-  // Errors: 404 model_not_found, naming what there is.
+  // With or without the tag ":latest".  Errors: 404 model_not_found, naming what there is.
   Checked<Lease> find_model(std::string_view id) const;
   // The model of the body's "model"; the first one when `may_be_absent` and it is.
   Checked<Lease> model_of(const Json& body, bool may_be_absent = false) const;

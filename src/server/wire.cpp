@@ -34,10 +34,11 @@ void append_chat_token(std::string& out, std::string_view bytes, float logprob) 
   append_bytes(out, bytes);
 }
 
-void append_chat_logprobs(std::string& out, const AnswerPart& part, const Tokenizer& tokenizer) {
-  out += "{\"content\":[";
-  for (std::size_t i = 0; i < part.tokens->size(); ++i) {
-    const TokenInfo& token = (*part.tokens)[i];
+void append_token_logprobs(std::string& out, const std::vector<TokenInfo>& tokens,
+                           const Tokenizer& tokenizer) {
+  out += '[';
+  for (std::size_t i = 0; i < tokens.size(); ++i) {
+    const TokenInfo& token = tokens[i];
     if (i) out += ',';
     append_chat_token(out, token.bytes, token.logprob);
     out += ",\"top_logprobs\":[";
@@ -49,7 +50,7 @@ void append_chat_logprobs(std::string& out, const AnswerPart& part, const Tokeni
     }
     out += "]}";
   }
-  out += "],\"refusal\":null}";
+  out += ']';
 }
 
 // Two tokens may repair to the same text: the likelier one, which comes first, keeps the name.
@@ -93,38 +94,13 @@ void append_text_logprobs(std::string& out, const AnswerPart& part, const Tokeni
       texts, numbers, alternatives, offsets);
 }
 
-void append_logprobs(std::string& out, const AnswerFrame& frame, const AnswerPart& part,
-                     const Tokenizer& tokenizer) {
-  out += ",\"logprobs\":";
-  if (!part.tokens)
-    out += "null";
-  else if (frame.dialect == Dialect::chat)
-    append_chat_logprobs(out, part, tokenizer);
-  else
-    append_text_logprobs(out, part, tokenizer);
-}
-
 void append_finish(std::string& out, const AnswerPart& part) {
   out += ",\"finish_reason\":";
   if (part.finish)
-    out += fmt::format("\"{}\"", name_of(*part.finish));
+    out += *part.finish == FinishReason::length ? "\"length\"" : "\"stop\"";
   else
     out += "null";
   out += '}';
-}
-
-std::string opening(const AnswerFrame& frame, std::string_view object) {
-  std::string out = "{\"id\":";
-  append_text(out, frame.id);
-  out += fmt::format(",\"object\":\"{}\",\"created\":{},\"model\":", object, frame.created);
-  append_text(out, frame.model);
-  out += ",\"system_fingerprint\":\"hearth-" HEARTH_VERSION "\",\"choices\":[";
-  return out;
-}
-
-std::string_view object_name(const AnswerFrame& frame, bool is_chunk) {
-  if (frame.dialect == Dialect::completion) return "text_completion";
-  return is_chunk ? "chat.completion.chunk" : "chat.completion";
 }
 
 std::string usage_json(const AnswerFrame& frame, const Usage& usage) {
@@ -138,58 +114,120 @@ std::string usage_json(const AnswerFrame& frame, const Usage& usage) {
       usage.cached_tokens, lowered);
 }
 
-}  // namespace
+class OpenAiEncoder final : public Encoder {
+ public:
+  OpenAiEncoder(Dialect dialect, bool include_usage, const Tokenizer& tokenizer)
+      : is_chat_(dialect == Dialect::chat), include_usage_(include_usage), tokenizer_(tokenizer) {}
 
-std::string_view name_of(FinishReason reason) {
-  return reason == FinishReason::length ? "length" : "stop";
-}
-
-std::string chunk(const AnswerFrame& frame, const AnswerPart& part, const Tokenizer& tokenizer) {
-  std::string out = "data: " + opening(frame, object_name(frame, true));
-  out += fmt::format("{{\"index\":{},", part.index);
-  if (frame.dialect == Dialect::completion) {
-    out += "\"text\":";
-    append_text(out, part.text);
-  } else if (part.is_first) {
-    out += "\"delta\":{\"role\":\"assistant\",\"content\":";
-    append_text(out, part.text);
-    out += '}';
-  } else if (part.text.empty() && !part.tokens) {
-    out += "\"delta\":{}";
-  } else {
-    out += "\"delta\":{\"content\":";
-    append_text(out, part.text);
-    out += '}';
+  StreamForm stream_form(const AnswerFrame&) const override {
+    return {"text/event-stream; charset=utf-8", ": ping\n\n"};
   }
-  append_logprobs(out, frame, part, tokenizer);
-  append_finish(out, part);
-  out += frame.has_usage ? "],\"usage\":null}\n\n" : "]}\n\n";
+  std::string part(const AnswerFrame& frame, const AnswerPart& part) override;
+  std::string end(const AnswerFrame& frame, const Usage& usage) override;
+  std::string failure(const AnswerFrame&, const http::Problem& problem) override {
+    // No [DONE] after an error: the answer is not whole.
+    return fmt::format("data: {}\n\n", http::error_json(problem));
+  }
+  std::string whole(const AnswerFrame& frame, const std::vector<AnswerPart>& choices,
+                    const Usage& usage) override;
+
+ private:
+  std::string opening(const AnswerFrame& frame, std::string_view chat_object) const;
+  void append_delta(std::string& out, const AnswerPart& part) const;
+  void append_logprobs(std::string& out, const AnswerPart& part) const;
+
+  const bool is_chat_, include_usage_;
+  const Tokenizer& tokenizer_;
+};
+
+std::string OpenAiEncoder::opening(const AnswerFrame& frame, std::string_view chat_object) const {
+  std::string out = is_chat_ ? "{\"id\":\"chatcmpl-" : "{\"id\":\"cmpl-";
+  out += fmt::format("{}\",\"object\":\"{}\",\"created\":{},\"model\":", frame.id,
+                     is_chat_ ? chat_object : "text_completion", frame.created);
+  append_text(out, frame.model);
+  out += ",\"system_fingerprint\":\"hearth-" HEARTH_VERSION "\",\"choices\":[";
   return out;
 }
 
-std::string usage_chunk(const AnswerFrame& frame, const Usage& usage) {
-  return "data: " + opening(frame, object_name(frame, true)) +
-         fmt::format("],\"usage\":{}}}\n\n", usage_json(frame, usage));
+void OpenAiEncoder::append_logprobs(std::string& out, const AnswerPart& part) const {
+  out += ",\"logprobs\":";
+  if (!part.tokens) {
+    out += "null";
+  } else if (is_chat_) {
+    out += "{\"content\":";
+    append_token_logprobs(out, *part.tokens, tokenizer_);
+    out += ",\"refusal\":null}";
+  } else {
+    append_text_logprobs(out, part, tokenizer_);
+  }
 }
 
-std::string answer(const AnswerFrame& frame, const std::vector<AnswerPart>& choices,
-                   const Usage& usage, const Tokenizer& tokenizer) {
-  std::string out = opening(frame, object_name(frame, false));
+void OpenAiEncoder::append_delta(std::string& out, const AnswerPart& part) const {
+  if (part.is_first)
+    out += "\"delta\":{\"role\":\"assistant\",\"content\":";
+  else if (part.text.empty() && !part.tokens)
+    out += "\"delta\":{";
+  else
+    out += "\"delta\":{\"content\":";
+  if (part.is_first || !part.text.empty() || part.tokens) append_text(out, part.text);
+  out += '}';
+}
+
+std::string OpenAiEncoder::part(const AnswerFrame& frame, const AnswerPart& part) {
+  if (part.is_first && !is_chat_ && part.text.empty()) return "";
+  std::string out = "data: " + opening(frame, "chat.completion.chunk");
+  out += fmt::format("{{\"index\":{},", part.index);
+  if (is_chat_) {
+    append_delta(out, part);
+  } else {
+    out += "\"text\":";
+    append_text(out, part.text);
+  }
+  append_logprobs(out, part);
+  append_finish(out, part);
+  out += include_usage_ ? "],\"usage\":null}\n\n" : "]}\n\n";
+  return out;
+}
+
+std::string OpenAiEncoder::end(const AnswerFrame& frame, const Usage& usage) {
+  std::string out;
+  if (include_usage_)
+    out = "data: " + opening(frame, "chat.completion.chunk") +
+          fmt::format("],\"usage\":{}}}\n\n", usage_json(frame, usage));
+  return out + "data: [DONE]\n\n";
+}
+
+std::string OpenAiEncoder::whole(const AnswerFrame& frame, const std::vector<AnswerPart>& choices,
+                                 const Usage& usage) {
+  std::string out = opening(frame, "chat.completion");
   for (const AnswerPart& part : choices) {
     if (&part != &choices.front()) out += ',';
     out += fmt::format("{{\"index\":{},", part.index);
-    if (frame.dialect == Dialect::completion) {
-      out += "\"text\":";
-      append_text(out, part.text);
-    } else {
+    if (is_chat_) {
       out += "\"message\":{\"role\":\"assistant\",\"content\":";
       append_text(out, part.text);
       out += ",\"refusal\":null}";
+    } else {
+      out += "\"text\":";
+      append_text(out, part.text);
     }
-    append_logprobs(out, frame, part, tokenizer);
+    append_logprobs(out, part);
     append_finish(out, part);
   }
   return out + fmt::format("],\"usage\":{}}}", usage_json(frame, usage));
+}
+
+}  // namespace
+
+std::unique_ptr<Encoder> openai_encoder(Dialect dialect, bool include_usage,
+                                        const Tokenizer& tokenizer) {
+  return std::make_unique<OpenAiEncoder>(dialect, include_usage, tokenizer);
+}
+
+std::string token_logprobs(const std::vector<TokenInfo>& tokens, const Tokenizer& tokenizer) {
+  std::string out;
+  append_token_logprobs(out, tokens, tokenizer);
+  return out;
 }
 
 }  // namespace hearth::server

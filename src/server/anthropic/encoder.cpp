@@ -1,0 +1,120 @@
+// Source: Anthropic API reference, "Streaming Messages" and the object Message.
+#include <fmt/core.h>
+
+#include "server/anthropic/anthropic.h"
+#include "server/interfaces.h"
+
+namespace hearth::server::anthropic {
+namespace {
+
+std::string event(std::string_view name, Json data) {
+  Json object = Json::object({{"type", name}});
+  for (auto& [key, value] : data.as_object()) object.set(key, std::move(value));
+  return fmt::format("event: {}\ndata: {}\n\n", name, write_json(object));
+}
+
+std::string ping() { return event("ping", Json::object()); }
+
+Json usage_of(std::int64_t prompt_tokens, std::int64_t cached_tokens, std::int64_t made_tokens) {
+  return Json::object({{"input_tokens", prompt_tokens - cached_tokens},
+                       {"cache_creation_input_tokens", 0},
+                       {"cache_read_input_tokens", cached_tokens},
+                       {"output_tokens", made_tokens}});
+}
+
+Json usage_of(const Usage& usage) {
+  return usage_of(usage.prompt_tokens, usage.cached_tokens, usage.completion_tokens);
+}
+
+class AnthropicEncoder final : public Encoder {
+ public:
+  StreamForm stream_form(const AnswerFrame&) const override {
+    return {"text/event-stream; charset=utf-8", ping()};
+  }
+  std::string begin(const AnswerFrame& frame) override {
+    Json message = message_of(frame, Json::array());
+    message.set("usage", usage_of(frame.prompt_tokens, 0, 0));
+    return event("message_start", Json::object({{"message", std::move(message)}})) + ping();
+  }
+  std::string part(const AnswerFrame&, const AnswerPart& part) override {
+    note_finish(part);
+    if (part.text.empty()) return "";
+    std::string out = open_block(Json::object({{"type", "text"}, {"text", ""}}));
+    return out + delta(Json::object({{"type", "text_delta"}, {"text", part.text}}));
+  }
+  std::string end(const AnswerFrame& frame, const Usage& usage) override {
+    std::string out = close_block();
+    Json ending = Json::object({{"stop_reason", stop_reason(frame)}, {"stop_sequence", stop()}});
+    out += event("message_delta",
+                 Json::object({{"delta", std::move(ending)}, {"usage", usage_of(usage)}}));
+    return out + event("message_stop", Json::object());
+  }
+  std::string failure(const AnswerFrame& frame, const http::Problem& problem) override {
+    return fmt::format("event: error\ndata: {}\n\n",
+                       error_json(Interface::anthropic, problem, "req_" + frame.id));
+  }
+  std::string whole(const AnswerFrame& frame, const std::vector<AnswerPart>& choices,
+                    const Usage& usage) override {
+    const AnswerPart& part = choices.front();
+    note_finish(part);
+    Json content = Json::array();
+    if (!part.text.empty())
+      content.push_back(Json::object({{"type", "text"}, {"text", part.text}}));
+    Json message = message_of(frame, std::move(content));
+    message.set("stop_reason", stop_reason(frame));
+    message.set("stop_sequence", stop());
+    message.set("usage", usage_of(usage));
+    return write_json(message);
+  }
+
+ private:
+  static Json message_of(const AnswerFrame& frame, Json content) {
+    return Json::object({{"id", "msg_" + frame.id},
+                         {"type", "message"},
+                         {"role", "assistant"},
+                         {"model", frame.model},
+                         {"content", std::move(content)},
+                         {"stop_reason", Json()},
+                         {"stop_sequence", Json()}});
+  }
+  void note_finish(const AnswerPart& part) {
+    if (!part.finish) return;
+    finish_ = *part.finish;
+    stop_string_ = part.stop_string;
+  }
+  Json stop() const { return stop_string_.empty() ? Json() : Json(stop_string_); }
+  std::string stop_reason(const AnswerFrame& frame) const {
+    if (finish_ == FinishReason::length)
+      return frame.lowered_max_tokens ? "model_context_window_exceeded" : "max_tokens";
+    return stop_string_.empty() ? "end_turn" : "stop_sequence";
+  }
+  // What follows belongs to a block of this kind: the open one, or a new one.
+  std::string open_block(Json block) {
+    const std::string& kind = block.find("type")->as_string();
+    if (kind == open_) return "";
+    std::string out = close_block();
+    open_ = kind;
+    return out + event("content_block_start",
+                       Json::object({{"index", index_}, {"content_block", std::move(block)}}));
+  }
+  std::string delta(Json change) const {
+    return event("content_block_delta",
+                 Json::object({{"index", index_}, {"delta", std::move(change)}}));
+  }
+  std::string close_block() {
+    if (open_.empty()) return "";
+    open_.clear();
+    return event("content_block_stop", Json::object({{"index", index_++}}));
+  }
+
+  std::string open_;  // the type of the block that is being written; empty: none
+  int index_ = 0;     // of that block, or of the next one
+  FinishReason finish_ = FinishReason::stop;
+  std::string stop_string_;
+};
+
+}  // namespace
+
+std::unique_ptr<Encoder> make_encoder() { return std::make_unique<AnthropicEncoder>(); }
+
+}  // namespace hearth::server::anthropic

@@ -1,0 +1,76 @@
+// POST /v1/messages and /v1/messages/count_tokens.  Source: Anthropic API reference, "Messages".
+#include "server/anthropic/anthropic.h"
+#include "server/fields.h"
+#include "server/generation.h"
+#include "server/reply.h"
+#include "server/rows.h"
+
+namespace hearth::server {
+namespace {
+
+// An answer that the request has begun already goes on from there.
+std::string take_beginning(ChatInput& input) {
+  Json::Array& messages = input.messages.as_array();
+  const Json& last = messages.back();
+  if (*last.find("role") != Json("assistant") || last.find("tool_calls")) return "";
+  std::string text = last.find("content")->as_string();
+  messages.pop_back();
+  return text;
+}
+
+Checked<Task> read_task(const Json& body, const LoadedModel& loaded) {
+  TRY(check_generates(loaded));
+  std::string warning;
+  const Json regular = TRY(anthropic::translate_request(body, warning));
+  Asked asked = TRY(
+      read_parameters(regular, Dialect::chat, loaded.model().tokenizer().size(), loaded.sampling));
+  asked.warning = std::move(warning);
+  ChatInput input = TRY(read_chat_input(regular));
+  const std::string beginning = take_beginning(input);
+  Task task = TRY(chat_task(loaded, std::move(input), std::move(asked)));
+  const auto more = TRY(loaded.model().tokenizer().encode(beginning, {}));
+  std::vector<Token>& tokens = task.prompts.front().tokens;
+  tokens.insert(tokens.end(), more.begin(), more.end());
+  return task;
+}
+
+Check run(Service& service, Call& call) {
+  const Json body = TRY(parse_body(call.request.body));
+  Lease lease = TRY(service.model_of(body));
+  if (!body.find("max_tokens")) return invalid_value("max_tokens", "is missing");
+  Task task = TRY(read_task(body, *lease));
+  std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(task),
+                               anthropic::make_encoder())
+      ->start();
+  return Done{};
+}
+
+Checked<Json> count_tokens(Service& service, const Call& call) {
+  const Json body = TRY(parse_body(call.request.body));
+  const Lease lease = TRY(service.model_of(body));
+  const Task task = TRY(read_task(body, *lease));
+  return Json::object({{"input_tokens", task.prompts.front().tokens.size()}});
+}
+
+}  // namespace
+
+const Endpoint messages_endpoint{.method = "POST",
+                                 .path = "/v1/messages",
+                                 .summary = "Answer a conversation (Anthropic).",
+                                 .scope = Scope::infer,
+                                 .request_schema = "MessagesRequest",
+                                 .response_schema = "MessagesAnswer",
+                                 .place = Endpoint::Place::worker,
+                                 .handle = start_answer<run>,
+                                 .generates = true};
+
+const Endpoint count_tokens_endpoint{.method = "POST",
+                                     .path = "/v1/messages/count_tokens",
+                                     .summary = "Count a conversation's tokens (Anthropic).",
+                                     .scope = Scope::infer,
+                                     .request_schema = "MessagesRequest",
+                                     .response_schema = "MessagesCount",
+                                     .place = Endpoint::Place::worker,
+                                     .handle = reply_json<count_tokens>};
+
+}  // namespace hearth::server

@@ -1,0 +1,225 @@
+// Source: Anthropic API reference, "Create a Message".
+#include <fmt/core.h>
+
+#include "base/utf8.h"
+#include "server/anthropic/anthropic.h"
+#include "server/fields.h"
+
+namespace hearth::server::anthropic {
+namespace {
+
+constexpr std::string_view billing_mark = "x-anthropic-billing-header:";
+
+std::string_view type_of(const Json& block) {
+  const Json* type = block.find("type");
+  return type && type->is_string() ? std::string_view(type->as_string()) : "";
+}
+
+Json text_part(std::string_view text) { return Json::object({{"type", "text"}, {"text", text}}); }
+
+// Its first line, which some clients change with every request, would spoil the prefix cache and
+// says nothing to a model.
+std::string without_billing_line(const std::string& text) {
+  if (!text.starts_with(billing_mark)) return text;
+  const std::size_t end = text.find('\n');
+  return end == std::string::npos ? "" : text.substr(end + 1);
+}
+
+// A text, or blocks of text, as parts.
+Checked<Json> read_texts(const Json& content, const std::string& place) {
+  Json parts = Json::array();
+  if (content.is_string()) {
+    parts.push_back(text_part(content.as_string()));
+    return parts;
+  }
+  if (!content.is_array()) return invalid_value(place, "needs a text or a list of blocks");
+  for (const Json& block : content.as_array()) {
+    const Json* text = block.find("text");
+    if (type_of(block) != "text")
+      return unsupported_value(place, fmt::format("has a block of type '{}': this model reads text",
+                                                  printable(std::string(type_of(block)))));
+    if (!text || !text->is_string()) return invalid_value(place, "has a text block without text");
+    parts.push_back(text_part(text->as_string()));
+  }
+  return parts;
+}
+
+Checked<Json> read_system(const Json& system) {
+  Json parts = TRY(read_texts(system, "system"));
+  Json kept = Json::array();
+  for (const Json& part : parts.as_array()) {
+    std::string text = without_billing_line(part.find("text")->as_string());
+    if (!text.empty()) kept.push_back(text_part(text));
+  }
+  return kept;
+}
+
+// The result of a tool, as the message of its own that templates know.
+Checked<Json> read_tool_result(const Json& block, const std::string& place) {
+  const Json* id = block.find("tool_use_id");
+  if (!id || !id->is_string()) return invalid_value(place, "has a tool_result without tool_use_id");
+  Json parts = Json::array();
+  if (const Json* content = block.find("content"); content && !content->is_null())
+    parts = TRY(read_texts(*content, place));
+  if (const Json* failed = block.find("is_error"); failed && *failed == Json(true))
+    parts.as_array().insert(parts.as_array().begin(), text_part("Error: "));
+  return Json::object({{"role", "tool"}, {"tool_call_id", *id}, {"content", std::move(parts)}});
+}
+
+Checked<Json> read_tool_use(const Json& block, const std::string& place) {
+  const Json* id = block.find("id");
+  const Json* name = block.find("name");
+  const Json* input = block.find("input");
+  if (!id || !id->is_string() || !name || !name->is_string())
+    return invalid_value(place, "has a tool_use without id and name");
+  if (input && !input->is_null() && !input->is_object())
+    return invalid_value(place, "has a tool_use whose input is no object");
+  const bool has_input = input && input->is_object();
+  return Json::object(
+      {{"id", *id},
+       {"type", "function"},
+       {"function",
+        Json::object({{"name", *name}, {"arguments", has_input ? *input : Json::object()}})}});
+}
+
+struct Blocks {
+  Json texts = Json::array(), calls = Json::array(), results = Json::array();
+  std::string thinking;
+};
+
+Check read_block(const Json& block, const std::string& place, Blocks& blocks) {
+  const std::string_view type = type_of(block);
+  if (type == "tool_use") {
+    blocks.calls.push_back(TRY(read_tool_use(block, place)));
+  } else if (type == "tool_result") {
+    blocks.results.push_back(TRY(read_tool_result(block, place)));
+  } else if (type == "thinking") {
+    const Json* text = block.find("thinking");
+    if (text && text->is_string()) blocks.thinking += text->as_string();
+  } else if (type != "redacted_thinking") {
+    Json one = Json::array();
+    one.push_back(block);
+    const Json texts = TRY(read_texts(one, place));
+    blocks.texts.push_back(texts.as_array().front());
+  }
+  return Done{};
+}
+
+// One message may become several: tool results are messages of their own.
+Check read_message(const Json& message, std::size_t index, Json& messages) {
+  const std::string place = fmt::format("messages[{}].content", index);
+  const Json* role = message.find("role");
+  if (!role || (*role != Json("user") && *role != Json("assistant") && *role != Json("system")))
+    return invalid_value(fmt::format("messages[{}].role", index), "needs to be user or assistant");
+  const Json* content = message.find("content");
+  if (!content) return invalid_value(place, "is missing");
+  Blocks blocks;
+  if (content->is_array()) {
+    for (const Json& block : content->as_array()) TRY(read_block(block, place, blocks));
+  } else {
+    blocks.texts = TRY(read_texts(*content, place));
+  }
+  for (Json& result : blocks.results.as_array()) messages.push_back(std::move(result));
+  const bool is_only_results = blocks.results.size() > 0 && blocks.texts.size() == 0;
+  if (is_only_results) return Done{};
+  const bool is_only_calls = blocks.calls.size() > 0 && blocks.texts.size() == 0;
+  Json result = Json::object(
+      {{"role", *role}, {"content", is_only_calls ? Json() : std::move(blocks.texts)}});
+  if (!blocks.thinking.empty()) result.set("reasoning_content", std::move(blocks.thinking));
+  if (blocks.calls.size() > 0) result.set("tool_calls", std::move(blocks.calls));
+  messages.push_back(std::move(result));
+  return Done{};
+}
+
+Checked<Json> read_messages(const Json& body) {
+  Json messages = Json::array();
+  if (const Json* system = body.find("system"); system && !system->is_null()) {
+    Json parts = TRY(read_system(*system));
+    if (parts.size() > 0)
+      messages.push_back(Json::object({{"role", "system"}, {"content", std::move(parts)}}));
+  }
+  const Json* given = body.find("messages");
+  if (!given || !given->is_array() || given->size() == 0)
+    return invalid_value("messages", "needs a list of at least one");
+  for (std::size_t i = 0; i < given->size(); ++i)
+    TRY(read_message(given->as_array()[i], i, messages));
+  return messages;
+}
+
+Checked<Json> read_tools(const Json& tools, std::string& warning) {
+  if (!tools.is_array()) return invalid_value("tools", "needs a list");
+  Json result = Json::array();
+  for (const Json& tool : tools.as_array()) {
+    const std::string_view type = type_of(tool);
+    if (!type.empty() && type != "custom") {
+      // Only a vendor's own servers can run it, or only its own models know it.
+      warning = "tools of other types than custom were left out";
+      continue;
+    }
+    Json function = Json::object();
+    if (const Json* name = tool.find("name")) function.set("name", *name);
+    if (const Json* text = tool.find("description")) function.set("description", *text);
+    if (const Json* schema = tool.find("input_schema")) function.set("parameters", *schema);
+    result.push_back(Json::object({{"type", "function"}, {"function", std::move(function)}}));
+  }
+  return result;
+}
+
+Check read_tool_choice(const Json& choice, Json& result) {
+  const std::string_view type = type_of(choice);
+  if (type == "auto" || type == "none") {
+    result.set("tool_choice", type);
+  } else if (type == "any") {
+    result.set("tool_choice", "required");
+  } else if (type == "tool" && choice.find("name")) {
+    result.set("tool_choice",
+               Json::object({{"type", "function"},
+                             {"function", Json::object({{"name", *choice.find("name")}})}}));
+  } else {
+    return invalid_value("tool_choice", "needs a type: auto, any, none, or tool with a name");
+  }
+  const auto is_single = TRY(read_bool(choice, "disable_parallel_tool_use"));
+  if (is_single.value_or(false)) result.set("parallel_tool_calls", false);
+  return Done{};
+}
+
+Checked<Json> read_variables(const Json& body) {
+  Json variables = Json::object();
+  if (const Json* thinking = body.find("thinking"); thinking && !thinking->is_null()) {
+    const std::string_view type = type_of(*thinking);
+    if (type != "enabled" && type != "disabled" && type != "adaptive")
+      return invalid_value("thinking", "needs a type: enabled, disabled or adaptive");
+    for (const char* name : {"enable_thinking", "thinking"})
+      variables.set(name, type != "disabled");
+  }
+  const Json* config = body.find("output_config");
+  if (!config || config->is_null()) return variables;
+  if (const Json* format = config->find("format"); format && !format->is_null())
+    return unsupported_value("output_config.format", "constrained output is not offered yet");
+  if (const Json* effort = config->find("effort"); effort && effort->is_string())
+    variables.set("reasoning_effort", *effort);
+  return variables;
+}
+
+}  // namespace
+
+Checked<Json> translate_request(const Json& body, std::string& warning) {
+  Json result = Json::object({{"messages", TRY(read_messages(body))}});
+  if (const Json* tools = body.find("tools"); tools && !tools->is_null())
+    result.set("tools", TRY(read_tools(*tools, warning)));
+  if (const Json* choice = body.find("tool_choice"); choice && !choice->is_null())
+    TRY(read_tool_choice(*choice, result));
+  result.set("chat_template_kwargs", TRY(read_variables(body)));
+  if (const Json* servers = body.find("mcp_servers"); servers && servers->size() > 0)
+    return unsupported_value("mcp_servers", "is not offered");
+  // `seed` is not Anthropic's: without it nothing could be repeated.
+  for (const char* name : {"max_tokens", "temperature", "top_p", "top_k", "stream", "seed"})
+    if (const Json* value = body.find(name)) result.set(name, *value);
+  if (const Json* stops = body.find("stop_sequences"); stops && !stops->is_null()) {
+    if (!stops->is_array()) return invalid_value("stop_sequences", "needs a list of texts");
+    result.set("stop", *stops);
+  }
+  return result;
+}
+
+}  // namespace hearth::server::anthropic

@@ -1,0 +1,63 @@
+// Encoder: how one dialect writes an answer, whole or as a stream.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "http/message.h"
+#include "runtime/runner.h"
+
+namespace hearth::server {
+
+// What every object of one answer says about it.
+struct AnswerFrame {
+  std::string id, model;  // id: the request's, without a prefix
+  std::int64_t created = 0;
+  std::chrono::steady_clock::time_point began;
+  std::int64_t prompt_tokens = 0;
+  std::optional<std::int64_t> lowered_max_tokens;  // max_tokens had to be lowered to this
+};
+
+// The text of one choice, whole or a part.
+struct AnswerPart {
+  int index = 0;
+  std::string_view text;
+  const std::vector<TokenInfo>* tokens = nullptr;  // nullptr: no log probabilities asked
+  std::size_t text_offset = 0;                     // of the first token (completions)
+  bool starts_prompt = false;                      // the first token has nothing before it
+  std::optional<FinishReason> finish;
+  std::string_view stop_string;  // with `finish`: which one ended it, if one did
+  bool is_first = false;         // of its choice; `text` is what comes before the answer
+};
+
+// How a stream is sent.
+struct StreamForm {
+  std::string content_type;
+  std::string heartbeat;  // what may be said when nothing happens
+};
+
+// Used by one thread at a time, for one answer.
+class Encoder {
+ public:
+  virtual ~Encoder() = default;
+
+  virtual StreamForm stream_form(const AnswerFrame& frame) const = 0;
+  // Each gives whole events, none or some: begin, any number of parts, then end or failure.
+  virtual std::string begin(const AnswerFrame&) { return ""; }
+  virtual std::string part(const AnswerFrame& frame, const AnswerPart& part) = 0;
+  virtual std::string end(const AnswerFrame& frame, const Usage& usage) = 0;
+  virtual std::string failure(const AnswerFrame& frame, const http::Problem& problem) = 0;
+
+  // The body of an answer that is not streamed.
+  virtual std::string whole(const AnswerFrame& frame, const std::vector<AnswerPart>& choices,
+                            const Usage& usage) = 0;
+
+  // Told of every event before its part, streamed or not.
+  virtual void note(const Event&) {}
+};
+
+}  // namespace hearth::server

@@ -1,0 +1,38 @@
+// What the routes of Ollama's interface share.  Source: Ollama, docs/api.md.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/encoder.h"
+#include "server/task.h"
+
+namespace hearth::server::ollama {
+
+// Clients look for a name with a tag: "builtin" is "builtin:latest".
+std::string tagged(std::string_view id);
+
+// `options` and the fields beside it that steer generation; sets what `num_ctx` asks for.
+// Errors: 400 naming the field, also for `format` and `images`, which would change the answer.
+Checked<Asked> read_options(const Json& body, const LoadedModel& loaded,
+                            std::optional<std::int64_t>& context_tokens);
+
+// The template's variables for `think`.
+Checked<Json> read_think(const Json& body);
+
+// keep_alive is read and has no effect: models stay as long as the server runs.
+Check check_keep_alive(const Json& body);
+
+enum class Shape { chat, generate };
+
+// `model`: as the request names it.  `context`: the prompt's tokens, when the answer gives back
+// the conversation as tokens.  The tokenizer outlives the encoder.
+std::unique_ptr<Encoder> make_encoder(Shape shape, std::string model, const Tokenizer& tokenizer,
+                                      std::optional<std::vector<Token>> context = std::nullopt);
+
+// The answer to a request without a prompt, which asks only for the model to be loaded.
+Json loaded_answer(Shape shape, std::string_view model);
+
+}  // namespace hearth::server::ollama

@@ -32,6 +32,9 @@ if(MOLD)
 endif()
 
 add_compile_options(-Wall -Wextra -Wshadow -Wconversion)
+if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
+  add_compile_options(-Wno-sign-conversion)  # g++ leaves it out of -Wconversion
+endif()
 if(HEARTH_WERROR)
   add_compile_options(-Werror)
 endif()

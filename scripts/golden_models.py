@@ -15,10 +15,12 @@ import shutil
 import sys
 
 import gguf
+import gguf.quants
 import numpy
 import torch
 import transformers
 from safetensors.numpy import load_file, save_file
+from transformers.integrations.mxfp4 import convert_moe_packed_tensors
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "models"
 PROMPT_TOKENS, NEW_TOKENS, MARGIN = 24, 64, 1e-3
@@ -117,7 +119,8 @@ def common_keys(w, arch, c):
             w.add_layer_norm_eps(getattr(c, name))
     rope = rope_of(c)
     if rope:
-        w.add_rope_freq_base(rope["rope_theta"])
+        if c.model_type != "gpt_neox":  # its converter leaves the base out
+            w.add_rope_freq_base(rope["rope_theta"])
         share = rope.get("partial_rotary_factor", 1.0)
         w.add_rope_dimension_count(int(head_dim * share))
         scaling_keys(w, c, rope)
@@ -138,6 +141,9 @@ def scaling_keys(w, c, rope):
         w.add_rope_scaling_type(gguf.RopeScalingType.YARN)
         w.add_rope_scaling_factor(rope["factor"])
         w.add_rope_scaling_orig_ctx_len(rope["original_max_position_embeddings"])
+        if "beta_fast" in rope:
+            w.add_rope_scaling_yarn_beta_fast(rope["beta_fast"])
+            w.add_rope_scaling_yarn_beta_slow(rope["beta_slow"])
     elif kind == "longrope":
         original = rope["original_max_position_embeddings"]
         scale = c.max_position_embeddings / original
@@ -220,6 +226,8 @@ def gguf_tensors(spec, c, tensors):
         if c.model_type == "gpt_neox" and "query_key_value" in stem:
             value = value.reshape(heads, 3, c.hidden_size // heads, *value.shape[1:])
             value = value.swapaxes(0, 1).reshape(3 * c.hidden_size, *value.shape[3:])
+        if value.ndim == 2 and value.shape[0] == 1 and spec.get("squeeze"):
+            value = value[0]
         target = names.get_name(stem)
         if target is None:
             raise ValueError(f"{name}: no GGUF name")
@@ -278,6 +286,9 @@ def make_mxfp4(model, tensors, folder, seed):
             stem = f"model.layers.{i}.mlp.experts.{name}"
             hf[stem + "_blocks"] = nibbles[..., 0::2] | nibbles[..., 1::2] << 4
             hf[stem + "_scales"] = scales
+            told = convert_moe_packed_tensors(torch.from_numpy(hf[stem + "_blocks"]),
+                                              torch.from_numpy(scales), dtype=torch.float32)
+            assert torch.equal(told, p), f"{stem}: transformers reads other values"
             packed = numpy.concatenate(
                 [scales[..., None], nibbles[..., :16] | nibbles[..., 16:] << 4], axis=-1
             ).reshape(e, n, -1)
@@ -301,7 +312,7 @@ encoder = dict(vocab_size=VOCAB, hidden_size=32, intermediate_size=48, num_hidde
 
 
 def window(w, c):
-    w.add_sliding_window(c.sliding_window)
+    w.add_sliding_window(c.sliding_window or 0)
 
 
 def granite_keys(w, c):
@@ -324,6 +335,8 @@ def expert_lengths(w, c):
 
 def modern_keys(w, c):
     w.add_sliding_window(c.local_attention)
+    w.add_sliding_window_pattern(3)
+    w.add_rope_scaling_type(gguf.RopeScalingType.NONE)
     w.add_rope_freq_base_swa(c.rope_parameters["sliding_attention"]["rope_theta"])
 
 
@@ -366,11 +379,12 @@ GENERATORS = {
     "qwen2": dict(arch=A.QWEN2, config=lambda: T.Qwen2Config(**base, tie_word_embeddings=True)),
     "qwen2moe": dict(arch=A.QWEN2MOE, config=lambda: T.Qwen2MoeConfig(
         **base, num_experts=4, num_experts_per_tok=2, moe_intermediate_size=16,
-        shared_expert_intermediate_size=24), keys=(expert_lengths,)),
+        shared_expert_intermediate_size=24), keys=(expert_lengths,),
+        squeeze=True),
     "qwen3": dict(arch=A.QWEN3, config=lambda: T.Qwen3Config(
         **base, head_dim=16, tie_word_embeddings=True)),
     "qwen3moe": dict(arch=A.QWEN3MOE, config=lambda: T.Qwen3MoeConfig(
-        **base, head_dim=8, num_experts=6, num_experts_per_tok=3, moe_intermediate_size=16,
+        **base, head_dim=8, num_experts=5, num_experts_per_tok=3, moe_intermediate_size=16,
         norm_topk_prob=True), keys=(expert_lengths,)),
     "gemma": dict(arch=A.GEMMA, config=lambda: T.GemmaConfig(**one, head_dim=16)),
     "gemma2": dict(arch=A.GEMMA2, config=lambda: T.Gemma2Config(
@@ -389,15 +403,23 @@ GENERATORS = {
     "phi4-mini": dict(arch=A.PHI3, config=lambda: T.Phi3Config(
         **{**one, "num_attention_heads": 2, "num_key_value_heads": 1,
            "original_max_position_embeddings": 128}, tie_word_embeddings=True,
-        rope_parameters=dict(partial_rotary_factor=0.75, **longrope(128, 6)))),
+        rope_parameters=dict(partial_rotary_factor=0.75, **longrope(128, 6))), keys=(window,)),
     "smollm3": dict(arch=A.SMOLLM3, config=lambda: T.SmolLM3Config(
         **{**base, "num_hidden_layers": 4, "intermediate_size": 24}, tie_word_embeddings=True)),
     "olmo2": dict(arch=A.OLMO2, config=lambda: T.Olmo2Config(**base)),
+    "olmo3": dict(arch=A.OLMO2, config=lambda: T.Olmo3Config(
+        **{**base, "num_hidden_layers": 4, "intermediate_size": 24}, sliding_window=12,
+        rope_parameters=dict(
+            full_attention=dict(rope_type="yarn", rope_theta=10000.0, factor=4.0, beta_fast=32.0,
+                                beta_slow=1.0, original_max_position_embeddings=64),
+            sliding_attention=dict(rope_type="default", rope_theta=10000.0))),
+        keys=(window, lambda w, c: w.add_sliding_window_pattern(
+            [t == "sliding_attention" for t in c.layer_types]))),
     "granite": dict(arch=A.GRANITE, config=lambda: T.GraniteConfig(
         **base, embedding_multiplier=3.0, attention_multiplier=0.3, residual_multiplier=0.6,
         logits_scaling=0.5), keys=(granite_keys,)),
     "gpt-oss": dict(arch=A.GPT_OSS, config=lambda: T.GptOssConfig(
-        **{**base, "intermediate_size": 24}, head_dim=8, num_local_experts=4,
+        **{**base, "intermediate_size": 16}, head_dim=8, num_local_experts=4,
         num_experts_per_tok=2, sliding_window=12, rope_parameters=dict(
             rope_type="yarn", rope_theta=150000.0, factor=4.0, beta_fast=32.0, beta_slow=1.0,
             truncate=False, original_max_position_embeddings=64)),
@@ -436,7 +458,7 @@ ENCODERS = {
     "bert-cls": dict(arch=A.BERT, pooling="cls", normalise=True, model=T.BertModel,
                      config=lambda: T.BertConfig(**{**encoder, "num_hidden_layers": 1}),
                      keys=(types_key, pooling_key(CLS))),
-    "bert-rerank": dict(arch=A.BERT, rerank=True, model=T.BertForSequenceClassification,
+    "bert-rerank": dict(arch=A.BERT, rerank=True, squeeze=True, model=T.BertForSequenceClassification,
                         config=lambda: T.BertConfig(**{**encoder, "num_hidden_layers": 1},
                                                     num_labels=1),
                         keys=(types_key, pooling_key(RANK))),
@@ -532,7 +554,14 @@ def make_generator(name, spec):
             tensors.pop(stem.removesuffix("_blocks").removesuffix("_scales"), None)
         save_file({**tensors, **hf}, folder / "model.safetensors", metadata={"format": "pt"})
         config = json.loads((folder / "config.json").read_text())
-        config["quantization_config"] = {"quant_method": "mxfp4"}
+        # As the published checkpoints say it.
+        config["quantization_config"] = {
+            "modules_to_not_convert": ["model.layers.*.self_attn", "model.layers.*.mlp.router",
+                                       "model.embed_tokens", "lm_head"],
+            "quant_method": "mxfp4"}
+        rope = config.pop("rope_parameters")
+        config["rope_theta"] = rope.pop("rope_theta")
+        config["rope_scaling"] = rope
         (folder / "config.json").write_text(json.dumps(config, indent=2) + "\n")
     logits.astype("<f4").tofile(folder / "logits.f32")
     write_golden(folder, dict(
@@ -594,16 +623,20 @@ def make_encoder(name, spec):
 
 
 def make_static_embed():
+    """As scripts/builtin/embedder.py writes it: quantised vectors, no special tokens around a text."""
     folder = ROOT / "static-embed"
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     random = numpy.random.default_rng(5)
     pieces = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"] + [f"w{i}" for i in range(28)]
-    table = random.standard_normal((len(pieces), 24)).astype(numpy.float32)
+    kind = gguf.GGMLQuantizationType.Q4_0
+    stored = gguf.quants.quantize(
+        random.standard_normal((len(pieces), 32)).astype(numpy.float32), kind)
+    table = gguf.quants.dequantize(stored, kind)
     w = gguf.GGUFWriter(folder / "model.gguf", "static-embed")
     w.add_name("static-embed")
     w.add_context_length(512)
-    w.add_embedding_length(24)
+    w.add_embedding_length(32)
     w.add_block_count(0)
     w.add_pooling_type(MEAN)
     w.add_tokenizer_model("bert")
@@ -613,15 +646,17 @@ def make_static_embed():
     w.add_uint32("tokenizer.ggml.cls_token_id", 2)
     w.add_sep_token_id(3)
     w.add_pad_token_id(0)
-    w.add_tensor("token_embd.weight", table)
+    w.add_add_bos_token(False)
+    w.add_add_eos_token(False)
+    w.add_tensor("token_embd.weight", stored, raw_dtype=kind)
     w.write_header_to_file()
     w.write_kv_data_to_file()
     w.write_tensors_to_file()
     w.close()
-    texts = [[2, 9, 3], [2, 5, 6, 7, 7, 3], [4, 30, 31]]
+    texts = [[9], [5, 6, 7, 7, 1], [4, 30, 31]]
     vectors = []
     for text in texts:
-        mean = table[[t for t in text if t not in (2, 3)]].mean(0)
+        mean = table[text].mean(0)
         vectors.append((mean / numpy.linalg.norm(mean)).tolist())
     write_golden(folder, dict(kind="embedder", architecture="static-embed", versions=versions(),
                               seed=5, normalised_gguf=True, texts=texts, vectors=vectors))

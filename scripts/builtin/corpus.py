@@ -20,9 +20,30 @@ MIXTURE = {"hearth": 34, "smalltalk": 16, "beyond": 4, "sums": 15, "units": 13, 
 PLAIN = {"sums", "units"}
 SYSTEM_SHARE, SECOND_TURN_SHARE, HELD_OUT = 0.1, 0.1, 25
 PIECES = 1536
-STATEMENT = re.compile(r"(-?\d[^=,a-z]*|.*?)( =| is about| is exactly| is)( .*)")
+STATEMENT = re.compile(r"(-?\d[^=,a-z]*|.*?)( =| is about| is)( .*)")
+COLUMNS = re.compile(r"\d+ [-+] \d+: ")
 UNFIT = re.compile(r".* than |\d+% of \d+ is|\d+ [-+] .*, |.* and |.*remainder")
 CONTROL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
+
+
+class Neighbours:
+    """Finds wordings that share most of their words with one of some others."""
+
+    def __init__(self, wordings):
+        sets = [words for words in map(self.words, wordings) if len(words) > 3]
+        self.bits = {word: 1 << place for place, word in enumerate(sorted(frozenset().union(*sets)))}
+        self.others = [(len(words), sum(self.bits[word] for word in words)) for words in sets]
+
+    @staticmethod
+    def words(wording):
+        """The words of a wording, without the full stops behind them."""
+        return frozenset(word.strip(".") for word in wording.split())
+
+    def has_near(self, wording):
+        """Whether three words in five, of all that occur in either, are the same."""
+        words = self.words(wording)
+        mask = sum(self.bits.get(word, 0) for word in words)
+        return any(8 * (mask & other).bit_count() >= 3 * (len(words) + count) for count, other in self.others)
 
 
 class Corpus:
@@ -36,6 +57,8 @@ class Corpus:
         self.beyond = phrases.read_beyond(phrases.TEXT / "beyond.txt")
         self.dialogues = phrases.read_dialogues(phrases.TEXT / "dialogues.txt")
         self.forbidden = set().union(*map(read_wordings, (TESTS, PARAPHRASES, UNSEEN)))
+        self.neighbours = Neighbours(self.forbidden)
+        self.weights = {kind: [block.weight() for block in blocks] for kind, blocks in (("hearth", self.hearth), ("smalltalk", self.smalltalk))}
 
     def draw(self):
         """One conversation as a list of messages."""
@@ -65,7 +88,8 @@ class Corpus:
             question = phrases.dress(question, self.rng, plain=kind in PLAIN)
             if kind not in PLAIN and is_held_out(base) != held_out:
                 continue
-            if phrases.normalise(question) not in self.forbidden and base not in self.forbidden:
+            dressed = phrases.normalise(question)
+            if not {base, dressed} & self.forbidden and (kind in PLAIN or not self.neighbours.has_near(dressed)):
                 return question, answer
 
     def raw_pair(self, kind):
@@ -77,10 +101,10 @@ class Corpus:
         if kind == "beyond":
             return phrases.ask_beyond(self.beyond, self.rng)
         blocks = self.hearth if kind == "hearth" else self.smalltalk
-        block = self.rng.choices(blocks, [block.weight() for block in blocks])[0]
+        block = self.rng.choices(blocks, self.weights[kind])[0]
         question = phrases.ask(block, self.rng)
         if block.names:
-            name = self.rng.choice(phrases.NAMES)
+            name = phrases.pick_name(self.rng)
             return question.replace("{name}", name), block.answer.replace("{name}", name)
         return question, block.answer
 
@@ -89,6 +113,10 @@ class Corpus:
         pieces = []
         while len(pieces) < 20:
             text = sums.statement(self.rng) if self.rng.random() < 0.6 else units.ask(self.rng)[1]
+            if COLUMNS.match(text):
+                expression, steps = text.split(":", 1)
+                pieces += [(expression + ":", False), (steps + "\n", True)]
+                continue
             match = STATEMENT.fullmatch(text)
             if match and not UNFIT.match(text):
                 pieces += [(match[1] + match[2], False), (match[3] + "\n", True)]

@@ -155,6 +155,7 @@ def main():
     parser.add_argument("file", type=Path)
     parser.add_argument("--ask", nargs="*")
     parser.add_argument("--drawn", type=int, default=0)
+    parser.add_argument("--questions", type=Path, nargs="*", default=[TESTS, UNSEEN])
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.model == "embed":
@@ -166,7 +167,7 @@ def main():
         for question in arguments.ask:
             print(question, "->", chat.ask(question))
         return
-    for path in (TESTS, UNSEEN):
+    for path in arguments.questions:
         score_questions(chat, path)
     score_paraphrases(chat)
     if arguments.drawn:

@@ -2,6 +2,7 @@
 
 SMALL_WORDS = "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
 TENS_WORDS = "zero ten twenty thirty forty fifty sixty seventy eighty ninety".split()
+PEOPLE = "anna|ben|clara|david|emma|felix|grace|henry|ida|jack|maria|paul|sam|tina|tom|lucy|my brother|my mother|the teacher".split("|")
 THINGS = "apples|books|coins|cookies|eggs|euros|dollars|pencils|marbles|stamps|cards|oranges|sweets|cats|pounds|bottles|models|files|tickets".split("|")
 
 FRAMES = """{}|{}|{} =|{} = ?|what is {}|what is {}|what is {}|what's {}|what's {}|how much is {}|how much is {}|calculate {}|calculate {}
@@ -10,7 +11,13 @@ evaluate {}|find {}|give me the result of {}|what is the result of {}|{} equals|
 the answer to {}|let me know what {} is|can you calculate {}|how many is {}|what do i get for {}|what will {} be|what do you get for {}
 please compute {}|figure out {}|tell me what {} is|result of {}|{} is what|{} makes what|{} equals what|can you do {}|determine {}
 what is the answer to {}|what would {} be|i want to know {}|how much does {} make|what's the value of {}|do the sum {}|try {}
-i'd like to know what {} is|could you calculate {}|my homework asks {}|help me with {}|what number is {}|does anyone know {}""".replace("\n", "|").split("|")
+i'd like to know what {} is|could you calculate {}|my homework asks {}|help me with {}|what number is {}|does anyone know {}
+{}, what does it give|what comes out of {}|what does {} come to|how much will {} give|quick, {}|i have to work out {}|my son asks what {} is|i wonder what {} is|do {} for me
+check {} for me|could i have {}|what do we get for {}|what's the answer to {}|what's the result of {}|give me {}|show me {}|i forgot what {} is|how would you work out {}
+{} comes to what|{} is what number|{}, answer please|i can't do {} in my head|{}, how much is that|what number do i get for {}|please tell me {}|{} results in what|{} yields what
+tell me the result of {}|what is the outcome of {}|remind me what {} is|once more, what is {}|{}, what is it|{} should be what|are you able to work out {}|any idea what {} is
+how much do i get for {}|can you solve {}|would you calculate {}|the result of {} please|i'd like the result of {}|{} - how much|how much would {} make|say what {} is
+what do you think {} is|and what is {}|now {}|next: {}|exercise: {}|the exercise says {}|please do {}|use your head: {}|i am stuck with {}|let's see, {}|answer this: {}""".replace("\n", "|").split("|")
 
 
 def show(value):
@@ -28,8 +35,14 @@ def in_words(number):
 
 
 def spell(number, rng):
-    """Mostly digits; now and then words for small numbers."""
-    return in_words(number) if isinstance(number, int) and 0 <= number < 100 and rng.random() < 0.5 else show(number)
+    """Words for most small numbers."""
+    return in_words(number) if isinstance(number, int) and 0 <= number < 100 and rng.random() < 0.75 else show(number)
+
+
+def story(rng, *patterns):
+    """One of some word problems; {t} is a kind of thing, {n} and {m} are names."""
+    name, other = rng.sample(PEOPLE, 2)
+    return rng.choice(patterns).replace("{t}", rng.choice(THINGS)).replace("{n}", name).replace("{m}", other)
 
 
 def add_columns(a, b):
@@ -39,7 +52,7 @@ def add_columns(a, b):
         x, y = a // 10**place % 10, b // 10**place % 10
         steps.append(f"{x} + {y}{' + 1' if carry else ''} = {x + y + carry}")
         carry = (x + y + carry) // 10
-    return f"{', '.join(steps)}, so {a} + {b} = {a + b}."
+    return f"{a} + {b}: {', '.join(steps)}, so {a} + {b} = {a + b}."
 
 
 def subtract_columns(a, b):
@@ -51,7 +64,7 @@ def subtract_columns(a, b):
         x += 10 * lacking
         steps.append(f"{x} - {y}{' - 1' if borrow else ''} = {x - y - borrow}")
         borrow = int(lacking)
-    return f"{', '.join(steps)}, so {a} - {b} = {a - b}."
+    return f"{a} - {b}: {', '.join(steps)}, so {a} - {b} = {a - b}."
 
 
 def answer_add(a, b):
@@ -122,17 +135,34 @@ def frame(expression, rng):
     return rng.choice(FRAMES).replace("{}", expression)
 
 
-def pick_number(rng):
-    """A number for adding and subtracting: mostly two digits."""
-    limit = rng.choices((10, 20, 100, 1000), (1, 2, 8, 2))[0]
+def pick_number(limit, rng):
+    """A number for adding and subtracting, of as many digits as the limit says."""
     number = rng.randrange(0 if limit == 10 else limit // 10, limit)
     return number - number % 10 if rng.random() < 0.1 else number
 
 
+def pick_pair(rng):
+    """Two numbers for adding and subtracting: mostly two digits, or both of three."""
+    if rng.random() < 0.3:
+        return pick_number(1000, rng), pick_number(1000, rng)
+    if rng.random() < 0.06:
+        return rng.choice((100, 100, 200, 300, 400, 500, 1000, 1000)), pick_number(100, rng)
+    limits = rng.choices((10, 20, 100, 1000), (2, 3, 12, 2), k=2)
+    return pick_number(limits[0], rng), pick_number(limits[1], rng)
+
+
 def addition(rng):
     """A question about a sum of two numbers."""
-    a, b = pick_number(rng), pick_number(rng)
-    x, y = (spell(a, rng), spell(b, rng)) if rng.random() < 0.08 and max(a, b) < 100 else (a, b)
+    a, b = pick_pair(rng)
+    x, y = (spell(a, rng), spell(b, rng)) if rng.random() < 0.15 and max(a, b) < 100 else (a, b)
+    if rng.random() < 0.1:
+        return story(
+            rng, f"{{n}} has {x} {{t}}. {{m}} brings {y} more. how many {{t}} are there now", f"{{n}} finds {x} {{t}} and {{m}} finds {y}, how many do they have in all",
+            f"i read {x} pages yesterday and {y} today, how many pages is that", f"we were {x} people and {y} more joined us, how many are we now",
+            f"one thing costs {x}, the other {y}, what do i pay", f"i pay {x} euros for food and {y} for drinks, how much in total", f"i am {x} years old, how old am i in {y} years",
+            f"there were {x} {{t}} in the bag, then {{n}} put in {y} more, how many now", f"{x} boys and {y} girls are in the class, how many children is that",
+            f"{{n}} saved {x} {{t}}. {{m}} saved {y}. how many altogether", f"first i buy {x} {{t}}, then {y} more. what's the total", f"if you start with {x} and add {y}, what do you have",
+            f"starting at {x} and going up by {y}, where am i", f"what number is {y} greater than {x}"), answer_add(a, b)
     if rng.random() < 0.12:
         thing = rng.choice(THINGS)
         return rng.choice([
@@ -145,16 +175,23 @@ def addition(rng):
                              f"{x} and {y} together", f"{x} added to {y}" if a == b else f"{x} and {y} added"])
     special = rng.choice([f"add {x} and {y}", f"add {y} to {x}", f"what do you get when you add {x} and {y}", f"increase {x} by {y}",
                           f"sum {x} and {y}", f"sum of {x} and {y}", f"add up {x} and {y}", f"what is {y} more than {x}", f"total of {x} and {y}",
-                          f"{x} and {y} makes", f"how much is {x} and {y}", f"put {x} and {y} together, what is the sum"])
+                          f"{x} and {y} makes", f"{x} and {y} give", f"together {x} and {y} make", f"{x} plus another {y}", f"{y} on top of {x}", f"count {x} and {y} together", f"the total of {x} and {y}", f"how much is {x} and {y}", f"put {x} and {y} together, what is the sum"])
     return (special if rng.random() < 0.2 else frame(expression, rng)), answer_add(a, b)
 
 
 def subtraction(rng):
     """A question about a difference."""
-    a, b = pick_number(rng), pick_number(rng)
-    if a < b and (rng.random() < 0.85 or b > 99):
+    a, b = pick_pair(rng)
+    if a < b and (rng.random() < 0.7 or b > 99):
         a, b = b, a
-    x, y = (spell(a, rng), spell(b, rng)) if rng.random() < 0.08 and max(a, b) < 100 else (a, b)
+    x, y = (spell(a, rng), spell(b, rng)) if rng.random() < 0.15 and max(a, b) < 100 else (a, b)
+    if rng.random() < 0.13 and a >= b:
+        return story(
+            rng, f"{{n}} had {x} {{t}}. {{m}} took {y}. how many are left", f"i had {x} euros and spent {y}, what remains", f"the book has {x} pages and i read {y}, how many are left",
+            f"of {x} people {y} went home, how many stayed", f"i pay with {x} for something that costs {y}, what change do i get", f"if you remove {y} from {x}, what do you have",
+            f"how much more is {x} than {y}", f"what must i add to {y} to get {x}", f"how far is it from {y} to {x}", f"{{n}} owns {x} {{t}} and loses {y}, how many remain",
+            f"there are {x} {{t}} in the box, {{n}} takes out {y}, how many are still in it", f"from {x} i take {y}, what do i have", f"if {y} is taken off {x}, what stays",
+            f"{{n}} is {x} years old and {{m}} is {y}, what is the difference", f"i need {x} {{t}} and have {y}, how many are missing", f"{x} is how much more than {y}"), answer_subtract(a, b)
     if rng.random() < 0.12 and a >= b:
         thing = rng.choice(THINGS)
         return rng.choice([
@@ -165,7 +202,8 @@ def subtraction(rng):
     expression = rng.choice([f"{x} - {y}", f"{x} - {y}", f"{x}-{y}", f"{x} minus {y}", f"{x} minus {y}", f"{x} take away {y}", f"{x} less {y}"])
     special = rng.choice([f"subtract {y} from {x}", f"take {y} from {x}", f"take {y} away from {x}", f"what is the difference between {x} and {y}",
                           f"decrease {x} by {y}", f"what is {y} less than {x}", f"how much is left when i take {y} from {x}", f"reduce {x} by {y}",
-                          f"difference of {x} and {y}", f"what remains if {y} is subtracted from {x}", f"deduct {y} from {x}"])
+                          f"difference of {x} and {y}", f"what remains if {y} is subtracted from {x}", f"deduct {y} from {x}", f"{y} subtracted from {x}", f"{x} without {y}", f"{x} take {y}",
+                          f"from {x} subtract {y}", f"the difference of {x} and {y}", f"remove {y} from {x}", f"count down {y} from {x}", f"{x} reduced by {y}"])
     return (special if rng.random() < 0.25 else frame(expression, rng)), answer_subtract(a, b)
 
 
@@ -188,7 +226,13 @@ def pick_factors(rng):
 def multiplication(rng):
     """A question about a product."""
     a, b = pick_factors(rng)
-    x, y = (spell(a, rng), spell(b, rng)) if rng.random() < 0.1 and max(a, b) < 100 else (a, b)
+    x, y = (spell(a, rng), spell(b, rng)) if rng.random() < 0.18 and max(a, b) < 100 else (a, b)
+    if rng.random() < 0.12:
+        return story(
+            rng, f"one box has {y} {{t}}. how many {{t}} are in {x} boxes", f"{x} rows of {y} chairs, how many chairs are there", f"one ticket costs {y} euros, what do {x} tickets cost",
+            f"if one costs {y}, what do {x} cost", f"i run {y} km every day, how far is that in {x} days", f"{{n}} buys {x} {{t}} for {y} euros each, what is the price",
+            f"{{n}} and {{m}} plant {x} rows of {y} trees, how many trees is that", f"{x} shelves with {y} books each make how many books", f"what does {x} multiplied with {y} give",
+            f"i work {y} hours a day, how many hours in {x} days", f"there are {x} tables with {y} seats, how many can sit", f"when i multiply {x} by {y}, what do i get"), answer_multiply(a, b)
     if rng.random() < 0.1:
         thing = rng.choice(THINGS)
         return rng.choice([
@@ -198,7 +242,7 @@ def multiplication(rng):
     expression = rng.choice([f"{x} × {y}", f"{x} x {y}", f"{x} * {y}", f"{x}*{y}", f"{x}x{y}" if isinstance(x, int) else f"{x} times {y}",
                              f"{x} times {y}", f"{x} times {y}", f"{x} multiplied by {y}", f"the product of {x} and {y}"])
     special = rng.choice([f"multiply {x} by {y}", f"multiply {x} and {y}", f"multiply {x} with {y}", f"product of {x} and {y}",
-                          f"what do you get when you multiply {x} by {y}", f"{x} lots of {y}", f"what are {x} {y}s" if isinstance(y, int) else f"{x} by {y}"])
+                          f"what do you get when you multiply {x} by {y}", f"{x} lots of {y}", f"{x} multiplied with {y}", f"{x} and {y} multiplied", f"{x} and {y} as a product", f"multiplying {x} by {y}", f"the product of {x} times {y}", f"times {x} by {y}", f"{x} groups of {y}", f"what are {x} {y}s" if isinstance(y, int) else f"{x} times the number {y}"])
     return (special if rng.random() < 0.15 else frame(expression, rng)), answer_multiply(a, b)
 
 
@@ -220,16 +264,22 @@ def pick_quotient(rng):
 def division(rng):
     """A question about a quotient."""
     a, b = pick_quotient(rng)
-    x, y = (spell(a, rng), spell(b, rng)) if rng.random() < 0.08 and a < 100 else (a, b)
+    x, y = (spell(a, rng), spell(b, rng)) if rng.random() < 0.15 and a < 100 else (a, b)
+    if rng.random() < 0.12 and a % b == 0:
+        return story(
+            rng, f"{x} {{t}} are shared equally by {y} children, how many does each have", f"how many groups of {y} are there in {x}", f"{x} euros for {y} people, how much per person",
+            f"i cut {x} cm into {y} equal pieces, how long is one", f"{{n}} deals {x} cards to {y} players, how many each", f"{x} {{t}} go into boxes of {y}, how many boxes do i need",
+            f"we are {y} friends and pay {x} together, what does each pay", f"how many {y}s are in {x}", f"{x} pages in {y} days, how many a day", f"when i divide {x} by {y}, what do i get"), answer_divide(a, b)
     if rng.random() < 0.12 and a % b == 0:
         thing = rng.choice(THINGS)
         return rng.choice([
             f"if {y} people share {x} {thing}, how many does each get", f"i share {x} {thing} among {y} friends, how many each",
             f"split {x} {thing} between {y} people, how many does each one get", f"{x} {thing} for {y} children, how many for each",
         ]), answer_divide(a, b)
-    expression = rng.choice([f"{x} / {y}", f"{x}/{y}", f"{x} ÷ {y}", f"{x} : {y}", f"{x} divided by {y}", f"{x} divided by {y}", f"{x} over {y}", f"{x} by {y}"])
+    expression = rng.choice([f"{x} / {y}", f"{x}/{y}", f"{x} ÷ {y}", f"{x} : {y}", f"{x} divided by {y}", f"{x} divided by {y}", f"{x} over {y}", f"{x} divided through {y}"])
     special = rng.choice([f"divide {x} by {y}", f"how many times does {y} go into {x}", f"how often does {y} fit into {x}", f"quotient of {x} and {y}",
-                          f"split {x} into {y} equal parts", f"what do you get when you divide {x} by {y}", f"share {x} among {y}"])
+                          f"split {x} into {y} equal parts", f"what do you get when you divide {x} by {y}", f"share {x} among {y}", f"{x} split by {y}", f"{x} shared by {y}", f"a division: {x} by {y}",
+                          f"{x} in {y} parts", f"the quotient of {x} and {y}", f"how many times is {y} in {x}"])
     return (special if rng.random() < 0.2 else frame(expression, rng)), answer_divide(a, b)
 
 
@@ -240,9 +290,13 @@ def percentage(rng):
     if p not in (10, 25, 50, 100) and n % 10:
         n = 10 * (n // 10 + 1)
     expression = rng.choice([f"{p}% of {n}", f"{p}% of {n}", f"{p} percent of {n}", f"{p} % of {n}", f"{p} per cent of {n}"])
-    special = rng.choice([f"what is {p}% from {n}", f"take {p}% of {n}", f"how much is a tip of {p}% on {n}", f"{p}% tip on {n}", f"a bill is {n}, how much is a {p}% tip",
+    special = rng.choice([f"what is {p}% from {n}", f"take {p}% of {n}", f"how much is a tip of {p}% on {n}", f"{p}% tip on {n}", f"the restaurant wants {n} and i tip {p} percent, how much is that",
+                          f"i get {p}% off {n}, how much is that", f"{p} percent tax on {n}", f"the meal was {n}, i want to tip {p}%", f"what's {p}% out of {n}", f"of {n} i want {p} percent",
+                          f"a tip of {p} percent for a {n} dollar meal", f"if i save {p}% of {n}, how much is it", f"the shirt costs {n} and is {p}% cheaper, how much do i save",
+                          f"{p} percent of the {n} people came, how many is that", f"calculate a {p}% tip for {n}", f"dinner cost {n} dollars, tip is {p}%", f"{p}% interest on {n}",
+                          f"i earn {n} and pay {p}% tax, how much tax", f"{n} times {p} percent", f"how many are {p} percent of {n}", f"there is a {p}% discount on {n} euros, how much is that",
                           f"how much is a {p}% discount on {n}", f"what is a {p}% tip on a bill of {n}", f"{p}% discount on {n}, how much do i save"])
-    return (special if rng.random() < 0.15 else frame(expression, rng)), answer_percent(p, n)
+    return (special if rng.random() < 0.3 else frame(expression, rng)), answer_percent(p, n)
 
 
 def fraction(rng):
@@ -278,7 +332,8 @@ def several(rng):
     a, b = rng.randint(1, 150), rng.randint(1, 150)
     if kind < 0.75:
         word, best = rng.choice([("bigger", max), ("larger", max), ("greater", max), ("more", max), ("smaller", min), ("less", min)])
-        return rng.choice([f"which is {word}, {a} or {b}", f"what is {word}: {a} or {b}", f"which number is {word}, {a} or {b}"]), \
+        return rng.choice([f"which is {word}, {a} or {b}", f"what is {word}: {a} or {b}", f"which number is {word}, {a} or {b}", f"{a} or {b}, which is {word}",
+                           f"compare {a} and {b}, which is {word}", f"is {a} or {b} {word}", f"tell me which is {word}: {a} or {b}", f"of {a} and {b}, which one is {word}"]), \
             f"{best(a, b)} is {word} than {max(a, b) if best is min else min(a, b)}." if a != b else f"{a} and {b} are equal."
     return rng.choice([f"is {a} even or odd", f"is {a} odd or even", f"is {a} an even number" if a % 2 == 0 else f"is {a} an odd number"]), \
         f"{a} is {'odd' if a % 2 else 'even'}."
@@ -298,7 +353,7 @@ def statement(rng):
     return column_step(rng) if rng.random() < 0.25 else ask(rng)[1]
 
 
-KINDS = ((addition, 27), (subtraction, 22), (multiplication, 22), (division, 12), (percentage, 10), (fraction, 8), (several, 4))
+KINDS = ((addition, 27), (subtraction, 22), (multiplication, 22), (division, 12), (percentage, 10), (fraction, 8), (several, 6))
 
 
 def ask(rng):

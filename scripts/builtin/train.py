@@ -95,10 +95,9 @@ def make_optimizers(model, rate):
     return [Muon(matrices, rate), torch.optim.AdamW(others, lr=rate / 8, betas=(0.9, 0.98), weight_decay=0.0)]
 
 
-def rate_at(step, start, end, warm_up):
-    """Warm-up, then a cosine down to a fiftieth."""
-    done = (step - start) / max(1, end - start)
-    return min(1, (step - start + 1) / warm_up) * (0.02 + 0.98 * (1 + math.cos(math.pi * done)) / 2)
+def fall(done):
+    """The rate's fall, a cosine down to a fiftieth."""
+    return 0.02 + 0.98 * (1 + math.cos(math.pi * min(1, done))) / 2
 
 
 def loss_of(model, logits, batch):
@@ -132,7 +131,8 @@ def train(arguments):
     print(f"{sum(p.numel() for p in model.parameters())} parameters", flush=True)
     began, lap, mean = time.time(), time.time(), 0.0
     for step in range(start, arguments.steps):
-        factor = rate_at(step, start, arguments.steps, arguments.warm_up)
+        share = (time.time() - began) / (60 * arguments.minutes) if arguments.minutes else (step - start) / (arguments.steps - start)
+        factor = min(1, (step - start + 1) / arguments.warm_up) * fall(arguments.done + (1 - arguments.done) * share)
         for optimizer, rate in zip(optimizers, (arguments.rate, arguments.rate / 8)):
             optimizer.param_groups[0]["lr"] = rate * factor
         loss = loss_of(run, model.logits, packer.batch())
@@ -145,8 +145,11 @@ def train(arguments):
         if (step + 1) % 50 == 0:
             print(f"step {step + 1} loss {mean / 50:.4f} {50 * TOKENS / (time.time() - lap):.0f} tokens/s {time.time() - began:.0f} s", flush=True)
             mean, lap = 0.0, time.time()
-        if (step + 1) % 100 == 0 or step + 1 == arguments.steps:
+        ended = step + 1 == arguments.steps or arguments.minutes and share > 1
+        if (step + 1) % 100 == 0 or ended:
             save(arguments.out / "checkpoint.pt", model, optimizers, step + 1)
+        if ended:
+            break
 
 
 def resume(path, model, optimizers):
@@ -162,9 +165,11 @@ def main():
     """Reads the command line and trains."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--steps", type=int, required=True)
+    parser.add_argument("--steps", type=int, default=1_000_000)
     parser.add_argument("--resume", type=Path)
     parser.add_argument("--rate", type=float, default=0.02)
+    parser.add_argument("--minutes", type=float, help="end after this time, however many steps it gave")
+    parser.add_argument("--done", type=float, default=0.0, help="share of the rate's fall that lies behind, to go on with it")
     parser.add_argument("--warm-up", type=int, default=50)
     parser.add_argument("--seed", type=int, default=7)
     parser.add_argument("--mixture", help="JSON object of weights, to replace the usual mixture")

@@ -152,10 +152,14 @@ TEST_CASE("quantisation schemes and configurations that are not read are refused
     CHECK(package.error().message().find(row.says) != std::string::npos);
     CHECK(!has_control_characters(package.error().message()));
   }
-  const ScratchFolder folder;
-  put(folder, "config.json", R"({"quantization_config":null})");
-  put(folder, "model.safetensors", weights({"x"}));
-  CHECK(open_package(folder.path("")));
+  for (const char* config :
+       {R"({"quantization_config":null})", R"({"quantization_config":{"quant_method":"mxfp4"}})"}) {
+    CAPTURE(config);
+    const ScratchFolder folder;
+    put(folder, "config.json", config);
+    put(folder, "model.safetensors", weights({"x"}));
+    CHECK(open_package(folder.path("")));
+  }
 }
 
 TEST_CASE("which weights of a folder are meant") {

@@ -1,6 +1,7 @@
 #include <chrono>
 
 #include "library/library.h"
+#include "text/chat_format.h"
 
 namespace hearth {
 namespace {
@@ -15,9 +16,9 @@ std::string name_of(const Tokenizer& tokenizer, std::optional<Token> token) {
 }
 
 Result<RenderedPrompt> render(const Model& model, const RenderInputs& inputs) {
-  if (const ChatTemplate* own = model.chat_template()) return own->render(inputs);
+  if (const ChatTemplate* own = model.chat_template()) return render_chat(*own, inputs);
   const ChatTemplate fallback = TRY(ChatTemplate::parse(chatml));
-  return fallback.render(inputs);
+  return render_chat(fallback, inputs);
 }
 
 // The text is encoded as a whole, since tokens may reach across parts; control tokens come only

@@ -138,6 +138,8 @@ struct Defaults {
   bool yarn_truncate = true;
   std::uint32_t position_offset = 0;  // of the first row used of the position table
   bool tied = false;                  // the output matrix is the token embedding
+  // Sizes that config.json may leave to its class; 0: it must say them.
+  std::uint32_t heads = 0, kv_heads = 0, head_dim = 0, vocab = 0, context = 0;
 };
 
 struct ArchSpec {

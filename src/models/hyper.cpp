@@ -29,6 +29,12 @@ Result<std::vector<std::uint32_t>> per_layer(const HyperSource& source, Keys key
   return std::move(*values);
 }
 
+// A size that config.json may leave out.
+std::optional<std::uint32_t> default_of(const HyperSource& source, std::uint32_t size) {
+  if (source.is_gguf() || size == 0) return std::nullopt;
+  return size;
+}
+
 // The vocabulary of a GGUF file is as long as its tokens; files without tokens say it in a key, or
 // only in the shape of the embedding.
 Result<std::uint32_t> gguf_vocabulary(const Package& package, const HyperSource& source) {
@@ -47,21 +53,34 @@ Result<std::uint32_t> gguf_vocabulary(const Package& package, const HyperSource&
   return static_cast<std::uint32_t>(table->shape[0]);
 }
 
-Result<std::uint32_t> read_heads(const HyperSource& source, std::size_t layers) {
+Result<std::uint32_t> read_vocabulary(const Package& package, const HyperSource& source,
+                                      const ArchSpec& spec) {
+  if (source.is_gguf()) return gguf_vocabulary(package, source);
+  const Keys key{"", "vocab_size"};
+  if (source.member(key.hf) == nullptr)
+    if (const auto usual = default_of(source, spec.defaults.vocab)) return *usual;
+  return source.required_count(key, 1, max_vocabulary);
+}
+
+Result<std::uint32_t> read_heads(const HyperSource& source, const ArchSpec& spec,
+                                 std::size_t layers) {
   const Keys keys{"attention.head_count", "num_attention_heads|n_head|n_heads"};
   const auto heads = TRY(per_layer(source, keys, 1, max_heads, layers));
-  if (heads.empty())
+  if (heads.empty()) {
+    if (const auto usual = default_of(source, spec.defaults.heads)) return *usual;
     return Error(ErrorKind::corrupt, fmt::format("{} is missing", source.name_of(keys)));
+  }
   if (std::ranges::count(heads, heads.front()) != static_cast<std::ptrdiff_t>(layers))
     return Error(ErrorKind::unsupported,
                  fmt::format("{} differs between layers", source.name_of(keys)));
   return heads.front();
 }
 
-Status read_head_sizes(const HyperSource& source, Hyper& hyper) {
-  hyper.heads = TRY(read_heads(source, hyper.layers.size()));
+Status read_head_sizes(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
+  hyper.heads = TRY(read_heads(source, spec, hyper.layers.size()));
   const Keys length{"attention.key_length", "head_dim"};
-  const auto head_dim = TRY(source.count(length, 1, max_dim));
+  auto head_dim = TRY(source.count(length, 1, max_dim));
+  if (!head_dim) head_dim = default_of(source, spec.defaults.head_dim);
   if (!head_dim && hyper.dim % hyper.heads != 0)
     return Error(
         ErrorKind::corrupt,
@@ -75,8 +94,10 @@ Status read_head_sizes(const HyperSource& source, Hyper& hyper) {
 
   const Keys kv{"attention.head_count_kv", "num_key_value_heads|n_head_kv"};
   const auto kv_heads = TRY(per_layer(source, kv, 1, hyper.heads, hyper.layers.size()));
+  const std::uint32_t usual_kv_heads =
+      default_of(source, spec.defaults.kv_heads).value_or(hyper.heads);
   for (std::size_t i = 0; i < hyper.layers.size(); ++i) {
-    const std::uint32_t held = kv_heads.empty() ? hyper.heads : kv_heads[i];
+    const std::uint32_t held = kv_heads.empty() ? usual_kv_heads : kv_heads[i];
     if (hyper.heads % held != 0)
       return Error(ErrorKind::corrupt, fmt::format("{} = {}: needs a divisor of the {} heads",
                                                    source.name_of(kv), held, hyper.heads));
@@ -96,13 +117,12 @@ Status read_sizes(const Package& package, const HyperSource& source, const ArchS
       TRY(source.required_count({"embedding_length", "hidden_size|n_embd|d_model"}, 1, max_dim));
   const auto context = TRY(source.count(
       {"context_length", "max_position_embeddings|n_positions|n_ctx"}, 1, max_context));
-  hyper.context = context.value_or(default_context);
-  hyper.vocab = source.is_gguf()
-                    ? TRY(gguf_vocabulary(package, source))
-                    : TRY(source.required_count({"", "vocab_size"}, 1, max_vocabulary));
+  hyper.context =
+      context.value_or(default_of(source, spec.defaults.context).value_or(default_context));
+  hyper.vocab = TRY(read_vocabulary(package, source, spec));
   if (is_static) return Done{};
 
-  TRY(read_head_sizes(source, hyper));
+  TRY(read_head_sizes(source, spec, hyper));
   const auto hidden =
       TRY(per_layer(source, {"feed_forward_length", "intermediate_size|n_inner|ffn_hidden_size"}, 1,
                     max_dim, layers));

@@ -26,9 +26,14 @@ Result<Pooling> pooling_of(const Json& config) {
                "1_Pooling/config.json: we know pooling by cls token, mean and last token");
 }
 
-Status read_gguf(const HyperSource& source, Hyper& hyper) {
+Status read_gguf(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
   if (const auto type = TRY(source.count({"pooling_type", ""}, 0, 4)))
     hyper.pooling = static_cast<Pooling>(*type);
+  if (hyper.pooling == Pooling::rank && spec.kind == Kind::generator)
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{}.pooling_type = 4: a reranker that is a generator; we rerank with "
+                             "encoders",
+                             source.arch()));
   hyper.normalise = true;  // GGUF files do not say; every reader of them does
   return Done{};
 }
@@ -54,7 +59,7 @@ Status read_hf(const Package& package, Hyper& hyper) {
 Status read_pooling(const Package& package, const HyperSource& source, const ArchSpec& spec,
                     Hyper& hyper) {
   if (source.is_gguf())
-    TRY(read_gguf(source, hyper));
+    TRY(read_gguf(source, spec, hyper));
   else
     TRY(read_hf(package, hyper));
   const bool encodes = spec.kind != Kind::generator;

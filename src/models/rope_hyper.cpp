@@ -108,9 +108,12 @@ Result<RopeScaling> hf_scaling(const HyperSource& top, const HyperSource& in, co
   return scaling;
 }
 
-// `hyper.rotary_dims` from the share of each head that turns.
-Status set_rotary_share(double share, Hyper& hyper) {
-  hyper.rotary_dims = static_cast<std::uint32_t>(hyper.head_dim * share);
+// How much of each head turns.
+std::uint32_t rotary_dims(double share, const Hyper& hyper) {
+  return static_cast<std::uint32_t>(hyper.head_dim * share);
+}
+
+Status check_rotary_dims(const Hyper& hyper) {
   if (hyper.rotary_dims < 2 || hyper.rotary_dims % 2 != 0)
     return Error(ErrorKind::corrupt, fmt::format("{} of {} dimensions of a head turn: needs an "
                                                  "even number",
@@ -125,7 +128,8 @@ double local_theta(const ArchSpec& spec, const Hyper& hyper) {
 Status read_gguf(const HyperSource& source, const Package& package, const ArchSpec& spec,
                  Hyper& hyper) {
   if (const auto dims = TRY(source.count({"rope.dimension_count", ""}, 2, hyper.head_dim)))
-    TRY(set_rotary_share(static_cast<double>(*dims) / hyper.head_dim, hyper));
+    hyper.rotary_dims = *dims;
+  TRY(check_rotary_dims(hyper));
   TRY(take(source, {"rope.freq_base", ""}, theta_range, hyper.rope.theta));
   hyper.rope.scaling = TRY(gguf_scaling(source, package, spec, hyper));
   if (!spec.has_local_rope()) return Done{};
@@ -154,7 +158,8 @@ Status read_hf(const HyperSource& source, const Package& package, const ArchSpec
   TRY(take(source, {"", "partial_rotary_factor|rotary_pct|rotary_emb_fraction"}, share_range,
            share));
   TRY(take(in, {"", "partial_rotary_factor"}, share_range, share));
-  TRY(set_rotary_share(share, hyper));
+  hyper.rotary_dims = rotary_dims(share, hyper);
+  TRY(check_rotary_dims(hyper));
   TRY(take(source, {"", "rope_theta|rotary_emb_base|global_rope_theta"}, theta_range,
            hyper.rope.theta));
   TRY(take(in, {"", "rope_theta"}, theta_range, hyper.rope.theta));
@@ -173,7 +178,7 @@ Status read_hf(const HyperSource& source, const Package& package, const ArchSpec
 Status read_rope(const HyperSource& source, const Package& package, const ArchSpec& spec,
                  Hyper& hyper) {
   if (spec.rope == RopeRule::none) return Done{};
-  TRY(set_rotary_share(spec.defaults.rotary_share, hyper));
+  hyper.rotary_dims = rotary_dims(spec.defaults.rotary_share, hyper);
   hyper.rope.theta = spec.defaults.rope_theta;
   return source.is_gguf() ? read_gguf(source, package, spec, hyper)
                           : read_hf(source, package, spec, hyper);

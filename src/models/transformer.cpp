@@ -1,42 +1,15 @@
-// The Model of every architecture: the text side, checks of a batch, pooling and scores around a
-// trunk.
+// The Model of every architecture: checks of a batch, pooling and scores around a trunk.
+#include "models/transformer.h"
+
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <numeric>
 
-#include "base/log.h"
-#include "models/architectures.h"
-#include "models/describe.h"
-#include "models/model.h"
 #include "models/pooling.h"
-#include "models/trunk.h"
 
 namespace hearth::models {
 namespace {
-
-// Stands in where a package has no tokenizer: the model still runs on token ids.
-class NoTokenizer final : public Tokenizer {
- public:
-  NoTokenizer(std::string why, std::uint32_t tokens)
-      : why_(std::move(why)), tokens_(static_cast<std::int32_t>(tokens)) {}
-  Result<std::vector<Token>> encode(std::string_view, EncodeOptions) const override {
-    return Error(ErrorKind::unsupported, why_);
-  }
-  std::string_view piece(Token, bool) const override { return {}; }
-  std::string decode(std::span<const Token>, bool) const override { return {}; }
-  std::int32_t size() const override { return tokens_; }
-  std::string_view name(Token) const override { return {}; }
-  TokenKind kind(Token) const override { return TokenKind::normal; }
-  std::optional<Token> find(std::string_view) const override { return std::nullopt; }
-  const SpecialTokens& special() const override { return special_; }
-  std::string_view algorithm() const override { return "none"; }
-
- private:
-  std::string why_;
-  std::int32_t tokens_;
-  SpecialTokens special_;
-};
 
 // Temporary pages for texts that are embedded by a generator.
 class Pages {
@@ -68,19 +41,10 @@ class Pages {
   std::vector<ops::KvSequence> sequences_;
 };
 
-struct Parts {
-  Package package;  // keeps the storage that weights point into
-  Trunk trunk;
-  ModelInfo info;
-  std::unique_ptr<Tokenizer> tokenizer;
-  std::optional<ChatTemplate> chat_template;
-  std::string chat_template_source;
-  bool plain = false;  // run the reference path
-};
-
 class Transformer final : public Model {
  public:
-  explicit Transformer(Parts parts) : parts_(std::move(parts)) {}
+  explicit Transformer(std::unique_ptr<const Parts> parts)
+      : held_(std::move(parts)), parts_(*held_) {}
 
   const ModelInfo& info() const override { return parts_.info; }
   const Tokenizer& tokenizer() const override { return *parts_.tokenizer; }
@@ -111,7 +75,8 @@ class Transformer final : public Model {
                                      std::span<const std::size_t> starts) const;
   std::vector<float> result_of(ops::Context& ctx, View rows) const;
 
-  Parts parts_;
+  std::unique_ptr<const Parts> held_;
+  const Parts& parts_;
   std::unique_ptr<ArenaPool> arenas_ = std::make_unique<ArenaPool>();
 };
 
@@ -255,104 +220,13 @@ Result<std::vector<std::vector<float>>> Transformer::embed(
   return results;
 }
 
-// A model without its text side is still useful; one whose tokenizer is broken is not.
-Status load_text(const Package& package, Parts& parts) {
-  auto tokenizer = load_tokenizer(package);
-  if (tokenizer)
-    parts.tokenizer = std::move(*tokenizer);
-  else if (tokenizer.error().kind() == ErrorKind::not_found)
-    parts.tokenizer =
-        std::make_unique<NoTokenizer>(tokenizer.error().message(), parts.trunk.hyper.vocab);
-  else
-    return std::move(tokenizer).error();
-
-  auto source = chat_template_source(package);
-  if (!source) {
-    if (source.error().kind() == ErrorKind::not_found) return Done{};
-    return std::move(source).error();
-  }
-  parts.chat_template_source = std::move(*source);
-  auto parsed = ChatTemplate::parse(parts.chat_template_source);
-  if (parsed)
-    parts.chat_template = std::move(*parsed);
-  else
-    log_warning("chat_template_unusable model={} why={}", parts.info.name,
-                parsed.error().message());
-  return Done{};
-}
-
-// The table of positions ends what the model can take; a classifier has one score.
-Status check_tables(Parts& parts, Trunk& trunk) {
-  const Weight& positions = trunk.weights.whole[Role::position_embedding];
-  if (positions.present()) {
-    if (positions.stored.rows <= trunk.hyper.position_offset)
-      return Error(ErrorKind::corrupt, "the table of positions has no rows");
-    const std::uint64_t rows = positions.stored.rows - trunk.hyper.position_offset;
-    trunk.hyper.context =
-        static_cast<std::uint32_t>(std::min<std::uint64_t>(trunk.hyper.context, rows));
-    parts.info.context_length = trunk.hyper.context;
-  }
-  const Weight& classifier = trunk.weights.whole[Role::classifier];
-  if (classifier.present() && classifier.stored.rows != 1)
-    return Error(ErrorKind::unsupported,
-                 fmt::format("a classifier of {} labels: we run those of one, as rerankers",
-                             classifier.stored.rows));
-  if (parts.info.kind == ModelKind::generator && !trunk.weights.whole[Role::output].present())
-    return Error(ErrorKind::corrupt, fmt::format("lm_head.weight is missing: needs [{}, {}]",
-                                                 trunk.hyper.vocab, trunk.hyper.dim));
-  return Done{};
-}
-
-// How long sequences may get: longrope without a wish keeps to its original context, whose factors
-// differ from those for longer ones.
-std::uint32_t context_of(const Hyper& hyper, const LoadOptions& options) {
-  const RopeScaling& scaling = hyper.rope.scaling;
-  const std::uint32_t wished = options.context_tokens;
-  if (scaling.kind != RopeScalingKind::longrope) return wished > 0 ? wished : hyper.context;
-  if (wished > 0) return std::min(wished, hyper.context);
-  return std::min(hyper.context, static_cast<std::uint32_t>(scaling.original_context));
-}
-
 }  // namespace
 
-Result<std::shared_ptr<const Model>> load(ops::Context& ctx, const Package& package,
-                                          const LoadOptions& options) {
-  Parts parts;
-  parts.package = package;
-  parts.plain = options.reference;
-  Trunk& trunk = parts.trunk;
-  trunk.spec = TRY(architecture_of(package));
-  TRY(check_scheme(package));
-  trunk.hyper = TRY(read_hyper(package, *trunk.spec));
-  parts.info = TRY(info_of(package, *trunk.spec, trunk.hyper));
-  const TensorFinder finder(parts.package, *trunk.spec, trunk.hyper);
-  trunk.weights = TRY(load_weights(finder));
-  TRY(check_tables(parts, trunk));
+Parts::Parts() = default;
+Parts::~Parts() = default;
 
-  const Dtype kv = options.kv_dtype.value_or(default_kv_dtype(package));
-  if (kv != Dtype::f32 && kv != Dtype::f16)
-    return Error(ErrorKind::invalid,
-                 fmt::format("keys and values as {}: needs f32 or f16", name_of(kv)));
-  trunk.kv = TRY(kv_layout_of(*trunk.spec, trunk.hyper, parts.plain ? Dtype::f32 : kv));
-  parts.info.kv_bytes_per_token = trunk.kv.page_bytes / ops::kv_page_tokens;
-  const std::uint32_t context = context_of(trunk.hyper, options);
-  if (trunk.hyper.rope.scaling.kind == RopeScalingKind::longrope)
-    parts.info.context_length = context;
-  trunk.ropes = make_rope_tables(*trunk.spec, trunk.hyper, trunk.weights, package.naming, context);
-  TRY(load_text(parts.package, parts));
-  if (!parts.plain) TRY(prepare(ctx, trunk.weights, options.progress, options.stop));
-  return std::shared_ptr<const Model>(std::make_shared<Transformer>(std::move(parts)));
+std::shared_ptr<const Model> make_transformer(std::unique_ptr<const Parts> parts) {
+  return std::make_shared<Transformer>(std::move(parts));
 }
 
 }  // namespace hearth::models
-
-namespace hearth {
-
-Result<std::shared_ptr<const Model>> load_model(ops::Context& ctx, const Package& package,
-                                                const LoadOptions& options) {
-  auto model = models::load(ctx, package, options);
-  if (!model) return std::move(model).error().within(package.path);
-  return model;
-}
-
-}  // namespace hearth

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <numeric>
 
 #include "models/values.h"
 
@@ -42,6 +43,10 @@ struct Loader {
   Status load_stacked_experts(const TensorEntry& entry, Weight& out) const;
   Status load_separate_experts(Weight& out) const;
   Status load_alternating_experts(Weight& out) const;
+  Result<Bytes> turned_stack(const TensorEntry& entry, std::span<const std::uint64_t> shape,
+                             std::span<const std::size_t> order) const;
+  Result<Bytes> mxfp4_stack(std::span<const std::uint64_t> shape,
+                            std::span<const std::size_t> order) const;
   Status load_bias(Weight& out) const;
   void rebuild(Weight& out, Bytes bytes) const;
 };
@@ -108,48 +113,70 @@ Status Loader::load_separate_experts(Weight& out) const {
 Status Loader::load_alternating_experts(Weight& out) const {
   const auto shape = finder.shape(row, layer, true);
   const std::size_t experts = shape[0], rows = shape[1], columns = shape[2];
-  const bool alternates = row.role == Role::experts_gate_up;
   std::vector<std::size_t> order(rows);
-  for (std::size_t i = 0; i < rows; ++i) order[i] = i;
-  if (alternates) order = order_of_alternating(rows);
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  if (row.role == Role::experts_gate_up) order = order_of_alternating(rows);
 
-  Bytes all;
-  Dtype dtype = Dtype::mxfp4;
   const TensorEntry* plain = finder.find(row, at(), Part::weight);
-  if (plain != nullptr) {
-    TRY(check_shape(*plain, std::array<std::uint64_t, 3>{experts, columns, rows}));
-    if (!is_float(plain->dtype))
-      return Error(ErrorKind::unsupported,
-                   fmt::format("{} is stored as {}", plain->name, name_of(plain->dtype)));
-    dtype = plain->dtype;
-    const std::size_t each = plain->data.size() / experts, element = info(dtype).block_bytes;
-    for (std::size_t e = 0; e < experts; ++e) {
-      const Bytes turned = transpose(plain->data.subspan(e * each, each), columns, rows, element);
-      const Bytes sorted = pick_rows(turned, columns * element, order);
-      all.insert(all.end(), sorted.begin(), sorted.end());
-    }
-  } else {
-    const TensorEntry* blocks = finder.find(row, at(), Part::blocks);
-    const TensorEntry* scales = finder.find(row, at(), Part::scales);
-    if (blocks == nullptr || scales == nullptr) return missing(finder, row, at(), shape);
-    TRY(check_shape(*blocks, std::array<std::uint64_t, 4>{experts, rows, columns / 32, 16}));
-    TRY(check_shape(*scales, std::array<std::uint64_t, 3>{experts, rows, columns / 32}));
-    if (columns % 32 != 0 || blocks->data.size() != scales->data.size() * 16)
-      return Error(ErrorKind::corrupt,
-                   fmt::format("{}: rows of {} are not whole blocks of 32", blocks->name, columns));
-    const Bytes packed = mxfp4_blocks(blocks->data, scales->data);
-    const std::size_t each = packed.size() / experts;
-    for (std::size_t e = 0; e < experts; ++e) {
-      const Bytes sorted = pick_rows(std::span(packed).subspan(e * each, each), each / rows, order);
-      all.insert(all.end(), sorted.begin(), sorted.end());
-    }
-  }
-  rebuild(out, std::move(all));
+  if (plain != nullptr)
+    rebuild(out, TRY(turned_stack(*plain, shape, order)));
+  else
+    rebuild(out, TRY(mxfp4_stack(shape, order)));
+  const Dtype dtype = plain != nullptr ? plain->dtype : Dtype::mxfp4;
   const std::size_t each = out.stored.data.size() / experts;
   for (std::size_t e = 0; e < experts; ++e)
     out.stored_experts.push_back({dtype, rows, columns, out.stored.data.subspan(e * each, each)});
   out.stored = {};
   return Done{};
+}
+
+// [experts, columns, rows] of floats to `shape` = [experts, rows, columns], rows in `order`.
+Result<Bytes> Loader::turned_stack(const TensorEntry& entry, std::span<const std::uint64_t> shape,
+                                   std::span<const std::size_t> order) const {
+  const std::size_t experts = shape[0], rows = shape[1], columns = shape[2];
+  TRY(check_shape(entry, std::array<std::uint64_t, 3>{experts, columns, rows}));
+  if (!is_float(entry.dtype))
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{} is stored as {}", entry.name, name_of(entry.dtype)));
+  const std::size_t each = entry.data.size() / experts, element = info(entry.dtype).block_bytes;
+  Bytes all;
+  all.reserve(entry.data.size());
+  for (std::size_t e = 0; e < experts; ++e) {
+    const Bytes turned = transpose(entry.data.subspan(e * each, each), columns, rows, element);
+    const Bytes sorted = pick_rows(turned, columns * element, order);
+    all.insert(all.end(), sorted.begin(), sorted.end());
+  }
+  return all;
+}
+
+// *_blocks [experts, rows, columns / 32, 16] and *_scales without the last extent, as mxfp4 rows in
+// `order`.
+Result<Bytes> Loader::mxfp4_stack(std::span<const std::uint64_t> shape,
+                                  std::span<const std::size_t> order) const {
+  const std::size_t experts = shape[0], rows = shape[1], columns = shape[2];
+  const TensorEntry* blocks = finder.find(row, at(), Part::blocks);
+  const TensorEntry* scales = finder.find(row, at(), Part::scales);
+  if (blocks == nullptr || scales == nullptr) return missing(finder, row, at(), shape);
+  if (columns % 32 != 0)
+    return Error(ErrorKind::corrupt,
+                 fmt::format("{}: rows of {} are not whole blocks of 32", blocks->name, columns));
+  TRY(check_shape(*blocks, std::array<std::uint64_t, 4>{experts, rows, columns / 32, 16}));
+  TRY(check_shape(*scales, std::array<std::uint64_t, 3>{experts, rows, columns / 32}));
+  for (const TensorEntry* part : {blocks, scales})
+    if (part->dtype != Dtype::u8)
+      return Error(ErrorKind::corrupt,
+                   fmt::format("{} is stored as {}: needs u8", part->name, name_of(part->dtype)));
+  const std::size_t block_bytes = blocks->data.size() / experts,
+                    scale_bytes = scales->data.size() / experts;
+  Bytes all;
+  all.reserve(blocks->data.size() + scales->data.size());
+  for (std::size_t e = 0; e < experts; ++e) {
+    const Bytes packed = mxfp4_blocks(blocks->data.subspan(e * block_bytes, block_bytes),
+                                      scales->data.subspan(e * scale_bytes, scale_bytes));
+    const Bytes sorted = pick_rows(packed, packed.size() / rows, order);
+    all.insert(all.end(), sorted.begin(), sorted.end());
+  }
+  return all;
 }
 
 Status Loader::load_bias(Weight& out) const {

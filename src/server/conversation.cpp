@@ -7,8 +7,8 @@
 #include <array>
 #include <set>
 
-#include "base/utf8.h"
 #include "server/fields.h"
+#include "text/chat_format.h"
 
 namespace hearth::server {
 namespace {
@@ -25,34 +25,10 @@ std::string place_of(std::size_t index, std::string_view field) {
   return fmt::format("messages[{}].{}", index, field);
 }
 
-// A list of parts as one text.
-Checked<std::string> join_parts(const Json& parts, const std::string& place) {
-  std::string text;
-  for (const Json& part : parts.as_array()) {
-    const Json* type = part.find("type");
-    if (!type || !type->is_string()) return invalid_value(place, "has a part without a type");
-    const std::string& name = type->as_string();
-    const bool is_text = name == "text" || name == "input_text" || name == "output_text";
-    if (!is_text && name != "refusal")
-      return unsupported_value(
-          place, fmt::format("has a part of type '{}': this model reads text", printable(name)));
-    const Json* value = part.find(is_text ? "text" : "refusal");
-    if (!value || !value->is_string()) return invalid_value(place, "has a part without text");
-    text += value->as_string();
-  }
-  return text;
-}
-
-Checked<Json> read_content(const Json& message, std::size_t index, bool may_be_absent) {
-  const std::string place = place_of(index, "content");
+Check check_content(const Json& message, std::size_t index, bool may_be_absent) {
   const Json* content = message.find("content");
-  if (!content || content->is_null()) {
-    if (may_be_absent) return Json();
-    return invalid_value(place, "is missing");
-  }
-  if (content->is_string()) return *content;
-  if (!content->is_array()) return invalid_value(place, "needs a text or a list of parts");
-  return Json(TRY(join_parts(*content, place)));
+  if ((content && !content->is_null()) || may_be_absent) return Done{};
+  return invalid_value(place_of(index, "content"), "is missing");
 }
 
 bool is_plain_name(const std::string& name) {
@@ -87,14 +63,13 @@ Checked<Json> read_message(const Json& message, std::size_t index) {
       std::find(roles.begin(), roles.end(), role->as_string()) == roles.end())
     return invalid_value(place_of(index, "role"),
                          "needs to be system, developer, user, assistant or tool");
-  // Templates know the older name alone.
-  const std::string name = role->as_string() == "developer" ? "system" : role->as_string();
+  const std::string& name = role->as_string();
   TRY(check_tool_calls(message, index));
   const Json* calls = message.find("tool_calls");
   const bool has_calls = name == "assistant" && calls && calls->size() > 0;
   Json result = Json::object({{"role", name}});
-  result.set("content", TRY(read_content(message, index, name == "assistant")));
-  if (result.find("content")->is_null() && !has_calls) result.set("content", "");
+  TRY(check_content(message, index, name == "assistant"));
+  if (const Json* content = message.find("content")) result.set("content", *content);
   if (has_calls) result.set("tool_calls", *calls);
   if (name == "tool") {
     const auto id = TRY(read_text(message, "tool_call_id", max_id_bytes));
@@ -107,7 +82,12 @@ Checked<Json> read_message(const Json& message, std::size_t index) {
   if (speaker) result.set("name", *speaker);
   const auto thought = TRY(read_text(message, "reasoning_content", 64u << 20));
   if (thought) result.set("reasoning_content", *thought);
-  return result;
+  auto regular = regular_message(result);
+  if (regular) return *std::move(regular);
+  const std::string& reason = regular.error().message();
+  return regular.error().kind() == ErrorKind::unsupported
+             ? unsupported_value(place_of(index, "content"), reason)
+             : invalid_value(place_of(index, "content"), reason);
 }
 
 bool is_tool_name(const std::string& name) {

@@ -5,7 +5,7 @@
 #include <chrono>
 #include <ctime>
 
-#include "library/tool_habits.h"
+#include "server/tool_messages.h"
 #include "text/answer/answer.h"
 
 namespace hearth::server {

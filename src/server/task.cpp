@@ -40,10 +40,8 @@ Check force_call(const Model& model, const ToolChoice& choice, Prompt& prompt, R
 
 Result<ChatPrompt> conversation_prompt(const Model& model, const ChatInput& input,
                                        bool opens_answer) {
-  if (!has_calls(input.messages))
-    return chat_prompt(model, input.messages, input.tools, input.variables, opens_answer);
   const AnswerForm form = find_answer_form(model.chat_template_source());
-  const Json messages = fit_calls(input.messages, find_tool_habits(model), form.has_short_ids);
+  const Json messages = fit_calls(input.messages, form.has_short_ids);
   return chat_prompt(model, messages, input.tools, input.variables, opens_answer);
 }
 
@@ -54,10 +52,7 @@ Checked<Task> chat_task(const LoadedModel& loaded, ChatInput input, Asked asked,
   reading.form = find_answer_form(model.chat_template_source());
   reading.is_single = input.choice.is_single;
   TRY(check_tools(model, input, reading.form));
-  if (has_calls(input.messages))
-    input.messages =
-        fit_calls(std::move(input.messages), find_tool_habits(model), reading.form.has_short_ids);
-  auto rendered = chat_prompt(model, input.messages, input.tools, input.variables);
+  auto rendered = conversation_prompt(model, input);
   if (!rendered) {
     Problem problem = to_problem(rendered.error());
     if (problem.status == 400) problem.param = prompt_field;

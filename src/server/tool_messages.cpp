@@ -4,6 +4,7 @@
 #include <map>
 
 #include "http/secrets.h"
+#include "text/chat_format.h"
 
 namespace hearth::server {
 namespace {
@@ -25,40 +26,22 @@ std::string shortened(const std::string& id) {
   return text.substr(0, short_id_bytes);
 }
 
-void fit_arguments(Json& function, const ToolHabits& habits) {
-  const Json* arguments = function.find("arguments");
-  if (arguments->is_object() && habits.wants_text_arguments) {
-    const JsonStyle style{.item_separator = ", ", .key_separator = ": "};
-    function.set("arguments", write_json(*arguments, style));
-  } else if (arguments->is_string() && !habits.wants_text_arguments) {
-    const std::string& text = arguments->as_string();
-    auto object = parse_json(text.empty() ? "{}" : text);
-    if (object && object->is_object()) function.set("arguments", std::move(*object));
-  }
-}
-
 }  // namespace
 
-bool has_calls(const Json& messages) {
-  return std::ranges::any_of(messages.as_array(),
-                             [](const Json& message) { return message.find("tool_calls"); });
+bool knows_tools(const Model& model) {
+  return model.chat_template() && traits_of(*model.chat_template()).tools;
 }
 
-Json fit_calls(Json messages, const ToolHabits& habits, bool has_short_ids) {
+Json fit_calls(Json messages, bool has_short_ids) {
   std::map<std::string, std::string> names;  // of calls, by id
   for (Json& message : messages.as_array()) {
     if (Json* calls = message.find("tool_calls")) {
       for (Json& call : calls->as_array()) {
-        Json& function = *call.find("function");
-        fit_arguments(function, habits);
         const Json* id = call.find("id");
         if (!id || !id->is_string()) continue;
-        names[id->as_string()] = function.find("name")->as_string();
+        names[id->as_string()] = call.find("function")->find("name")->as_string();
         if (has_short_ids) call.set("id", shortened(std::string(id->as_string())));
       }
-      const Json* content = message.find("content");
-      if (content->is_null() || *content == Json(""))
-        message.set("content", habits.wants_empty_content ? Json("") : Json());
     }
     const Json* id = message.find("tool_call_id");
     if (!id) continue;

@@ -72,6 +72,19 @@ class Variables {
   std::vector<Value>& values_;
 };
 
+// So that a long conversation is never too much for an honest template.
+constexpr std::uint64_t units_per_input_byte = 4, units_per_input_value = 1024;
+
+std::uint64_t units_of(const Json& json) {
+  std::uint64_t units = units_per_input_value;
+  if (json.is_string()) units += json.as_string().size() * units_per_input_byte;
+  if (json.is_array())
+    for (const Json& item : json.as_array()) units += units_of(item);
+  if (json.is_object())
+    for (const auto& [name, value] : json.as_object()) units += units_of(value);
+  return units;
+}
+
 Status fill(Variables variables, const RenderInputs& inputs) {
   for (const auto name : global_names) variables.set(name, jinja::global(name));
   // Hugging Face always defines these; what is not given is none.
@@ -105,6 +118,7 @@ Result<RenderedPrompt> ChatTemplate::render(const RenderInputs& inputs) const {
                              .text_bytes = program_->limits.output_bytes,
                              .calls = program_->limits.depth};
   jinja::Interpreter in(code, limits, inputs.now_seconds);
+  in.earn(units_of(inputs.messages));
   TRY(fill(Variables(in, code, in.context()), inputs));
   return prompt_of(TRY(in.run()));
 }

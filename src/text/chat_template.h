@@ -33,8 +33,8 @@ struct RenderInputs {
 
 struct TemplateLimits {
   std::size_t source_bytes = 256u << 10;
-  std::uint64_t fuel = 1'000'000;        // evaluation steps
-  std::size_t output_bytes = 64u << 20;  // of any one string made while rendering
+  std::uint64_t fuel = 1'000'000;        // evaluation steps; large inputs bring more
+  std::size_t output_bytes = 32u << 20;  // of any one string made while rendering
   int depth = 64;                        // nesting of blocks, expressions and calls
 };
 

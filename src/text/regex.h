@@ -1,11 +1,11 @@
 // Regex: the patterns of tokenizer files, in Oniguruma's syntax as far as they use it, run by
-// PCRE2.  A search that takes too many steps is an error, not a wait.
+// PCRE2.  A search that takes too many steps or too long is an error, not a wait.
 #pragma once
 
 #include <memory>
-#include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 
@@ -23,11 +23,14 @@ class Regex {
   struct Match {
     std::size_t begin, end;
   };
-  // The first match at `from` or later in `text`, which is valid UTF-8.  Errors: exhausted.
-  Result<std::optional<Match>> find(std::string_view text, std::size_t from) const;
+  // All matches in `text`, from left to right; one character is stepped over after an empty one.
+  // The text may be any bytes; no match holds one that is not UTF-8.  Errors: exhausted.
+  Result<std::vector<Match>> matches(std::string_view text) const;
 
  private:
   struct Code;
+  struct Search;
+  Result<std::vector<Match>> matches(std::string_view text, Search& search) const;
   explicit Regex(std::unique_ptr<Code> code);
   std::unique_ptr<Code> code_;
 };

@@ -1,6 +1,8 @@
 """The commands as a person and a program use them."""
 import json
 import pathlib
+import subprocess
+import sys
 import tempfile
 import unittest
 
@@ -124,6 +126,19 @@ class Builtin(unittest.TestCase):
             return hearth("run", "builtin", "What can you do?", "--deterministic", "--temperature", "1",
                           "--seed", "3", "--threads", threads, "--json").stdout
         self.assertEqual(json.loads(draw("1"))["text"], json.loads(draw("2"))["text"])
+
+
+class Synthetic(unittest.TestCase):
+    """Models of real shapes with random weights, as speed is measured with them."""
+
+    def test_every_type_runs(self):
+        script = str(program.ROOT / "scripts/synth_model.py")
+        with tempfile.TemporaryDirectory() as folder:
+            for kind in ("F32", "F16", "BF16", "Q4_0", "Q8_0", "Q4_K_M", "Q5_K_M", "Q6_K"):
+                path = f"{folder}/{kind}.gguf"
+                subprocess.run([sys.executable, script, "tiny", kind, path], check=True)
+                run = json.loads(hearth("run", path, "x", "--raw", "--max-tokens", "3", "--json").stdout)
+                self.assertEqual(run["completion_tokens"], 3, kind)
 
 
 class Stories(unittest.TestCase):

@@ -129,6 +129,7 @@ Result<Value> character(Interpreter& in, const Str& text, std::int64_t at) {
 // value[key] proper; missing where Python has a TypeError or LookupError.
 Result<Value> own_item(Interpreter& in, const Value& value, const Value& key) {
   if (value.kind() == Kind::dict) {
+    TRY(pay_key(in, key));
     const Value* found = value.as_dict().find(key);
     return found ? *found : Value();
   }

@@ -63,9 +63,9 @@ Result<Value> Interpreter::evaluate_dict(const DictLiteral& node) {
   const auto made = make<Dict>();
   for (const auto& [key_node, value_node] : node.entries) {
     Value key = TRY(evaluate(*key_node));
-    const std::string_view type = type_name(key);
-    if (!made->set(std::move(key), TRY(evaluate(*value_node))))
-      return error(fmt::format("unhashable type: '{}'", type));
+    Value value = TRY(evaluate(*value_node));
+    TRY(check_key(*this, key));
+    made->set(std::move(key), std::move(value));
   }
   return dict(made);
 }

@@ -205,8 +205,7 @@ Result<Value> unique(Interpreter& in, const Value& subject, Bound& arguments) {
                        TRY(now.spend(2));
                        Value key = TRY(path.get(now, out));
                        if (!with_case) key = TRY(without_case(now, key));
-                       if (!hash_of(key))
-                         return now.error(fmt::format("unhashable type: '{}'", type_name(key)));
+                       TRY(check_key(now, key));
                        if (seen->find(key)) continue;
                        seen->set(std::move(key), Value::none());
                        return true;

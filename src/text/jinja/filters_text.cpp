@@ -172,7 +172,8 @@ std::size_t chunk_end(std::string_view line, std::size_t at, bool break_hyphens)
   return end;
 }
 
-std::vector<Piece> wrap_line(std::string_view line, const Wrapping& wrapping) {
+Result<std::vector<Piece>> wrap_line(Interpreter& in, std::string_view line,
+                                     const Wrapping& wrapping) {
   std::vector<Piece> lines;
   const auto points = [&](std::size_t from, std::size_t to) {
     return count_points(line.substr(from, to - from));
@@ -186,6 +187,7 @@ std::vector<Piece> wrap_line(std::string_view line, const Wrapping& wrapping) {
     std::size_t end = at, used = 0;
     while (end < line.size()) {
       const std::size_t next = chunk_end(line, end, wrapping.break_hyphens);
+      TRY(in.spend((next - end) / bytes_per_unit + 1));
       const std::size_t size = points(end, next);
       if (used + size <= wrapping.width) {
         used += size;
@@ -221,7 +223,7 @@ Result<Value> wordwrap(Interpreter& in, const Value& subject, Bound& arguments) 
   bool first = true;
   for (const Piece& line : split_lines(text->text.view(), false)) {
     const auto view = text->text.view().substr(line.first, line.second - line.first);
-    auto pieces = wrap_line(view, wrapping);
+    auto pieces = TRY(wrap_line(in, view, wrapping));
     if (pieces.empty()) pieces.emplace_back(0, 0);
     for (const Piece& piece : pieces) {
       if (!first) out.append(*between);

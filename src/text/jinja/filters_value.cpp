@@ -142,6 +142,7 @@ Result<Value> tojson(Interpreter& in, const Value& subject, Bound& arguments) {
 
 Result<Value> from_json(Interpreter& in, const Value& subject, Bound&) {
   const auto text = TRY(text_argument(in, subject));
+  TRY(in.spend(text->text.size()));
   const auto json =
       parse_json(text->text.view(), {.max_bytes = max_json_bytes, .max_members = max_items});
   if (!json) return in.error(fmt::format("from_json: {}", json.error().message()));

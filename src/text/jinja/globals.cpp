@@ -19,12 +19,14 @@ Result<Ref<Dict>> dict_from(Interpreter& in, const Arguments& arguments, std::st
   if (arguments.positional.size() > 1)
     return in.error(fmt::format("{}() takes at most one argument", what));
   if (!arguments.positional.empty() && arguments.positional[0].kind() == Kind::dict) {
+    TRY(in.spend(arguments.positional[0].as_dict().entries.size() * 4));
     for (const auto& entry : arguments.positional[0].as_dict().entries)
       made->set(entry.key, entry.value);
   } else if (!arguments.positional.empty()) {
     const auto pairs = TRY(drain(in, arguments.positional[0]));
     for (const Value& pair : pairs) {
       std::vector<Value> both = TRY(drain(in, pair));
+      if (both.size() == 2) TRY(pay_key(in, both[0]));
       if (both.size() != 2 || !made->set(both[0], both[1]))
         return in.error(fmt::format("{}() needs pairs of a key and a value", what));
     }

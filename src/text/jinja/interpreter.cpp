@@ -73,10 +73,13 @@ Status Interpreter::Nest::check() const {
 
 namespace {
 
+// A unit is some 60 ns and, of what a template keeps, some 16 bytes.
+constexpr std::uint64_t units_per_container = 8;
+
 Status check_container(Interpreter& in, std::size_t items, int depth) {
   if (items > max_items) return in.error(fmt::format("a list of more than {} items", max_items));
   if (depth > max_value_depth) return in.error("values nested too deeply (limit depth)");
-  return in.spend(items / 4 + 1);
+  return in.spend(items + units_per_container);
 }
 
 int depth_of(const std::vector<Value>& items) {
@@ -114,6 +117,7 @@ Result<Value> Interpreter::dict(Ref<Dict> made) {
   for (const auto& entry : made->entries)
     depth = std::max<int>(depth, std::max(entry.key.depth(), entry.value.depth()) + 1);
   TRY(check_container(*this, made->entries.size(), depth));
+  TRY(spend(made->entries.size() * 4));
   made->depth = static_cast<std::uint16_t>(depth);
   return Value::of(Kind::dict, made.get());
 }
@@ -129,7 +133,7 @@ Result<Value> Interpreter::string(Marked text, bool markup) {
   if (text.size() > limits_.text_bytes)
     return error(
         fmt::format("a text of more than {} bytes (limit output_bytes)", limits_.text_bytes));
-  TRY(spend(text.size() / bytes_per_unit));
+  TRY(spend(text.size() / bytes_per_unit + 4));
   return Value::text(std::move(text), markup);
 }
 

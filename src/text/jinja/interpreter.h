@@ -2,6 +2,7 @@
 // every string, container and recursion has a bound, so that any template ends, soon.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,14 +18,14 @@ namespace hearth::jinja {
 
 struct Limits {
   std::uint64_t fuel = 1'000'000;      // steps: statements, rounds of loops, calls
-  std::size_t text_bytes = 64u << 20;  // of one string
+  std::size_t text_bytes = 32u << 20;  // of one string
   int calls = 64;                      // macros and recursive loops inside one another
 };
 
 class Loop;
 
 constexpr std::uint64_t units_per_step = 16;  // an expression costs one unit
-constexpr std::size_t bytes_per_unit = 32;    // of text made
+constexpr std::size_t bytes_per_unit = 8;     // of text read or made
 constexpr std::size_t max_items = 1u << 20;   // of one list or dict
 constexpr int max_value_depth = 250;          // containers inside containers
 constexpr int max_nesting = 1500;             // expressions, statements and walks over values
@@ -78,6 +79,7 @@ class Interpreter {
 
   // For filters, methods and the like.
   Status spend(std::uint64_t units);
+  void earn(std::uint64_t units) { fuel_ += std::min(units, ~std::uint64_t{0} - fuel_); }
   Error error(std::string message) const;  // invalid
   Error raised(std::string message);       // by raise_exception: keeps its text
   const Limits& limits() const { return limits_; }

@@ -44,7 +44,7 @@ class JsonPrinter {
   Status print(const Value& value, bool trusted) {
     const Interpreter::Nest nest(in_);
     TRY(nest.check());
-    TRY(in_.spend(1));
+    TRY(in_.spend(4));
     const bool own = trusted && !value.from_input();
     switch (value.kind()) {
       case Kind::none:

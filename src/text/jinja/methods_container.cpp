@@ -44,7 +44,7 @@ Result<Value> insert(Interpreter& in, const Value& subject, Bound& arguments) {
   std::int64_t at = TRY(integer_argument(in, arguments[0]));
   if (at < 0) at = std::max<std::int64_t>(at + size, 0);
   TRY(may_hold(in, *subject.object(), items.size(), arguments[1]));
-  TRY(in.spend(items.size() / 4));
+  TRY(in.spend(items.size()));
   items.insert(items.begin() + std::min(at, size), arguments[1]);
   return Value::none();
 }
@@ -56,7 +56,7 @@ Result<Value> pop(Interpreter& in, const Value& subject, Bound& arguments) {
   if (at < 0) at += size;
   if (at < 0 || at >= size)
     return in.error(items.empty() ? "pop from empty list" : "pop index out of range");
-  TRY(in.spend(items.size() / 4));
+  TRY(in.spend(items.size()));
   Value value = items[static_cast<std::size_t>(at)];
   items.erase(items.begin() + at);
   return value;
@@ -101,7 +101,7 @@ Result<Value> count(Interpreter& in, const Value& subject, Bound& arguments) {
 
 Result<Value> reverse(Interpreter& in, const Value& subject, Bound&) {
   auto& items = items_of(subject);
-  TRY(in.spend(items.size() / 4));
+  TRY(in.spend(items.size()));
   std::reverse(items.begin(), items.end());
   return Value::none();
 }
@@ -125,13 +125,8 @@ Result<Value> copy_list(Interpreter& in, const Value& subject, Bound&) {
 
 // ---- dicts ----
 
-Status hashable(Interpreter& in, const Value& key) {
-  if (hash_of(key)) return Done{};
-  return in.error(fmt::format("unhashable type: '{}'", type_name(key)));
-}
-
 Result<Value> get(Interpreter& in, const Value& subject, Bound& arguments) {
-  TRY(hashable(in, arguments[0]));
+  TRY(check_key(in, arguments[0]));
   const Value* found = subject.as_dict().find(arguments[0]);
   if (found) return *found;
   return arguments.has(1) ? arguments[1] : Value::none();
@@ -155,7 +150,7 @@ Result<Value> copy_dict(Interpreter& in, const Value& subject, Bound&) {
 }
 
 Status put(Interpreter& in, const Value& subject, const Value& key, const Value& value) {
-  TRY(hashable(in, key));
+  TRY(check_key(in, key));
   auto& dict = subject.as_dict();
   TRY(may_hold(in, dict, dict.entries.size(), key));
   TRY(may_hold(in, dict, dict.entries.size(), value));
@@ -166,6 +161,7 @@ Status put(Interpreter& in, const Value& subject, const Value& key, const Value&
 Result<Value> update(Interpreter& in, const Value& subject, Bound& arguments) {
   for (const Value& source : arguments.rest.positional) {
     if (source.kind() == Kind::dict) {
+      TRY(in.spend(source.as_dict().entries.size() * 4));
       const auto entries = make<Dict>();
       for (const auto& entry : source.as_dict().entries) entries->set(entry.key, entry.value);
       for (const auto& entry : entries->entries) TRY(put(in, subject, entry.key, entry.value));
@@ -184,7 +180,7 @@ Result<Value> update(Interpreter& in, const Value& subject, Bound& arguments) {
 }
 
 Result<Value> setdefault(Interpreter& in, const Value& subject, Bound& arguments) {
-  TRY(hashable(in, arguments[0]));
+  TRY(check_key(in, arguments[0]));
   if (const Value* found = subject.as_dict().find(arguments[0])) return *found;
   const Value value = arguments.has(1) ? arguments[1] : Value::none();
   TRY(put(in, subject, arguments[0], value));
@@ -192,7 +188,7 @@ Result<Value> setdefault(Interpreter& in, const Value& subject, Bound& arguments
 }
 
 Result<Value> pop_key(Interpreter& in, const Value& subject, Bound& arguments) {
-  TRY(hashable(in, arguments[0]));
+  TRY(check_key(in, arguments[0]));
   auto& dict = subject.as_dict();
   if (const Value* found = dict.find(arguments[0])) {
     Value value = *found;

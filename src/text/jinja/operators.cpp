@@ -7,6 +7,7 @@
 
 #include "text/jinja/interpreter.h"
 #include "text/jinja/printing.h"
+#include "text/jinja/text_ops.h"
 
 namespace hearth::jinja {
 namespace {
@@ -115,7 +116,7 @@ Result<Value> reals(Interpreter& in, Operator op, double a, double b) {
 
 Result<Value> join_sequences(Interpreter& in, const Value& left, const Value& right) {
   const auto &a = left.as_sequence().items, &b = right.as_sequence().items;
-  TRY(in.spend((a.size() + b.size()) / 4));
+  TRY(in.spend(a.size() + b.size()));
   std::vector<Value> items;
   items.reserve(a.size() + b.size());
   items.insert(items.end(), a.begin(), a.end());
@@ -131,6 +132,15 @@ Result<bool> less_sequences(Interpreter& in, const Sequence& a, const Sequence& 
     return less(in, a.items[i], b.items[i]);
   }
   return a.items.size() < b.items.size();
+}
+
+// What it takes to hash a key and compare it once; the key can be hashed.
+std::uint64_t key_units(const Value& key) {
+  if (key.is_string()) return key.view().size() / bytes_per_unit;
+  std::uint64_t units = 1;
+  if (key.kind() == Kind::tuple)
+    for (const Value& part : key.as_sequence().items) units += key_units(part);
+  return units;
 }
 
 Result<bool> equal_dicts(Interpreter& in, const Dict& a, const Dict& b) {
@@ -326,6 +336,17 @@ Result<bool> equal(Interpreter& in, const Value& left, const Value& right) {
   }
 }
 
+Status pay_key(Interpreter& in, const Value& key) {
+  if (key.is_string()) return in.spend(key.view().size() / bytes_per_unit);
+  if (key.kind() == Kind::tuple && hash_of(key)) return in.spend(key_units(key));
+  return Done{};
+}
+
+Status check_key(Interpreter& in, const Value& key) {
+  if (!hash_of(key)) return in.error(fmt::format("unhashable type: '{}'", type_name(key)));
+  return pay_key(in, key);
+}
+
 Result<bool> less(Interpreter& in, const Value& left, const Value& right) {
   TRY(in.spend(1));
   if (left.is_undefined()) return undefined_error(in, left);
@@ -335,7 +356,10 @@ Result<bool> less(Interpreter& in, const Value& left, const Value& right) {
     return left.as_real() < right.as_real();
   }
   // The order of UTF-8 bytes is the order of code points.
-  if (left.is_string() && right.is_string()) return left.view() < right.view();
+  if (left.is_string() && right.is_string()) {
+    TRY(in.spend(std::min(left.view().size(), right.view().size()) / 1024));
+    return left.view() < right.view();
+  }
   if (left.is_sequence() && left.kind() == right.kind()) {
     const Interpreter::Nest nest(in);
     TRY(nest.check());
@@ -382,10 +406,10 @@ Result<bool> contains(Interpreter& in, const Value& container, const Value& item
       return in.error(
           fmt::format("'in <string>' requires string as left operand, not {}", type_name(item)));
     TRY(in.spend(container.view().size() / bytes_per_unit));
-    return container.view().find(item.view()) != std::string_view::npos;
+    return find_first(container.view(), item.view()) != nowhere;
   }
   if (container.kind() == Kind::dict) {
-    if (!hash_of(item)) return in.error(fmt::format("unhashable type: '{}'", type_name(item)));
+    TRY(check_key(in, item));
     return container.as_dict().find(item) != nullptr;
   }
   if (!is_iterable(container))

@@ -21,6 +21,9 @@ Result<bool> compare(Interpreter& in, Operator op, const Value& left, const Valu
 Result<bool> equal(Interpreter& in, const Value& left, const Value& right);
 Result<bool> less(Interpreter& in, const Value& left, const Value& right);
 Result<bool> contains(Interpreter& in, const Value& container, const Value& item);
+// A key of a dict is paid for before it is looked up or put in.
+Status pay_key(Interpreter& in, const Value& key);
+Status check_key(Interpreter& in, const Value& key);  // error: it cannot be hashed
 Result<std::int64_t> length(Interpreter& in, const Value& value);
 
 // a.name and a[key] as Jinja reads them: the one, then the other, then undefined.

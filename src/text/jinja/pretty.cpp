@@ -38,7 +38,7 @@ class PrettyPrinter {
   Result<Value> in_key_order(const Value& value) {
     const Interpreter::Nest nest(in_);
     TRY(nest.check());
-    TRY(in_.spend(1));
+    TRY(in_.spend(4));
     if (value.is_sequence()) {
       std::vector<Value> items;
       for (const Value& item : value.as_sequence().items) items.push_back(TRY(in_key_order(item)));

@@ -129,7 +129,7 @@ Status print(Interpreter& in, TextBuilder& out, const Value& value) {
 Status print_quoted(Interpreter& in, TextBuilder& out, const Value& value, bool ascii_only) {
   const Interpreter::Nest nest(in);
   TRY(nest.check());
-  TRY(in.spend(1));
+  TRY(in.spend(4));
   const bool trusted = !value.from_input();
   switch (value.kind()) {
     case Kind::missing:

@@ -261,6 +261,7 @@ Result<Value> replaced(Interpreter& in, const Str& text, const Str& old, const S
                                   ? (at < view.size() ? at + point_size(view, at) : nowhere)
                                   : find_first(view, wanted, at);
     if (found == nowhere || out.overflowed()) break;
+    TRY(in.spend(1));
     out.append(text.text, at, found);
     append_as(out, with, text.markup);
     at = found + wanted.size();

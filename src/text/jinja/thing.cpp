@@ -17,8 +17,9 @@ class SequenceIterator final : public Iterator {
       : sequence_(std::move(sequence)),
         at_(backwards ? static_cast<std::ptrdiff_t>(sequence_->items.size()) - 1 : 0),
         step_(backwards ? -1 : 1) {}
-  Result<bool> next(Interpreter&, Value& out) override {
+  Result<bool> next(Interpreter& in, Value& out) override {
     if (at_ < 0 || at_ >= static_cast<std::ptrdiff_t>(sequence_->items.size())) return false;
+    TRY(in.spend(1));
     out = sequence_->items[static_cast<std::size_t>(at_)];
     at_ += step_;
     return true;
@@ -34,7 +35,7 @@ class CharacterIterator final : public Iterator {
   explicit CharacterIterator(Ref<Str> text) : text_(std::move(text)) {}
   Result<bool> next(Interpreter& in, Value& out) override {
     if (at_ >= text_->text.size()) return false;
-    TRY(in.spend(1));
+    TRY(in.spend(4));
     const std::size_t end = at_ + point_size(text_->text.view(), at_);
     out = Value::text(text_->text.sub(at_, end));  // plain, also from markup
     at_ = end;
@@ -53,6 +54,7 @@ class DictIterator final : public Iterator {
   Result<bool> next(Interpreter& in, Value& out) override {
     if (dict_->entries.size() != size_) return in.error("dictionary changed size during iteration");
     if (at_ >= size_) return false;
+    TRY(in.spend(1));
     const auto& entry = dict_->entries[backwards_ ? size_ - 1 - at_ : at_];
     ++at_;
     if (what_ == ViewOf::items)
@@ -112,8 +114,9 @@ class RangeIterator final : public Iterator {
  public:
   RangeIterator(std::int64_t at, std::int64_t step, std::int64_t count)
       : at_(at), step_(step), left_(count) {}
-  Result<bool> next(Interpreter&, Value& out) override {
+  Result<bool> next(Interpreter& in, Value& out) override {
     if (left_ == 0) return false;
+    TRY(in.spend(1));
     out = Value::integer(at_);
     if (--left_ > 0) at_ += step_;
     return true;
@@ -187,8 +190,9 @@ Status Thing::print(Interpreter&, TextBuilder& out) {
   return Done{};
 }
 
-Result<bool> ValuesIterator::next(Interpreter&, Value& out) {
+Result<bool> ValuesIterator::next(Interpreter& in, Value& out) {
   if (at_ == values_.size()) return false;
+  TRY(in.spend(1));
   out = std::move(values_[at_++]);
   return true;
 }
@@ -237,7 +241,7 @@ Result<Ref<Iterator>> iterate_reversed(Interpreter& in, const Value& value) {
 
 Result<std::vector<Value>> drain(Interpreter& in, const Value& value) {
   if (value.is_sequence()) {
-    TRY(in.spend(value.as_sequence().items.size() / 4));
+    TRY(in.spend(value.as_sequence().items.size()));
     return value.as_sequence().items;
   }
   const auto items = TRY(iterate(in, value));

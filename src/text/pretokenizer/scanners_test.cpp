@@ -20,15 +20,14 @@ using Pieces = std::vector<std::string>;
 Pieces cut_by_regex(const Regex& regex, const std::string& text) {
   Pieces pieces;
   std::size_t done = 0;
-  while (done < text.size()) {
-    const auto match = regex.find(text, done);
-    if (!match) FAIL(match.error().message());
-    const std::size_t begin = *match ? (*match)->begin : text.size();
-    const std::size_t end = *match ? (*match)->end : text.size();
+  const auto matches = regex.matches(text);
+  if (!matches) FAIL(matches.error().message());
+  for (const auto [begin, end] : *matches) {
     if (begin > done) pieces.push_back(text.substr(done, begin - done));
     if (end > begin) pieces.push_back(text.substr(begin, end - begin));
     done = end;
   }
+  if (done < text.size()) pieces.push_back(text.substr(done));
   return pieces;
 }
 

@@ -112,15 +112,8 @@ class RegexSplit final : public Split {
  private:
   Result<Parts> find(std::string_view text) const override {
     Parts parts;
-    for (std::size_t from = 0; from <= text.size();) {
-      const auto match = TRY(regex_.find(text, from));
-      if (!match) break;
-      parts.push_back({match->begin, match->end, true});
-      from = match->end;
-      if (match->begin != match->end) continue;
-      if (from == text.size()) break;
-      from += unicode::decode(text.data() + from, text.data() + text.size()).size;
-    }
+    for (const Regex::Match& match : TRY(regex_.matches(text)))
+      parts.push_back({match.begin, match.end, true});
     return parts;
   }
   Regex regex_;

@@ -1,0 +1,29 @@
+// The Model of every architecture around its trunk.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "models/model.h"
+#include "models/trunk.h"
+
+namespace hearth::models {
+
+struct Parts {
+  Parts();
+  ~Parts();
+
+  Package package;  // keeps the storage that weights point into
+  Trunk trunk;
+  ModelInfo info;
+  std::unique_ptr<Tokenizer> tokenizer;
+  std::optional<ChatTemplate> chat_template;
+  std::string chat_template_source;
+  bool plain = false;  // run the reference path
+};
+
+// Complete parts to a model that runs.
+std::shared_ptr<const Model> make_transformer(std::unique_ptr<const Parts> parts);
+
+}  // namespace hearth::models

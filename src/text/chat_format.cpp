@@ -1,0 +1,254 @@
+#include "text/chat_format.h"
+
+#include <fmt/core.h>
+
+#include <optional>
+#include <utility>
+
+#include "base/utf8.h"
+
+namespace hearth {
+namespace {
+
+Error invalid(std::string message) { return Error(ErrorKind::invalid, std::move(message)); }
+
+Result<std::string> join_parts(const Json& parts) {
+  std::string text;
+  for (const Json& part : parts.as_array()) {
+    const Json* type = part.find("type");
+    if (!type || !type->is_string()) return invalid("has a part without a type");
+    const std::string& name = type->as_string();
+    const bool is_text = name == "text" || name == "input_text" || name == "output_text";
+    if (!is_text && name != "refusal")
+      return Error(ErrorKind::unsupported,
+                   fmt::format("has a part of type '{}': this model reads text", printable(name)));
+    const Json* value = part.find(is_text ? "text" : "refusal");
+    if (!value || !value->is_string()) return invalid("has a part without text");
+    text += value->as_string();
+  }
+  return text;
+}
+
+bool is_text(const Json* json, std::string_view text) {
+  return json && json->is_string() && json->as_string() == text;
+}
+
+bool has_role(const Json& message, std::string_view role) {
+  return is_text(message.find("role"), role);
+}
+
+bool calls_tools(const Json& message) {
+  const Json* calls = message.find("tool_calls");
+  return calls && calls->is_array() && calls->size() > 0;
+}
+
+Json message_of(std::string_view role, std::string_view content) {
+  return Json::object({{"role", std::string(role)}, {"content", std::string(content)}});
+}
+
+// ---- Probes ----
+
+// Words that no template writes by itself.
+constexpr std::string_view probe = "qzprobe", probe_key = "qzkey", probe_function = "qzfunction";
+
+// The rendered text; empty where the template refuses.
+std::string rendered(const ChatTemplate& chat_template, Json messages, Json tools = {},
+                     Json variables = Json::object()) {
+  RenderInputs inputs;
+  inputs.messages = std::move(messages);
+  inputs.tools = std::move(tools);
+  inputs.variables = std::move(variables);
+  inputs.bos_token = "<s>";
+  inputs.eos_token = "</s>";
+  const auto prompt = chat_template.render(inputs);
+  return prompt ? prompt->text() : std::string();
+}
+
+bool has(const std::string& text, std::string_view wanted) {
+  return text.find(wanted) != std::string::npos;
+}
+
+// False only where conversations are rendered, but system messages refused or left out.
+bool takes_system(const ChatTemplate& chat_template, const Json& tools) {
+  Json with = Json::array(), without = Json::array();
+  with.push_back(message_of("system", probe));
+  for (Json* messages : {&with, &without}) messages->push_back(message_of("user", "hello"));
+  return has(rendered(chat_template, std::move(with), tools), probe) ||
+         rendered(chat_template, std::move(without), tools).empty();
+}
+
+Json probe_tools() {
+  const Json parameters =
+      Json::object({{"type", "object"},
+                    {"properties", Json::object({{"x", Json::object({{"type", "string"}})}})},
+                    {"required", Json::array()}});
+  Json tools = Json::array();
+  tools.push_back(Json::object({{"type", "function"},
+                                {"function", Json::object({{"name", std::string(probe_function)},
+                                                           {"description", "x"},
+                                                           {"parameters", parameters}})}}));
+  return tools;
+}
+
+bool takes_tools(const ChatTemplate& chat_template) {
+  Json messages = Json::array();
+  messages.push_back(message_of("user", "hello"));
+  return has(rendered(chat_template, std::move(messages), probe_tools()), probe_function);
+}
+
+std::string with_call(const ChatTemplate& chat_template, const Json& tools, Json content,
+                      Json arguments) {
+  Json calls = Json::array();
+  calls.push_back(
+      Json::object({{"id", "qzcall001"},
+                    {"type", "function"},
+                    {"function", Json::object({{"name", std::string(probe_function)},
+                                               {"arguments", std::move(arguments)}})}}));
+  Json call = Json::object({{"role", "assistant"}, {"content", std::move(content)}});
+  call.set("tool_calls", std::move(calls));
+  Json result = message_of("tool", "1");
+  result.set("tool_call_id", "qzcall001");
+  result.set("name", std::string(probe_function));
+  Json messages = Json::array();
+  messages.push_back(message_of("user", "hello"));
+  messages.push_back(std::move(call));
+  messages.push_back(std::move(result));
+  return rendered(chat_template, std::move(messages), tools);
+}
+
+struct CallForm {
+  bool objects = true;       // arguments are objects, not JSON text
+  bool null_content = true;  // a call without content has null, not ""
+};
+
+// The form in which calls reach the prompt; none if in no form.
+std::optional<CallForm> call_form(const ChatTemplate& chat_template, const Json& tools) {
+  const Json arguments = Json::object({{std::string(probe_key), "x"}});
+  const std::string as_python = fmt::format("'{}'", probe_key);
+  for (const CallForm form : {CallForm{true, true}, CallForm{true, false}, CallForm{false, true},
+                              CallForm{false, false}}) {
+    const std::string text = with_call(chat_template, tools, form.null_content ? Json() : Json(""),
+                                       form.objects ? arguments : Json(write_json(arguments)));
+    // A template that expects JSON text prints an object as Python does, or fails.
+    if (has(text, probe_key) && !has(text, as_python)) return form;
+  }
+  return std::nullopt;
+}
+
+bool takes_thinking(const ChatTemplate& chat_template) {
+  std::string texts[2];
+  for (const bool thinks : {false, true}) {
+    Json messages = Json::array();
+    messages.push_back(message_of("user", "hello"));
+    texts[thinks] = rendered(chat_template, std::move(messages), {},
+                             Json::object({{"enable_thinking", thinks}}));
+  }
+  return texts[0] != texts[1];
+}
+
+// ---- Making messages fit ----
+
+std::string content_of(const Json& message) {
+  const Json* content = message.find("content");
+  return content && content->is_string() ? content->as_string() : std::string();
+}
+
+// The system text goes before the text of the first message of the user.
+Json fold_system(const Json& messages) {
+  const std::string system = content_of(messages.as_array()[0]);
+  Json folded = Json::array();
+  bool is_placed = system.empty();
+  for (std::size_t i = 1; i < messages.size(); ++i) {
+    Json message = messages.as_array()[i];
+    if (!is_placed && has_role(message, "user")) {
+      message.set("content", fmt::format("{}\n\n{}", system, content_of(message)));
+      is_placed = true;
+    }
+    folded.push_back(std::move(message));
+  }
+  if (is_placed) return folded;
+  Json alone = Json::array();
+  alone.push_back(message_of("user", system));
+  for (const Json& message : folded.as_array()) alone.push_back(message);
+  return alone;
+}
+
+Json fit_arguments(const Json& arguments, bool objects) {
+  if (!objects) return arguments.is_object() ? Json(write_json(arguments)) : arguments;
+  if (!arguments.is_string()) return arguments;
+  auto parsed = parse_json(arguments.as_string());
+  return parsed && parsed->is_object() ? *std::move(parsed) : arguments;
+}
+
+Json fit_calls(const Json& message, const CallForm& form) {
+  if (!calls_tools(message)) return message;
+  Json calls = Json::array();
+  for (Json call : message.find("tool_calls")->as_array()) {
+    const Json* function = call.find("function");
+    const Json* arguments = function ? function->find("arguments") : nullptr;
+    if (arguments) {
+      Json fitted = *function;
+      fitted.set("arguments", fit_arguments(*arguments, form.objects));
+      call.set("function", std::move(fitted));
+    }
+    calls.push_back(std::move(call));
+  }
+  Json fitted = message;
+  fitted.set("tool_calls", std::move(calls));
+  if (content_of(message).empty()) fitted.set("content", form.null_content ? Json() : Json(""));
+  return fitted;
+}
+
+Result<Json> regular_messages(const Json& messages) {
+  if (!messages.is_array()) return invalid("messages: needs a list");
+  Json all = Json::array();
+  for (std::size_t i = 0; i < messages.size(); ++i) {
+    auto message = regular_message(messages.as_array()[i]);
+    if (!message) return std::move(message).error().within(fmt::format("messages[{}]", i));
+    all.push_back(*std::move(message));
+  }
+  return all;
+}
+
+}  // namespace
+
+Result<Json> regular_message(const Json& message) {
+  if (!message.is_object()) return invalid("needs an object");
+  const Json* role = message.find("role");
+  if (!role || !role->is_string()) return invalid("has no role");
+  Json regular = message;
+  if (role->as_string() == "developer") regular.set("role", "system");
+  const Json* content = message.find("content");
+  if (!content || content->is_null())
+    regular.set("content", calls_tools(message) ? Json() : Json(""));
+  else if (content->is_array())
+    regular.set("content", TRY(join_parts(*content)));
+  else if (!content->is_string())
+    return invalid("needs a text or a list of parts");
+  return regular;
+}
+
+ChatTraits traits_of(const ChatTemplate& chat_template) {
+  const auto calls = call_form(chat_template, probe_tools());
+  return {.system = takes_system(chat_template, {}),
+          .tools = takes_tools(chat_template),
+          .tool_calls = calls.has_value(),
+          .argument_objects = calls && calls->objects,
+          .thinking = takes_thinking(chat_template)};
+}
+
+Result<RenderedPrompt> render_chat(const ChatTemplate& chat_template, RenderInputs inputs) {
+  Json messages = TRY(regular_messages(inputs.messages));
+  if (messages.size() > 0 && has_role(messages.as_array()[0], "system") &&
+      !takes_system(chat_template, inputs.tools))
+    messages = fold_system(messages);
+  bool any_calls = false;
+  for (const Json& message : messages.as_array()) any_calls = any_calls || calls_tools(message);
+  if (any_calls)
+    if (const auto form = call_form(chat_template, inputs.tools))
+      for (Json& message : messages.as_array()) message = fit_calls(message, *form);
+  inputs.messages = std::move(messages);
+  return chat_template.render(inputs);
+}
+
+}  // namespace hearth

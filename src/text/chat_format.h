@@ -1,0 +1,30 @@
+// What lies between messages as callers write them (OpenAI's form) and what a template can read.
+#pragma once
+
+#include "base/json.h"
+#include "base/result.h"
+#include "text/chat_template.h"
+
+namespace hearth {
+
+// A message made regular: the role `developer` is `system`, parts of text are one text, and content
+// that is missing is "" (null in a message that calls tools).
+// Errors: unsupported (a part that is no text), invalid; without the place.
+Result<Json> regular_message(const Json& message);
+
+// What a template does, found by rendering small conversations with it.
+struct ChatTraits {
+  bool system = false;            // system messages reach the prompt
+  bool tools = false;             // descriptions of tools do
+  bool tool_calls = false;        // calls in earlier answers do
+  bool argument_objects = false;  // it wants their arguments as objects, not as JSON text
+  bool thinking = false;          // the variable enable_thinking makes a difference
+};
+ChatTraits traits_of(const ChatTemplate& chat_template);
+
+// Renders messages of OpenAI's form.  Where the template has no place for a system message, its
+// text goes before that of the first message of the user; arguments of tool calls come as the
+// template wants them.  Errors: those of regular_message, with the place; those of render.
+Result<RenderedPrompt> render_chat(const ChatTemplate& chat_template, RenderInputs inputs);
+
+}  // namespace hearth

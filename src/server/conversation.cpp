@@ -142,10 +142,29 @@ Check read_tool_choice(const Json& body, ChatInput& input) {
     input.tools = Json();
     return Done{};
   }
-  if (*choice == Json("required") || choice->is_object())
-    return unsupported_value("tool_choice",
-                             "a forced call is not offered yet: needs 'auto' or 'none'");
-  return invalid_value("tool_choice", "needs 'auto' or 'none'");
+  const Json* function = choice->find("function");
+  const Json* name = function ? function->find("name") : nullptr;
+  if (*choice != Json("required") && (!name || !name->is_string()))
+    return invalid_value("tool_choice", "needs auto, none, required or a function's name");
+  input.choice.is_forced = true;
+  if (name) input.choice.name = name->as_string();
+  const auto is_meant = [&](const Json& tool) {
+    return !name || *tool.find("function")->find("name") == *name;
+  };
+  if (!input.tools.is_array() || std::ranges::none_of(input.tools.as_array(), is_meant))
+    return invalid_value("tool_choice", "names no tool of this request");
+  return Done{};
+}
+
+// How much to think, as templates ask for it.
+Check read_effort(const Json& body, ChatInput& input) {
+  const auto effort = TRY(read_text(body, "reasoning_effort", max_name_bytes));
+  if (!effort) return Done{};
+  if (*effort == "none")
+    input.variables.set("enable_thinking", false);
+  else
+    input.variables.set("reasoning_effort", *effort);
+  return Done{};
 }
 
 }  // namespace
@@ -160,6 +179,7 @@ Checked<ChatInput> read_chat_input(const Json& body) {
     input.messages.push_back(TRY(read_message(messages->as_array()[i], i)));
   TRY(read_tools(body, input));
   TRY(read_tool_choice(body, input));
+  input.choice.is_single = !TRY(read_bool(body, "parallel_tool_calls")).value_or(true);
   if (const Json* variables = body.find("chat_template_kwargs");
       variables && !variables->is_null()) {
     if (!variables->is_object() || variables->size() > max_variables)
@@ -167,6 +187,7 @@ Checked<ChatInput> read_chat_input(const Json& body) {
                            fmt::format("needs an object of up to {}", max_variables));
     input.variables = *variables;
   }
+  TRY(read_effort(body, input));
   return input;
 }
 

@@ -5,11 +5,17 @@
 #include <chrono>
 #include <ctime>
 
+#include "library/tool_habits.h"
+#include "text/answer/answer.h"
+
 namespace hearth::server {
 
-std::vector<std::string> capabilities_of(const LoadedModel& loaded) {
+std::vector<std::string_view> capabilities_of(const LoadedModel& loaded) {
   if (loaded.model().info().kind != ModelKind::generator) return {"embedding"};
-  std::vector<std::string> capabilities = {"completion"};
+  std::vector<std::string_view> capabilities = {"completion"};
+  const AnswerForm form = find_answer_form(loaded.model().chat_template_source());
+  if (form.calls && knows_tools(loaded.model())) capabilities.push_back("tools");
+  if (form.thoughts) capabilities.push_back("thinking");
   const SpecialTokens& special = loaded.model().tokenizer().special();
   if (special.fim_prefix && special.fim_suffix && special.fim_middle)
     capabilities.push_back("insert");

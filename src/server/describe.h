@@ -2,14 +2,15 @@
 #pragma once
 
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "library/library.h"
 
 namespace hearth::server {
 
-// "completion", "insert", "embedding".
-std::vector<std::string> capabilities_of(const LoadedModel& loaded);
+// "completion", "tools", "thinking", "insert", "embedding".
+std::vector<std::string_view> capabilities_of(const LoadedModel& loaded);
 
 // "2026-11-21T03:07:45.000000+00:00"; every client's parser of RFC 3339 reads it.
 std::string time_text(std::int64_t unix_microseconds);

@@ -19,13 +19,29 @@ struct AnswerFrame {
   std::int64_t created = 0;
   std::chrono::steady_clock::time_point began;
   std::int64_t prompt_tokens = 0;
+  std::int64_t thought_tokens = 0;                 // made so far
   std::optional<std::int64_t> lowered_max_tokens;  // max_tokens had to be lowered to this
 };
 
-// The text of one choice, whole or a part.
+struct ToolCall {
+  std::string id, name;
+  std::string arguments;  // JSON, as the model wrote it
+};
+
+// What a stream says of a call: that it begins, a part of its arguments, or that it is whole.
+struct CallPart {
+  std::size_t index = 0;  // among the calls of its choice
+  const ToolCall* call = nullptr;
+  std::string_view arguments;
+  bool begins = false, ends = false;
+};
+
+// One choice, whole or a part.  A part of a stream has text, a thought or a call.
 struct AnswerPart {
   int index = 0;
-  std::string_view text;
+  std::string_view text, thought;
+  std::optional<CallPart> call;                    // of a stream
+  const std::vector<ToolCall>* calls = nullptr;    // with `finish`: all of the choice
   const std::vector<TokenInfo>* tokens = nullptr;  // nullptr: no log probabilities asked
   std::size_t text_offset = 0;                     // of the first token (completions)
   bool starts_prompt = false;                      // the first token has nothing before it
@@ -55,6 +71,8 @@ class Encoder {
   // The body of an answer that is not streamed.
   virtual std::string whole(const AnswerFrame& frame, const std::vector<AnswerPart>& choices,
                             const Usage& usage) = 0;
+
+  virtual std::string_view call_id_prefix() const { return "call_"; }
 
   // Told of every event before its part, streamed or not.
   virtual void note(const Event&) {}

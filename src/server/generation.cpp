@@ -6,6 +6,7 @@
 
 #include "server/endpoints.h"
 #include "server/interfaces.h"
+#include "server/tool_messages.h"
 
 namespace hearth::server {
 namespace {
@@ -80,6 +81,13 @@ void Generation::start() {
     }
   }
   choices_.resize(prompts.size() * static_cast<std::size_t>(asked_.generate.n));
+  if (task_.reading)
+    for (Choice& choice : choices_) {
+      const Reading& reading = *task_.reading;
+      choice.reader =
+          std::make_unique<AnswerReader>(reading.form, reading.tools, reading.is_thinking);
+      choice.begun = choice.reader->add(reading.beginning);
+    }
   {
     const std::lock_guard lock(mutex_);
     open_prompts_ = prompts.size();
@@ -170,35 +178,100 @@ void Generation::note_first_token() {
   service_.metrics.first_token_seconds.add(waited.count());
 }
 
+std::vector<AnswerPiece> Generation::pieces_of(Choice& choice, const Event& event) {
+  std::vector<AnswerPiece> pieces = std::exchange(choice.begun, {});
+  if (!choice.reader) {
+    if (!event.text.empty()) pieces.push_back({AnswerPiece::Kind::text, event.text, ""});
+    return pieces;
+  }
+  const auto append = [&](std::vector<AnswerPiece> more) {
+    for (AnswerPiece& piece : more) pieces.push_back(std::move(piece));
+  };
+  const bool was_thinking = choice.reader->is_thinking();
+  append(choice.reader->add(event.text));
+  if (was_thinking && choice.reader->is_thinking())
+    frame_.thought_tokens += std::ssize(event.tokens);
+  if (event.finish) append(choice.reader->finish());
+  return pieces;
+}
+
+std::optional<AnswerPart> Generation::take(Choice& choice, const AnswerPiece& piece) {
+  using Kind = AnswerPiece::Kind;
+  AnswerPart part;
+  if (piece.kind == Kind::text || piece.kind == Kind::thought) {
+    (piece.kind == Kind::text ? choice.text : choice.thought) += piece.text;
+    (piece.kind == Kind::text ? part.text : part.thought) = piece.text;
+    return part;
+  }
+  if (piece.kind == Kind::call) {
+    choice.drops_call = task_.reading->is_single && !choice.calls.empty();
+    if (choice.drops_call) return std::nullopt;
+    const bool is_short = task_.reading->form.has_short_ids;
+    choice.calls.push_back(
+        {piece.id.empty() ? new_call_id(encoder_->call_id_prefix(), is_short) : piece.id,
+         piece.text, ""});
+  }
+  if (choice.drops_call) return std::nullopt;
+  CallPart call;
+  call.index = choice.calls.size() - 1;
+  call.call = &choice.calls.back();
+  call.begins = piece.kind == Kind::call;
+  call.ends = piece.kind == Kind::call_end;
+  if (piece.kind == Kind::arguments) {
+    choice.calls.back().arguments += piece.text;
+    call.arguments = piece.text;
+  }
+  part.call = call;
+  return part;
+}
+
 void Generation::write_event(std::size_t prompt, const Event& event) {
   const auto n = static_cast<std::size_t>(asked_.generate.n);
-  const bool wants_tokens = asked_.generate.logprobs;
-  std::string prompt_text;
-  if (event.is_prompt)
-    for (const TokenInfo& token : event.tokens) prompt_text += token.bytes;
-  // The prompt is the same for all answers to it.
-  const std::size_t first = prompt * n + (event.is_prompt ? 0 : std::size_t(event.choice));
-  const std::size_t last = event.is_prompt ? prompt * n + n : first + 1;
-  for (std::size_t i = first; i < last; ++i) {
-    Choice& choice = choices_[i];
-    AnswerPart part;
-    part.index = static_cast<int>(i);
-    part.text = event.is_prompt ? prompt_text : event.text;
-    part.text_offset = choice.offset;
-    part.starts_prompt = event.is_prompt && choice.offset == 0;
-    const bool has_tokens = wants_tokens && !event.tokens.empty();
-    if (has_tokens) part.tokens = &event.tokens;
-    if (!part.text.empty() || has_tokens) write_part(part);
-    for (const TokenInfo& token : event.tokens) choice.offset += token.bytes.size();
-    const bool is_whole =
-        event.finish == FinishReason::stop || event.finish == FinishReason::length;
-    if (!is_whole) continue;
-    AnswerPart end;
-    end.index = part.index;
-    end.finish = event.finish;
-    end.stop_string = event.stop_string;
-    write_part(end);
+  if (!event.is_prompt) {
+    write_choice(prompt * n + static_cast<std::size_t>(event.choice), event);
+    return;
   }
+  // The prompt is the same for all answers to it.
+  for (std::size_t i = prompt * n; i < prompt * n + n; ++i) write_prompt(i, event);
+}
+
+void Generation::write_prompt(std::size_t index, const Event& event) {
+  Choice& choice = choices_[index];
+  std::string text;
+  for (const TokenInfo& token : event.tokens) text += token.bytes;
+  AnswerPart part;
+  part.index = static_cast<int>(index);
+  part.text = text;
+  part.text_offset = choice.offset;
+  part.starts_prompt = choice.offset == 0;
+  if (asked_.generate.logprobs) part.tokens = &event.tokens;
+  write_part(part);
+  choice.offset += text.size();
+}
+
+void Generation::write_choice(std::size_t index, const Event& event) {
+  Choice& choice = choices_[index];
+  std::vector<AnswerPart> parts;
+  const std::vector<AnswerPiece> pieces = pieces_of(choice, event);
+  for (const AnswerPiece& piece : pieces)
+    if (auto part = take(choice, piece)) parts.push_back(*part);
+  const bool has_tokens = asked_.generate.logprobs && !event.tokens.empty();
+  if (parts.empty() && has_tokens) parts.emplace_back();
+  if (has_tokens) parts.front().tokens = &event.tokens;
+  for (AnswerPart& part : parts) {
+    part.index = static_cast<int>(index);
+    part.text_offset = choice.offset;
+    write_part(part);
+  }
+  for (const TokenInfo& token : event.tokens) choice.offset += token.bytes.size();
+  const bool is_whole = event.finish == FinishReason::stop || event.finish == FinishReason::length;
+  if (!is_whole) return;
+  AnswerPart end;
+  end.index = static_cast<int>(index);
+  end.finish = event.finish;
+  end.stop_string = event.stop_string;
+  end.calls = &choice.calls;
+  write_part(end);
 }
 
 void Generation::collect(std::size_t prompt, const Event& event) {
@@ -207,7 +280,8 @@ void Generation::collect(std::size_t prompt, const Event& event) {
   const std::size_t last = event.is_prompt ? prompt * n + n : first + 1;
   for (std::size_t i = first; i < last; ++i) {
     Choice& choice = choices_[i];
-    choice.text += event.text;
+    if (!event.is_prompt)
+      for (const AnswerPiece& piece : pieces_of(choice, event)) take(choice, piece);
     if (event.finish) choice.finish = event.finish;
     if (!event.stop_string.empty()) choice.stop_string = event.stop_string;
     for (const TokenInfo& token : event.tokens) {
@@ -278,6 +352,8 @@ std::string Generation::whole_answer() {
       AnswerPart part;
       part.index = static_cast<int>(parts.size());
       part.text = choice.text;
+      part.thought = choice.thought;
+      part.calls = &choice.calls;
       if (asked_.generate.logprobs) part.tokens = &choice.tokens;
       part.starts_prompt = asked_.generate.prompt_logprobs;
       part.text_offset = asked_.generate.prompt_logprobs ? 0 : task_.prompts[prompt].echo.size();

@@ -24,7 +24,11 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
  private:
   struct Choice {
-    std::string text;
+    std::string text, thought;
+    std::vector<ToolCall> calls;
+    bool drops_call = false;               // the call that is being read is not wanted
+    std::unique_ptr<AnswerReader> reader;  // nullptr: the answer is text as it is
+    std::vector<AnswerPiece> begun;        // read of what the prompt's end holds already
     std::vector<TokenInfo> tokens;
     std::optional<FinishReason> finish;
     std::string stop_string;
@@ -42,7 +46,13 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void write(std::string_view events);
   void on_event(std::size_t prompt, const Event& event);
   void handle(std::size_t prompt, const Event& event);
+  // What an event adds to its choice, told apart.
+  std::vector<AnswerPiece> pieces_of(Choice& choice, const Event& event);
+  // Adds a piece to its choice; what a stream says of it, if anything.
+  std::optional<AnswerPart> take(Choice& choice, const AnswerPiece& piece);
   void write_event(std::size_t prompt, const Event& event);
+  void write_choice(std::size_t index, const Event& event);
+  void write_prompt(std::size_t index, const Event& event);
   void write_part(const AnswerPart& part);
   void collect(std::size_t prompt, const Event& event);
   void finish_prompt(const Event& event);

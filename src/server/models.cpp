@@ -11,7 +11,7 @@ Json describe(const LoadedModel& loaded) {
   const ModelInfo& info = loaded.model().info();
   const bool is_generator = info.kind == ModelKind::generator;
   Json capabilities = Json::array();
-  for (const std::string& name : capabilities_of(loaded)) capabilities.push_back(name);
+  for (const std::string_view name : capabilities_of(loaded)) capabilities.push_back(name);
   const std::int64_t context = loaded.runner->context_tokens();
   const Json text(Json::Array{"text"});
   return Json::object(

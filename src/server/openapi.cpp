@@ -34,7 +34,9 @@ Json chat_request() {
        {"logprobs", type("boolean")},
        {"top_logprobs", whole(0, max_alternatives, "Alternatives to each token.")},
        {"tools", list_of(type("object", "A function the model may be told of."))},
-       {"tool_choice", type("string", "auto or none.")},
+       {"tool_choice", any_of({type("string"), type("object")})},
+       {"parallel_tool_calls", type("boolean", "false: at most one call in an answer.")},
+       {"reasoning_effort", type("string", "How much to think; none: not at all.")},
        {"response_format", type("object", "Type text.")},
        {"chat_template_kwargs", type("object", "Variables of the model's template.")}});
   add_sampling(properties);
@@ -69,10 +71,11 @@ Json usage() {
 }
 
 Json answer_schema(std::string_view content, Json value) {
-  const Json choice = object_of(Json::object({{"index", type("integer")},
-                                              {std::string(content), std::move(value)},
-                                              {"logprobs", type("object")},
-                                              {"finish_reason", type("string", "stop, length")}}));
+  const Json choice =
+      object_of(Json::object({{"index", type("integer")},
+                              {std::string(content), std::move(value)},
+                              {"logprobs", type("object")},
+                              {"finish_reason", type("string", "stop, length, tool_calls")}}));
   return object_of(Json::object({{"id", type("string")},
                                  {"object", type("string")},
                                  {"created", type("integer")},

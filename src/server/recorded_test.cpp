@@ -48,6 +48,8 @@ std::string without_chance(std::string text) {
   hide(text, "\"id\":\"chatcmpl-", "\"");
   hide(text, "\"id\":\"cmpl-", "\"");
   hide(text, "\"id\":\"msg_", "\"");
+  hide(text, "\"id\":\"call_", "\"");
+  hide(text, "\"id\":\"toolu_", "\"");
   hide(text, "\nrequest-id: ", "\r");
   hide(text, "\"request_id\":\"", "\"");
   hide(text, "\"created\":", ",");

@@ -1,20 +1,82 @@
 #include "server/task.h"
 
+#include <algorithm>
+
+#include "server/tool_messages.h"
+
 namespace hearth::server {
+namespace {
+
+// Marks that the decoder would leave out of the text.
+bool has_hidden_marks(const Tokenizer& tokenizer, const AnswerForm& form) {
+  return std::ranges::any_of(marks_of(form), [&](std::string_view mark) {
+    while (!mark.empty() && mark.back() == '\n') mark.remove_suffix(1);
+    const auto token = tokenizer.find(mark);
+    return token && tokenizer.kind(*token) == TokenKind::control;
+  });
+}
+
+Check check_tools(const Model& model, const ChatInput& input, const AnswerForm& form) {
+  if (!input.tools.is_array()) return Done{};
+  if (!form.calls || !knows_tools(model))
+    return unsupported_value(
+        "tools", "this model does not support tools: its chat template has no place for them");
+  if (input.choice.is_forced && forced_call(form, input.choice.name).empty())
+    return unsupported_value("tool_choice", "this model's calls cannot be forced: needs auto");
+  return Done{};
+}
+
+// The answer goes on from the call that it must begin with.
+Check force_call(const Model& model, const ToolChoice& choice, Prompt& prompt, Reading& reading) {
+  reading.beginning = forced_call(reading.form, choice.name);
+  if (reading.is_thinking) reading.beginning = "\n\n" + reading.beginning;
+  if (reading.is_thinking) reading.beginning = end_of_thought(reading.form) + reading.beginning;
+  const auto more = TRY(model.tokenizer().encode(reading.beginning, {.parse_special = true}));
+  prompt.tokens.insert(prompt.tokens.end(), more.begin(), more.end());
+  return Done{};
+}
+
+}  // namespace
+
+Result<ChatPrompt> conversation_prompt(const Model& model, const ChatInput& input,
+                                       bool opens_answer) {
+  if (!has_calls(input.messages))
+    return chat_prompt(model, input.messages, input.tools, input.variables, opens_answer);
+  const AnswerForm form = find_answer_form(model.chat_template_source());
+  const Json messages = fit_calls(input.messages, find_tool_habits(model), form.has_short_ids);
+  return chat_prompt(model, messages, input.tools, input.variables, opens_answer);
+}
 
 Checked<Task> chat_task(const LoadedModel& loaded, ChatInput input, Asked asked,
                         std::string_view prompt_field) {
-  asked.warning += input.warning;
-  auto prompt = chat_prompt(loaded.model(), input.messages, input.tools, input.variables);
-  if (!prompt) {
-    Problem problem = to_problem(prompt.error());
+  const Model& model = loaded.model();
+  Reading reading;
+  reading.form = find_answer_form(model.chat_template_source());
+  reading.is_single = input.choice.is_single;
+  TRY(check_tools(model, input, reading.form));
+  if (has_calls(input.messages))
+    input.messages =
+        fit_calls(std::move(input.messages), find_tool_habits(model), reading.form.has_short_ids);
+  auto rendered = chat_prompt(model, input.messages, input.tools, input.variables);
+  if (!rendered) {
+    Problem problem = to_problem(rendered.error());
     if (problem.status == 400) problem.param = prompt_field;
     return problem;
   }
+  Prompt prompt{std::move(rendered->tokens), ""};
+  reading.is_thinking = begins_thought(reading.form, rendered->text);
+  if (input.tools.is_array() && input.choice.is_forced)
+    TRY(force_call(model, input.choice, prompt, reading));
+  reading.tools = std::move(input.tools);
+
   Task task;
+  asked.warning += input.warning;
   task.asked = std::move(asked);
-  task.prompts.push_back({std::move(prompt->tokens), ""});
   task.prompt_field = prompt_field;
+  task.prompts.push_back(std::move(prompt));
+  if (!reading.form.calls && !reading.form.thoughts) return task;
+  if (has_hidden_marks(model.tokenizer(), reading.form)) task.asked.generate.show_special = true;
+  task.reading = std::move(reading);
   return task;
 }
 

@@ -8,6 +8,7 @@
 #include "library/library.h"
 #include "server/conversation.h"
 #include "server/parameters.h"
+#include "text/answer/answer.h"
 
 namespace hearth::server {
 
@@ -20,16 +21,31 @@ struct Prompt {
 constexpr std::int64_t chat_max_tokens = 4096;
 constexpr std::int64_t completion_max_tokens = 16;  // OpenAI's own default
 
+// How an answer is told apart into text, thoughts and calls.
+struct Reading {
+  AnswerForm form;
+  Json tools;                // whose calls are looked for; null: none
+  bool is_thinking = false;  // the prompt has begun a thought
+  bool is_single = false;    // calls after the first are dropped
+  std::string beginning;     // of the answer, which the prompt's end holds already
+};
+
 struct Task {
   Asked asked;
   std::vector<Prompt> prompts;
   std::string_view prompt_field = "messages";          // what a too long prompt is blamed on
   std::int64_t standard_max_tokens = chat_max_tokens;  // when `asked` does not say
   std::optional<std::int64_t> context_tokens;  // fewer than the model has: the request's wish
+  std::optional<Reading> reading;              // nothing: the answer is text as it is
 };
 
+// The prompt of a conversation, its calls and results made to fit the model's template.
+Result<ChatPrompt> conversation_prompt(const Model& model, const ChatInput& input,
+                                       bool opens_answer = true);
+
 // The task of a conversation: the prompt is what the model's template makes of it.  Errors: those
-// of chat_prompt, blamed on `prompt_field`.
+// of chat_prompt, blamed on `prompt_field`; 400 for tools of a model that knows none, and for a
+// forced call that it cannot be made to write.
 Checked<Task> chat_task(const LoadedModel& loaded, ChatInput input, Asked asked,
                         std::string_view prompt_field = "messages");
 

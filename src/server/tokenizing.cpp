@@ -1,9 +1,9 @@
 // POST /tokenize, /detokenize and /apply-template, with the field names of llama-server and vLLM.
 #include "base/utf8.h"
-#include "server/conversation.h"
 #include "server/fields.h"
 #include "server/prompts.h"
 #include "server/rows.h"
+#include "server/task.h"
 
 namespace hearth::server {
 namespace {
@@ -21,7 +21,7 @@ Checked<std::string> read_content(const Json& body) {
 
 Checked<ChatPrompt> render(const Model& model, const Json& body, const ChatInput& input) {
   const bool opens_answer = TRY(read_bool(body, "add_generation_prompt")).value_or(true);
-  return TRY(chat_prompt(model, input.messages, input.tools, input.variables, opens_answer));
+  return TRY(conversation_prompt(model, input, opens_answer));
 }
 
 Json byte_list(std::string_view bytes) {

@@ -97,7 +97,9 @@ void append_text_logprobs(std::string& out, const AnswerPart& part, const Tokeni
 void append_finish(std::string& out, const AnswerPart& part) {
   out += ",\"finish_reason\":";
   if (part.finish)
-    out += *part.finish == FinishReason::length ? "\"length\"" : "\"stop\"";
+    out += *part.finish == FinishReason::length ? "\"length\""
+           : part.calls && !part.calls->empty() ? "\"tool_calls\""
+                                                : "\"stop\"";
   else
     out += "null";
   out += '}';
@@ -109,9 +111,9 @@ std::string usage_json(const AnswerFrame& frame, const Usage& usage) {
   return fmt::format(
       "{{\"prompt_tokens\":{},\"completion_tokens\":{},\"total_tokens\":{},"
       "\"prompt_tokens_details\":{{\"cached_tokens\":{}}},"
-      "\"completion_tokens_details\":{{\"reasoning_tokens\":0}}{}}}",
+      "\"completion_tokens_details\":{{\"reasoning_tokens\":{}}}{}}}",
       usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens,
-      usage.cached_tokens, lowered);
+      usage.cached_tokens, frame.thought_tokens, lowered);
 }
 
 class OpenAiEncoder final : public Encoder {
@@ -134,6 +136,7 @@ class OpenAiEncoder final : public Encoder {
  private:
   std::string opening(const AnswerFrame& frame, std::string_view chat_object) const;
   void append_delta(std::string& out, const AnswerPart& part) const;
+  void append_message(std::string& out, const AnswerPart& part) const;
   void append_logprobs(std::string& out, const AnswerPart& part) const;
 
   const bool is_chat_, include_usage_;
@@ -162,19 +165,62 @@ void OpenAiEncoder::append_logprobs(std::string& out, const AnswerPart& part) co
   }
 }
 
+// What a stream says of a call: id and name first, the arguments after.
+void append_call_part(std::string& out, const CallPart& part) {
+  out += fmt::format("\"tool_calls\":[{{\"index\":{},", part.index);
+  if (part.begins) {
+    out += "\"id\":";
+    append_text(out, part.call->id);
+    out += ",\"type\":\"function\",\"function\":{\"name\":";
+    append_text(out, part.call->name);
+    out += ",\"arguments\":";
+  } else {
+    out += "\"function\":{\"arguments\":";
+  }
+  append_text(out, part.arguments);
+  out += "}}]";
+}
+
 void OpenAiEncoder::append_delta(std::string& out, const AnswerPart& part) const {
-  if (part.is_first)
-    out += "\"delta\":{\"role\":\"assistant\",\"content\":";
-  else if (part.text.empty() && !part.tokens)
-    out += "\"delta\":{";
-  else
-    out += "\"delta\":{\"content\":";
-  if (part.is_first || !part.text.empty() || part.tokens) append_text(out, part.text);
+  out += "\"delta\":{";
+  if (part.call) {
+    append_call_part(out, *part.call);
+  } else if (!part.thought.empty()) {
+    out += "\"reasoning_content\":";
+    append_text(out, part.thought);
+  } else if (part.is_first || !part.text.empty() || part.tokens) {
+    out += part.is_first ? "\"role\":\"assistant\",\"content\":" : "\"content\":";
+    append_text(out, part.text);
+  }
   out += '}';
+}
+
+void OpenAiEncoder::append_message(std::string& out, const AnswerPart& part) const {
+  const bool has_calls = part.calls && !part.calls->empty();
+  out += "\"message\":{\"role\":\"assistant\",\"content\":";
+  if (has_calls && part.text.empty())
+    out += "null";
+  else
+    append_text(out, part.text);
+  if (!part.thought.empty()) {
+    out += ",\"reasoning_content\":";
+    append_text(out, part.thought);
+  }
+  if (has_calls) {
+    Json calls = Json::array();
+    for (const ToolCall& call : *part.calls)
+      calls.push_back(Json::object(
+          {{"id", call.id},
+           {"type", "function"},
+           {"function", Json::object({{"name", call.name}, {"arguments", call.arguments}})}}));
+    out += ",\"tool_calls\":" + write_json(calls);
+  }
+  out += ",\"refusal\":null}";
 }
 
 std::string OpenAiEncoder::part(const AnswerFrame& frame, const AnswerPart& part) {
   if (part.is_first && !is_chat_ && part.text.empty()) return "";
+  if (part.call && part.call->ends && !part.tokens) return "";
   std::string out = "data: " + opening(frame, "chat.completion.chunk");
   out += fmt::format("{{\"index\":{},", part.index);
   if (is_chat_) {
@@ -204,9 +250,7 @@ std::string OpenAiEncoder::whole(const AnswerFrame& frame, const std::vector<Ans
     if (&part != &choices.front()) out += ',';
     out += fmt::format("{{\"index\":{},", part.index);
     if (is_chat_) {
-      out += "\"message\":{\"role\":\"assistant\",\"content\":";
-      append_text(out, part.text);
-      out += ",\"refusal\":null}";
+      append_message(out, part);
     } else {
       out += "\"text\":";
       append_text(out, part.text);

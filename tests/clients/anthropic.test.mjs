@@ -87,6 +87,8 @@ test('errors have the class and the words the SDK knows', async () => {
   });
   await fails(client.messages.create(ask({ model: 'nobody' })), Anthropic.NotFoundError, 'not_found_error', /'nobody'/);
   await fails(client.messages.create(ask({ temperature: 9 })), Anthropic.BadRequestError, 'invalid_request_error', /temperature/);
+  const tools = [{ name: 'weather', input_schema: { type: 'object', properties: {} } }];
+  await fails(client.messages.create(ask({ tools })), Anthropic.BadRequestError, 'invalid_request_error', /does not support tools/);
   const long = [{ role: 'user', content: 'word '.repeat(100_000) }];
   await fails(client.messages.create(ask({ messages: long })), Anthropic.BadRequestError, 'invalid_request_error',
     /^prompt is too long: \d+ tokens > \d+ maximum context length$/);

@@ -89,6 +89,8 @@ test('errors are texts', async () => {
   });
   await fails(client.chat(ask({ model: 'nobody' })), 404, /'nobody' does not exist/);
   await fails(client.chat(ask({ options: { temperature: 9 } })), 400, /'temperature'/);
+  const tools = [{ type: 'function', function: { name: 'weather', parameters: { type: 'object', properties: {} } } }];
+  await fails(client.chat(ask({ tools })), 400, /does not support tools/);
   await fails(client.pull({ model: 'anything' }), 501, /\/api\/pull is not offered/);
   const long = [{ role: 'user', content: 'word '.repeat(100_000) }];
   await fails(client.chat(ask({ messages: long })), 400, /maximum context length is \d+ tokens/);

@@ -134,6 +134,18 @@ test('errors have the class and the words the SDK knows', async () => {
   });
 });
 
+test('tools: a model without them says so', async () => {
+  const tools = [{ type: 'function', function: { name: 'weather', parameters: { type: 'object', properties: {} } } }];
+  await assert.rejects(client.chat.completions.create(ask({ tools })), (error) => {
+    assert.ok(error instanceof OpenAI.BadRequestError);
+    assert.equal(error.param, 'tools');
+    assert.match(error.message, /does not support tools/);
+    return true;
+  });
+  const without = await client.chat.completions.create(ask({ tools, tool_choice: 'none' }));
+  assert.ok(without.choices[0].message.content.length > 0);
+});
+
 test('completions: text, echo, log probabilities', async () => {
   const answer = await client.completions.create(
     { model: server.model, prompt: 'Once upon a time', max_tokens: 5, echo: true, logprobs: 2, temperature: 0 });

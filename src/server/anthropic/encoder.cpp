@@ -13,6 +13,9 @@ std::string event(std::string_view name, Json data) {
   return fmt::format("event: {}\ndata: {}\n\n", name, write_json(object));
 }
 
+// Nobody needs a proof that a thought of ours is ours; clients need a signature to give back.
+constexpr std::string_view signature = "hearth";
+
 std::string ping() { return event("ping", Json::object()); }
 
 Json usage_of(std::int64_t prompt_tokens, std::int64_t cached_tokens, std::int64_t made_tokens) {
@@ -31,6 +34,7 @@ class AnthropicEncoder final : public Encoder {
   StreamForm stream_form(const AnswerFrame&) const override {
     return {"text/event-stream; charset=utf-8", ping()};
   }
+  std::string_view call_id_prefix() const override { return "toolu_"; }
   std::string begin(const AnswerFrame& frame) override {
     Json message = message_of(frame, Json::array());
     message.set("usage", usage_of(frame.prompt_tokens, 0, 0));
@@ -38,6 +42,11 @@ class AnthropicEncoder final : public Encoder {
   }
   std::string part(const AnswerFrame&, const AnswerPart& part) override {
     note_finish(part);
+    if (part.call) return call_part(*part.call);
+    if (!part.thought.empty()) {
+      std::string out = open_block(thinking_block(""));
+      return out + delta(Json::object({{"type", "thinking_delta"}, {"thinking", part.thought}}));
+    }
     if (part.text.empty()) return "";
     std::string out = open_block(Json::object({{"type", "text"}, {"text", ""}}));
     return out + delta(Json::object({{"type", "text_delta"}, {"text", part.text}}));
@@ -58,8 +67,18 @@ class AnthropicEncoder final : public Encoder {
     const AnswerPart& part = choices.front();
     note_finish(part);
     Json content = Json::array();
+    if (!part.thought.empty()) {
+      content.push_back(thinking_block(part.thought));
+      content.as_array().back().set("signature", signature);
+    }
     if (!part.text.empty())
       content.push_back(Json::object({{"type", "text"}, {"text", part.text}}));
+    for (const ToolCall& call : *part.calls) {
+      auto input = parse_json(call.arguments);
+      // What is cut off is no object: then it is given as it is.
+      content.push_back(
+          tool_block(call, input && input->is_object() ? std::move(*input) : Json(call.arguments)));
+    }
     Json message = message_of(frame, std::move(content));
     message.set("stop_reason", stop_reason(frame));
     message.set("stop_sequence", stop());
@@ -77,8 +96,25 @@ class AnthropicEncoder final : public Encoder {
                          {"stop_reason", Json()},
                          {"stop_sequence", Json()}});
   }
+  static Json thinking_block(std::string_view text) {
+    return Json::object({{"type", "thinking"}, {"thinking", text}, {"signature", ""}});
+  }
+  static Json tool_block(const ToolCall& call, Json input) {
+    return Json::object(
+        {{"type", "tool_use"}, {"id", call.id}, {"name", call.name}, {"input", std::move(input)}});
+  }
+  // Every call is a block of its own.
+  std::string call_part(const CallPart& part) {
+    if (part.begins) {
+      std::string out = close_block();
+      return out + open_block(tool_block(*part.call, Json::object()));
+    }
+    if (part.ends) return close_block();
+    return delta(Json::object({{"type", "input_json_delta"}, {"partial_json", part.arguments}}));
+  }
   void note_finish(const AnswerPart& part) {
     if (!part.finish) return;
+    has_calls_ = part.calls && !part.calls->empty();
     finish_ = *part.finish;
     stop_string_ = part.stop_string;
   }
@@ -86,7 +122,8 @@ class AnthropicEncoder final : public Encoder {
   std::string stop_reason(const AnswerFrame& frame) const {
     if (finish_ == FinishReason::length)
       return frame.lowered_max_tokens ? "model_context_window_exceeded" : "max_tokens";
-    return stop_string_.empty() ? "end_turn" : "stop_sequence";
+    if (!stop_string_.empty()) return "stop_sequence";
+    return has_calls_ ? "tool_use" : "end_turn";
   }
   // What follows belongs to a block of this kind: the open one, or a new one.
   std::string open_block(Json block) {
@@ -103,10 +140,14 @@ class AnthropicEncoder final : public Encoder {
   }
   std::string close_block() {
     if (open_.empty()) return "";
+    std::string out;
+    if (open_ == "thinking")
+      out = delta(Json::object({{"type", "signature_delta"}, {"signature", signature}}));
     open_.clear();
-    return event("content_block_stop", Json::object({{"index", index_++}}));
+    return out + event("content_block_stop", Json::object({{"index", index_++}}));
   }
 
+  bool has_calls_ = false;
   std::string open_;  // the type of the block that is being written; empty: none
   int index_ = 0;     // of that block, or of the next one
   FinishReason finish_ = FinishReason::stop;

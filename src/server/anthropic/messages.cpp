@@ -31,6 +31,7 @@ Checked<Task> read_task(const Json& body, const LoadedModel& loaded) {
   const auto more = TRY(loaded.model().tokenizer().encode(beginning, {}));
   std::vector<Token>& tokens = task.prompts.front().tokens;
   tokens.insert(tokens.end(), more.begin(), more.end());
+  if (!beginning.empty() && task.reading) task.reading->is_thinking = false;
   return task;
 }
 

@@ -22,15 +22,19 @@ class OllamaEncoder final : public Encoder {
 
   StreamForm stream_form(const AnswerFrame&) const override {
     // There are no comments in this format: an object without text says that work goes on.
-    return {"application/x-ndjson", line(object("", false))};
+    return {"application/x-ndjson", line(object({}, {}, false))};
   }
   std::string part(const AnswerFrame&, const AnswerPart& part) override {
     if (part.finish) finish_ = *part.finish;
-    if (part.text.empty() && !part.tokens) return "";
-    return line(object(part.text, false, part.tokens));
+    // Calls are told whole: their arguments are objects here.
+    const bool has_call = part.call && part.call->ends;
+    if (part.text.empty() && part.thought.empty() && !part.tokens && !has_call) return "";
+    std::vector<ToolCall> calls;
+    if (has_call) calls.push_back(*part.call->call);
+    return line(object(part, calls, false));
   }
   std::string end(const AnswerFrame& frame, const Usage& usage) override {
-    Json last = object("", true);
+    Json last = object({}, {}, true);
     add_figures(last, frame, usage);
     return line(last);
   }
@@ -41,7 +45,7 @@ class OllamaEncoder final : public Encoder {
                     const Usage& usage) override {
     const AnswerPart& part = choices.front();
     if (part.finish) finish_ = *part.finish;
-    Json answer = object(part.text, true, part.tokens);
+    Json answer = object(part, *part.calls, true);
     add_figures(answer, frame, usage);
     return write_json(answer);
   }
@@ -53,18 +57,34 @@ class OllamaEncoder final : public Encoder {
  private:
   static std::string line(const Json& object) { return write_json(object) + "\n"; }
 
-  Json object(std::string_view text, bool is_done,
-              const std::vector<TokenInfo>* tokens = nullptr) const {
+  Json object(const AnswerPart& part, const std::vector<ToolCall>& calls, bool is_done) const {
     Json result = Json::object({{"model", model_}, {"created_at", time_now()}});
-    if (shape_ == Shape::chat)
-      result.set("message", Json::object({{"role", "assistant"}, {"content", text}}));
-    else
-      result.set("response", text);
-    if (tokens)
-      if (auto list = parse_json(token_logprobs(*tokens, tokenizer_)))
+    Json message = Json::object({{"role", "assistant"}});
+    Json& content = shape_ == Shape::chat ? message : result;
+    content.set(shape_ == Shape::chat ? "content" : "response", part.text);
+    if (!part.thought.empty()) content.set("thinking", part.thought);
+    if (!calls.empty()) content.set("tool_calls", call_list(calls));
+    if (shape_ == Shape::chat) result.set("message", std::move(message));
+    if (part.tokens)
+      if (auto list = parse_json(token_logprobs(*part.tokens, tokenizer_)))
         result.set("logprobs", std::move(*list));
     result.set("done", is_done);
     return result;
+  }
+
+  static Json call_list(const std::vector<ToolCall>& calls) {
+    Json list = Json::array();
+    for (const ToolCall& call : calls) {
+      auto arguments = parse_json(call.arguments);
+      const bool is_object = arguments && arguments->is_object();
+      list.push_back(Json::object(
+          {{"id", call.id},
+           {"function",
+            // What is cut off is no object: then it is given as it is.
+            Json::object({{"name", call.name},
+                          {"arguments", is_object ? *arguments : Json(call.arguments)}})}}));
+    }
+    return list;
   }
 
   void add_figures(Json& last, const AnswerFrame& frame, const Usage& usage) {

@@ -60,7 +60,7 @@ Json details_of(const LoadedModel& loaded) {
 
 Json capability_list(const LoadedModel& loaded) {
   Json list = Json::array();
-  for (const std::string& name : capabilities_of(loaded)) list.push_back(name);
+  for (const std::string_view name : capabilities_of(loaded)) list.push_back(name);
   return list;
 }
 

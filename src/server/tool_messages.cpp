@@ -1,0 +1,80 @@
+#include "server/tool_messages.h"
+
+#include <algorithm>
+#include <map>
+
+#include "http/secrets.h"
+
+namespace hearth::server {
+namespace {
+
+constexpr std::size_t short_id_bytes = 9, id_bytes = 24;
+constexpr std::string_view letters =
+    "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+
+bool is_short_id(std::string_view id) {
+  return id.size() == short_id_bytes &&
+         std::ranges::all_of(id, [](char c) { return letters.find(c) != std::string_view::npos; });
+}
+
+// The same id becomes the same short one in every request.
+std::string shortened(const std::string& id) {
+  if (is_short_id(id)) return id;
+  std::string text;
+  for (const auto byte : http::sha256(id)) text += letters[byte % letters.size()];
+  return text.substr(0, short_id_bytes);
+}
+
+void fit_arguments(Json& function, const ToolHabits& habits) {
+  const Json* arguments = function.find("arguments");
+  if (arguments->is_object() && habits.wants_text_arguments) {
+    const JsonStyle style{.item_separator = ", ", .key_separator = ": "};
+    function.set("arguments", write_json(*arguments, style));
+  } else if (arguments->is_string() && !habits.wants_text_arguments) {
+    const std::string& text = arguments->as_string();
+    auto object = parse_json(text.empty() ? "{}" : text);
+    if (object && object->is_object()) function.set("arguments", std::move(*object));
+  }
+}
+
+}  // namespace
+
+bool has_calls(const Json& messages) {
+  return std::ranges::any_of(messages.as_array(),
+                             [](const Json& message) { return message.find("tool_calls"); });
+}
+
+Json fit_calls(Json messages, const ToolHabits& habits, bool has_short_ids) {
+  std::map<std::string, std::string> names;  // of calls, by id
+  for (Json& message : messages.as_array()) {
+    if (Json* calls = message.find("tool_calls")) {
+      for (Json& call : calls->as_array()) {
+        Json& function = *call.find("function");
+        fit_arguments(function, habits);
+        const Json* id = call.find("id");
+        if (!id || !id->is_string()) continue;
+        names[id->as_string()] = function.find("name")->as_string();
+        if (has_short_ids) call.set("id", shortened(std::string(id->as_string())));
+      }
+      const Json* content = message.find("content");
+      if (content->is_null() || *content == Json(""))
+        message.set("content", habits.wants_empty_content ? Json("") : Json());
+    }
+    const Json* id = message.find("tool_call_id");
+    if (!id) continue;
+    const std::string own = id->as_string();
+    const auto name = names.find(own);
+    if (name != names.end() && !message.find("name")) message.set("name", name->second);
+    if (has_short_ids) message.set("tool_call_id", shortened(own));
+  }
+  return messages;
+}
+
+std::string new_call_id(std::string_view prefix, bool is_short) {
+  std::string id(is_short ? "" : prefix);
+  const std::size_t size = is_short ? short_id_bytes : prefix.size() + id_bytes;
+  while (id.size() < size) id += letters[http::random_u64() % letters.size()];
+  return id;
+}
+
+}  // namespace hearth::server

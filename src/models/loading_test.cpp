@@ -85,76 +85,80 @@ GgufValue list(std::vector<std::uint32_t> values) {
   return GgufValue::array<std::uint32_t>(values);
 }
 
+// Sets a key of the architecture.
+template <typename T>
+Edit in_llama(std::string_view key, T value) {
+  return set("llama." + std::string(key), std::move(value));
+}
+
 struct Row {
-  std::string what, golden;
+  const char *what, *golden;
   Edit edit;
   ErrorKind kind;
-  std::string says;
+  const char* says;
 };
 
 constexpr auto corrupt = ErrorKind::corrupt;
 constexpr float not_a_number = std::numeric_limits<float>::quiet_NaN();
 
 std::vector<Row> number_rows() {
-  const std::string l = "llama.";
   return {
-      {"G34 no layers", "llama", set(l + "block_count", 0u), corrupt,
+      {"G34 no layers", "llama", in_llama("block_count", 0u), corrupt,
        "llama.block_count = 0: needs 1 to 512"},
-      {"G34 tensors past the last layer", "llama", set(l + "block_count", 1u), corrupt,
+      {"G34 tensors past the last layer", "llama", in_llama("block_count", 1u), corrupt,
        "lies past llama.block_count = 1"},
-      {"G34 a layer without tensors", "llama", set(l + "block_count", 3u), corrupt,
+      {"G34 a layer without tensors", "llama", in_llama("block_count", 3u), corrupt,
        "blk.2.attn_norm.weight is missing: needs [32]"},
-      {"G34 more layers than any", "llama", set(l + "block_count", 513u), corrupt, "513"},
-      {"G34 layers beyond reason", "llama", set(l + "block_count", 1u << 31), corrupt, "needs 1"},
-      {"G35 no heads", "llama", set(l + "attention.head_count", 0u), corrupt,
+      {"G34 more layers than any", "llama", in_llama("block_count", 513u), corrupt, "513"},
+      {"G34 layers beyond reason", "llama", in_llama("block_count", 1u << 31), corrupt, "needs 1"},
+      {"G35 no heads", "llama", in_llama("attention.head_count", 0u), corrupt,
        "llama.attention.head_count = 0"},
-      {"G35 no kv heads", "llama", set(l + "attention.head_count_kv", 0u), corrupt,
+      {"G35 no kv heads", "llama", in_llama("attention.head_count_kv", 0u), corrupt,
        "llama.attention.head_count_kv = 0"},
-      {"G35 more kv heads than heads", "llama", set(l + "attention.head_count_kv", 5u), corrupt,
+      {"G35 more kv heads than heads", "llama", in_llama("attention.head_count_kv", 5u), corrupt,
        "needs 1 to 4"},
-      {"G35 kv heads that do not divide", "llama", set(l + "attention.head_count_kv", 3u), corrupt,
+      {"G35 kv heads that do not divide", "llama", in_llama("attention.head_count_kv", 3u), corrupt,
        "needs a divisor of the 4 heads"},
       {"G35 too many per-layer numbers", "llama",
-       set(l + "attention.head_count_kv", list({2, 2, 2})), corrupt, "holds 3 numbers"},
+       in_llama("attention.head_count_kv", list({2, 2, 2})), corrupt, "holds 3 numbers"},
       {"G35 too few per-layer numbers", "gemma3", set("gemma3.feed_forward_length", list({24, 24})),
        corrupt, "one per layer"},
-      {"G36 no width", "llama", set(l + "embedding_length", 0u), corrupt, "embedding_length = 0"},
-      {"G36 width not of heads", "llama", set(l + "embedding_length", 33u), corrupt,
+      {"G36 no width", "llama", in_llama("embedding_length", 0u), corrupt, "embedding_length = 0"},
+      {"G36 width not of heads", "llama", in_llama("embedding_length", 33u), corrupt,
        "33 is not a multiple of 4 heads"},
-      {"G36 width not of the embedding", "llama", set(l + "embedding_length", 40u), corrupt,
+      {"G36 width not of the embedding", "llama", in_llama("embedding_length", 40u), corrupt,
        "token_embd.weight is [64, 32]: needs [64, 40]"},
-      {"G37 a million experts", "mixtral", set(l + "expert_count", 1000000u), corrupt,
+      {"G37 a million experts", "mixtral", in_llama("expert_count", 1000000u), corrupt,
        "expert_count = 1000000"},
-      {"G37 more used than there are", "mixtral", set(l + "expert_used_count", 5u), corrupt,
+      {"G37 more used than there are", "mixtral", in_llama("expert_used_count", 5u), corrupt,
        "expert_used_count = 5: needs 1 to 4"},
-      {"G37 none used", "mixtral", set(l + "expert_used_count", 0u), corrupt,
+      {"G37 none used", "mixtral", in_llama("expert_used_count", 0u), corrupt,
        "expert_used_count = 0"},
-      {"G37 experts denied", "mixtral", set(l + "expert_count", 0u), corrupt,
+      {"G37 experts denied", "mixtral", in_llama("expert_count", 0u), corrupt,
        "blk.0.ffn_gate.weight is missing"},
-      {"G38 odd rotation", "llama", set(l + "rope.dimension_count", 7u), corrupt, "even"},
-      {"G38 no rotation", "llama", set(l + "rope.dimension_count", 0u), corrupt, "= 0"},
-      {"G38 rotation wider than a head", "llama", set(l + "rope.dimension_count", 10u), corrupt,
+      {"G38 odd rotation", "llama", in_llama("rope.dimension_count", 7u), corrupt, "even"},
+      {"G38 no rotation", "llama", in_llama("rope.dimension_count", 0u), corrupt, "= 0"},
+      {"G38 rotation wider than a head", "llama", in_llama("rope.dimension_count", 10u), corrupt,
        "needs 2 to 8"},
-      {"G38 base zero", "llama", set(l + "rope.freq_base", 0.0f), corrupt, "rope.freq_base = 0"},
-      {"G38 base negative", "llama", set(l + "rope.freq_base", -1.0f), corrupt, "= -1"},
-      {"G38 base not a number", "llama", set(l + "rope.freq_base", not_a_number), corrupt, "nan"},
-      {"G38 base beyond reason", "llama", set(l + "rope.freq_base", 1e308), corrupt, "1e+308"},
-      {"G38 eps zero", "llama", set(l + "attention.layer_norm_rms_epsilon", 0.0f), corrupt,
+      {"G38 base zero", "llama", in_llama("rope.freq_base", 0.0f), corrupt, "rope.freq_base = 0"},
+      {"G38 base negative", "llama", in_llama("rope.freq_base", -1.0f), corrupt, "= -1"},
+      {"G38 base not a number", "llama", in_llama("rope.freq_base", not_a_number), corrupt, "nan"},
+      {"G38 base beyond reason", "llama", in_llama("rope.freq_base", 1e308), corrupt, "1e+308"},
+      {"G38 eps zero", "llama", in_llama("attention.layer_norm_rms_epsilon", 0.0f), corrupt,
        "epsilon = 0"},
-      {"G38 eps not a number", "llama", set(l + "attention.layer_norm_rms_epsilon", not_a_number),
+      {"G38 eps not a number", "llama", in_llama("attention.layer_norm_rms_epsilon", not_a_number),
        corrupt, "nan"},
-      {"G38 eps negative", "llama", set(l + "attention.layer_norm_rms_epsilon", -1e-5f), corrupt,
+      {"G38 eps negative", "llama", in_llama("attention.layer_norm_rms_epsilon", -1e-5f), corrupt,
        "needs"},
-      {"G39 context beyond reason", "llama", set(l + "context_length", ~0u), corrupt,
+      {"G39 context beyond reason", "llama", in_llama("context_length", ~0u), corrupt,
        "context_length = 4294967295"},
-      {"G46 window beyond reason", "mistral", set(l + "attention.sliding_window", ~0u), corrupt,
+      {"G46 window beyond reason", "mistral", in_llama("attention.sliding_window", ~0u), corrupt,
        "sliding_window = 4294967295"},
-      {"G46 negative window", "mistral", set(l + "attention.sliding_window", -1), corrupt, "-1"},
+      {"G46 negative window", "mistral", in_llama("attention.sliding_window", -1), corrupt, "-1"},
   };
 }
 
 std::vector<Row> shape_rows() {
-  const std::string l = "llama.";
   return {
       {"G47 unknown architecture", "llama", set("general.architecture", GgufValue::text("hal9000")),
        ErrorKind::unsupported, "'hal9000' is not one we run; we know bert,"},
@@ -171,13 +175,13 @@ std::vector<Row> shape_rows() {
        "blk.0.ffn_up.weight is [32, 48]: needs [48, 32]"},
       {"a generator as a reranker", "qwen3", set("qwen3.pooling_type", 4u), ErrorKind::unsupported,
        "qwen3.pooling_type = 4"},
-      {"G48 a number as text", "llama", set(l + "block_count", GgufValue::text("2")), corrupt,
+      {"G48 a number as text", "llama", in_llama("block_count", GgufValue::text("2")), corrupt,
        "llama.block_count"},
-      {"G48 a whole number as f32", "llama", set(l + "block_count", 2.0f), corrupt,
+      {"G48 a whole number as f32", "llama", in_llama("block_count", 2.0f), corrupt,
        "llama.block_count"},
-      {"G48 a number as a list", "llama", set(l + "block_count", list({2, 2})), corrupt,
+      {"G48 a number as a list", "llama", in_llama("block_count", list({2, 2})), corrupt,
        "llama.block_count"},
-      {"G48 a float as u64", "llama", set(l + "rope.freq_base", std::uint64_t{1} << 63), corrupt,
+      {"G48 a float as u64", "llama", in_llama("rope.freq_base", std::uint64_t{1} << 63), corrupt,
        "llama.rope.freq_base"},
       {"G51 one token too few", "llama", tokens(63, 63), corrupt,
        "token_embd.weight is [64, 32]: needs [63, 32]"},
@@ -234,127 +238,6 @@ TEST_CASE("an unedited copy still loads") {
   ThreadPool pool(1);
   ops::Context ctx{.kernels = &kernels::reference(), .pool = &pool};
   CHECK(load_model(ctx, *package, {}).ok());
-}
-
-TEST_CASE("config.json that does not fit its tensors is refused") {
-  const struct {
-    std::string what, key;
-    Json value;
-    ErrorKind kind;
-    std::string says, golden = "mistral";
-  } rows[] = {
-      {"ST24 hidden size", "hidden_size", 64, corrupt, "needs [64, 64]"},
-      {"ST24 hidden size of no heads", "hidden_size", 30, corrupt, "not a multiple", "qwen2"},
-      {"ST24 vocabulary", "vocab_size", 65, corrupt, "embed_tokens.weight is [64, 32]"},
-      {"ST24 intermediate size", "intermediate_size", 49, corrupt, "needs [49, 32]"},
-      {"ST24 layers", "num_hidden_layers", 3, corrupt,
-       "model.layers.2.input_layernorm.weight is missing"},
-      {"ST24 layers as text", "num_hidden_layers", "two", corrupt, "needs a whole number"},
-      {"ST24 layers and a half", "num_hidden_layers", 1.5, corrupt, "needs a whole number"},
-      {"no model type", "model_type", nullptr, ErrorKind::unsupported, "model_type is missing"},
-      {"unknown model type", "model_type", "hal", ErrorKind::unsupported, "'hal'"},
-      {"G46 unknown layer type", "layer_types", Json(Json::Array{"dreaming", "full_attention"}),
-       ErrorKind::unsupported, "layer_types[0] = 'dreaming'"},
-      {"layer types of other length", "layer_types", Json(Json::Array{"full_attention"}), corrupt,
-       "holds 1 names: needs 2"},
-      {"unknown scaling", "rope_scaling", Json::object({{"rope_type", "elastic"}, {"factor", 2}}),
-       ErrorKind::unsupported, "'elastic'"},
-      {"quantised by a scheme we do not read", "quantization_config",
-       Json::object({{"quant_method", "gptq"}}), ErrorKind::unsupported, "'gptq'"},
-  };
-  for (const auto& row : rows) {
-    CAPTURE(row.what);
-    auto package = open_package(golden_folder + "/" + row.golden);
-    REQUIRE(package.ok());
-    if (row.key == "rope_scaling") package->config.set("rope_parameters", nullptr);
-    package->config.set(row.key, row.value);
-    ThreadPool pool(1);
-    ops::Context ctx{.kernels = &kernels::reference(), .pool = &pool};
-    const auto model = load_model(ctx, *package, {});
-    REQUIRE(!model.ok());
-    CHECK(model.error().kind() == row.kind);
-    CHECK_MESSAGE(model.error().message().find(row.says) != std::string::npos,
-                  model.error().message());
-  }
-}
-
-TEST_CASE("what a model is, from its headers alone") {
-  const auto gguf = open_package(golden_folder + "/qwen3/model.gguf");
-  const auto folder = open_package(golden_folder + "/qwen3");
-  REQUIRE(gguf.ok());
-  REQUIRE(folder.ok());
-  for (const Package* package : {&*gguf, &*folder}) {
-    CAPTURE(package->path);
-    const auto info = describe(*package);
-    REQUIRE_MESSAGE(info.ok(), info.error().message());
-    CHECK(info->name == "qwen3");
-    CHECK(info->architecture == "qwen3");
-    CHECK(info->kind == ModelKind::generator);
-    CHECK(info->quantisation == "f32");
-    CHECK(info->context_length == 256);
-    CHECK(info->vocabulary == 64);
-    CHECK(info->dim == 32);
-    CHECK(info->layers == 2);
-    CHECK(info->heads == 4);
-    CHECK(info->kv_heads == 2);
-    CHECK(info->weight_bytes == 4 * info->parameters);
-    CHECK(info->file_bytes > info->weight_bytes);
-    CHECK(info->kv_bytes_per_token == 2u * 2 * 2 * 16 * 4);
-  }
-  CHECK(describe(*open_package(golden_folder + "/bert-rerank"))->kind == ModelKind::reranker);
-  CHECK(describe(*open_package(golden_folder + "/qwen3-embedding"))->kind == ModelKind::embedder);
-  CHECK(describe(*open_package(golden_folder + "/gpt-oss-mxfp4"))->quantisation == "mxfp4");
-}
-
-TEST_CASE("a configuration may leave sizes to its class") {
-  Package package;
-  package.naming = Naming::huggingface;
-  package.path = "gemma-3-4b";
-  package.config = *parse_json(R"({"model_type": "gemma3", "text_config": {
-      "hidden_size": 2560, "intermediate_size": 10240, "model_type": "gemma3_text",
-      "num_hidden_layers": 34, "rope_scaling": {"factor": 8.0, "rope_type": "linear"},
-      "sliding_window": 1024}})");
-  const auto info = describe(package);
-  REQUIRE_MESSAGE(info.ok(), info.error().message());
-  CHECK(info->architecture == "gemma3");
-  CHECK(info->heads == 8);
-  CHECK(info->kv_heads == 4);
-  CHECK(info->vocabulary == 262208);
-  CHECK(info->context_length == 131072);
-}
-
-TEST_CASE("a text longer than the model takes is named") {
-  const auto package = open_package(golden_folder + "/bert");
-  REQUIRE(package.ok());
-  ThreadPool pool(1);
-  ops::Context ctx{.kernels = &kernels::reference(), .pool = &pool};
-  const auto model = load_model(ctx, *package, {});
-  REQUIRE(model.ok());
-  const std::vector<std::vector<Token>> texts{std::vector<Token>(64, 5), std::vector<Token>(65, 5)};
-  const auto vectors = (*model)->embed(ctx, texts);
-  REQUIRE(!vectors);
-  CHECK(vectors.error().kind() == ErrorKind::too_long);
-  CHECK(vectors.error().message() == "text 1 has 65 tokens: the model takes 64");
-  CHECK((*model)->embed(ctx, std::span(texts).first(1)).ok());
-  std::vector<float> none;
-  CHECK((*model)->forward(ctx, {}, none).error().kind() == ErrorKind::unsupported);
-}
-
-TEST_CASE("chat templates are found where each container keeps them") {
-  const auto bytes = [](std::string_view text) { return bytes_of(text); };
-  Package package;
-  package.naming = Naming::huggingface;
-  CHECK(chat_template_source(package).error().kind() == ErrorKind::not_found);
-  package.files["tokenizer_config.json"] = bytes(
-      R"({"chat_template": [{"name": "tool_use", "template": "B"},
-                            {"name": "default", "template": "A"}]})");
-  CHECK(*chat_template_source(package) == "A");
-  package.files["tokenizer_config.json"] = bytes(R"({"chat_template": "C"})");
-  CHECK(*chat_template_source(package) == "C");
-  package.files["chat_template.json"] = bytes(R"({"chat_template": "D"})");
-  CHECK(*chat_template_source(package) == "D");
-  package.files["chat_template.jinja"] = bytes("E");
-  CHECK(*chat_template_source(package) == "E");
 }
 
 }  // namespace

@@ -11,21 +11,31 @@
 
 namespace hearth::jinja {
 
+// A merge sort of our own: std::sort may leave its range when an order is none (NaN), and neither
+// it nor std::stable_sort can be stopped by an error.
 Result<std::vector<Value>> sorted(Interpreter& in, const std::vector<Value>& values,
                                   const std::vector<Value>& keys, bool backwards) {
-  std::vector<std::size_t> order(values.size());
+  const std::size_t size = values.size();
+  std::vector<std::size_t> order(size), merged(size);
   std::iota(order.begin(), order.end(), 0);
-  Status status = Done{};
-  // After a failure everything compares equal, which ends the sort soon.
-  std::stable_sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) {
-    if (!status.ok()) return false;
-    const auto first = backwards ? less(in, keys[b], keys[a]) : less(in, keys[a], keys[b]);
-    if (!first) status = first.error();
-    return first && *first;
-  });
-  TRY(std::move(status));
+  for (std::size_t width = 1; width < size; width *= 2) {
+    for (std::size_t start = 0; start < size; start += 2 * width) {
+      const std::size_t middle = std::min(start + width, size);
+      const std::size_t end = std::min(start + 2 * width, size);
+      std::size_t a = start, b = middle;
+      for (std::size_t at = start; at < end; ++at) {
+        bool second = a == middle;
+        if (!second && b < end) {
+          const Value &left = keys[order[a]], &right = keys[order[b]];
+          second = backwards ? TRY(less(in, left, right)) : TRY(less(in, right, left));
+        }
+        merged[at] = order[second ? b++ : a++];
+      }
+    }
+    std::swap(order, merged);
+  }
   std::vector<Value> result;
-  result.reserve(values.size());
+  result.reserve(size);
   for (const std::size_t i : order) result.push_back(values[i]);
   return result;
 }

@@ -61,9 +61,9 @@ Status Parser::mark_target(Expression* target, Name::Use use) {
     return Done{};
   }
   if (target->kind == ExpressionKind::attribute_target) return Done{};
-  auto* items = static_cast<ItemsLiteral*>(target);
-  if (target->kind != ExpressionKind::items || !items->is_tuple)
-    return fail_at(target->line, "cannot assign to this");
+  auto* items =
+      target->kind == ExpressionKind::items ? static_cast<ItemsLiteral*>(target) : nullptr;
+  if (!items || !items->is_tuple) return fail_at(target->line, "cannot assign to this");
   const Nest nest(*this);
   TRY(nest.check());
   for (Expression* item : items->items) TRY(mark_target(item, use));

@@ -34,6 +34,7 @@ endif()
 add_compile_options(-Wall -Wextra -Wshadow -Wconversion)
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   add_compile_options(-Wno-sign-conversion)  # g++ leaves it out of -Wconversion
+  add_compile_options(-Wno-deprecated-declarations)  # libstdc++ 12's own, in std::stable_sort
 endif()
 if(HEARTH_WERROR)
   add_compile_options(-Werror)

@@ -124,12 +124,13 @@ TEST_CASE("products with every type agree with the dequantised weights") {
     if (dequantiser(dtype) == nullptr) continue;
     INFO(std::string(name_of(dtype)));
     const std::size_t block = info(dtype).block_elements;
-    for (const auto& [rows, columns] :
+    for (const auto& shape :
          {std::pair<std::size_t, std::size_t>{70, std::max<std::size_t>(block, 96) / block * block},
           {33, block * 3},
           {5, 768}}) {
+      const std::size_t rows = shape.first, columns = shape.second;
       Problem p = problem(dtype, most, rows, columns);
-      each_context([&, rows = rows, columns = columns](Context& ctx) {
+      each_context([&](Context& ctx) {
         INFO(std::string(ctx.kernels->name), ", rows ", rows, ", columns ", columns);
         auto prepared = Matrix::prepare(ctx, p.stored);
         REQUIRE(prepared);

@@ -66,6 +66,7 @@ function(hearth_module name)
   if(HEARTH_TESTS AND tests)
     hearth_program(${name}_test ${tests})
     target_link_libraries(${name}_test PRIVATE ${target} hearth_doctest ${arg_PRIVATE_LIBS})
+    target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)  # compiles in half the time
     add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(${name} PROPERTIES LABELS unit)
   endif()

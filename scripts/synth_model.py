@@ -40,11 +40,6 @@ def half(value):
     return struct.pack("<e", value)
 
 
-def k_scales(rng):
-    """The twelve bytes of six-bit scales and minima of Q4_K and Q5_K."""
-    return rng.randbytes(12)
-
-
 # One random block per type: (ggml's id, weights, bytes, maker).
 TYPES = {
     "F32": (0, 1, 4, lambda rng: struct.pack("<f", rng.gauss(0, STRENGTH))),
@@ -54,8 +49,8 @@ TYPES = {
     "Q5_0": (6, 32, 22, lambda rng: half(STRENGTH / 9) + rng.randbytes(20)),
     "Q5_1": (7, 32, 24, lambda rng: half(STRENGTH / 9) + half(-STRENGTH * 16 / 9) + rng.randbytes(20)),
     "Q8_0": (8, 32, 34, lambda rng: half(STRENGTH / 70) + rng.randbytes(32)),
-    "Q4_K": (12, 256, 144, lambda rng: half(STRENGTH / 150) + half(STRENGTH / 20) + k_scales(rng) + rng.randbytes(128)),
-    "Q5_K": (13, 256, 176, lambda rng: half(STRENGTH / 300) + half(STRENGTH / 20) + k_scales(rng) + rng.randbytes(160)),
+    "Q4_K": (12, 256, 144, lambda rng: half(STRENGTH / 150) + half(STRENGTH / 20) + rng.randbytes(140)),
+    "Q5_K": (13, 256, 176, lambda rng: half(STRENGTH / 300) + half(STRENGTH / 20) + rng.randbytes(172)),
     "Q6_K": (14, 256, 210, lambda rng: rng.randbytes(208) + half(STRENGTH / 1300)),
 }
 FILE_TYPES = {"F32": 0, "F16": 1, "Q4_0": 2, "Q8_0": 7, "Q4_K": 15, "Q4_K_M": 15, "Q5_K": 17, "Q5_K_M": 17, "Q6_K": 18, "BF16": 32}
@@ -66,7 +61,7 @@ def more_bits(layer, layers):
     return layer < layers // 8 or layer >= 7 * layers // 8 or (layer - layers // 8) % 3 == 2
 
 
-def type_of(name, dims, recipe, layers):
+def type_of(name, dims, recipe, layers, tied):
     """The type of a tensor, by its name, in a recipe."""
     if len(dims) == 1 or "ffn_gate_inp" in name:
         return "F32"
@@ -74,23 +69,16 @@ def type_of(name, dims, recipe, layers):
         return recipe
     base = recipe.removesuffix("_M")
     if name in ("output.weight", "token_embd.weight"):
-        wanted = "Q6_K" if name == "output.weight" or layers.tied else base
+        wanted = "Q6_K" if name == "output.weight" or tied else base
         wanted = "Q8_0" if recipe == "Q8_0" else wanted
     elif recipe.endswith("_M") and ("attn_v" in name or "ffn_down" in name):
-        wanted = "Q6_K" if more_bits(int(name.split(".")[1]), layers.count) else base
+        wanted = "Q6_K" if more_bits(int(name.split(".")[1]), layers) else base
     else:
         wanted = base
     block = TYPES[wanted][1]
     if dims[0] % block:  # as llama.cpp: rows that no superblock divides
         wanted = {"Q4_K": "Q5_0", "Q5_K": "Q5_1", "Q6_K": "Q8_0"}.get(wanted, wanted)
     return wanted
-
-
-class Layers:
-    """What the recipes ask about the model."""
-
-    def __init__(self, count, tied):
-        self.count, self.tied = count, tied
 
 
 def tensors_of(shape):
@@ -211,8 +199,7 @@ def write_data(out, name, dims, kind, pools):
 
 def write_model(path, name, shape, recipe):
     """The whole file."""
-    layers = Layers(shape[2], shape[8])
-    tensors = [(n, dims, type_of(n, dims, recipe, layers)) for n, dims in tensors_of(shape)]
+    tensors = [(n, dims, type_of(n, dims, recipe, shape[2], shape[8])) for n, dims in tensors_of(shape)]
     metadata = list(metadata_of(name, shape, recipe))
     head = bytearray(b"GGUF" + struct.pack("<IQQ", 3, len(tensors), len(metadata)))
     for key, kind, value in metadata:

@@ -4,7 +4,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/utf8.h"
 #include "text/jinja/callables.h"
 #include "text/jinja/format_spec.h"
 #include "text/jinja/operators.h"
@@ -227,12 +226,7 @@ class BraceFormatter {
   Status print_integer(TextBuilder& out, const Value& value, FormatSpec spec) {
     if (spec.precision >= 0) return in_.error("Precision not allowed in integer format specifier");
     if (spec.type == 'c') {
-      const std::int64_t point = value.as_integer();
-      if (point < 0 || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
-        return in_.error("%c arg not in range(0x110000)");
-      std::string text;
-      append_utf8(text, static_cast<std::uint32_t>(point));
-      const Value made = Value::text(Marked(text, !value.from_input()));
+      const Value made = TRY(character_of(in_, value));
       return append_text(in_, out, made.as_str(), spec, '<');
     }
     if (spec.type && std::string_view("dboxXn").find(spec.type) == std::string_view::npos)

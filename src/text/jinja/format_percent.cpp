@@ -3,7 +3,6 @@
 
 #include <cmath>
 
-#include "base/utf8.h"
 #include "text/jinja/callables.h"
 #include "text/jinja/format_spec.h"
 #include "text/jinja/operators.h"
@@ -170,12 +169,7 @@ class PercentFormatter {
     if (value.is_string() && value.as_str().points() == 1)
       return append_text(in_, out_, value.as_str(), spec, '>');
     if (!value.is_integral()) return in_.error("%c requires int or char");
-    const std::int64_t point = value.as_integer();
-    if (point < 0 || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
-      return in_.error("%c arg not in range(0x110000)");
-    std::string text;
-    append_utf8(text, static_cast<std::uint32_t>(point));
-    const Value made = Value::text(Marked(text, !value.from_input()));
+    const Value made = TRY(character_of(in_, value));
     return append_text(in_, out_, made.as_str(), spec, '>');
   }
 

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdio>
 
+#include "base/utf8.h"
 #include "text/jinja/printing.h"
 #include "text/jinja/text_ops.h"
 
@@ -137,6 +138,15 @@ Status append_number(Interpreter& in, TextBuilder& out, const NumberText& number
   if (align == '<') append_fill(out, spec, missing);
   if (align == '^') append_fill(out, spec, missing - missing / 2);
   return out.check();
+}
+
+Result<Value> character_of(Interpreter& in, const Value& value) {
+  const std::int64_t point = value.as_integer();
+  if (point < 0 || point > 0x10FFFF || (point >= 0xD800 && point < 0xE000))
+    return in.error("%c arg not in range(0x110000)");
+  std::string text;
+  append_utf8(text, static_cast<std::uint32_t>(point));
+  return Value::text(Marked(text, !value.from_input()));
 }
 
 Status append_text(Interpreter& in, TextBuilder& out, const Str& text, const FormatSpec& spec,

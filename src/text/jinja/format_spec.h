@@ -30,6 +30,9 @@ struct NumberText {
 NumberText integer_digits(std::int64_t value, const FormatSpec& spec);
 NumberText real_digits(double value, const FormatSpec& spec);
 
+// %c and {:c}: the character of an integral value; error: no code point.
+Result<Value> character_of(Interpreter& in, const Value& value);
+
 // sign and digits with fill up to the width; error: wider than a text may be.
 Status append_number(Interpreter& in, TextBuilder& out, const NumberText& number,
                      const FormatSpec& spec, bool trusted);

@@ -113,24 +113,19 @@ Result<Expression*> Parser::parse_expression(bool conditional) {
   return value;
 }
 
-Result<Expression*> Parser::parse_or() {
-  Expression* first = TRY(parse_and());
-  if (!now().is_name("or")) return first;
+Result<Expression*> Parser::parse_logic(std::string_view word, Level next) {
+  Expression* first = TRY((this->*next)());
+  if (!now().is_name(word)) return first;
   auto* node = program_.add<Logic>(now().line);
-  node->is_or = true;
+  node->is_or = word == "or";
   node->parts.push_back(first);
-  while (skip_name("or")) node->parts.push_back(TRY(parse_and()));
+  while (skip_name(word)) node->parts.push_back(TRY((this->*next)()));
   return node;
 }
 
-Result<Expression*> Parser::parse_and() {
-  Expression* first = TRY(parse_not());
-  if (!now().is_name("and")) return first;
-  auto* node = program_.add<Logic>(now().line);
-  node->parts.push_back(first);
-  while (skip_name("and")) node->parts.push_back(TRY(parse_not()));
-  return node;
-}
+Result<Expression*> Parser::parse_or() { return parse_logic("or", &Parser::parse_and); }
+
+Result<Expression*> Parser::parse_and() { return parse_logic("and", &Parser::parse_not); }
 
 Result<Expression*> Parser::parse_not() {
   if (!now().is_name("not")) return parse_compare();
@@ -142,7 +137,7 @@ Result<Expression*> Parser::parse_not() {
 }
 
 Result<Expression*> Parser::parse_compare() {
-  static constexpr std::pair<std::string_view, Operator> operators[] = {
+  static constexpr OperatorText operators[] = {
       {"==", Operator::equal},  {"!=", Operator::not_equal},  {"<", Operator::less},
       {">", Operator::greater}, {"<=", Operator::less_equal}, {">=", Operator::greater_equal}};
   Expression* first = TRY(parse_sum());
@@ -168,16 +163,25 @@ Result<Expression*> Parser::parse_compare() {
   return node ? node : first;
 }
 
-Result<Expression*> Parser::parse_sum() {
-  Expression* first = TRY(parse_concat());
-  if (!now().is_op("+") && !now().is_op("-")) return first;
-  auto* node = program_.add<Chain>(now().line);
-  node->first = first;
-  while (now().is_op("+") || now().is_op("-")) {
-    const auto op = take().text == "+" ? Operator::add : Operator::subtract;
-    node->rest.push_back({op, TRY(parse_concat())});
+Result<Expression*> Parser::parse_chain(std::span<const OperatorText> operators, Level next) {
+  Expression* first = TRY((this->*next)());
+  Chain* node = nullptr;
+  for (;;) {
+    const auto found =
+        std::ranges::find_if(operators, [&](const auto& row) { return now().is_op(row.first); });
+    if (found == operators.end()) return node ? node : first;
+    const std::uint32_t line = take().line;
+    if (!node) {
+      node = program_.add<Chain>(line);
+      node->first = first;
+    }
+    node->rest.push_back({found->second, TRY((this->*next)())});
   }
-  return node;
+}
+
+Result<Expression*> Parser::parse_sum() {
+  static constexpr OperatorText operators[] = {{"+", Operator::add}, {"-", Operator::subtract}};
+  return parse_chain(operators, &Parser::parse_concat);
 }
 
 Result<Expression*> Parser::parse_concat() {
@@ -190,24 +194,11 @@ Result<Expression*> Parser::parse_concat() {
 }
 
 Result<Expression*> Parser::parse_product() {
-  static constexpr std::pair<std::string_view, Operator> operators[] = {
-      {"*", Operator::multiply},
-      {"/", Operator::divide},
-      {"//", Operator::floor_divide},
-      {"%", Operator::modulo}};
-  Expression* first = TRY(parse_power());
-  Chain* node = nullptr;
-  for (;;) {
-    const auto* found = std::find_if(std::begin(operators), std::end(operators),
-                                     [&](const auto& row) { return now().is_op(row.first); });
-    if (found == std::end(operators)) return node ? node : first;
-    const std::uint32_t line = take().line;
-    if (!node) {
-      node = program_.add<Chain>(line);
-      node->first = first;
-    }
-    node->rest.push_back({found->second, TRY(parse_power())});
-  }
+  static constexpr OperatorText operators[] = {{"*", Operator::multiply},
+                                               {"/", Operator::divide},
+                                               {"//", Operator::floor_divide},
+                                               {"%", Operator::modulo}};
+  return parse_chain(operators, &Parser::parse_power);
 }
 
 Result<Expression*> Parser::parse_power() {

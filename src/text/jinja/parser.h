@@ -4,9 +4,11 @@
 
 #include <initializer_list>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include "base/result.h"
@@ -71,6 +73,11 @@ class Parser {
   Status mark_target(Expression* target, Name::Use use);
   Result<Expression*> parse_tuple(TupleRules rules);
   Result<Expression*> parse_expression(bool conditional = true);
+  // A level of precedence: what the level above it joins.
+  using Level = Result<Expression*> (Parser::*)();
+  using OperatorText = std::pair<std::string_view, Operator>;
+  Result<Expression*> parse_logic(std::string_view word, Level next);
+  Result<Expression*> parse_chain(std::span<const OperatorText> operators, Level next);
   Result<Expression*> parse_or();
   Result<Expression*> parse_and();
   Result<Expression*> parse_not();

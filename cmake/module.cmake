@@ -26,14 +26,16 @@ if(HEARTH_TESTS)
   target_compile_options(hearth_doctest PRIVATE -fno-sanitize=all -O0)  # not ours to check
 endif()
 
-# hearth_module(NAME [DEPENDS floor...] [LIBS lib...] [PRIVATE_LIBS lib...])
+# hearth_module(NAME [COLD] [DEPENDS floor...] [LIBS lib...] [PRIVATE_LIBS lib...])
 # src/NAME/**.cpp becomes the static library hearth_NAME, except
 #   *_test.cpp   one program NAME_test, run by ctest
 #   *_bench.cpp  one program each, named after its file
 #   *_fuzz.cpp   one libFuzzer program each; without clang's fuzzer it replays its corpus as a test
+# COLD: it waits for files and sockets more than it computes, so a release compiles it at -O1, in two
+# thirds of the time.
 # A folder that does not exist yet is skipped.
 function(hearth_module name)
-  cmake_parse_arguments(PARSE_ARGV 1 arg "" "" "DEPENDS;LIBS;PRIVATE_LIBS")
+  cmake_parse_arguments(PARSE_ARGV 1 arg "COLD" "" "DEPENDS;LIBS;PRIVATE_LIBS")
   set(folder ${PROJECT_SOURCE_DIR}/src/${name})
   file(GLOB_RECURSE sources CONFIGURE_DEPENDS ${folder}/*.cpp ${folder}/*.S)
   if(NOT sources)
@@ -50,6 +52,9 @@ function(hearth_module name)
   set(target hearth_${name})
   add_library(${target} STATIC ${sources})
   hearth_precompile(${target})
+  if(arg_COLD)
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+  endif()
   target_include_directories(${target} PUBLIC $<BUILD_INTERFACE:${PROJECT_SOURCE_DIR}/src>)
   set(floors ${arg_DEPENDS})
   list(FILTER floors INCLUDE REGEX ".")

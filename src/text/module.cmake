@@ -3,3 +3,5 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   target_compile_options(hearth_text PRIVATE -Wno-stringop-overflow -Wno-restrict
                          -Wno-array-bounds)
 endif()
+# The search of the best pieces is one loop, a third faster so.
+set_property(SOURCE ${folder}/unigram.cpp APPEND PROPERTY COMPILE_OPTIONS -O3)

@@ -1,5 +1,6 @@
 #include <chrono>
 
+#include "base/check.h"
 #include "library/library.h"
 #include "text/chat_format.h"
 
@@ -16,9 +17,10 @@ std::string name_of(const Tokenizer& tokenizer, std::optional<Token> token) {
 }
 
 Result<RenderedPrompt> render(const Model& model, const RenderInputs& inputs) {
-  if (const ChatTemplate* own = model.chat_template()) return render_chat(*own, inputs);
-  const ChatTemplate fallback = TRY(ChatTemplate::parse(chatml));
-  return render_chat(fallback, inputs);
+  if (const ChatFormat* own = model.chat_format()) return own->render(inputs);
+  static const auto fallback = ChatFormat::parse(chatml);
+  HEARTH_CHECK(fallback);
+  return fallback->render(inputs);
 }
 
 // The text is encoded as a whole, since tokens may reach across parts; control tokens come only

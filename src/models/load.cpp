@@ -51,9 +51,9 @@ Status load_text(const Package& package, Parts& parts) {
     return std::move(source).error();
   }
   parts.chat_template_source = std::move(*source);
-  auto parsed = ChatTemplate::parse(parts.chat_template_source);
+  auto parsed = ChatFormat::parse(parts.chat_template_source);
   if (parsed)
-    parts.chat_template = std::move(*parsed);
+    parts.chat_format = std::move(*parsed);
   else
     log_warning("chat_template_unusable model={} why={}", parts.info.name,
                 parsed.error().message());

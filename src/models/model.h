@@ -15,7 +15,7 @@
 #include "formats/package.h"
 #include "ops/attention.h"
 #include "ops/context.h"
-#include "text/chat_template.h"
+#include "text/chat_format.h"
 #include "text/tokenizer.h"
 
 namespace hearth {
@@ -69,7 +69,7 @@ class Model {
   virtual const ModelInfo& info() const = 0;
   virtual const Tokenizer& tokenizer() const = 0;
   // nullptr: the package has none.
-  virtual const ChatTemplate* chat_template() const = 0;
+  virtual const ChatFormat* chat_format() const = 0;
   virtual std::string_view chat_template_source() const = 0;
 
   virtual const KvLayout& kv_layout() const = 0;

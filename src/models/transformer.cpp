@@ -48,8 +48,8 @@ class Transformer final : public Model {
 
   const ModelInfo& info() const override { return parts_.info; }
   const Tokenizer& tokenizer() const override { return *parts_.tokenizer; }
-  const ChatTemplate* chat_template() const override {
-    return parts_.chat_template ? &*parts_.chat_template : nullptr;
+  const ChatFormat* chat_format() const override {
+    return parts_.chat_format ? &*parts_.chat_format : nullptr;
   }
   std::string_view chat_template_source() const override { return parts_.chat_template_source; }
   const KvLayout& kv_layout() const override { return parts_.trunk.kv; }

@@ -18,7 +18,7 @@ struct Parts {
   Trunk trunk;
   ModelInfo info;
   std::unique_ptr<Tokenizer> tokenizer;
-  std::optional<ChatTemplate> chat_template;
+  std::optional<ChatFormat> chat_format;
   std::string chat_template_source;
   bool plain = false;  // run the reference path
 };

@@ -81,7 +81,7 @@ class FakeModel : public Model {
 
   const ModelInfo& info() const override { return info_; }
   const Tokenizer& tokenizer() const override { return tokenizer_; }
-  const ChatTemplate* chat_template() const override { return nullptr; }
+  const ChatFormat* chat_format() const override { return nullptr; }
   std::string_view chat_template_source() const override { return ""; }
   const KvLayout& kv_layout() const override { return layout_; }
   std::uint32_t embedding_dim() const override { return 2; }

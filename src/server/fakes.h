@@ -61,8 +61,8 @@ class FakeModel final : public Model {
   // With the chat template of this source; empty: none.
   FakeModel(ModelKind kind, std::string template_source)
       : tokenizer_(kind == ModelKind::generator), source_(std::move(template_source)) {
-    if (auto parsed = ChatTemplate::parse(source_); parsed && !source_.empty())
-      template_ = std::make_unique<ChatTemplate>(std::move(*parsed));
+    if (auto parsed = ChatFormat::parse(source_); parsed && !source_.empty())
+      format_ = std::make_unique<ChatFormat>(std::move(*parsed));
     info_.name = "fake";
     info_.architecture = "bytes";
     info_.kind = kind;
@@ -72,7 +72,7 @@ class FakeModel final : public Model {
   }
   const ModelInfo& info() const override { return info_; }
   const Tokenizer& tokenizer() const override { return tokenizer_; }
-  const ChatTemplate* chat_template() const override { return template_.get(); }
+  const ChatFormat* chat_format() const override { return format_.get(); }
   std::string_view chat_template_source() const override { return source_; }
   const KvLayout& kv_layout() const override { return layout_; }
   Status forward(ops::Context&, const Batch&, std::span<float>, std::stop_token) const override {
@@ -88,7 +88,7 @@ class FakeModel final : public Model {
   ModelInfo info_;
   FakeTokenizer tokenizer_;
   const std::string source_;
-  std::unique_ptr<const ChatTemplate> template_;
+  std::unique_ptr<const ChatFormat> format_;
   KvLayout layout_;
 };
 

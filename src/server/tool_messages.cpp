@@ -29,7 +29,7 @@ std::string shortened(const std::string& id) {
 }  // namespace
 
 bool knows_tools(const Model& model) {
-  return model.chat_template() && traits_of(*model.chat_template()).tools;
+  return model.chat_format() && model.chat_format()->traits().tools;
 }
 
 Json fit_calls(Json messages, bool has_short_ids) {

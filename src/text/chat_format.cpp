@@ -2,7 +2,6 @@
 
 #include <fmt/core.h>
 
-#include <optional>
 #include <utility>
 
 #include "base/utf8.h"
@@ -90,10 +89,10 @@ Json probe_tools() {
   return tools;
 }
 
-bool takes_tools(const ChatTemplate& chat_template) {
+bool takes_tools(const ChatTemplate& chat_template, const Json& tools) {
   Json messages = Json::array();
   messages.push_back(message_of("user", "hello"));
-  return has(rendered(chat_template, std::move(messages), probe_tools()), probe_function);
+  return has(rendered(chat_template, std::move(messages), tools), probe_function);
 }
 
 std::string with_call(const ChatTemplate& chat_template, const Json& tools, Json content,
@@ -114,25 +113,6 @@ std::string with_call(const ChatTemplate& chat_template, const Json& tools, Json
   messages.push_back(std::move(call));
   messages.push_back(std::move(result));
   return rendered(chat_template, std::move(messages), tools);
-}
-
-struct CallForm {
-  bool objects = true;       // arguments are objects, not JSON text
-  bool null_content = true;  // a call without content has null, not ""
-};
-
-// The form in which calls reach the prompt; none if in no form.
-std::optional<CallForm> call_form(const ChatTemplate& chat_template, const Json& tools) {
-  const Json arguments = Json::object({{std::string(probe_key), "x"}});
-  const std::string as_python = fmt::format("'{}'", probe_key);
-  for (const CallForm form : {CallForm{true, true}, CallForm{true, false}, CallForm{false, true},
-                              CallForm{false, false}}) {
-    const std::string text = with_call(chat_template, tools, form.null_content ? Json() : Json(""),
-                                       form.objects ? arguments : Json(write_json(arguments)));
-    // A template that expects JSON text prints an object as Python does, or fails.
-    if (has(text, probe_key) && !has(text, as_python)) return form;
-  }
-  return std::nullopt;
 }
 
 bool takes_thinking(const ChatTemplate& chat_template) {
@@ -180,25 +160,6 @@ Json fit_arguments(const Json& arguments, bool objects) {
   return parsed && parsed->is_object() ? *std::move(parsed) : arguments;
 }
 
-Json fit_calls(const Json& message, const CallForm& form) {
-  if (!calls_tools(message)) return message;
-  Json calls = Json::array();
-  for (Json call : message.find("tool_calls")->as_array()) {
-    const Json* function = call.find("function");
-    const Json* arguments = function ? function->find("arguments") : nullptr;
-    if (arguments) {
-      Json fitted = *function;
-      fitted.set("arguments", fit_arguments(*arguments, form.objects));
-      call.set("function", std::move(fitted));
-    }
-    calls.push_back(std::move(call));
-  }
-  Json fitted = message;
-  fitted.set("tool_calls", std::move(calls));
-  if (content_of(message).empty()) fitted.set("content", form.null_content ? Json() : Json(""));
-  return fitted;
-}
-
 Result<Json> regular_messages(const Json& messages) {
   if (!messages.is_array()) return invalid("messages: needs a list");
   Json all = Json::array();
@@ -228,27 +189,68 @@ Result<Json> regular_message(const Json& message) {
   return regular;
 }
 
-ChatTraits traits_of(const ChatTemplate& chat_template) {
-  const auto calls = call_form(chat_template, probe_tools());
-  return {.system = takes_system(chat_template, {}),
-          .tools = takes_tools(chat_template),
-          .tool_calls = calls.has_value(),
-          .argument_objects = calls && calls->objects,
-          .thinking = takes_thinking(chat_template)};
+ChatFormat::ChatFormat(ChatTemplate chat_template) : template_(std::move(chat_template)) {
+  const Json tools = probe_tools();
+  plain_ = {.system = takes_system(template_, {}), .calls = probe_calls({})};
+  with_tools_ = {.system = takes_system(template_, tools), .calls = probe_calls(tools)};
+  tools_ = takes_tools(template_, tools);
+  thinking_ = takes_thinking(template_);
 }
 
-Result<RenderedPrompt> render_chat(const ChatTemplate& chat_template, RenderInputs inputs) {
+Result<ChatFormat> ChatFormat::parse(std::string_view source, const TemplateLimits& limits) {
+  return ChatFormat(TRY(ChatTemplate::parse(source, limits)));
+}
+
+ChatTraits ChatFormat::traits() const {
+  return {.system = plain_.system,
+          .tools = tools_,
+          .tool_calls = with_tools_.calls.has_value(),
+          .argument_objects = with_tools_.calls && with_tools_.calls->objects,
+          .thinking = thinking_};
+}
+
+std::optional<ChatFormat::CallForm> ChatFormat::probe_calls(const Json& tools) const {
+  const Json arguments = Json::object({{std::string(probe_key), "x"}});
+  const std::string as_python = fmt::format("'{}'", probe_key);
+  for (const CallForm form : {CallForm{true, true}, CallForm{true, false}, CallForm{false, true},
+                              CallForm{false, false}}) {
+    const std::string text = with_call(template_, tools, form.null_content ? Json() : Json(""),
+                                       form.objects ? arguments : Json(write_json(arguments)));
+    // A template that expects JSON text prints an object as Python does, or fails.
+    if (has(text, probe_key) && !has(text, as_python)) return form;
+  }
+  return std::nullopt;
+}
+
+Json ChatFormat::fit_calls(const Json& message, const CallForm& form) {
+  if (!calls_tools(message)) return message;
+  Json calls = Json::array();
+  for (Json call : message.find("tool_calls")->as_array()) {
+    const Json* function = call.find("function");
+    const Json* arguments = function ? function->find("arguments") : nullptr;
+    if (arguments) {
+      Json fitted = *function;
+      fitted.set("arguments", fit_arguments(*arguments, form.objects));
+      call.set("function", std::move(fitted));
+    }
+    calls.push_back(std::move(call));
+  }
+  Json fitted = message;
+  fitted.set("tool_calls", std::move(calls));
+  if (content_of(message).empty()) fitted.set("content", form.null_content ? Json() : Json(""));
+  return fitted;
+}
+
+Result<RenderedPrompt> ChatFormat::render(RenderInputs inputs) const {
+  const bool is_without_tools = !inputs.tools.is_array() || inputs.tools.size() == 0;
+  const Layout& layout = is_without_tools ? plain_ : with_tools_;
   Json messages = TRY(regular_messages(inputs.messages));
-  if (messages.size() > 0 && has_role(messages.as_array()[0], "system") &&
-      !takes_system(chat_template, inputs.tools))
+  if (messages.size() > 0 && has_role(messages.as_array()[0], "system") && !layout.system)
     messages = fold_system(messages);
-  bool any_calls = false;
-  for (const Json& message : messages.as_array()) any_calls = any_calls || calls_tools(message);
-  if (any_calls)
-    if (const auto form = call_form(chat_template, inputs.tools))
-      for (Json& message : messages.as_array()) message = fit_calls(message, *form);
+  if (layout.calls)
+    for (Json& message : messages.as_array()) message = fit_calls(message, *layout.calls);
   inputs.messages = std::move(messages);
-  return chat_template.render(inputs);
+  return template_.render(inputs);
 }
 
 }  // namespace hearth

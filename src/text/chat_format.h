@@ -1,6 +1,8 @@
 // What lies between messages as callers write them (OpenAI's form) and what a template can read.
 #pragma once
 
+#include <optional>
+
 #include "base/json.h"
 #include "base/result.h"
 #include "text/chat_template.h"
@@ -20,11 +22,39 @@ struct ChatTraits {
   bool argument_objects = false;  // it wants their arguments as objects, not as JSON text
   bool thinking = false;          // the variable enable_thinking makes a difference
 };
-ChatTraits traits_of(const ChatTemplate& chat_template);
 
-// Renders messages of OpenAI's form.  Where the template has no place for a system message, its
-// text goes before that of the first message of the user; arguments of tool calls come as the
-// template wants them.  Errors: those of regular_message, with the place; those of render.
-Result<RenderedPrompt> render_chat(const ChatTemplate& chat_template, RenderInputs inputs);
+// A chat template with its traits, found once.  Immutable; thread-safe.
+class ChatFormat {
+ public:
+  // Errors: those of ChatTemplate::parse.
+  static Result<ChatFormat> parse(std::string_view source, const TemplateLimits& limits = {});
+
+  ChatTraits traits() const;
+
+  // Renders messages of OpenAI's form.  Where the template has no place for a system message, its
+  // text goes before that of the first message of the user; arguments of tool calls come as the
+  // template wants them.  Errors: those of regular_message, with the place; those of the template.
+  Result<RenderedPrompt> render(RenderInputs inputs) const;
+
+ private:
+  // How calls in earlier answers reach the prompt.
+  struct CallForm {
+    bool objects = true;       // arguments are objects, not JSON text
+    bool null_content = true;  // a call without content has null, not ""
+  };
+  // Many templates lay conversations out in another way where there are tools.
+  struct Layout {
+    bool system = false;
+    std::optional<CallForm> calls;  // none: in no form
+  };
+
+  explicit ChatFormat(ChatTemplate chat_template);
+  std::optional<CallForm> probe_calls(const Json& tools) const;
+  static Json fit_calls(const Json& message, const CallForm& form);
+
+  ChatTemplate template_;
+  Layout plain_, with_tools_;
+  bool tools_ = false, thinking_ = false;
+};
 
 }  // namespace hearth

@@ -16,11 +16,11 @@ Json parse(const std::string& text) {
 
 // The text, or "error: " and the message.
 std::string rendered(const std::string& source, const std::string& messages) {
-  const auto made = ChatTemplate::parse(source);
+  const auto made = ChatFormat::parse(source);
   REQUIRE(made);
   RenderInputs inputs;
   inputs.messages = parse(messages);
-  const auto prompt = render_chat(*made, inputs);
+  const auto prompt = made->render(inputs);
   return prompt ? prompt->text() : "error: " + prompt.error().message();
 }
 
@@ -108,9 +108,9 @@ TEST_CASE("what real templates can do is found out") {
     const std::string path =
         test::data_file("conformance/chat-templates/jinja/" + row.name + ".jinja");
     if (path.empty()) return;
-    const auto made = ChatTemplate::parse(test::read_all(path));
+    const auto made = ChatFormat::parse(test::read_all(path));
     REQUIRE(made);
-    const ChatTraits got = traits_of(*made);
+    const ChatTraits got = made->traits();
     CHECK(got.system == row.traits.system);
     CHECK(got.tools == row.traits.tools);
     CHECK(got.tool_calls == row.traits.tool_calls);

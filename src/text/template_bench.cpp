@@ -40,7 +40,7 @@ void measure(const std::string& path, const Json& messages) {
   const std::string name = path.substr(path.rfind('/') + 1);
   const auto source = read_file(path, max_template_bytes);
   if (!source) return fmt::print("{}\n", source.error().message());
-  const auto made = ChatTemplate::parse(*source);
+  const auto made = ChatFormat::parse(*source);
   if (!made) return fmt::print("{}: {}\n", name, made.error().message());
   RenderInputs inputs;
   inputs.messages = messages;
@@ -50,7 +50,7 @@ void measure(const std::string& path, const Json& messages) {
   std::size_t bytes = 0;
   for (int round = 0; round < rounds; ++round) {
     const double start = processor_seconds();
-    const auto prompt = render_chat(*made, inputs);
+    const auto prompt = made->render(inputs);
     best = std::min(best, processor_seconds() - start);
     if (!prompt) return fmt::print("{}: {}\n", name, prompt.error().message());
     bytes = prompt->text().size();

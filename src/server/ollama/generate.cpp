@@ -41,7 +41,7 @@ Checked<Task> make_task(const LoadedModel& loaded, const Question& question, Ask
                         const Json& variables) {
   const Model& model = loaded.model();
   Task task;
-  if (question.suffix || question.is_raw || !model.chat_template()) {
+  if (question.suffix || question.is_raw || !model.chat_format()) {
     Prompt prompt;
     if (question.suffix)
       prompt.tokens = TRY(fill_in_the_middle(model.tokenizer(), question.prompt, *question.suffix));

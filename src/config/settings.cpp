@@ -89,7 +89,14 @@ Json show(const Config& config) {
 template <auto Group, auto Field>
 constexpr Setting row(std::string_view key, std::string_view flag, std::string_view help,
                       std::int64_t min = 0, std::int64_t max = 0) {
-  return {key, flag, help, min, max, set<Group, Field>, show<Group, Field>};
+  return {key,
+          flag,
+          help,
+          min,
+          max,
+          key.starts_with("runtime."),
+          set<Group, Field>,
+          show<Group, Field>};
 }
 
 constexpr auto server = &Config::server;

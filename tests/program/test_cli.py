@@ -1,5 +1,6 @@
 """The commands as a person and a program use them."""
 import json
+import os
 import pathlib
 import subprocess
 import sys

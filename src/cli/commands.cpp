@@ -8,7 +8,7 @@ namespace hearth::cli {
 std::span<const Command* const> commands() {
   static constexpr std::array list{
       &run_command,      &chat_command,  &serve_command,  &show_command,   &embed_command,
-      &tokenize_command, &bench_command, &config_command, &doctor_command, &help_command};
+      &tokenize_command, &bench_command, &config_command, &info_command, &doctor_command, &help_command};
   return list;
 }
 

@@ -10,7 +10,7 @@
 namespace hearth::cli {
 
 extern const Command run_command, chat_command, serve_command, show_command, tokenize_command,
-    embed_command, bench_command, config_command, doctor_command, help_command;
+    embed_command, bench_command, config_command, info_command, doctor_command, help_command;
 
 template <std::size_t N, std::size_t M>
 constexpr std::array<Option, N + M> join(const Option (&a)[N], const Option (&b)[M]) {

@@ -2,6 +2,7 @@
 import json
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -121,6 +122,50 @@ class Builtin(unittest.TestCase):
                                   "--rounds", "1", "--threads", "1", "--json").stdout)
         self.assertEqual(bench["threads"], 1)
         self.assertGreater(bench["decode_tokens_per_second"], 0)
+
+    def test_info(self):
+        info = json.loads(hearth("info", "--json").stdout)
+        self.assertGreater(info["cpu"]["logical_cores"], 0)
+        self.assertGreater(info["memory"]["free_bytes"], 0)
+        self.assertGreater(info["disk"]["total_bytes"], 0)
+        self.assertIn(info["kernels"], ("portable", "avx2", "avx512", "amx"))
+        self.assertIn("memory", hearth("info").stdout)
+        with subprocess.Popen([program.BINARY, "info", "--watch", "--json"], stdout=subprocess.PIPE,
+                              text=True) as watch:
+            lines = [json.loads(watch.stdout.readline()) for _ in range(2)]
+            watch.send_signal(signal.SIGINT)
+        self.assertEqual(lines[0]["cpu"], lines[1]["cpu"])
+
+    def test_config(self):
+        with tempfile.TemporaryDirectory() as folder:
+            environment = dict(os.environ, XDG_CONFIG_HOME=folder, EDITOR="sed -i s/8080/8081/")
+
+            def config(*arguments, code=0):
+                done = subprocess.run([program.BINARY, "config", *arguments], capture_output=True, text=True,
+                                      env=environment, cwd=folder, check=False)
+                self.assertEqual(done.returncode, code, done.stderr)
+                return done.stdout + done.stderr
+
+            self.assertIn("Nothing is set", config())
+            config("set", "server.port", "8080", "runtime.threads", "3")
+            self.assertEqual(config("show", "server.port"), "8080\n")
+            config("edit")
+            self.assertIn(f"{folder}/hearth/config.toml:2", config("show", "--why", "server.port"))
+            config("set", "runtime.threads", "2", "--project")
+            with open(f"{folder}/.hearth.toml", encoding="utf-8") as file:
+                self.assertEqual(file.read(), "[runtime]\nthreads = 2\n")
+            shown = json.loads(config("show", "--json"))
+            self.assertEqual(shown["server.port"]["value"], 8081)
+            self.assertEqual(shown["runtime.threads"]["layer"], "project")
+            self.assertIn("may not be set by a project", config("set", "server.port", "1", "--project", code=2))
+            self.assertIn("TLS needs both", config("set", "server.tls_cert", "a.pem", code=2))
+            self.assertEqual(config("show", "server.tls_cert"), "\n")
+            config("unset", "server.port")
+            self.assertEqual(json.loads(config("diff", "--json")), {"runtime.threads": {"from": 0, "to": 2}})
+            with open(f"{folder}/all.yaml", "w", encoding="utf-8") as file:
+                file.write(config("export", "--format", "yaml"))
+            self.assertIn("in order", config("validate", f"{folder}/all.yaml"))
+            self.assertEqual(config("diff", f"{folder}/all.yaml"), "")
 
     def test_deterministic_on_any_thread_count(self):
         def draw(threads):

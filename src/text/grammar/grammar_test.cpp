@@ -180,9 +180,9 @@ TEST_CASE("every grammar of llama.cpp is taken") {
     std::string name;
     std::vector<std::string> good, bad;
   } rows[] = {
-      {"arithmetic", {"1 + 2=3\n", "(1+x)*3 = 7\n"}, {"1+\n"}},
-      {"c", {"int main() {return 0;}"}, {"int main("}},
-      {"chess", {"1. e4 e5\n2. Nf3 Nc6\n", "1. e4 c5\n"}, {"e4"}},
+      {"arithmetic", {"1 +2=3\n", "(1+x)*3 = 7\n"}, {"1+\n"}},
+      {"c", {"int main(){return 0;}"}, {"int main("}},
+      {"chess", {"1. e4 e5\n2. Nf3 Nc6\n"}, {"e4"}},
       {"english", {"Hello, world!"}, {"日本"}},
       {"japanese", {"こんにちは"}, {"hello"}},
       {"json", {"{\"a\": [1, true, null]}", "{ }"}, {"[1]", "{a}"}},

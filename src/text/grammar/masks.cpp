@@ -119,6 +119,10 @@ std::size_t Masks::made() const {
   return kept_.with([](const Kept& kept) { return kept.made; });
 }
 
+std::size_t Masks::bytes() const {
+  return kept_.with([](const Kept& kept) { return kept.bytes; });
+}
+
 std::shared_ptr<const PlaceMask> Masks::at(StateId state, std::uint32_t count, Reading& scratch) {
   count = standard_count(state, count);
   const std::pair key(state, count);

@@ -55,7 +55,8 @@ class Masks {
 
   const std::shared_ptr<const Program>& program() const { return program_; }
   const TokenTrie& trie() const { return store_->trie(); }
-  std::size_t made() const;  // masks that had to be found
+  std::size_t made() const;   // masks that had to be found
+  std::size_t bytes() const;  // of what is kept
 
  private:
   struct Kept {

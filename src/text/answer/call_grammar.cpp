@@ -168,12 +168,12 @@ Result<ExprId> CallGrammar::json_call(const std::string& name, int begun) {
 
 // NAME separator {...}
 Result<ExprId> CallGrammar::named_call(const std::string& name, int begun) {
-  const ExprId body =
-      TRY(any_tool(name, begun != after_its_name, [&](const Tool& tool) -> Result<ExprId> {
-        const ExprId own = TRY(schema_of(tool));
-        if (begun == after_its_name) return own;
-        return grammar_.sequence({mark(form_.forced_name_end), own});
-      }));
+  const auto rest = [&](const Tool& tool) -> Result<ExprId> {
+    const ExprId own = TRY(schema_of(tool));
+    if (begun == after_its_name) return own;
+    return grammar_.sequence({mark(form_.forced_name_end), own});
+  };
+  const ExprId body = TRY(any_tool(name, begun != after_its_name, rest));
   return grammar_.sequence({body, mark(form_.close)});
 }
 
@@ -222,10 +222,10 @@ Result<ExprId> CallGrammar::tagged_value(const Tool& tool, const Json& schema) {
     return grammar_.sequence({gap(), value ? *value : text_.value(), gap()});
   }
   const Json* values = schema.find("enum");
-  if (type && values && values->is_array()) {
-    std::vector<ExprId> texts;
-    for (const Json& value : values->as_array())
-      if (value.is_string()) texts.push_back(grammar_.literal(value.as_string()));
+  std::vector<ExprId> texts;
+  for (const Json& value : values && values->is_array() ? values->as_array() : Json::Array())
+    if (value.is_string()) texts.push_back(grammar_.literal(value.as_string()));
+  if (!texts.empty() && texts.size() == values->size()) {
     return grammar_.sequence({gap(), grammar_.choice(std::move(texts)), gap()});
   }
   return text_without(form_.value_close);

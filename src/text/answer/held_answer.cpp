@@ -13,10 +13,14 @@ std::string_view trimmed(std::string_view text) {
   return text;
 }
 
-Result<Masks> mark_masks(GrammarEngine& engine, std::string_view mark) {
-  return engine.compile("mark " + std::string(mark), [&]() -> Result<Grammar> {
+// The mark alone, after at most so many line ends.
+Result<Masks> mark_masks(GrammarEngine& engine, std::string_view mark, std::uint32_t lines) {
+  const std::string key = (lines == 0 ? "mark " : "mark after thought ") + std::string(mark);
+  return engine.compile(key, [&]() -> Result<Grammar> {
     Grammar own;
-    own.set_root(own.define("mark", mark_expr(own, engine.tokenizer(), mark)));
+    const grammar::ExprId before = own.repeat(own.literal("\n"), 0, lines);
+    const grammar::ExprId body = mark_expr(own, engine.tokenizer(), mark);
+    own.set_root(own.define("mark", own.sequence({before, body})));
     return own;
   });
 }
@@ -32,8 +36,9 @@ Status add_sections(GrammarEngine& engine, const CallForm& form, const HeldAnswe
       }));
       // A name ends before a blank or a mark: another may begin with it.
       constraint.sections.push_back(
-          {{"to=functions." + name + " ", "<|message|>"}, nullptr, masks});
-      constraint.sections.push_back({{"to=functions." + name + "<|", "message|>"}, nullptr, masks});
+          {{"to=functions." + name + " ", "<|message|>"}, nullptr, nullptr, masks});
+      constraint.sections.push_back(
+          {{"to=functions." + name + "<|", "message|>"}, nullptr, nullptr, masks});
     }
     return Done{};
   }
@@ -43,8 +48,10 @@ Status add_sections(GrammarEngine& engine, const CallForm& form, const HeldAnswe
   section.grammar = TRY(engine.compile("call " + key, [&] {
     return CallGrammar(form, asked.tools, engine.tokenizer()).after_mark();
   }));
-  if (asked.rule.kind != AnswerRule::Kind::none)
-    section.first = TRY(mark_masks(engine, trimmed(form.open)));
+  if (asked.rule.kind != AnswerRule::Kind::none) {
+    section.first = TRY(mark_masks(engine, trimmed(form.open), 0));
+    section.after_thought = TRY(mark_masks(engine, trimmed(form.open), 2));
+  }
   constraint.sections.push_back(std::move(section));
   return Done{};
 }
@@ -79,7 +86,7 @@ Result<std::shared_ptr<const Constraint>> hold_answer(GrammarEngine& engine, con
     if (has_rule) {
       constraint->after_thought = TRY(engine.compile(asked.rule, true));
       if (asked.may_think)
-        constraint->thought_open = TRY(mark_masks(engine, trimmed(form.thoughts->open)));
+        constraint->thought_open = TRY(mark_masks(engine, trimmed(form.thoughts->open), 0));
     }
   }
   TRY(add_calls(engine, form, asked, *constraint));

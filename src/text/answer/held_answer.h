@@ -11,12 +11,12 @@
 namespace hearth {
 
 struct HeldAnswer {
-  AnswerRule rule;              // of the text after thoughts; none: it is free
-  Json tools;                   // in OpenAI's form; null: none
+  AnswerRule rule = {};         // of the text after thoughts; none: it is free
+  Json tools = {};              // in OpenAI's form; null: none
   bool is_thinking = false;     // the prompt has begun a thought
   bool may_think = true;        // the answer may begin one
   bool has_begun_call = false;  // the prompt ends with forced_call()
-  std::string tool;             // that was named there
+  std::string tool = {};        // that was named there
   bool is_single = false;       // no second call
 };
 

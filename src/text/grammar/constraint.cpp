@@ -43,7 +43,8 @@ void ConstraintReader::begin_answer(bool is_after_thought) {
     ways_.push_back({Way::Leads::thought, nullptr, grammar::Matcher(constraint_.thought_open)});
   for (const Constraint::Section& section : constraint_.sections)
     if (section.first)
-      ways_.push_back({Way::Leads::section, &section, grammar::Matcher(section.first)});
+      ways_.push_back({Way::Leads::section, &section,
+                       grammar::Matcher(is_after_thought ? section.after_thought : section.first)});
 }
 
 void ConstraintReader::begin_section(const Constraint::Masks& grammar) {

@@ -19,8 +19,8 @@ struct Constraint {
   // A part of the text that begins after these marks, one after another, and ends with its grammar.
   struct Section {
     std::vector<std::string> marks;
-    Masks
-        first;  // what the first mark is read by, where the answer's beginning is held to a grammar
+    // What reads the mark where the answer's beginning is held to a grammar, and after a thought.
+    Masks first, after_thought;
     Masks grammar;  // of what follows the marks
   };
 
@@ -43,7 +43,8 @@ class ConstraintReader {
 
   // Every token may come.
   bool is_free() const;
-  // The tokens that may come: [(vocabulary + 63) / 64], which holds nothing before.
+  // The tokens that may come, added to a set of words() words.
+  std::size_t words() const { return (static_cast<std::size_t>(tokenizer_.size()) + 63) / 64; }
   void allow(std::span<std::uint64_t> set);
   // Errors: invalid: the token may not come here.
   Status accept(Token token);

@@ -8,7 +8,7 @@ namespace hearth::grammar {
 namespace {
 
 constexpr std::size_t max_growth = 2, spare_states = 512;  // of the new machine
-constexpr std::size_t max_members_each = 64;               // of its states, on average
+constexpr std::size_t max_members_each = 8;                // of its states, on average
 
 using Members = std::vector<StateId>;  // states of the old machine, sorted
 

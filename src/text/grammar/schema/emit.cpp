@@ -20,6 +20,13 @@ std::uint32_t to_count(std::uint64_t count) {
 std::uint32_t to_limit(std::uint64_t count) {
   return count >= max_repeat ? unlimited : static_cast<std::uint32_t>(count);
 }
+// Its "enum" is all there is to it.
+bool says_only_values(const Json& schema) {
+  return std::ranges::all_of(schema.as_object(), [](const auto& member) {
+    return member.first == "enum" || member.first == "title" || member.first == "description" ||
+           member.first == "default" || member.first == "$schema";
+  });
+}
 std::uint64_t less(std::uint64_t count, std::uint64_t by) { return count > by ? count - by : 0; }
 
 }  // namespace
@@ -84,9 +91,11 @@ Result<ExprId> Emitter::emit_values(const std::vector<Node>& all,
                                     const std::vector<const Json*>& values,
                                     std::set<std::string>& written) {
   std::vector<ExprId> parts;
+  const bool is_plain = all.size() == 1 && says_only_values(*all.front().schema);
   for (const Json* value : values) {
     bool fits = true;
-    for (const Node& node : all) fits = fits && TRY(shaper_.allows(node, *value));
+    for (const Node& node : is_plain ? std::vector<Node>() : all)
+      fits = fits && TRY(shaper_.allows(node, *value));
     if (!fits) continue;
     const bool is_whole = value->is_number() && !value->is_integer() && is_whole_number(*value) &&
                           std::abs(value->as_number()) < 9.1e15;
@@ -210,6 +219,7 @@ Result<ExprId> Emitter::emit_array(const ArrayLimits& limits) {
 // matters.
 Result<ExprId> Emitter::emit_array_with(const ArrayLimits& limits,
                                         const ArrayLimits::Contains& contains) {
+  if (contains.min > contains.max) return grammar_.nothing();
   std::size_t prefix = 0;
   for (const ArrayLimits::Scope& scope : limits.scopes)
     prefix = std::max(prefix, scope.prefix.size());

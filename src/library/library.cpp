@@ -12,6 +12,7 @@
 #include "kernels/select.h"
 #include "library/builtin.h"
 #include "library/recommended.h"
+#include "text/grammar/engine.h"
 
 namespace hearth {
 
@@ -119,6 +120,7 @@ Result<Lease> Library::acquire(const std::string& reference,
   loaded->sampling = recommended_sampling(package);
   loaded->runner =
       TRY(make_runner(std::move(*model), *state.table, state.pool, state.options.runner));
+  loaded->grammars = std::make_shared<GrammarEngine>(loaded->model().tokenizer());
   state.held.with([&](std::vector<Held>& list) { list.push_back({canonical(reference), loaded}); });
   return Lease(std::move(loaded));
 }

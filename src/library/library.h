@@ -16,6 +16,8 @@
 
 namespace hearth {
 
+class GrammarEngine;  // text/grammar/engine.h
+
 // The names of the models that the program carries with it.
 constexpr std::string_view builtin_chat = "builtin";
 constexpr std::string_view builtin_embedder = "builtin-embed";
@@ -41,6 +43,7 @@ struct LoadedModel {
   // The built-in model's is temperature 0.
   SamplingOptions sampling;
   std::unique_ptr<Runner> runner;
+  std::shared_ptr<GrammarEngine> grammars;  // that its answers can be held to; thread-safe
 
   const Model& model() const { return runner->model(); }
 };

@@ -10,6 +10,7 @@
 #include <thread>
 
 #include "library/library.h"
+#include "text/grammar/engine.h"
 
 namespace hearth::server {
 
@@ -233,6 +234,7 @@ inline Lease fake_lease(std::string id, ModelKind kind, std::string template_sou
   loaded->reference = loaded->id = std::move(id);
   loaded->loaded_seconds = 1700000000;
   loaded->runner = std::make_unique<FakeRunner>(kind, std::move(template_source));
+  loaded->grammars = std::make_shared<GrammarEngine>(loaded->model().tokenizer());
   return loaded;
 }
 

@@ -33,16 +33,22 @@ class Json {
   Json(unsigned long long value) : Json(static_cast<unsigned long>(value)) {}
   Json(float value) : value_(value) {}  // written with the shortest digits of a float
   Json(double value) : value_(value) {}
-  Json(const char* value) : value_(std::string(value)) {}
-  Json(std::string_view value) : value_(std::string(value)) {}
-  Json(std::string value) : value_(std::move(value)) {}
-  Json(Array value) : value_(std::move(value)) {}
-  Json(Object value) : value_(std::move(value)) {}
+  Json(const char* value);
+  Json(std::string_view value);
+  Json(std::string value);
+  Json(Array value);
+  Json(Object value);
+  // None is inline: the variant's code would be in every source that handles a Json.
+  Json(const Json&);
+  Json(Json&&) noexcept;
+  Json& operator=(const Json&);
+  Json& operator=(Json&&) noexcept;
+  ~Json();
 
-  static Json array() { return Json(Array{}); }
-  static Json object() { return Json(Object{}); }
+  static Json array();
+  static Json object();
   // Json::object({{"a", 1}, {"b", "two"}})
-  static Json object(std::initializer_list<Member> members) { return Json(Object(members)); }
+  static Json object(std::initializer_list<Member> members);
 
   bool is_null() const { return value_.index() == 0; }
   bool is_bool() const { return std::holds_alternative<bool>(value_); }
@@ -69,7 +75,7 @@ class Json {
   const Json* find(std::string_view key) const;
   Json* find(std::string_view key);
   void set(std::string key, Json value);  // replaces or appends; this must be an object
-  void push_back(Json value) { as_array().push_back(std::move(value)); }
+  void push_back(Json value);
 
   bool operator==(const Json& other) const;  // objects compare without order; 1 == 1.0
 

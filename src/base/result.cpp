@@ -29,9 +29,21 @@ std::string_view name_of(ErrorKind kind) {
   return "unknown";
 }
 
+Error::Error(ErrorKind kind, std::string message)
+    : kind_(kind), message_(std::make_unique<std::string>(std::move(message))) {}
+Error::Error(const Error& other) : Error(other.kind_, other.message()) {}
+Error& Error::operator=(const Error& other) { return *this = Error(other); }
+Error& Error::operator=(Error&&) noexcept = default;
+Error::~Error() = default;
+
+const std::string& Error::message() const {
+  static const std::string moved_away;
+  return message_ ? *message_ : moved_away;
+}
+
 Error Error::within(std::string_view place) && {
-  message_.insert(0, ": ");
-  message_.insert(0, place);
+  message_->insert(0, ": ");
+  message_->insert(0, place);
   return std::move(*this);
 }
 

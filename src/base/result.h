@@ -2,11 +2,12 @@
 // TRY(e) yields the value of e or returns its error from the enclosing function.
 #pragma once
 
-#include <optional>
+#include <memory>
+#include <new>
 #include <string>
 #include <string_view>
+#include <type_traits>
 #include <utility>
-#include <variant>
 
 #include "base/check.h"
 
@@ -29,29 +30,59 @@ std::string_view name_of(ErrorKind kind);
 
 class [[nodiscard]] Error {
  public:
-  Error(ErrorKind kind, std::string message) : kind_(kind), message_(std::move(message)) {}
+  Error(ErrorKind kind, std::string message);
+  Error(const Error&);
+  Error(Error&&) noexcept = default;
+  Error& operator=(const Error&);
+  Error& operator=(Error&&) noexcept;
+  ~Error();
 
   ErrorKind kind() const { return kind_; }
-  const std::string& message() const { return message_; }
+  const std::string& message() const;
 
   // Puts a place before the message: "model.gguf: 'w': rank 0".
   Error within(std::string_view place) &&;
 
  private:
   ErrorKind kind_;
-  std::string message_;
+  std::unique_ptr<std::string> message_;  // so that a Result is moved and destroyed in little code
 };
 
+// A union of our own: every source holds many of these, and std::variant is slow to compile.
 template <typename T>
 class [[nodiscard]] Result {
  public:
   using Value = T;
 
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}
-  Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}
+  Result(T value) : ok_(true), value_(std::move(value)) {}
+  Result(Error error) : ok_(false), error_(std::move(error)) {}
+  Result(const Result& other)
+    requires std::is_copy_constructible_v<T>
+      : ok_(other.ok_) {
+    if (ok_)
+      new (&value_) T(other.value_);
+    else
+      new (&error_) Error(other.error_);
+  }
+  Result(Result&& other) noexcept : ok_(other.ok_) {
+    if (ok_)
+      new (&value_) T(std::move(other.value_));
+    else
+      new (&error_) Error(std::move(other.error_));
+  }
+  Result& operator=(Result other) noexcept {
+    this->~Result();
+    return *new (this) Result(std::move(other));
+  }
+  ~Result() {
+    if (ok_)
+      value_.~T();
+    else
+      error_.~Error();
+  }
 
-  explicit operator bool() const { return state_.index() == 0; }
-  bool ok() const { return state_.index() == 0; }
+  explicit operator bool() const { return ok_; }
+  bool ok() const { return ok_; }
 
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
@@ -60,27 +91,31 @@ class [[nodiscard]] Result {
   const T* operator->() const { return &value(); }
 
   T& value() & {
-    HEARTH_CHECK(ok());
-    return *std::get_if<0>(&state_);
+    HEARTH_CHECK(ok_);
+    return value_;
   }
   const T& value() const& {
-    HEARTH_CHECK(ok());
-    return *std::get_if<0>(&state_);
+    HEARTH_CHECK(ok_);
+    return value_;
   }
   T&& value() && { return std::move(value()); }
-  T value_or(T other) && { return ok() ? std::move(value()) : std::move(other); }
+  T value_or(T other) && { return ok_ ? std::move(value_) : std::move(other); }
 
   const Error& error() const& {
-    HEARTH_CHECK(!ok());
-    return *std::get_if<1>(&state_);
+    HEARTH_CHECK(!ok_);
+    return error_;
   }
   Error&& error() && {
-    HEARTH_CHECK(!ok());
-    return std::move(*std::get_if<1>(&state_));
+    HEARTH_CHECK(!ok_);
+    return std::move(error_);
   }
 
  private:
-  std::variant<T, Error> state_;
+  bool ok_;
+  union {
+    T value_;
+    Error error_;
+  };
 };
 
 struct Done {};

@@ -3,6 +3,7 @@
 #define HEARTH_LANES 4
 #include "kernels/portable.inl"
 //
+#include "kernels/tiles.inl"
 #include "kernels/unpack_vectors.inl"
 
 namespace hearth::kernels {
@@ -61,6 +62,6 @@ constexpr Gemm gemm = plain_gemm(unpack);
 
 extern const Kernels portable_table;
 constexpr Kernels portable_table = portable::make_table(
-    "portable", portable::few, portable::few_grouped, &portable::gemm, &portable::gemm, nullptr);
+    "portable", portable::few, portable::few_grouped, &portable::gemm, &portable::gemm);
 
 }  // namespace hearth::kernels

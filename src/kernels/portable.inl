@@ -5,7 +5,6 @@
 #include "kernels/rows.inl"
 //
 #include "kernels/attention.inl"
-#include "kernels/tiles.inl"
 
 namespace hearth::kernels::HEARTH_ISA {
 namespace {
@@ -13,7 +12,7 @@ namespace {
 // A table of what is above, with the multiplications given.
 constexpr Kernels make_table(const char* name, decltype(Kernels::few) few,
                              decltype(Kernels::few_grouped) few_grouped, const Gemm* plain,
-                             const Gemm* rounded, const Gemm* tiles) {
+                             const Gemm* rounded) {
   return {
       .name = name,
       .dot = dot,
@@ -21,7 +20,7 @@ constexpr Kernels make_table(const char* name, decltype(Kernels::few) few,
       .few_grouped = few_grouped,
       .plain = plain,
       .rounded = rounded,
-      .tiles = tiles,
+      .tiles = nullptr,
       .rms_norm = rms_norm,
       .layer_norm = layer_norm,
       .l2_norm = l2_norm,

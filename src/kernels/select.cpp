@@ -10,7 +10,8 @@ namespace hearth::kernels {
 
 extern const Kernels portable_table;
 #if defined(__x86_64__)
-extern const Kernels avx2_table, avx512_table, amx_table;
+extern const Kernels avx2_table, avx512_table;
+extern const Gemm amx_tiles;
 #endif
 
 namespace {
@@ -27,10 +28,20 @@ bool avx512_runs() { return detect_cpu_features().avx512_vnni; }
 
 }  // namespace
 
+Kernels with_tiles(const char* name, const Kernels& table, const Gemm& tiles) {
+  Kernels result = table;
+  result.name = name;
+  result.tiles = &tiles;
+  return result;
+}
+
 // Best first.  To add an instruction set: one file in x86/, its flags in module.cmake, one row
 // here.
 std::span<const Candidate> candidates() {
-  static constexpr Candidate list[] = {
+#if defined(__x86_64__)
+  static const Kernels amx_table = with_tiles("amx", avx512_table, amx_tiles);
+#endif
+  static const Candidate list[] = {
 #if defined(__x86_64__)
       {&amx_table, amx_runs},
       {&avx512_table, avx512_runs},

@@ -15,6 +15,9 @@ struct Candidate {
   bool (*supported)();
 };
 
+// `table` with tiles too.
+Kernels with_tiles(const char* name, const Kernels& table, const Gemm& tiles);
+
 // Best first; the last one runs everywhere.
 std::span<const Candidate> candidates();
 

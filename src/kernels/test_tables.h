@@ -9,14 +9,16 @@
 namespace hearth::kernels {
 
 #if defined(__x86_64__)
-extern const Kernels amx_emulated_table;
+extern const Kernels avx512_table;
+extern const Gemm amx_emulated_tiles;
 #endif
 
 inline std::vector<Candidate> tables_to_test() {
   const auto list = candidates();
   std::vector<Candidate> tables(list.begin(), list.end());
 #if defined(__x86_64__)
-  tables.push_back({&amx_emulated_table, [] { return detect_cpu_features().avx512_vnni; }});
+  static const Kernels emulated = with_tiles("amx-emulated", avx512_table, amx_emulated_tiles);
+  tables.push_back({&emulated, [] { return detect_cpu_features().avx512_vnni; }});
 #endif
   return tables;
 }

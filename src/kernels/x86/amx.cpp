@@ -1,7 +1,7 @@
-// AVX-512 with AMX tiles for bf16.
+// Multiplication with AMX's tiles for bf16; select.cpp adds it to the table of AVX-512.
 #define HEARTH_ISA amx
 #define HEARTH_LANES 16
-#include "kernels/portable.inl"
+#include "kernels/vectors.inl"
 //
 #include "kernels/x86/codes.inl"
 
@@ -68,16 +68,8 @@ inline void add_tile_products(Tiles&) {
 }  // namespace hearth::kernels::amx
 
 #include "kernels/x86/bf16.inl"
-#include "kernels/x86/floats.inl"
 
 namespace hearth::kernels {
-
-extern const Kernels amx_table;
-extern const Gemm avx512_rounded;
-void avx512_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
-                        const void* panels, std::size_t count, std::size_t k);
-
-constexpr Kernels amx_table = amx::make_table("amx", amx::few, avx512_few_grouped, &amx::plain,
-                                              &avx512_rounded, &amx::bf16_tiles);
-
+extern const Gemm amx_tiles;
+constexpr Gemm amx_tiles = amx::bf16_tiles;
 }  // namespace hearth::kernels

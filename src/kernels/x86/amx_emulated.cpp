@@ -1,8 +1,8 @@
-// The table of amx.cpp with tiles in plain C: packing, loops and edges can be tested on a machine
-// without AMX.  Only tests name it.
+// The multiplication of amx.cpp with tiles in plain C: packing, loops and edges can be tested on a
+// machine without AMX.  Only tests name it.
 #define HEARTH_ISA amx_emulated
 #define HEARTH_LANES 16
-#include "kernels/portable.inl"
+#include "kernels/vectors.inl"
 //
 #include "kernels/x86/codes.inl"
 
@@ -55,17 +55,8 @@ void add_tile_products(Tiles& tiles) {
 }  // namespace hearth::kernels::amx_emulated
 
 #include "kernels/x86/bf16.inl"
-#include "kernels/x86/floats.inl"
 
 namespace hearth::kernels {
-
-extern const Kernels amx_emulated_table;
-extern const Gemm avx512_rounded;
-void avx512_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
-                        const void* panels, std::size_t count, std::size_t k);
-
-constexpr Kernels amx_emulated_table =
-    amx_emulated::make_table("amx-emulated", amx_emulated::few, avx512_few_grouped,
-                             &amx_emulated::plain, &avx512_rounded, &amx_emulated::bf16_tiles);
-
+extern const Gemm amx_emulated_tiles;
+constexpr Gemm amx_emulated_tiles = amx_emulated::bf16_tiles;
 }  // namespace hearth::kernels

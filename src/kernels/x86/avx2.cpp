@@ -4,15 +4,17 @@
 #include "kernels/portable.inl"
 //
 #include "kernels/x86/floats.inl"
+//
+#include "kernels/x86/few_floats.inl"
 
 namespace hearth::kernels {
 
 extern const Kernels avx2_table;
-extern const Gemm avx2_rounded;
+extern const Gemm avx2_plain, avx2_rounded;
 void avx2_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
                       const void* panels, std::size_t count, std::size_t k);
 
 constexpr Kernels avx2_table =
-    avx2::make_table("avx2", avx2::few, avx2_few_grouped, &avx2::plain, &avx2_rounded, nullptr);
+    avx2::make_table("avx2", avx2::few, avx2_few_grouped, &avx2_plain, &avx2_rounded);
 
 }  // namespace hearth::kernels

@@ -15,7 +15,8 @@ void avx2_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std:
                       const void* panels, std::size_t count, std::size_t k);
 void avx2_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
                       const void* panels, std::size_t count, std::size_t k) {
-  avx2::few_grouped(kind, y, ldy, x, m, panels, count, k);
+  const auto few = avx2::has_super(kind) ? avx2::few_grouped<true> : avx2::few_grouped<false>;
+  few(kind, y, ldy, x, m, panels, count, k);
 }
 
 }  // namespace hearth::kernels

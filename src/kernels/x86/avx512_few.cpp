@@ -1,4 +1,4 @@
-// Few rows by panels of groups, 512-bit.
+// Few rows by panels of groups, 512-bit.  Those in super-blocks are compiled beside it.
 #define HEARTH_ISA avx512
 #define HEARTH_LANES 16
 #include "kernels/vectors.inl"
@@ -13,9 +13,12 @@ namespace hearth::kernels {
 
 void avx512_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
                         const void* panels, std::size_t count, std::size_t k);
+void avx512_few_super(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
+                      const void* panels, std::size_t count, std::size_t k);
 void avx512_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
                         const void* panels, std::size_t count, std::size_t k) {
-  avx512::few_grouped(kind, y, ldy, x, m, panels, count, k);
+  const auto few = avx512::has_super(kind) ? avx512_few_super : avx512::few_grouped<false>;
+  few(kind, y, ldy, x, m, panels, count, k);
 }
 
 }  // namespace hearth::kernels

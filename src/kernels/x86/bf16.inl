@@ -1,4 +1,4 @@
-// Products of bf16 tiles with sums in f32.  Included after tiles.inl and codes.inl, for 16 lanes.
+// Products of bf16 tiles with sums in f32.  Included after codes.inl, for 16 lanes.
 // Before it the includer defines what tiles are, as amx.cpp does: struct Tiles, open_tiles,
 // load_tile, add_tile_products, store_tile, close_tiles.  Source: Intel SDM, TDPBF16PS.
 

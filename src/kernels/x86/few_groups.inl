@@ -88,17 +88,21 @@ void few_groups_tile(float* y, std::size_t ldy, const RoundedGroup* x, std::size
                              k);
 }
 
+// Of kinds with super-blocks, or of those without.
+template <bool super>
 void few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
                  const void* panels, std::size_t count, std::size_t k) {
   const RoundedGroup* rows = static_cast<const RoundedGroup*>(x);
   const Cut all = cut(m, rounded_rows);
   with_group_kind(kind, [&](auto constant) {
-    for (std::size_t t = 0; t < all.tiles; ++t) {
-      const std::size_t height = all.height(t);
-      few_groups_tile<decltype(constant)::value>(y, ldy, rows, height, panels, count, k);
-      rows += height * (k / group_columns);
-      y += height * ldy;
-    }
+    constexpr Panel value = decltype(constant)::value;
+    if constexpr (has_super(value) == super)
+      for (std::size_t t = 0; t < all.tiles; ++t) {
+        const std::size_t height = all.height(t);
+        few_groups_tile<value>(y, ldy, rows, height, panels, count, k);
+        rows += height * (k / group_columns);
+        y += height * ldy;
+      }
   });
 }
 

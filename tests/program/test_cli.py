@@ -83,6 +83,41 @@ class Builtin(unittest.TestCase):
         cut = hearth("run", "builtin", "How do I serve a model?", "--stop", middle).stdout
         self.assertEqual(cut, whole[:whole.index(middle)])
 
+    def test_answers_are_held_to_what_is_asked(self):
+        schema = {"type": "object", "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 20}, "size": {"type": "integer", "minimum": 0},
+            "parts": {"type": "array", "items": {"enum": ["mast", "oar", "sail"]}, "maxItems": 4}},
+            "required": ["name", "size", "parts"], "additionalProperties": False}
+        models = ["builtin"]
+        story = program.DATA / STORY / "stories260K-f32.gguf"
+        if story.exists():
+            models.append(str(story))
+        for model in models:
+            for seed in range(6):
+                with self.subTest(model=model, seed=seed):
+                    run = hearth("run", model, "A boat.", "--schema", json.dumps(schema), "--seed", str(seed),
+                                 "--temperature", "1.5", "--json")
+                    run = json.loads(run.stdout)
+                    self.assertEqual(run["finish_reason"], "stop")
+                    boat = json.loads(run["text"])
+                    self.assertEqual(list(boat), ["name", "size", "parts"])
+                    self.assertTrue(1 <= len(boat["name"]) <= 20 and boat["size"] >= 0 and len(boat["parts"]) <= 4)
+                    self.assertLessEqual(set(boat["parts"]), {"mast", "oar", "sail"})
+            self.assertIn(hearth("run", model, "?", "--choice", "yes", "--choice", "no").stdout, ("yes", "no"))
+            self.assertRegex(hearth("run", model, "?", "--regex", "[a-f]{3}-[0-9]{2}").stdout, r"^[a-f]{3}-[0-9]{2}$")
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "list.gbnf"
+            path.write_text('root ::= ("- " [a-z]{2,9} "\\n"){2}')
+            self.assertRegex(hearth("run", "builtin", "?", "--grammar", str(path)).stdout, r"^(- [a-z]{2,9}\n){2}$")
+            rows = [(["--schema", '{"type": "hiccup"}'], "hiccup"), (["--regex", "("], "needs ')'"),
+                    (["--schema", "{"], "--schema"), (["--grammar", str(path), "--choice", "a"], "does not go with"),
+                    (["--grammar", str(path) + "x"], "list.gbnfx")]
+            for options, says in rows:
+                with self.subTest(options):
+                    run = hearth("run", "builtin", "?", *options, check=False)
+                    self.assertNotEqual(run.returncode, 0)
+                    self.assertIn(says, run.stderr)
+
     def test_prompt_too_long_is_an_error(self):
         run = hearth("run", "builtin", text="word " * 20000, check=False)
         self.assertEqual(run.returncode, 6, run.stderr)

@@ -1,7 +1,6 @@
 #include "text/grammar/machine.h"
 
 #include <algorithm>
-#include <map>
 
 namespace hearth::grammar {
 namespace {
@@ -13,6 +12,7 @@ constexpr std::size_t max_copied = 96;
 
 Machine MachineBuilder::build(ExprId body) {
   machine_ = {};
+  rests_.clear();
   loop_ = 0;
   machine_.start = machine_.add();
   const StateId end = machine_.add();
@@ -81,15 +81,13 @@ void MachineBuilder::add(ExprId id, StateId from, StateId to) {
 }
 
 void MachineBuilder::add_chars(const CharSet& set, StateId from, StateId to) {
-  // Sequences with the same rest share its states.
-  std::map<std::vector<std::uint16_t>, StateId> rests;
   for (const ByteSequence& sequence : utf8_sequences(set)) {
     StateId next = to;
-    std::vector<std::uint16_t> rest;
+    std::vector<std::uint32_t> rest = {loop_, to};
     for (int i = sequence.size - 1; i > 0; --i) {
       const auto [low, high] = sequence.bytes[i];
-      rest.push_back(static_cast<std::uint16_t>(low << 8 | high));
-      const auto [place, is_new] = rests.try_emplace(rest, 0);
+      rest.push_back(static_cast<std::uint32_t>(low << 8 | high));
+      const auto [place, is_new] = rests_.try_emplace(rest, 0);
       if (is_new) {
         place->second = machine_.add(loop_);
         machine_.states[place->second].edges.push_back({low, high, Action::keep, next});

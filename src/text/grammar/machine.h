@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <vector>
 
 #include "text/grammar/program.h"
@@ -51,6 +52,8 @@ class MachineBuilder {
   Facts& facts_;
   std::vector<Program::Loop>& loops_;
   Machine machine_;
+  // What is left of a character to be read before a state, by that state and the bytes: shared.
+  std::map<std::vector<std::uint32_t>, StateId> rests_;
   std::uint32_t loop_ = 0;  // that is being built
 };
 

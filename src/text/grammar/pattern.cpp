@@ -348,15 +348,21 @@ ExprId spell(Grammar& grammar, const CharSet& set, Spelling spelling) {
   if (spelling == Spelling::plain) return grammar.chars(set);
   std::vector<ExprId> parts = {grammar.chars(set.intersected(plain_characters()))};
   constexpr std::string_view letters = "btn\vfr";  // of \b to \r, but \v has none
+  CharSet named, low, high;                        // after "\", after "\u000", after "\u001"
   for (const std::uint32_t point : {std::uint32_t{'"'}, std::uint32_t{'\\'}})
-    if (set.contains(point))
-      parts.push_back(grammar.literal(std::string{'\\', static_cast<char>(point)}));
+    if (set.contains(point)) named.add(point, point);
   for (std::uint32_t point = 0; point < 0x20; ++point) {
     if (!set.contains(point)) continue;
     const bool has_letter = point >= '\b' && point <= '\r' && point != '\v';
-    parts.push_back(grammar.literal(has_letter ? std::string{'\\', letters[point - '\b']}
-                                               : fmt::format("\\u{:04x}", point)));
+    const auto digit = static_cast<std::uint32_t>("0123456789abcdef"[point % 16]);
+    const auto letter = static_cast<std::uint32_t>(has_letter ? letters[point - '\b'] : 0);
+    CharSet& place = has_letter ? named : point < 16 ? low : high;
+    place.add(has_letter ? letter : digit, has_letter ? letter : digit);
   }
+  for (const auto& [before, after] :
+       {std::pair("\\", &named), std::pair("\\u000", &low), std::pair("\\u001", &high)})
+    if (!after->empty())
+      parts.push_back(grammar.sequence({grammar.literal(before), grammar.chars(*after)}));
   return grammar.choice(std::move(parts));
 }
 

@@ -67,6 +67,7 @@ find_package(PkgConfig REQUIRED)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
 pkg_check_modules(libedit REQUIRED IMPORTED_TARGET libedit)
+find_path(CURL_INCLUDE curl/curl.h REQUIRED)  # loaded at run time: headers only
 find_path(DOCTEST_INCLUDE doctest/doctest.h)
 if(HEARTH_TESTS)
   enable_testing()

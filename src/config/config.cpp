@@ -46,7 +46,9 @@ Status apply_file(LoadedConfig& loaded, const std::string& path) {
 Status apply_variable(LoadedConfig& loaded, const std::string& name, const std::string& value) {
   for (const Setting& setting : settings())
     if (setting.variable() == name) return apply(loaded, setting.key, value, name);
-  if (!name.starts_with("HEARTH_SERVER_") && !name.starts_with("HEARTH_RUNTIME_")) return Done{};
+  if (!name.starts_with("HEARTH_SERVER_") && !name.starts_with("HEARTH_RUNTIME_") &&
+      !name.starts_with("HEARTH_LIBRARY_"))
+    return Done{};
   std::vector<std::string> names;
   for (const Setting& setting : settings()) names.push_back(setting.variable());
   const std::vector<std::string_view> views(names.begin(), names.end());

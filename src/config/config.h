@@ -32,9 +32,17 @@ struct RuntimeConfig {
   std::string cpu;
 };
 
+struct LibraryConfig {
+  std::vector<std::string> folders;
+  bool offline = false;
+  std::string hub, ollama;
+  std::int64_t stall_seconds = 30;
+};
+
 struct Config {
   ServerConfig server;
   RuntimeConfig runtime;
+  LibraryConfig library;
 };
 
 // One row makes the file key, the variable, the flag, the help and the reference page.

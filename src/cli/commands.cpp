@@ -7,9 +7,9 @@ namespace hearth::cli {
 
 std::span<const Command* const> commands() {
   static constexpr std::array list{
-      &run_command,       &chat_command,  &serve_command,  &list_command, &pull_command,
-      &recommend_command, &show_command,  &rm_command,     &du_command,   &embed_command,
-      &tokenize_command,  &bench_command, &doctor_command, &help_command};
+      &run_command,       &chat_command,     &serve_command, &list_command,   &pull_command,
+      &recommend_command, &show_command,     &rm_command,    &du_command,     &verify_command,
+      &embed_command,     &tokenize_command, &bench_command, &doctor_command, &help_command};
   return list;
 }
 

@@ -56,13 +56,16 @@ void Checksum::add(std::span<const std::byte> bytes) {
 std::string Checksum::sha256() { return finish(state_->sha256.get()); }
 std::string Checksum::git_blob() { return finish(state_->git.get()); }
 
-Status add_file(Checksum& checksum, const std::string& path) {
+Status add_file(Checksum& checksum, const std::string& path,
+                const std::function<bool(std::uint64_t bytes)>& read) {
   const std::unique_ptr<std::FILE, int (*)(std::FILE*)> file(std::fopen(path.c_str(), "rbe"),
                                                              std::fclose);
   if (!file) return Error(ErrorKind::io, fmt::format("{}: {}", path, std::strerror(errno)));
   std::vector<std::byte> buffer(1 << 20);
-  while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), file.get()))
+  while (const std::size_t got = std::fread(buffer.data(), 1, buffer.size(), file.get())) {
     checksum.add(std::span(buffer).first(got));
+    if (read && !read(got)) return Error(ErrorKind::cancelled, "stopped");
+  }
   if (std::ferror(file.get())) return Error(ErrorKind::io, fmt::format("{}: cannot be read", path));
   return Done{};
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <span>
 #include <string>
@@ -28,7 +29,8 @@ class Checksum {
   std::unique_ptr<State> state_;
 };
 
-// Adds a whole file.
-Status add_file(Checksum& checksum, const std::string& path);
+// Adds a whole file.  `read`, where there is one, is told of every piece and may say stop (false).
+Status add_file(Checksum& checksum, const std::string& path,
+                const std::function<bool(std::uint64_t bytes)>& read = {});
 
 }  // namespace hearth

@@ -299,6 +299,11 @@ std::uint64_t bytes_here(const RemoteFile& file, const std::string& folder) {
   return part ? part->bytes : 0;
 }
 
+Status keep_for_download(const std::string& folder, const std::string& name,
+                         const std::string& sha256) {
+  return write_state(state_path(folder, name), {.url = "", .sha256 = sha256, .etag = ""});
+}
+
 Status remove_download_state(const std::string& folder) {
   return remove_all(join_path(folder, ".state"));
 }

@@ -48,6 +48,9 @@ Result<StoredFile> download(const RemoteFile& file, const std::string& folder,
 
 // How much of the file lies in `folder` already.
 std::uint64_t bytes_here(const RemoteFile& file, const std::string& folder);
+// Lets a whole file in `folder`, known to be right, count as downloaded.
+Status keep_for_download(const std::string& folder, const std::string& name,
+                         const std::string& sha256);
 // Forgets what only downloads need.
 Status remove_download_state(const std::string& folder);
 

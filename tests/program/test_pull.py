@@ -209,6 +209,25 @@ class Pull(unittest.TestCase):
             self.assertEqual((world.store / WHOLE[0]).read_bytes(), newer)
             self.assertEqual(world.files(), WHOLE)
 
+    def test_verify_and_repair(self):
+        with World() as world:
+            world.hub.add("org/split", {f"m-Q8_0-0000{i}-of-00002.gguf": MODEL + bytes([i]) * 9
+                                        for i in (1, 2)})
+            self.assertEqual(world.run("pull", "hf:org/split").returncode, 0)
+            self.assertIn("right", world.run("verify").out)
+            path = world.store / "hf--org--split--Q8_0/m-Q8_0-00002-of-00002.gguf"
+            path.write_bytes(MODEL + bytes([3]) * 9)
+            damaged = world.run("verify")
+            self.assertEqual(damaged.returncode, 5)
+            self.assertIn(path.name, damaged.out)
+            served = len(world.hub.served)
+            repaired = world.run("verify", "--repair")
+            self.assertEqual(repaired.returncode, 0, repaired.err)
+            self.assertIn("repaired", repaired.out)
+            self.assertEqual(len(world.hub.served), served + 1, "only what was wrong")
+            self.assertEqual(path.read_bytes(), MODEL + bytes([2]) * 9)
+            self.assertIn("right", world.run("verify", "hf:org/split").out)
+
     def test_offline(self):
         with World(HF_HUB_OFFLINE="1") as world:
             run = world.run("pull", "hf:org/model")

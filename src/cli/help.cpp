@@ -72,11 +72,12 @@ std::string help_overview() {
     page += fmt::format("  {:<{}}  {}\n", fmt::format("{} {}", command->name, command->arguments),
                         width, command->summary);
   page +=
-      "\nMODEL is a GGUF or safetensors file, a Hugging Face folder, or `builtin`: the small "
-      "model\n"
-      "that comes with the program.  `hearth help COMMAND` tells more; `hearth chat builtin` "
-      "starts "
-      "a\nconversation.\n";
+      "\nMODEL is a name that `hearth list` shows, hf:org/repo[:quantisation], ollama:name[:tag], "
+      "a\n"
+      "GGUF or safetensors file, a Hugging Face folder, or `builtin`: the small model that comes\n"
+      "with the program.  `hearth recommend` tells what suits this machine, `hearth pull` gets "
+      "it.\n"
+      "`hearth help COMMAND` tells more; `hearth chat builtin` starts a conversation.\n";
   return page;
 }
 

@@ -10,7 +10,8 @@
 namespace hearth::cli {
 
 extern const Command run_command, chat_command, serve_command, show_command, tokenize_command,
-    embed_command, bench_command, config_command, info_command, doctor_command, help_command;
+    embed_command, bench_command, config_command, info_command, doctor_command, help_command,
+    list_command, pull_command, recommend_command, rm_command, du_command, verify_command;
 
 template <std::size_t N, std::size_t M>
 constexpr std::array<Option, N + M> join(const Option (&a)[N], const Option (&b)[M]) {

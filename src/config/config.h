@@ -31,9 +31,17 @@ struct RuntimeConfig {
   std::string cpu;
 };
 
+struct LibraryConfig {
+  std::vector<std::string> folders;
+  bool offline = false;
+  std::string hub, ollama;
+  std::int64_t stall_seconds = 30;
+};
+
 struct Config {
   ServerConfig server;
   RuntimeConfig runtime;
+  LibraryConfig library;
 };
 
 // Who names a value; later ones win.

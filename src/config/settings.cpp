@@ -101,6 +101,7 @@ constexpr Setting row(std::string_view key, std::string_view flag, std::string_v
 
 constexpr auto server = &Config::server;
 constexpr auto runtime = &Config::runtime;
+constexpr auto library = &Config::library;
 
 constexpr Setting table[] = {
     row<server, &ServerConfig::host>(
@@ -138,6 +139,22 @@ constexpr Setting table[] = {
     row<runtime, &RuntimeConfig::cpu>(
         "runtime.cpu", "--cpu",
         "Kernel table to use; empty: the best that runs here. `hearth doctor` lists them."),
+    row<library, &LibraryConfig::folders>("library.folders", "--folders",
+                                          "Folders with models of yours, beside those of other "
+                                          "programs that are found by themselves."),
+    row<library, &LibraryConfig::offline>(
+        "library.offline", "--offline",
+        "Fetch nothing from the network; HF_HUB_OFFLINE=1 says the same."),
+    row<library, &LibraryConfig::hub>(
+        "library.hub", "--hub",
+        "Address of the Hugging Face hub or a mirror of it; empty: HF_ENDPOINT, or "
+        "https://huggingface.co."),
+    row<library, &LibraryConfig::ollama>(
+        "library.ollama", "--ollama-registry",
+        "Address of the registry behind ollama: names; empty: https://registry.ollama.ai."),
+    row<library, &LibraryConfig::stall_seconds>(
+        "library.stall_seconds", "--stall-seconds",
+        "A download slower than 1 KB/s for so long is tried again.", 1, 3600),
 };
 
 }  // namespace

@@ -42,7 +42,7 @@ struct RowFilter {
 struct SearchOptions {
   std::size_t k = 10;
   // Rows farther than this are left out (radius search).
-  std::optional<float> max_distance;
+  std::optional<float> max_distance = {};
   // Recall@k to reach; the index turns it into probes or breadth by what it measured.
   float target_recall = 0.95f;
   // Forces the index's own knob (lists to probe, ef), whatever the target.  0: by target.

@@ -15,6 +15,14 @@ constexpr auto hamming = plain_hamming;
 constexpr auto dots_panels = plain_dots_panels;
 constexpr auto nearest = plain_nearest;
 constexpr auto scan_codes = plain_scan_codes;
+constexpr auto at_most = plain_at_most;
+constexpr auto sign_tables = plain_sign_tables;
+
+float panel_keys(float* keys, const u8* row, float factor, const i8* panels, const float* terms,
+                 const std::int32_t* offsets, std::size_t count, std::size_t dim) {
+  return panel_keys_by(plain_dots_panels, keys, row, factor, panels, terms, offsets, count, dim);
+}
+
 }  // namespace
 }  // namespace hearth::kernels::portable_search
 

@@ -83,11 +83,28 @@ struct SearchKernels {
                       std::size_t stride, std::size_t m, const std::int8_t* panels,
                       std::size_t count, std::size_t dim);
 
-  // For each row the least keys terms[c] - factor[i] * dot(row i, column c), c < 16 * count,
-  // counted from `column`; better ones than those in `minima` replace them.  dim as above.
+  // For each row the least keys terms[c] - factor[i] * (dot(row i, column c) - offsets[c]), c < 16
+  // * count, counted from `column`; better ones than those in `minima` replace them.  dim as above.
   void (*nearest)(LaneMinima* minima, const std::uint8_t* rows, std::size_t stride,
                   const float* factors, std::size_t m, const std::int8_t* panels,
-                  const float* terms, std::uint32_t column, std::size_t count, std::size_t dim);
+                  const float* terms, const std::int32_t* offsets, std::uint32_t column,
+                  std::size_t count, std::size_t dim);
+
+  // The same keys of one row, keys[16 * count]; returns the least of them.  count > 0.
+  float (*panel_keys)(float* keys, const std::uint8_t* row, float factor, const std::int8_t* panels,
+                      const float* terms, const std::int32_t* offsets, std::size_t count,
+                      std::size_t dim);
+
+  // Keys that are at most `limit`, in order, with their places; returns how many.  Both outputs
+  // have room for n.
+  std::size_t (*at_most)(float* values, std::uint32_t* places, const float* keys, std::size_t n,
+                         float limit);
+
+  // Tables of codes whose bits are signs: an entry is the sum over four numbers of q of +q where
+  // the bit is set and -q where not, in steps of *scale from the least; *offset is the sum of the
+  // least ones.  q: [4 * groups].  See CodeScan.
+  void (*sign_tables)(std::uint8_t* tables, const float* q, std::size_t groups, float* scale,
+                      float* offset);
 
   // Vectors whose value is below the limit, in order: values[i] and places[i]; returns how many.
   // Room for 32 * count is needed.  Values to 1e-3 relative of their terms.

@@ -62,9 +62,9 @@ inline void panel_dots(std::int32_t* out, const u8* row, const i8* panel, std::s
 }
 
 inline void take_minima(LaneMinima& minima, const std::int32_t* dots, const float* terms,
-                        float factor, std::uint32_t column) {
+                        const std::int32_t* offsets, float factor, std::uint32_t column) {
   for (std::uint32_t l = 0; l < byte_panel_rows; ++l) {
-    const float key = terms[l] - factor * static_cast<float>(dots[l]);
+    const float key = terms[l] - factor * static_cast<float>(dots[l] - offsets[l]);
     if (key < minima.key[l]) {
       minima.key[l] = key;
       minima.column[l] = column + l;
@@ -74,14 +74,88 @@ inline void take_minima(LaneMinima& minima, const std::int32_t* dots, const floa
 
 [[maybe_unused]] void plain_nearest(LaneMinima* minima, const u8* rows, std::size_t stride,
                                     const float* factors, std::size_t m, const i8* panels,
-                                    const float* terms, std::uint32_t column, std::size_t count,
-                                    std::size_t dim) {
+                                    const float* terms, const std::int32_t* offsets,
+                                    std::uint32_t column, std::size_t count, std::size_t dim) {
   std::int32_t dots[byte_panel_rows];
   for (std::size_t p = 0; p < count; ++p)
     for (std::size_t i = 0; i < m; ++i) {
-      panel_dots(dots, rows + i * stride, panels + p * byte_panel_rows * dim, dim);
-      take_minima(minima[i], dots, terms + p * byte_panel_rows, factors[i],
-                  column + static_cast<std::uint32_t>(p * byte_panel_rows));
+      const std::size_t first = p * byte_panel_rows;
+      panel_dots(dots, rows + i * stride, panels + first * dim, dim);
+      take_minima(minima[i], dots, terms + first, offsets + first, factors[i],
+                  column + static_cast<std::uint32_t>(first));
+    }
+}
+
+// Keys by `dots_of`, some panels at a time.
+template <typename Dots>
+inline float panel_keys_by(Dots dots_of, float* keys, const u8* row, float factor, const i8* panels,
+                           const float* terms, const std::int32_t* offsets, std::size_t count,
+                           std::size_t dim) {
+  constexpr std::size_t some_panels = 16, some = some_panels * byte_panel_rows;
+  alignas(64) std::int32_t dots[some];
+  Vec least = splat(INFINITY);
+  for (std::size_t p = 0; p < count; p += some_panels) {
+    const std::size_t width = count - p < some_panels ? count - p : some_panels;
+    dots_of(dots, some, row, dim, 1, panels + p * byte_panel_rows * dim, width, dim);
+    const std::size_t first = p * byte_panel_rows;
+    for (std::size_t c = 0; c < width * byte_panel_rows; c += lanes) {
+      Ints d, o;
+      memcpy(&d, dots + c, sizeof d);
+      memcpy(&o, offsets + first + c, sizeof o);
+      const Vec key = load(terms + first + c) - splat(factor) * __builtin_convertvector(d - o, Vec);
+      store(keys + first + c, key);
+      least = vector_min(least, key);
+    }
+  }
+  float best = least[0];
+  for (std::size_t l = 1; l < lanes; ++l) best = least[l] < best ? least[l] : best;
+  return best;
+}
+
+[[maybe_unused]] std::size_t plain_at_most(float* values, std::uint32_t* places, const float* keys,
+                                           std::size_t n, float limit) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    values[kept] = keys[i];
+    places[kept] = static_cast<std::uint32_t>(i);
+    kept += keys[i] <= limit;
+  }
+  return kept;
+}
+
+inline float magnitude(float x) { return x < 0 ? -x : x; }
+
+// The greatest spread of a group is cut into steps that an entry can count.
+inline void measure_signs(const float* q, std::size_t groups, float* scale, float* offset) {
+  float widest = 0, least = 0;
+  for (std::size_t g = 0; g < groups; ++g) {
+    const float* x = q + 4 * g;
+    const float sum = magnitude(x[0]) + magnitude(x[1]) + magnitude(x[2]) + magnitude(x[3]);
+    widest = sum > widest ? sum : widest;
+    least -= sum;
+  }
+  *scale = widest > 0 ? 2 * widest / max_code_entry : 1;
+  *offset = least;
+}
+
+inline u8* table_of(u8* tables, std::size_t g) {
+  return tables + g / 4 * 128 + g % 2 * 64 + g / 2 % 2 * 32;
+}
+
+[[maybe_unused]] void plain_sign_tables(u8* tables, const float* q, std::size_t groups,
+                                        float* scale, float* offset) {
+  measure_signs(q, groups, scale, offset);
+  const float inverse = 1 / *scale;
+  for (std::size_t g = 0; g < groups; ++g)
+    for (u32 code = 0; code < 16; ++code) {
+      float above = 0;  // the least
+      for (u32 b = 0; b < 4; ++b) {
+        const float x = q[4 * g + b];
+        if ((code >> b & 1) != (x < 0 ? 1u : 0u)) above += 2 * magnitude(x);
+      }
+      const float steps = above * inverse + 0.5f;
+      table_of(tables, g)[code] = static_cast<u8>(steps < max_code_entry ? steps : max_code_entry);
+      table_of(tables, g)[16 + code] = table_of(tables, g)[code];
     }
 }
 

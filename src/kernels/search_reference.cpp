@@ -76,8 +76,8 @@ void dots_panels(std::int32_t* out, std::size_t ldo, const u8* rows, std::size_t
 }
 
 void nearest(LaneMinima* minima, const u8* rows, std::size_t stride, const float* factors,
-             std::size_t m, const i8* panels, const float* terms, std::uint32_t column,
-             std::size_t count, std::size_t dim) {
+             std::size_t m, const i8* panels, const float* terms, const std::int32_t* offsets,
+             std::uint32_t column, std::size_t count, std::size_t dim) {
   for (std::size_t i = 0; i < m; ++i)
     for (std::size_t p = 0; p < count; ++p) {
       std::int32_t dots[byte_panel_rows];
@@ -85,12 +85,66 @@ void nearest(LaneMinima* minima, const u8* rows, std::size_t stride, const float
                   panels + p * byte_panel_rows * dim, 1, dim);
       for (std::size_t l = 0; l < byte_panel_rows; ++l) {
         const std::size_t c = p * byte_panel_rows + l;
-        const float key = terms[c] - factors[i] * static_cast<float>(dots[l]);
+        const float key = terms[c] - factors[i] * static_cast<float>(dots[l] - offsets[c]);
         if (!(key < minima[i].key[l])) continue;
         minima[i].key[l] = key;
         minima[i].column[l] = column + static_cast<std::uint32_t>(c);
       }
     }
+}
+
+float panel_keys(float* keys, const u8* row, float factor, const i8* panels, const float* terms,
+                 const std::int32_t* offsets, std::size_t count, std::size_t dim) {
+  float least = INFINITY;
+  for (std::size_t p = 0; p < count; ++p) {
+    std::int32_t dots[byte_panel_rows];
+    dots_panels(dots, byte_panel_rows, row, dim, 1, panels + p * byte_panel_rows * dim, 1, dim);
+    for (std::size_t l = 0; l < byte_panel_rows; ++l) {
+      const std::size_t c = p * byte_panel_rows + l;
+      keys[c] = terms[c] - factor * static_cast<float>(dots[l] - offsets[c]);
+      least = keys[c] < least ? keys[c] : least;
+    }
+  }
+  return least;
+}
+
+std::size_t at_most(float* values, std::uint32_t* places, const float* keys, std::size_t n,
+                    float limit) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < n; ++i) {
+    if (keys[i] > limit) continue;
+    values[kept] = keys[i];
+    places[kept++] = static_cast<u32>(i);
+  }
+  return kept;
+}
+
+float signed_sum(const float* q, u32 code) {
+  float s = 0;
+  for (u32 b = 0; b < 4; ++b) s += (code >> b & 1) != 0 ? q[b] : -q[b];
+  return s;
+}
+
+void sign_tables(u8* tables, const float* q, std::size_t groups, float* scale, float* offset) {
+  float widest = 0;
+  *offset = 0;
+  for (std::size_t g = 0; g < groups; ++g) {
+    float top = 0;
+    for (u32 code = 0; code < 16; ++code)
+      top = signed_sum(q + 4 * g, code) > top ? signed_sum(q + 4 * g, code) : top;
+    *offset -= top;
+    widest = 2 * top > widest ? 2 * top : widest;
+  }
+  *scale = widest > 0 ? widest / max_code_entry : 1;
+  for (std::size_t g = 0; g < groups; ++g) {
+    u8* table = tables + g / 4 * 128 + g % 2 * 64 + g / 2 % 2 * 32;
+    float least = 0;
+    for (u32 code = 0; code < 16; ++code)
+      least = signed_sum(q + 4 * g, code) < least ? signed_sum(q + 4 * g, code) : least;
+    for (u32 code = 0; code < 16; ++code)
+      table[code] = table[16 + code] =
+          static_cast<u8>((signed_sum(q + 4 * g, code) - least) / *scale + 0.5f);
+  }
 }
 
 // Group g of one vector of a block.
@@ -145,6 +199,9 @@ constexpr SearchKernels table = {
     .hamming = hamming,
     .dots_panels = dots_panels,
     .nearest = nearest,
+    .panel_keys = panel_keys,
+    .at_most = at_most,
+    .sign_tables = sign_tables,
     .scan_codes = scan_codes,
     .hadamard = hadamard,
 };

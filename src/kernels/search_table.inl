@@ -19,6 +19,9 @@ constexpr SearchKernels make_search_table(const char* name) {
       .hamming = hamming,
       .dots_panels = dots_panels,
       .nearest = nearest,
+      .panel_keys = panel_keys,
+      .at_most = at_most,
+      .sign_tables = sign_tables,
       .scan_codes = scan_codes,
       .hadamard = hadamard,
   };

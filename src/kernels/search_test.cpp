@@ -140,16 +140,26 @@ TEST_CASE("search: rows of bytes by panels, and the nearest columns") {
         std::vector<LaneMinima> wanted_minima(m);
         for (LaneMinima& lanes : wanted_minima) std::fill_n(lanes.key, 16, 0.0f);
         auto minima = wanted_minima;
+        std::vector<std::int32_t> offsets(panels * 16);
+        for (std::size_t c = 0; c < offsets.size(); ++c)
+          offsets[c] = static_cast<std::int32_t>(c * 7919 % 20000) - 10000;
+        std::vector<float> wanted_keys(panels * 16);
+        const float least = want.panel_keys(wanted_keys.data(), rows.data(), 0.5f, columns,
+                                            terms.data(), offsets.data(), panels, dim);
         want.nearest(wanted_minima.data(), rows.data(), stride, factors.data(), m, columns,
-                     terms.data(), 1000, panels, dim);
+                     terms.data(), offsets.data(), 1000, panels, dim);
         each_search_table([&](const SearchKernels& table) {
           INFO("dim ", dim, " panels ", panels, " rows ", m);
           std::vector<std::int32_t> got(m * ldo);
           table.dots_panels(got.data(), ldo, rows.data(), stride, m, columns, panels, dim);
           CHECK(got == wanted);
+          std::vector<float> keys(panels * 16);
+          CHECK(table.panel_keys(keys.data(), rows.data(), 0.5f, columns, terms.data(),
+                                 offsets.data(), panels, dim) == doctest::Approx(least));
+          check_near(keys, wanted_keys, 1.0f);
           auto lanes = minima;
           table.nearest(lanes.data(), rows.data(), stride, factors.data(), m, columns, terms.data(),
-                        1000, panels, dim);
+                        offsets.data(), 1000, panels, dim);
           bool same = true;
           for (std::size_t i = 0; i < m; ++i)
             for (std::size_t l = 0; l < 16; ++l)
@@ -198,6 +208,39 @@ TEST_CASE("search: the scan of codes keeps the same vectors with the same values
           CHECK(std::abs(got[i] - wanted[i]) <= 1e-3f * std::abs(wanted[i]) + 1e-2f);
       });
     }
+  }
+}
+
+TEST_CASE("search: keys at most a limit, and tables of signs") {
+  const SearchKernels& want = search_reference();
+  for (const std::size_t n : {0, 1, 15, 16, 17, 100}) {
+    const auto keys = random_floats(n, 13);
+    std::vector<float> values(n), wanted(n);
+    std::vector<std::uint32_t> places(n), wanted_places(n);
+    const std::size_t kept =
+        want.at_most(wanted.data(), wanted_places.data(), keys.data(), n, 0.3f);
+    each_search_table([&](const SearchKernels& table) {
+      REQUIRE(table.at_most(values.data(), places.data(), keys.data(), n, 0.3f) == kept);
+      for (std::size_t i = 0; i < kept; ++i) CHECK(places[i] == wanted_places[i]);
+    });
+  }
+  for (const std::size_t groups : {8, 32, 192}) {
+    auto q = random_floats(4 * groups, 14);
+    q[5] = 0;
+    std::vector<std::uint8_t> tables(groups * 32), wanted(groups * 32);
+    float scale, offset, wanted_scale, wanted_offset;
+    want.sign_tables(wanted.data(), q.data(), groups, &wanted_scale, &wanted_offset);
+    each_search_table([&](const SearchKernels& table) {
+      table.sign_tables(tables.data(), q.data(), groups, &scale, &offset);
+      CHECK(scale == doctest::Approx(wanted_scale));
+      CHECK(offset == doctest::Approx(wanted_offset));
+      int worst = 0;
+      for (std::size_t i = 0; i < tables.size(); ++i) {
+        worst = std::max(worst, std::abs(tables[i] - wanted[i]));
+        REQUIRE(tables[i] <= max_code_entry);
+      }
+      CHECK(worst <= 1);
+    });
   }
 }
 

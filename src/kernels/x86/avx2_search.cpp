@@ -105,8 +105,8 @@ void dots_panels(std::int32_t* out, std::size_t ldo, const u8* rows, std::size_t
 }
 
 void nearest(LaneMinima* minima, const u8* rows, std::size_t stride, const float* factors,
-             std::size_t m, const i8* panels, const float* terms, std::uint32_t column,
-             std::size_t count, std::size_t dim) {
+             std::size_t m, const i8* panels, const float* terms, const std::int32_t* offsets,
+             std::uint32_t column, std::size_t count, std::size_t dim) {
   std::int32_t dots[4 * byte_panel_rows];
   for (std::size_t p = 0; p < count; ++p)
     for (std::size_t i = 0; i < m; i += 4) {
@@ -115,9 +115,18 @@ void nearest(LaneMinima* minima, const u8* rows, std::size_t stride, const float
                   panels + p * byte_panel_rows * dim, 1, dim);
       for (std::size_t r = 0; r < height; ++r)
         take_minima(minima[i + r], dots + r * byte_panel_rows, terms + p * byte_panel_rows,
-                    factors[i + r], column + static_cast<std::uint32_t>(p * byte_panel_rows));
+                    offsets + p * byte_panel_rows, factors[i + r],
+                    column + static_cast<std::uint32_t>(p * byte_panel_rows));
     }
 }
+
+float panel_keys(float* keys, const u8* row, float factor, const i8* panels, const float* terms,
+                 const std::int32_t* offsets, std::size_t count, std::size_t dim) {
+  return panel_keys_by(dots_panels, keys, row, factor, panels, terms, offsets, count, dim);
+}
+
+constexpr auto at_most = plain_at_most;
+constexpr auto sign_tables = plain_sign_tables;
 
 inline __m256i look_up(const u8* codes, const u8* tables) {
   const __m256i low = _mm256_set1_epi8(15), c = load_bytes(codes);

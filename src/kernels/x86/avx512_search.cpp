@@ -14,9 +14,15 @@ namespace {
 constexpr auto dots_panels = wide_dots_panels;
 
 void nearest(LaneMinima* minima, const u8* rows, std::size_t stride, const float* factors,
-             std::size_t m, const i8* panels, const float* terms, std::uint32_t column,
-             std::size_t count, std::size_t dim) {
-  nearest_by(wide_dots_panels, minima, rows, stride, factors, m, panels, terms, column, count, dim);
+             std::size_t m, const i8* panels, const float* terms, const std::int32_t* offsets,
+             std::uint32_t column, std::size_t count, std::size_t dim) {
+  nearest_by(wide_dots_panels, minima, rows, stride, factors, m, panels, terms, offsets, column,
+             count, dim);
+}
+
+float panel_keys(float* keys, const u8* row, float factor, const i8* panels, const float* terms,
+                 const std::int32_t* offsets, std::size_t count, std::size_t dim) {
+  return panel_keys_by(wide_dots_panels, keys, row, factor, panels, terms, offsets, count, dim);
 }
 
 }  // namespace

@@ -150,9 +150,10 @@ void wide_dots_panels(std::int32_t* out, std::size_t ldo, const u8* rows, std::s
 }
 
 inline void take_minima_wide(LaneMinima& minima, const std::int32_t* dots, const float* terms,
-                             float factor, std::uint32_t column) {
-  const __m512 key = _mm512_fnmadd_ps(
-      _mm512_set1_ps(factor), _mm512_cvtepi32_ps(_mm512_loadu_si512(dots)), _mm512_loadu_ps(terms));
+                             const std::int32_t* offsets, float factor, std::uint32_t column) {
+  const __m512i dot = _mm512_sub_epi32(_mm512_loadu_si512(dots), _mm512_loadu_si512(offsets));
+  const __m512 key =
+      _mm512_fnmadd_ps(_mm512_set1_ps(factor), _mm512_cvtepi32_ps(dot), _mm512_loadu_ps(terms));
   const __m512 best = _mm512_loadu_ps(minima.key);
   const __mmask16 better = _mm512_cmp_ps_mask(key, best, _CMP_LT_OQ);
   _mm512_storeu_ps(minima.key, _mm512_mask_mov_ps(best, better, key));
@@ -166,8 +167,9 @@ inline void take_minima_wide(LaneMinima& minima, const std::int32_t* dots, const
 template <typename Dots>
 inline void nearest_by(Dots dots_of, LaneMinima* minima, const u8* rows, std::size_t stride,
                        const float* factors, std::size_t m, const i8* panels, const float* terms,
-                       std::uint32_t column, std::size_t count, std::size_t dim) {
-  constexpr std::size_t some_rows = 16, some_panels = 16;
+                       const std::int32_t* offsets, std::uint32_t column, std::size_t count,
+                       std::size_t dim) {
+  constexpr std::size_t some_rows = 16, some_panels = 8;
   alignas(64) std::int32_t dots[some_rows * some_panels * byte_panel_rows];
   constexpr std::size_t ld = some_panels * byte_panel_rows;
   for (std::size_t p = 0; p < count; p += some_panels) {
@@ -179,9 +181,54 @@ inline void nearest_by(Dots dots_of, LaneMinima* minima, const u8* rows, std::si
       for (std::size_t r = 0; r < height; ++r)
         for (std::size_t q = 0; q < width; ++q)
           take_minima_wide(minima[i + r], dots + r * ld + q * byte_panel_rows,
-                           terms + (p + q) * byte_panel_rows, factors[i + r],
+                           terms + (p + q) * byte_panel_rows, offsets + (p + q) * byte_panel_rows,
+                           factors[i + r],
                            column + static_cast<std::uint32_t>((p + q) * byte_panel_rows));
     }
+  }
+}
+
+std::size_t at_most(float* values, std::uint32_t* places, const float* keys, std::size_t n,
+                    float limit) {
+  std::size_t kept = 0, i = 0;
+  const __m512 most = _mm512_set1_ps(limit);
+  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  for (; n - i >= 16; i += 16) {
+    const __m512 key = _mm512_loadu_ps(keys + i);
+    const __mmask16 low = _mm512_cmp_ps_mask(key, most, _CMP_LE_OQ);
+    if (low == 0) continue;
+    _mm512_mask_compressstoreu_ps(values + kept, low, key);
+    _mm512_mask_compressstoreu_epi32(
+        places + kept, low, _mm512_add_epi32(_mm512_set1_epi32(static_cast<int>(i)), lane));
+    kept += static_cast<std::size_t>(__builtin_popcount(low));
+  }
+  for (; i < n; ++i) {
+    if (!(keys[i] <= limit)) continue;
+    values[kept] = keys[i];
+    places[kept++] = static_cast<std::uint32_t>(i);
+  }
+  return kept;
+}
+
+void sign_tables(u8* tables, const float* q, std::size_t groups, float* scale, float* offset) {
+  measure_signs(q, groups, scale, offset);
+  const __m512 inverse = _mm512_set1_ps(2 / *scale);
+  const __m512 half = _mm512_set1_ps(0.5f), most = _mm512_set1_ps(max_code_entry);
+  for (std::size_t g = 0; g < groups; ++g) {
+    __m512 above = _mm512_setzero_ps();
+    constexpr u32 bit_set[4] = {0xAAAA, 0xCCCC, 0xF0F0, 0xFF00};
+#pragma GCC unroll 4
+    for (std::size_t b = 0; b < 4; ++b) {
+      const float x = q[4 * g + b];
+      const u32 codes = x < 0 ? ~bit_set[b] : bit_set[b];
+      above = _mm512_mask_add_ps(above, static_cast<__mmask16>(codes), above,
+                                 _mm512_set1_ps(magnitude(x)));
+    }
+    const __m512 steps = _mm512_min_ps(_mm512_fmadd_ps(above, inverse, half), most);
+    const __m128i entries = _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(steps));
+    __m128i* table = reinterpret_cast<__m128i*>(table_of(tables, g));
+    _mm_storeu_si128(table, entries);
+    _mm_storeu_si128(table + 1, entries);
   }
 }
 

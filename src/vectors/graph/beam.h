@@ -35,7 +35,6 @@ class Pool {
   std::vector<Place> places_;
   std::size_t size_ = 0, most_ = 0, cursor_ = 0;  // all places before the cursor were followed
 };
-constexpr Slot most_slots = (1u << 31) - 1;
 
 // What one search needs; kept between searches, used by one at a time.
 struct Scratch {

@@ -26,7 +26,4 @@ inline float distance_of(Metric metric, float value) {
   return metric == Metric::l2 ? value : metric == Metric::cosine ? 1 - value : -value;
 }
 
-// To length one; a vector of zeros stays.
-void normalise(float* vector, std::size_t dim);
-
 }  // namespace hearth::vectors

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <thread>
 
+#include "vectors/flat/row_codec.h"
 #include "vectors/graph/hnsw_writer.h"
 
 namespace hearth::vectors {
@@ -82,7 +83,7 @@ Status Hnsw::reserve(std::size_t more, std::span<const float> coming) {
     const std::size_t at = i * all / taken;
     const float* row = at < used ? grown->row(static_cast<Slot>(at)) : &coming[(at - used) * dim];
     sample.insert(sample.end(), row, row + dim);
-    if (spec_.metric == Metric::cosine && at >= used) normalise(sample.data() + i * dim, dim);
+    if (spec_.metric == Metric::cosine && at >= used) normalise(std::span(sample).last(dim));
   }
   if (taken > 0) grown->codec = Codec::train(spec_.metric, dim, sample);
   for (std::size_t slot = 0; slot < used; ++slot)
@@ -109,7 +110,7 @@ Slot Hnsw::place(Row row, const float* vector) {
   }
   float* place = arrays.rows + slot * spec_.dim;
   std::copy_n(vector, spec_.dim, place);
-  if (spec_.metric == Metric::cosine) normalise(place, spec_.dim);
+  if (spec_.metric == Metric::cosine) normalise({place, spec_.dim});
   w.clipped += arrays.codec.encode(arrays.codes + slot * arrays.codec.stride, place);
   w.encoded += spec_.dim;
 
@@ -187,8 +188,7 @@ Status Hnsw::add(std::span<const Row> rows, std::span<const float> vectors) {
     return Error(ErrorKind::invalid,
                  fmt::format("{} numbers: needs {} for {} rows of {}", vectors.size(),
                              rows.size() * spec_.dim, rows.size(), spec_.dim));
-  for (const float value : vectors)
-    if (!std::isfinite(value)) return Error(ErrorKind::invalid, "a vector that is not finite");
+  if (!all_finite(vectors)) return Error(ErrorKind::invalid, "a vector that is not finite");
   std::vector<std::uint64_t> keys(rows.size());
   for (std::size_t i = 0; i < rows.size(); ++i) {
     if (rows[i] == no_row) return Error(ErrorKind::invalid, fmt::format("row {}", rows[i]));

@@ -5,6 +5,7 @@
 #include <bit>
 #include <cmath>
 
+#include "vectors/flat/row_codec.h"
 #include "vectors/graph/hnsw_writer.h"
 
 namespace hearth::vectors {
@@ -21,8 +22,7 @@ Status Hnsw::check_query(std::span<const float> query, std::size_t n) const {
   if (query.size() != n * spec_.dim)
     return Error(ErrorKind::invalid,
                  fmt::format("a query of {} numbers: needs {}", query.size(), n * spec_.dim));
-  for (const float value : query)
-    if (!std::isfinite(value)) return Error(ErrorKind::invalid, "a query that is not finite");
+  if (!all_finite(query)) return Error(ErrorKind::invalid, "a query that is not finite");
   return Done{};
 }
 
@@ -37,7 +37,7 @@ const float* Hnsw::prepared(Scratch& scratch, const Arrays& arrays, const float*
   scratch.query.resize(arrays.codec.stride);
   if (spec_.metric == Metric::cosine) {
     scratch.normalised.assign(query, query + spec_.dim);
-    normalise(scratch.normalised.data(), spec_.dim);
+    normalise(scratch.normalised);
     query = scratch.normalised.data();
   }
   if (arrays.codec.dim != 0) arrays.codec.encode_query(scratch.query.data(), query);

@@ -12,7 +12,7 @@
 namespace hearth::vectors {
 
 using Slot = std::uint32_t;  // a place in the arrays of a graph
-constexpr Slot no_slot = ~0u;
+constexpr Slot no_slot = ~0u, most_slots = (1u << 31) - 1;
 
 // Thread-safe for readers beside one writer.
 class RowMap {

@@ -7,8 +7,11 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "vectors/auto.h"
 #include "vectors/flat/flat.h"
 #include "vectors/graph/hnsw.h"
+#include "vectors/hybrid.h"
+#include "vectors/learned/learned.h"
 
 namespace hearth::vectors {
 namespace {
@@ -38,6 +41,29 @@ Result<std::unique_ptr<Index>> hnsw_of(const IndexSpec& spec) {
                        .threads = spec.threads});
 }
 
+LearnedSpec learned_spec(const IndexSpec& spec) {
+  LearnedSpec learned;
+  learned.dim = spec.dim;
+  learned.metric = spec.metric;
+  learned.radius = spec.radius;
+  learned.model_path = spec.model_path;
+  return learned;
+}
+
+MakeKind maker_of(IndexSpec spec) {
+  return [spec](const std::string& kind) {
+    IndexSpec chosen = spec;
+    chosen.kind = kind;
+    return make_index(chosen);
+  };
+}
+
+AutoSpec auto_spec(const IndexSpec& spec) { return {.dim = spec.dim, .metric = spec.metric}; }
+
+Result<std::unique_ptr<Index>> auto_of(const IndexSpec& spec) {
+  return AutoIndex::create(auto_spec(spec), maker_of(spec), nullptr);
+}
+
 // To add a kind: its function here, and a row.
 struct Kind {
   std::string_view name, magic;
@@ -48,6 +74,13 @@ constexpr Kind kinds[] = {
     {"flat", "HRTHFLAT", flat_of,
      [](const std::string& path, int threads) { return open_flat(path, threads_of(threads)); }},
     {"hnsw", Hnsw::magic, hnsw_of, [](const std::string& path, int) { return Hnsw::open(path); }},
+    {"learned", Learned::magic,
+     [](const IndexSpec& spec) { return Learned::create(learned_spec(spec)); },
+     [](const std::string& path, int) { return Learned::open(path); }},
+    {"hybrid", Learned::hybrid_magic,
+     [](const IndexSpec& spec) { return make_hybrid(learned_spec(spec)); },
+     [](const std::string& path, int) { return open_hybrid(path); }},
+    {"auto", "", auto_of, nullptr},  // its files are those of what it became
 };
 
 }  // namespace
@@ -75,8 +108,14 @@ Result<std::unique_ptr<Index>> open_index(const std::string& path, int threads) 
   const std::string_view start =
       text_of(file->bytes().first(std::min<std::size_t>(file->bytes().size(), 8)));
   for (const Kind& kind : kinds)
-    if (kind.magic == start) return kind.open(path, threads);
+    if (kind.open != nullptr && kind.magic == start) return kind.open(path, threads);
   return Error(ErrorKind::corrupt, fmt::format("{}: not the file of an index", path));
+}
+
+Result<std::unique_ptr<Index>> open_index(const std::string& path, const IndexSpec& spec) {
+  auto opened = TRY(open_index(path, spec.threads));
+  if (spec.kind != "auto") return opened;
+  return AutoIndex::create(auto_spec(spec), maker_of(spec), std::move(opened));
 }
 
 }  // namespace hearth::vectors

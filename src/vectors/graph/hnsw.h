@@ -10,9 +10,9 @@
 
 #include "base/bytes.h"
 #include "base/guarded.h"
+#include "vectors/graph/breadth_table.h"
 #include "vectors/graph/linker.h"
 #include "vectors/graph/readers.h"
-#include "vectors/graph/tuning.h"
 #include "vectors/index.h"
 
 namespace hearth::vectors {
@@ -94,7 +94,7 @@ class Hnsw final : public Index {
   RowMap map_;
   std::atomic<std::uint64_t> entry_;
   std::atomic<std::size_t> used_ = 0, live_ = 0, dead_ = 0;
-  mutable Tuning tuning_;
+  mutable BreadthTable tuning_;
   mutable Guarded<std::vector<std::unique_ptr<Scratch>>> scratch_;
 
   mutable std::mutex writing_;

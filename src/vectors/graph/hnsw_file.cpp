@@ -95,7 +95,7 @@ Status Hnsw::save(const std::string& path) const {
   offsets.resize(spec_.dim);
   put(out, offsets.data(), offsets.size());
   out.value(static_cast<std::uint64_t>(tuning_.rows()));
-  for (std::size_t c = 0; c < Tuning::counts.size(); ++c)
+  for (std::size_t c = 0; c < BreadthTable::counts.size(); ++c)
     for (const float recall : tuning_.recall(c)) out.value(recall);
   std::vector<Row> owners(used);  // a dead slot is nobody's
   for (std::size_t i = 0; i < used; ++i) {
@@ -123,8 +123,8 @@ Status Hnsw::read(ByteReader& in, Arrays& arrays, std::uint64_t used, std::uint6
   TRY(take(in, offsets, spec_.dim, 1));
   codec.offsets.assign(offsets, offsets + spec_.dim);
   tuning_.set_rows(TRY(in.value<std::uint64_t>()));
-  for (std::size_t c = 0; c < Tuning::counts.size(); ++c) {
-    std::array<float, Tuning::breadths.size()> recall;
+  for (std::size_t c = 0; c < BreadthTable::counts.size(); ++c) {
+    std::array<float, BreadthTable::breadths.size()> recall;
     for (float& value : recall) value = TRY(in.value<float>());
     tuning_.set(c, recall);
   }

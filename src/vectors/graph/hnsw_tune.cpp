@@ -18,7 +18,7 @@ void Hnsw::tune(std::span<const float> queries, std::span<const Slot> leave_out)
   const Arrays& arrays = *writer_->arrays;
   const std::size_t n = queries.size() / spec_.dim, own = leave_out.empty() ? 0 : 1;
   const std::vector<Slot> live = live_slots(arrays);
-  if (n == 0 || live.size() < 2 * Tuning::counts.back()) return;
+  if (n == 0 || live.size() < 2 * BreadthTable::counts.back()) return;
   Borrowed scratch(*this);
   std::vector<std::vector<Row>> truth(n);
   std::vector<Hit> hits;
@@ -29,7 +29,7 @@ void Hnsw::tune(std::span<const float> queries, std::span<const Slot> leave_out)
     rows.resize(std::min(rows.size(), k));
     return rows;
   };
-  const std::size_t most = Tuning::counts.back();
+  const std::size_t most = BreadthTable::counts.back();
   for (std::size_t i = 0; i < n; ++i) {
     const float* query = prepared(*scratch, arrays, &queries[i * spec_.dim]);
     std::vector<Slot> candidates = live;
@@ -39,13 +39,13 @@ void Hnsw::tune(std::span<const float> queries, std::span<const Slot> leave_out)
          candidates, hits);
     truth[i] = rows_of(i, most);
   }
-  for (std::size_t c = 0; c < Tuning::counts.size(); ++c) {
-    const std::size_t k = Tuning::counts[c];
-    std::array<float, Tuning::breadths.size()> recall{};
+  for (std::size_t c = 0; c < BreadthTable::counts.size(); ++c) {
+    const std::size_t k = BreadthTable::counts[c];
+    std::array<float, BreadthTable::breadths.size()> recall{};
     for (std::size_t b = 0; b < recall.size(); ++b) {
       std::size_t found = 0;
       SearchPlan plan{.k = k + own,
-                      .breadth = std::max(Tuning::breadths[b], k) + own,
+                      .breadth = std::max(BreadthTable::breadths[b], k) + own,
                       .keep = 0,
                       .filter = nullptr,
                       .max_distance = {}};

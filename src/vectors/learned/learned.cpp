@@ -12,7 +12,8 @@ namespace hearth::vectors {
 namespace {
 
 constexpr std::size_t encoded_at_once = 512;
-constexpr std::size_t drift_rows = 500;  // of new rows, that drift is measured with
+constexpr std::size_t drift_window = 1000;  // the latest rows, in which drift is looked for
+constexpr std::size_t drift_rows = 500;     // of them, that are measured
 constexpr std::size_t least_drift_rows = 64;
 constexpr float most_turn = 0.05f;  // of a layer's weights, by feedback; see learn_from
 
@@ -232,11 +233,12 @@ Drift Learned::drift() const {
 
 Drift Learned::drift_of(const View& view) const {
   if (view.reference == nullptr || view.used < writer_->since + least_drift_rows) return {};
-  const std::size_t fresh = view.used - writer_->since, n = std::min(drift_rows, fresh);
+  const std::size_t fresh = std::min(drift_window, view.used - writer_->since);
+  const std::size_t first = view.used - fresh, n = std::min(drift_rows, fresh);
   std::vector<float> rows(n * spec_.dim);
   for (std::size_t i = 0; i < n; ++i)
     codec_.decode(std::span(rows).subspan(i * spec_.dim, spec_.dim),
-                  view.row(static_cast<Slot>(writer_->since + i * fresh / n), codec_.row_bytes()));
+                  view.row(static_cast<Slot>(first + i * fresh / n), codec_.row_bytes()));
   return measure_drift(*view.reference, view.model->encoder.encode(view.model->standardised(rows)));
 }
 

@@ -33,6 +33,7 @@ struct LearnedSpec {
   double retrain_seconds = 3600;    // at least so long between trainings that drift asks for
   float drift_threshold = 0.1f;     // of either measure
   TrainingOptions training;
+  bool hybrid = false;     // candidates of codes are ranked exactly: see hybrid.h
   std::string model_path;  // a trained model to begin with; empty: none
   OnProgress on_progress;  // of a training inside maintain()
 };
@@ -44,10 +45,12 @@ Result<CodeModel> read_model_file(const std::string& path);
 // Thread-safe.
 class Learned final : public Index {
  public:
-  static constexpr std::string_view magic = "HRTHLRND", model_magic = "HRTHCODE";
+  static constexpr std::string_view magic = "HRTHLRND", hybrid_magic = "HRTHHYBR";
+  static constexpr std::string_view model_magic = "HRTHCODE";
   // Errors: invalid (a number outside of its limits, a model of another dimension), io, corrupt.
   static Result<std::unique_ptr<Index>> create(const LearnedSpec& spec);
-  static Result<std::unique_ptr<Index>> open(const std::string& path);
+  // What save() wrote, of either magic.
+  static Result<std::unique_ptr<Index>> open(const std::string& path, bool hybrid = false);
   ~Learned() override;
 
   Status add(std::span<const Row> rows, std::span<const float> vectors) override;

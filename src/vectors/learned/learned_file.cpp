@@ -90,7 +90,7 @@ Status Learned::save(const std::string& path) const {
   const std::lock_guard lock(writing_);
   const auto now = view();
   CheckedWriter out = TRY(CheckedWriter::create(path));
-  out.array(std::span<const char>(magic));
+  out.array(std::span<const char>(spec_.hybrid ? hybrid_magic : magic));
   out.value(version);
   out.value(static_cast<std::uint32_t>(spec_.metric));
   out.value(static_cast<std::uint32_t>(spec_.storage));
@@ -174,8 +174,8 @@ Status Learned::read(ByteReader& in, std::shared_ptr<const MappedFile> file) {
   return Done{};
 }
 
-Result<std::unique_ptr<Index>> Learned::open(const std::string& path) {
-  const CheckedFile checked = TRY(open_checked(path, magic));
+Result<std::unique_ptr<Index>> Learned::open(const std::string& path, bool hybrid) {
+  const CheckedFile checked = TRY(open_checked(path, hybrid ? hybrid_magic : magic));
   ByteReader in(checked.body);
   auto opened = [&]() -> Result<std::unique_ptr<Index>> {
     if (const auto found = TRY(in.value<std::uint32_t>()); found != version)
@@ -186,6 +186,7 @@ Result<std::unique_ptr<Index>> Learned::open(const std::string& path) {
         storage > static_cast<std::uint32_t>(Storage::binary) || radius > 16)
       return bad("an unknown metric, storage or radius");
     LearnedSpec spec;
+    spec.hybrid = hybrid;
     spec.metric = static_cast<Metric>(metric);
     spec.storage = static_cast<Storage>(storage);
     spec.radius = static_cast<int>(radius);

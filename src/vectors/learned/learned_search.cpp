@@ -15,6 +15,7 @@ constexpr std::size_t scanned_rows = 1000;  // so few are looked at one by one
 // Rows that are looked up by codes, for each that is ranked: buckets of short parts are coarse.
 std::size_t candidates_a_place(const CodeTables& tables) { return tables.segments() == 2 ? 6 : 32; }
 constexpr std::size_t tuning_queries = 100, tuned_k = 10;
+constexpr std::size_t hybrid_candidates = 10;  // for each answer, at least
 constexpr int most_radius = 6;
 constexpr float enough_recall = 0.985f;  // a wider radius is tried while tuning stays below
 
@@ -125,8 +126,9 @@ std::vector<Hit> Learned::answer(const View& view, std::span<const float> query,
                                  const SearchOptions& options) const {
   const std::vector<float> vector = prepared(query);
   std::vector<Slot> slots;
-  const std::size_t breadth =
-      options.breadth > 0 ? options.breadth : breadth_for(options.k, options.target_recall);
+  const std::size_t least = options.k * (spec_.hybrid ? hybrid_candidates : 1);
+  const std::size_t breadth = std::max(
+      least, options.breadth > 0 ? options.breadth : breadth_for(options.k, options.target_recall));
   const std::size_t rows = options.filter == nullptr
                                ? live_.load()
                                : std::min(options.filter->allowed_rows, live_.load());
@@ -220,7 +222,7 @@ Result<std::vector<float>> Learned::vector(Row row) const {
 IndexInfo Learned::info() const {
   const auto now = view();
   IndexInfo info;
-  info.kind = "learned";
+  info.kind = spec_.hybrid ? "hybrid" : "learned";
   info.rows = live_;
   info.removed = dead_;
   const std::size_t row_bytes = now->used * (codec_.row_bytes() + sizeof(Row));

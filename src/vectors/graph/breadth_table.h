@@ -8,7 +8,7 @@
 namespace hearth::vectors {
 
 // Thread-safe.
-class Tuning {
+class BreadthTable {
  public:
   static constexpr std::array<std::size_t, 14> breadths{10,  14,  20,  28,  40,  56,  80,
                                                         112, 160, 224, 320, 448, 640, 896};

@@ -1,4 +1,4 @@
-#include "vectors/graph/tuning.h"
+#include "vectors/graph/breadth_table.h"
 
 #include <algorithm>
 #include <cmath>
@@ -11,7 +11,7 @@ float guess(float target) { return target <= 0.9f ? 48.0f : target <= 0.97f ? 96
 
 }  // namespace
 
-float Tuning::breadth_at(std::size_t count, float target) const {
+float BreadthTable::breadth_at(std::size_t count, float target) const {
   const auto& recall = recall_[count];
   if (recall.back() == 0) return guess(target) * (count == 0 ? 1.0f : 2.5f);
   for (std::size_t i = 0; i < breadths.size(); ++i) {
@@ -25,7 +25,7 @@ float Tuning::breadth_at(std::size_t count, float target) const {
   return static_cast<float>(breadths.back()) * (target > 0.9999f ? 4.0f : 2.0f);
 }
 
-std::size_t Tuning::breadth_for(std::size_t k, float target) const {
+std::size_t BreadthTable::breadth_for(std::size_t k, float target) const {
   const float few = breadth_at(0, target);
   float breadth = few;
   if (k > counts[0]) {
@@ -37,11 +37,11 @@ std::size_t Tuning::breadth_for(std::size_t k, float target) const {
   return std::max(static_cast<std::size_t>(std::ceil(breadth)), k);
 }
 
-void Tuning::set(std::size_t count, const std::array<float, breadths.size()>& recall) {
+void BreadthTable::set(std::size_t count, const std::array<float, breadths.size()>& recall) {
   for (std::size_t i = 0; i < recall.size(); ++i) recall_[count][i] = recall[i];
 }
 
-std::array<float, Tuning::breadths.size()> Tuning::recall(std::size_t count) const {
+std::array<float, BreadthTable::breadths.size()> BreadthTable::recall(std::size_t count) const {
   std::array<float, breadths.size()> recall;
   for (std::size_t i = 0; i < recall.size(); ++i) recall[i] = recall_[count][i];
   return recall;

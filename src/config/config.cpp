@@ -46,7 +46,9 @@ Status apply_file(LoadedConfig& loaded, const std::string& path) {
 Status apply_variable(LoadedConfig& loaded, const std::string& name, const std::string& value) {
   for (const Setting& setting : settings())
     if (setting.variable() == name) return apply(loaded, setting.key, value, name);
-  if (!name.starts_with("HEARTH_SERVER_") && !name.starts_with("HEARTH_RUNTIME_")) return Done{};
+  if (!name.starts_with("HEARTH_SERVER_") && !name.starts_with("HEARTH_RUNTIME_") &&
+      !name.starts_with("HEARTH_COLLECTIONS_"))
+    return Done{};
   std::vector<std::string> names;
   for (const Setting& setting : settings()) names.push_back(setting.variable());
   const std::vector<std::string_view> views(names.begin(), names.end());
@@ -61,6 +63,14 @@ std::string Setting::variable() const {
   for (const char c : key)
     name += c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
   return name;
+}
+
+std::string collections_folder(const Config& config) {
+  if (!config.collections.folder.empty()) return config.collections.folder;
+  constexpr const char* own = "hearth/collections";
+  if (const char* data = std::getenv("XDG_DATA_HOME"); data && *data) return join_path(data, own);
+  const char* home = std::getenv("HOME");
+  return join_path(join_path(home && *home ? home : ".", ".local/share"), own);
 }
 
 const Setting* find_setting(std::string_view key) {

@@ -32,10 +32,20 @@ struct RuntimeConfig {
   std::string cpu;
 };
 
+struct CollectionsConfig {
+  std::string folder;  // empty: the standard one
+  bool relaxed = false;
+};
+
 struct Config {
   ServerConfig server;
   RuntimeConfig runtime;
+  CollectionsConfig collections;
 };
+
+// Where collections of documents are: the setting, or $XDG_DATA_HOME/hearth/collections, or
+// ~/.local/share/hearth/collections.
+std::string collections_folder(const Config& config);
 
 // One row makes the file key, the variable, the flag, the help and the reference page.
 struct Setting {

@@ -94,6 +94,7 @@ constexpr Setting row(std::string_view key, std::string_view flag, std::string_v
 
 constexpr auto server = &Config::server;
 constexpr auto runtime = &Config::runtime;
+constexpr auto collections = &Config::collections;
 
 constexpr Setting table[] = {
     row<server, &ServerConfig::host>(
@@ -131,6 +132,13 @@ constexpr Setting table[] = {
     row<runtime, &RuntimeConfig::cpu>(
         "runtime.cpu", "--cpu",
         "Kernel table to use; empty: the best that runs here. `hearth doctor` lists them."),
+    row<collections, &CollectionsConfig::folder>(
+        "collections.folder", "--collections",
+        "Folder of the collections; empty: ~/.local/share/hearth/collections."),
+    row<collections, &CollectionsConfig::relaxed>(
+        "collections.relaxed", "--relaxed",
+        "A write does not wait for the disk: a loss of power may lose what was written in the last "
+        "second, a crash of the program nothing."),
 };
 
 }  // namespace

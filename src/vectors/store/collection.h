@@ -112,6 +112,8 @@ class Collection {
   virtual Status reindex(const IndexChoice& choice, std::stop_token stop) = 0;
   // Measures recall on held-out vectors and sets what a target recall means from now on.
   virtual Result<Json> tune(const TuneOptions& options, std::stop_token stop) = 0;
+  // Replaces Schema::extra.
+  virtual Status set_extra(const Json& extra) = 0;
   // A copy of this moment as a collection of its own in `folder`, which must not exist.
   virtual Status snapshot(const std::string& folder) = 0;
   // Background work that is due, done now.

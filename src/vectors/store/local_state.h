@@ -46,6 +46,7 @@ struct LocalCollection final : Collection {
       std::span<const Query> queries) const override;
   Status reindex(const IndexChoice& choice, std::stop_token stop) override;
   Result<Json> tune(const TuneOptions& options, std::stop_token stop) override;
+  Status set_extra(const Json& extra) override;
   Status snapshot(const std::string& target) override;
   Status maintain(std::stop_token stop) override;
 

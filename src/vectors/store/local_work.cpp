@@ -436,6 +436,14 @@ void LocalCollection::start_background() {
   background_ = std::jthread([this](std::stop_token stop) { work(stop); });
 }
 
+Status LocalCollection::set_extra(const Json& extra) {
+  TRY(check_writable());
+  const Lead lead(*this);
+  Manifest next = manifest_;
+  next.schema.extra = extra;
+  return install(std::move(next), [] {});
+}
+
 Status LocalCollection::snapshot(const std::string& target) {
   TRY(check_writable());
   TRY(check_name(file_name(target)));

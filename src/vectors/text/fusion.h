@@ -1,6 +1,7 @@
 // Answers of several searches made into one, and answers that differ from each other.
 #pragma once
 
+#include <algorithm>
 #include <initializer_list>
 #include <unordered_map>
 #include <utility>

@@ -1,6 +1,7 @@
 #include "vectors/graph/beam.h"
 
 #include <cstring>
+#include <limits>
 
 namespace hearth::vectors {
 
@@ -9,25 +10,23 @@ void Pool::reset(std::size_t most) {
   size_ = 0;
   most_ = most;
   cursor_ = 0;
+  limit_ = std::numeric_limits<std::int32_t>::max();
 }
 
-bool Pool::insert(std::int32_t distance, Slot slot) {
-  if (size_ == most_ && distance >= places_[size_ - 1].distance) return false;
+void Pool::insert(std::int32_t distance, Slot slot) {
   Place* const places = places_.data();
   std::size_t low = 0, high = size_;
   while (low < high) {
     const std::size_t middle = (low + high) / 2;
-    if (places[middle].distance <= distance)
-      low = middle + 1;
-    else
-      high = middle;
+    const bool after = places[middle].distance <= distance;
+    low = after ? middle + 1 : low;
+    high = after ? high : middle;
   }
-  const std::size_t moved = size_ - low;
-  std::memmove(places + low + 1, places + low, moved * sizeof(Place));
+  std::memmove(places + low + 1, places + low, (size_ - low) * sizeof(Place));
   places[low] = {distance, slot};
   if (size_ < most_) ++size_;
+  if (size_ == most_) limit_ = places[size_ - 1].distance;
   if (low < cursor_) cursor_ = low;
-  return true;
 }
 
 Slot Pool::next() {
@@ -74,22 +73,28 @@ void search_level(const Arrays& arrays, Scratch& scratch, const std::uint8_t* qu
   pool.reset(breadth);
   if (scratch.visited.size() < arrays.capacity / 64 + 1)
     scratch.visited.resize(arrays.capacity / 64 + 1);
-  scratch.ids.resize(arrays.degree(0));
+  scratch.ids.resize(arrays.degree(0) + 1);
   scratch.code_distances.resize(arrays.degree(0));
   Slot* const ids = scratch.ids.data();
   std::int32_t* const distances = scratch.code_distances.data();
   for (const Slot slot : from) {
     if (!scratch.visit(slot)) continue;
     scratch.touched.push_back(slot);
-    pool.insert(code_distance(arrays, query, slot), slot);
+    const std::int32_t distance = code_distance(arrays, query, slot);
+    if (distance < pool.limit()) pool.insert(distance, slot);
   }
+  std::uint64_t* const visited = scratch.visited.data();
   for (Slot slot; (slot = pool.next()) != no_slot;) {
     const Links links = arrays.at(slot, level);
     std::size_t n = 0;
     for (std::size_t i = 0; i < links.degree(); ++i) {
       const Slot link = links[i];
       if (link == no_slot) break;
-      if (scratch.visit(link)) ids[n++] = link;
+      std::uint64_t& word = visited[link / 64];
+      const std::uint64_t bit = 1ull << (link % 64);
+      ids[n] = link;
+      n += (word & bit) == 0;
+      word |= bit;
     }
     scratch.touched.insert(scratch.touched.end(), ids, ids + n);
     if (level == 0 && pool.peek() != no_slot) {
@@ -100,7 +105,8 @@ void search_level(const Arrays& arrays, Scratch& scratch, const std::uint8_t* qu
     }
     arrays.code_distances(distances, query, ids, n);
     scratch.distances += n;
-    for (std::size_t i = 0; i < n; ++i) pool.insert(distances[i], ids[i]);
+    for (std::size_t i = 0; i < n; ++i)
+      if (distances[i] < pool.limit()) pool.insert(distances[i], ids[i]);
   }
   scratch.forget();
 }

@@ -20,8 +20,10 @@ class Pool {
   void reset(std::size_t most);
   std::size_t size() const { return size_; }
   Found operator[](std::size_t i) const { return {places_[i].distance, places_[i].slot & ~seen}; }
-  // False: too far.
-  bool insert(std::int32_t distance, Slot slot);
+  // Slots at this distance or farther would be dropped.
+  std::int32_t limit() const { return limit_; }
+  // distance < limit().
+  void insert(std::int32_t distance, Slot slot);
   // The nearest slot not followed yet, marked; no_slot: none is left.
   Slot next();
   Slot peek() const { return cursor_ < size_ ? places_[cursor_].slot & ~seen : no_slot; }
@@ -34,6 +36,7 @@ class Pool {
   };
   std::vector<Place> places_;
   std::size_t size_ = 0, most_ = 0, cursor_ = 0;  // all places before the cursor were followed
+  std::int32_t limit_ = 0;
 };
 
 // What one search needs; kept between searches, used by one at a time.

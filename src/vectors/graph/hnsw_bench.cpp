@@ -96,7 +96,7 @@ int main(int argc, char** argv) {
   const auto number = [&](int i, std::size_t otherwise) {
     return argc > i ? static_cast<std::size_t>(std::atoll(argv[i])) : otherwise;
   };
-  const std::size_t n = number(1, 100000), dim = number(2, 128), queries_n = 1000;
+  const std::size_t n = number(1, 100000), dim = number(2, 128), queries_n = 500;
   const std::vector<float> rows = mixture(n, dim, 1), queries = mixture(queries_n, dim, 2);
   HnswSpec spec{.dim = dim,
                 .metric = Metric::l2,

@@ -1,5 +1,7 @@
 // Which index a schema asks for.
-#include <fmt/core.h>
+#include <fmt/format.h>
+
+#include <algorithm>
 
 #include "base/utf8.h"
 #include "vectors/make_index.h"
@@ -15,32 +17,44 @@ Result<std::size_t> size_of(const Json& parameters, std::string_view name, std::
   return static_cast<std::size_t>(value);
 }
 
-Result<std::unique_ptr<Index>> make(const Schema& schema) {
-  static constexpr std::string_view known[] = {"storage", "m", "ef_construction", "threads"};
+Result<int> small_of(const Json& parameters, std::string_view name, int fallback) {
+  const auto value = TRY(size_of(parameters, name, static_cast<std::size_t>(fallback)));
+  return static_cast<int>(std::min<std::size_t>(value, 1024));
+}
+
+Result<IndexSpec> spec_of(const Schema& schema) {
+  static constexpr std::string_view known[] = {
+      "storage",   "m",           "ef_construction", "threads", "lists",
+      "code_bits", "keep_floats", "pq_segments",     "pq_bits", "radius"};
   const Json& parameters = schema.index.parameters;
   for (const auto& [name, value] : parameters.as_object())
     if (std::find(std::begin(known), std::end(known), name) == std::end(known))
       return Error(ErrorKind::invalid,
-                   fmt::format("index: no parameter '{}'; there is storage, m, ef_construction and "
-                               "threads",
-                               printable(name)));
+                   fmt::format("index: no parameter '{}'; there is {}", printable(name),
+                               fmt::join(std::begin(known), std::end(known), ", ")));
   IndexSpec spec;
   spec.kind = schema.index.kind;
-  const auto kinds = index_kinds();
-  if (spec.kind == "auto" && std::find(kinds.begin(), kinds.end(), "auto") == kinds.end())
-    spec.kind = "flat";
   spec.dim = schema.dim;
   spec.metric = schema.metric;
   spec.storage = TRY(optional<std::string>(parameters, "storage", spec.storage));
   spec.m = TRY(size_of(parameters, "m", spec.m));
   spec.ef_construction = TRY(size_of(parameters, "ef_construction", spec.ef_construction));
-  const auto threads = TRY(size_of(parameters, "threads", 0));
-  spec.threads = static_cast<int>(std::min<std::size_t>(threads, 1024));
-  return make_index(spec);
+  spec.threads = TRY(small_of(parameters, "threads", 0));
+  spec.lists = TRY(size_of(parameters, "lists", spec.lists));
+  spec.code_bits = TRY(small_of(parameters, "code_bits", spec.code_bits));
+  spec.keep_floats = TRY(optional<bool>(parameters, "keep_floats", spec.keep_floats));
+  spec.pq_segments = TRY(size_of(parameters, "pq_segments", spec.pq_segments));
+  spec.pq_bits = TRY(size_of(parameters, "pq_bits", spec.pq_bits));
+  spec.radius = TRY(small_of(parameters, "radius", spec.radius));
+  return spec;
 }
 
-Result<std::unique_ptr<Index>> load(const Schema&, const std::string& path) {
-  return open_index(path);
+Result<std::unique_ptr<Index>> make(const Schema& schema) {
+  return make_index(TRY(spec_of(schema)));
+}
+
+Result<std::unique_ptr<Index>> load(const Schema& schema, const std::string& path) {
+  return open_index(path, TRY(spec_of(schema)));
 }
 
 }  // namespace

@@ -36,13 +36,13 @@ constexpr std::size_t code_byte(std::size_t vector) { return vector % 16 * 2 + v
 struct CodeScan {
   const std::uint8_t* blocks;  // block_bytes(groups) apart
   std::size_t count;           // of blocks
-  // [groups / 4][2][64]: the table of 16 entries, each <= max_code_entry, of group 4t twice and of
-  // 4t
-  // + 2 twice, then of 4t + 1 and 4t + 3.
+  // [groups / 4][2][64], each entry <= max_code_entry: the 16 of group 4t twice, those of 4t + 2
+  // twice, then likewise of 4t + 1 and 4t + 3.
   const std::uint8_t* tables;
   std::size_t groups;  // a multiple of 8, at most 1024
   float scale, offset, limit;
-  std::uint32_t place;  // of the first vector
+  std::uint32_t place;       // of the first vector
+  const std::uint8_t* next;  // blocks that come after these, asked for meanwhile; may be null
 };
 constexpr std::uint8_t max_code_entry = 63;
 

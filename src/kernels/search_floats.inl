@@ -72,6 +72,7 @@ constexpr std::size_t rows_ahead = 4;
 
 inline void ask_for(const u8* row, std::size_t bytes) {
   for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(row + i);
+  __builtin_prefetch(row + bytes - 1);
 }
 
 template <Measure measure, typename T>

@@ -194,7 +194,8 @@ TEST_CASE("search: the scan of codes keeps the same vectors with the same values
                              .scale = 0.125f,
                              .offset = -4,
                              .limit = limit,
-                             .place = 500};
+                             .place = 500,
+                             .next = bytes.data()};
       std::vector<float> wanted(96);
       std::vector<std::uint32_t> wanted_places(96);
       const std::size_t kept = want.scan_codes(wanted.data(), wanted_places.data(), &scan);

@@ -51,10 +51,10 @@ struct SearchOptions {
 };
 
 struct IndexInfo {
-  std::string kind;           // "flat", "ivf", "hnsw", "learned", "hybrid"
-  std::string explanation;    // one sentence for people: why it is as it is
-  std::size_t rows = 0;       // rows that can be found
-  std::size_t removed = 0;    // rows removed whose place is not yet reused
+  std::string kind;         // "flat", "ivf", "hnsw", "learned", "hybrid"
+  std::string explanation;  // one sentence for people: why it is as it is
+  std::size_t rows = 0;     // rows that can be found
+  std::size_t removed = 0;  // rows removed whose place is not yet reused
   std::size_t memory_bytes = 0;
   std::size_t mapped_bytes = 0;
 };
@@ -74,8 +74,8 @@ class Index {
   virtual Result<std::vector<Hit>> search(std::span<const float> query,
                                           const SearchOptions& options) const = 0;
   // queries: [n, dim] f32; one answer each.
-  virtual Result<std::vector<std::vector<Hit>>> search_batch(std::span<const float> queries,
-                                                             const SearchOptions& options) const = 0;
+  virtual Result<std::vector<std::vector<Hit>>> search_batch(
+      std::span<const float> queries, const SearchOptions& options) const = 0;
 
   // The vector of a row as exactly as the index keeps it, [dim] f32.  Error not_found.
   virtual Result<std::vector<float>> vector(Row row) const = 0;

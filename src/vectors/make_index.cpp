@@ -11,6 +11,7 @@
 #include "vectors/flat/flat.h"
 #include "vectors/graph/hnsw.h"
 #include "vectors/hybrid.h"
+#include "vectors/ivf/ivf.h"
 #include "vectors/learned/learned.h"
 
 namespace hearth::vectors {
@@ -39,6 +40,24 @@ Result<std::unique_ptr<Index>> hnsw_of(const IndexSpec& spec) {
                        .m = spec.m,
                        .ef_construction = spec.ef_construction,
                        .threads = spec.threads});
+}
+
+Result<std::unique_ptr<Index>> ivf_of(const IndexSpec& spec) {
+  IvfSpec ivf;
+  ivf.dim = spec.dim;
+  ivf.metric = spec.metric;
+  ivf.lists = spec.lists;
+  ivf.code_bits = spec.code_bits;
+  ivf.keep_floats = spec.keep_floats;
+  ivf.pq = {spec.pq_segments, static_cast<int>(spec.pq_bits)};
+  ivf.threads = threads_of(spec.threads);
+  std::unique_ptr<Index> index = TRY(Ivf::create(ivf));
+  return index;
+}
+
+Result<std::unique_ptr<Index>> open_ivf(const std::string& path, int threads) {
+  std::unique_ptr<Index> index = TRY(Ivf::open(path, Residence::mapped, threads_of(threads)));
+  return index;
 }
 
 LearnedSpec learned_spec(const IndexSpec& spec) {
@@ -74,6 +93,7 @@ constexpr Kind kinds[] = {
     {"flat", "HRTHFLAT", flat_of,
      [](const std::string& path, int threads) { return open_flat(path, threads_of(threads)); }},
     {"hnsw", Hnsw::magic, hnsw_of, [](const std::string& path, int) { return Hnsw::open(path); }},
+    {"ivf", Ivf::magic, ivf_of, open_ivf},
     {"learned", Learned::magic,
      [](const IndexSpec& spec) { return Learned::create(learned_spec(spec)); },
      [](const std::string& path, int) { return Learned::open(path); }},

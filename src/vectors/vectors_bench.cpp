@@ -210,9 +210,9 @@ Status run(const Options& o) {
     for (const TunedPlan& tuned : ivf->state()->tuning->plans)
       fmt::print(
           "{{\"plan\": {}, \"gap\": {}, \"candidates\": {}, \"exact\": {}, \"lists\": {}, "
-          "\"rows\": {}}}\n",
+          "\"rows\": {}, \"crowding\": {}}}\n",
           tuned.target, tuned.plan.gap, tuned.plan.candidates, tuned.plan.exact, tuned.lists,
-          tuned.rows);
+          tuned.rows, tuned.plan.crowding);
   if (!o.save.empty()) TRY(index->save(o.save));
   return measure(*index, o, queries);
 }

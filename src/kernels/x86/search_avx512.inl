@@ -274,7 +274,7 @@ std::size_t scan_codes(float* values, std::uint32_t* places, const CodeScan* sca
   std::uint32_t place = scan->place;
   std::size_t kept = 0;
   for (std::size_t b = 0; b < scan->count; ++b, block += bytes, place += block_vectors) {
-    _mm_prefetch(reinterpret_cast<const char*>(block + 4 * bytes), _MM_HINT_T0);
+    if (scan->next != nullptr) ask_for(scan->next + b * bytes, bytes);
     // `all` adds odd bytes at 256 times their worth; they are taken off at the end.
     __m512i all = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
     for (std::size_t t = 0; t < groups / 4; t += 2) {

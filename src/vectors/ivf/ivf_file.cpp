@@ -148,7 +148,8 @@ void describe(Description& about, const Tuning& tuning) {
   about.value(static_cast<std::uint64_t>(tuning.rows));
   about.value(static_cast<std::uint64_t>(tuning.plans.size()));
   for (const TunedPlan& tuned : tuning.plans) {
-    for (const float x : {tuned.target, tuned.reached, tuned.lists, tuned.rows, tuned.plan.gap})
+    for (const float x : {tuned.target, tuned.reached, tuned.lists, tuned.rows, tuned.plan.gap,
+                          tuned.plan.typical_lists, tuned.plan.crowding})
       about.value(x);
     about.value(static_cast<std::uint64_t>(tuned.plan.candidates));
     about.value(static_cast<std::uint64_t>(tuned.plan.exact));
@@ -281,15 +282,17 @@ struct IvfFile {
     tuning->typical_distance = TRY(in.value<float>());
     tuning->rows = TRY(in.value<std::uint64_t>());
     const auto count = TRY(in.value<std::uint64_t>());
-    TRY(in.expect_records(count, 36));
+    TRY(in.expect_records(count, 44));
     for (std::uint64_t i = 0; i < count; ++i) {
       TunedPlan tuned{};
-      for (float* x : {&tuned.target, &tuned.reached, &tuned.lists, &tuned.rows, &tuned.plan.gap})
+      for (float* x : {&tuned.target, &tuned.reached, &tuned.lists, &tuned.rows, &tuned.plan.gap,
+                       &tuned.plan.typical_lists, &tuned.plan.crowding})
         *x = TRY(in.value<float>());
       tuned.plan.candidates = TRY(in.value<std::uint64_t>());
       tuned.plan.exact = TRY(in.value<std::uint64_t>());
       if (tuned.plan.candidates == 0 || tuned.plan.candidates > 1u << 20 || tuned.plan.exact == 0 ||
-          tuned.plan.exact > tuned.plan.candidates || !std::isfinite(tuned.plan.gap))
+          tuned.plan.exact > tuned.plan.candidates ||
+          !std::isfinite(tuned.plan.gap + tuned.plan.crowding + tuned.plan.typical_lists))
         return corrupt("an impossible plan");
       tuning->plans.push_back(tuned);
     }

@@ -12,7 +12,10 @@ namespace {
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr int most_widenings = 8;
 
-bool by_distance(const Candidate& a, const Candidate& b) { return a.distance < b.distance; }
+// An object, not a function: sorting takes it in.
+constexpr auto by_distance = [](const Candidate& a, const Candidate& b) {
+  return a.distance < b.distance;
+};
 
 template <typename T>
 T* room(std::vector<T>& values, std::size_t n) {
@@ -104,10 +107,34 @@ void SegmentSearch::take(std::size_t segment, std::size_t slot, std::size_t kept
       if (view.is_dead(place)) continue;
       if (filter_ != nullptr && !filter_->allows(ids[place])) continue;
     }
-    s_.candidates.push_back({base + trained_.unit * s_.values[i], place,
-                             static_cast<std::uint32_t>(segment) & 0xFF,
+    const float estimate = base + trained_.unit * s_.values[i];
+    if (counting_) {
+      if (estimate >= limit_) continue;
+      ++in_step_[step_of(estimate)];
+      ++within_;
+      while (within_ - in_step_[top_step_] >= wanted_) {
+        within_ -= in_step_[top_step_--];
+        limit_ = low_ + static_cast<float>(top_step_ + 1) * step_;
+      }
+    }
+    s_.candidates.push_back({estimate, place, static_cast<std::uint32_t>(segment) & 0xFF,
                              static_cast<std::uint32_t>(slot) & 0xFFFFFF});
   }
+  if (!counting_ && s_.candidates.size() >= 2 * wanted_) start_counting();
+}
+
+// From the first limit on.
+void SegmentSearch::start_counting() {
+  cut_candidates(wanted_);
+  low_ = std::min_element(s_.candidates.begin(), s_.candidates.end(), by_distance)->distance;
+  step_ = (limit_ - low_) / static_cast<float>(steps);
+  if (!(step_ > 0)) return;
+  per_step_ = 1 / step_;
+  in_step_.fill(0);
+  top_step_ = steps - 1;
+  for (const Candidate& candidate : s_.candidates) ++in_step_[step_of(candidate.distance)];
+  within_ = s_.candidates.size();
+  counting_ = true;
 }
 
 void SegmentSearch::cut_candidates(std::size_t most) {
@@ -121,6 +148,7 @@ void SegmentSearch::cut_candidates(std::size_t most) {
 // The codes of the lists that are chosen and not yet scanned.
 bool SegmentSearch::scan_lists(const ProbePlan& plan) {
   const std::size_t groups = trained_.coder->groups();
+  wanted_ = plan.candidates;
   kernels::CodeScan scan{};
   scan.tables = s_.tables.data();
   scan.groups = groups;
@@ -132,11 +160,10 @@ bool SegmentSearch::scan_lists(const ProbePlan& plan) {
     for (std::size_t slot = probed_; slot < s_.lists.size(); ++slot) {
       const std::size_t list = s_.lists[slot];
       const std::size_t rows = arrays.starts[list + 1] - arrays.starts[list];
-      if (slot + 1 < s_.lists.size()) {
-        const std::uint8_t* next =
-            arrays.codes.data() + arrays.blocks[s_.lists[slot + 1]] * kernels::block_bytes(groups);
-        for (std::size_t b = 0; b < 512; b += 64) __builtin_prefetch(next + b);
-      }
+      scan.next = slot + 1 < s_.lists.size()
+                      ? arrays.codes.data() +
+                            arrays.blocks[s_.lists[slot + 1]] * kernels::block_bytes(groups)
+                      : nullptr;
       if (rows == 0) continue;
       if (!segment.touch(list)) return false;
       const float base = near_base(slot);
@@ -151,9 +178,9 @@ bool SegmentSearch::scan_lists(const ProbePlan& plan) {
       counts_.rows += rows;
       if (kept == 0) continue;
       take(g, slot, kept, base);
-      if (s_.candidates.size() > 3 * plan.candidates) cut_candidates(plan.candidates);
     }
   }
+  counting_ = false;
   counts_.lists += s_.lists.size() - probed_;
   probed_ = s_.lists.size();
   cut_candidates(plan.candidates);
@@ -184,9 +211,12 @@ void SegmentSearch::byte_distances(std::span<Candidate> part) {
   const Segment& segment = *segments_[part[0].segment].segment;
   std::uint32_t* ids = room(s_.ids, n);
   std::int32_t* dots = room(s_.dots, n);
-  for (std::size_t i = 0; i < n; ++i) ids[i] = part[i].place;
   const std::uint8_t* rows = segment.arrays.rows.data();
   const std::size_t stride = segment.row_bytes();
+  for (std::size_t i = 0; i < n; ++i) {
+    ids[i] = part[i].place;
+    __builtin_prefetch(rows + ids[i] * stride);
+  }
   trained_.kernels.dots_u8_at(dots, s_.bytes.data(), rows + sizeof(ResidualTerms), stride, ids, n,
                               padded);
   const float times = trained_.metric == Metric::l2 ? 2.0f : 1.0f;
@@ -248,10 +278,21 @@ void SegmentSearch::offer(const ProbePlan& plan, float scale, TopHits& top) {
   }
 }
 
+// Where centroids crowd around the query, fewer of them are needed than lie within the gap; where
+// they are sparse, more.
+float SegmentSearch::gap_of(const ProbePlan& plan) {
+  if (plan.crowding == 0 || plan.typical_lists <= 0 || plan.lists > 0) return plan.gap;
+  const std::size_t n = trained_.centroids.count();
+  const std::size_t within = trained_.kernels.at_most(
+      room(s_.values, n), room(s_.places, n), s_.keys.data(), n, least_ + plan.gap / key_scale());
+  const float crowd = static_cast<float>(std::max<std::size_t>(within, 1)) / plan.typical_lists;
+  return plan.gap * std::clamp(std::pow(crowd, -plan.crowding), 0.4f, 2.5f);
+}
+
 bool SegmentSearch::run(const ProbePlan& plan, std::size_t k, float scale, TopHits& top) {
   if (segments_.empty()) return true;
   const std::size_t all_lists = trained_.centroids.count();
-  float up_to = least_ + plan.gap / key_scale();
+  float up_to = least_ + gap_of(plan) / key_scale();
   std::size_t most = all_lists;
   if (plan.lists > 0) {  // the key of the last list
     most = std::min(plan.lists, all_lists);

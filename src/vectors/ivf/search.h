@@ -1,6 +1,7 @@
 // One query over the segments of an IVF index: which lists to probe, scans of codes, ranking.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <cstdint>
 #include <limits>
@@ -19,6 +20,9 @@ namespace hearth::vectors {
 // floats.
 struct ProbePlan {
   float gap = 0;
+  // How many lists are usually within the gap, and how strongly the gap shrinks where there are
+  // more: by their ratio to this power.  Learned from queries of which the answer is known.
+  float typical_lists = 0, crowding = 0;
   std::size_t lists = 0;  // > 0: so many lists, whatever their distance
   std::size_t candidates = 100, exact = 20;
   // Of the tenth hit, when `gap` was found to suffice: where hits are farther (filters, many hits),
@@ -70,6 +74,12 @@ class SegmentSearch {
   void choose_lists(float above, float up_to, std::size_t most);
   bool scan_lists(const ProbePlan& plan);
   void take(std::size_t segment, std::size_t slot, std::size_t kept, float base);
+  std::size_t step_of(float estimate) const {
+    const float step = (estimate - low_) * per_step_;
+    return step <= 0 ? 0 : std::min(static_cast<std::size_t>(step), top_step_);
+  }
+  float gap_of(const ProbePlan& plan);
+  void start_counting();
   void cut_candidates(std::size_t most);
   void rank_by_bytes();
   float near_base(std::size_t slot) const;  // of estimates: by the bytes of centroids
@@ -88,7 +98,14 @@ class SegmentSearch {
   float constant_ = 0;                      // what every distance has besides
   float least_ = 0;                         // key
   float limit_ = 0;                         // estimates above are not kept
-  std::size_t probed_ = 0;                  // lists at the front of s_.lists that are scanned
+  // While lists are scanned: how many candidates lie in each of these steps from low_ to where the
+  // limit was; the limit follows the `wanted_`th.
+  static constexpr std::size_t steps = 256;
+  std::array<std::uint32_t, steps> in_step_;
+  bool counting_ = false;
+  float low_ = 0, step_ = 1, per_step_ = 1;
+  std::size_t top_step_ = 0, within_ = 0, wanted_ = 0;
+  std::size_t probed_ = 0;  // lists at the front of s_.lists that are scanned
   ProbeCounts counts_;
 };
 

@@ -117,16 +117,46 @@ struct Point {
   Measured measured;
 };
 
+// Keys of all lists less the least, for every query: how crowded it is around it.
+class Crowds {
+ public:
+  Crowds(const Trained& trained, std::span<const Query> queries) {
+    std::vector<float> rotated(trained.padded()), keys(trained.centroids.padded_count());
+    const bool l2 = trained.metric == Metric::l2;
+    for (const Query& query : queries) {
+      trained.rotate_query(rotated.data(), query.vector.data());
+      const float least = trained.centroids.keys(keys.data(), rotated.data(), l2);
+      std::vector<float>& offsets = offsets_.emplace_back(keys);
+      offsets.resize(trained.centroids.count());
+      for (float& key : offsets) key = (key - least) * (l2 ? 1.0f : 0.5f);
+      std::sort(offsets.begin(), offsets.end());
+    }
+  }
+
+  // The geometric mean of how many lists are within a gap.
+  float typical(float gap) const {
+    double sum = 0;
+    for (const auto& offsets : offsets_)
+      sum += std::log(static_cast<double>(std::max<std::ptrdiff_t>(
+          std::upper_bound(offsets.begin(), offsets.end(), gap) - offsets.begin(), 1)));
+    return static_cast<float>(std::exp(sum / static_cast<double>(offsets_.size())));
+  }
+
+ private:
+  std::vector<std::vector<float>> offsets_;
+};
+
 // Gaps by rising size until nothing more is found.
 std::vector<Point> sweep(const Trained& trained, std::span<const SegmentView> segments,
-                         std::span<const Query> queries, ProbePlan plan, float unit,
-                         ThreadPool* pool) {
+                         std::span<const Query> queries, const Crowds& crowds, ProbePlan plan,
+                         float unit, ThreadPool* pool) {
   std::vector<Point> points;
   double best = -1;
   int idle = 0;
   const double all = static_cast<double>(trained.centroids.count());
   for (float factor = 0.04f; factor < 200 && idle < 2; factor *= 1.5f) {
     plan.gap = unit * factor;
+    plan.typical_lists = crowds.typical(plan.gap);
     const Measured now = measure(trained, segments, queries, plan, pool);
     points.push_back({plan, now});
     idle = now.recall <= best + 5e-4 && now.lists > 4 ? idle + 1 : 0;
@@ -134,6 +164,48 @@ std::vector<Point> sweep(const Trained& trained, std::span<const SegmentView> se
     if (now.recall >= 0.9995 || now.lists >= 0.999 * all) break;
   }
   return points;
+}
+
+// The plan of one sweep that reaches the target, and what it costs; infinity: none does.
+std::pair<double, TunedPlan> cheapest(std::span<const Point> points, const Crowds& crowds,
+                                      float target, double width) {
+  TunedPlan chosen{target, 0, {}, 0, 0};
+  for (std::size_t i = 0; i < points.size(); ++i) {
+    if (points[i].measured.recall < target) continue;
+    const Point& low = points[i == 0 ? 0 : i - 1];
+    const Point& high = points[i];
+    const double span = high.measured.recall - low.measured.recall;
+    const double share = span > 0 ? (target - low.measured.recall) / span : 1;
+    const double lists = low.measured.lists + share * (high.measured.lists - low.measured.lists);
+    const double rows = low.measured.rows + share * (high.measured.rows - low.measured.rows);
+    chosen.plan = between(low.plan, low.measured.recall, high.plan, high.measured.recall, target);
+    chosen.plan.typical_lists = crowds.typical(chosen.plan.gap);
+    chosen.reached = std::min(target, static_cast<float>(high.measured.recall));
+    chosen.lists = static_cast<float>(lists);
+    chosen.rows = static_cast<float>(rows);
+    const double candidates = static_cast<double>(high.plan.candidates);
+    return {lists * list_cost + width * (rows * row_cost + candidates * candidate_cost), chosen};
+  }
+  return {std::numeric_limits<double>::infinity(), chosen};
+}
+
+// The power with which crowding counts: the one that looks at the fewest rows at recall 0.95.
+float learn_crowding(const Trained& trained, std::span<const SegmentView> segments,
+                     std::span<const Query> queries, const Crowds& crowds, float unit,
+                     ThreadPool* pool) {
+  float best = 0;
+  double least = std::numeric_limits<double>::infinity();
+  for (const float power : {0.0f, 0.15f, 0.3f, 0.5f}) {
+    ProbePlan plan;
+    plan.crowding = power;
+    plan.candidates = 200;
+    const auto points = sweep(trained, segments, queries, crowds, plan, unit, pool);
+    const double cost = cheapest(points, crowds, 0.95f, 1).first;
+    if (cost >= least) continue;
+    least = cost;
+    best = power;
+  }
+  return best;
 }
 
 }  // namespace
@@ -185,41 +257,27 @@ Tuning tune(const Trained& trained, std::span<const SegmentView> segments, Threa
   tuning.typical_distance = far[far.size() / 2];
   const float unit = std::max(std::abs(tuning.typical_distance), 1e-30f);
 
+  const Crowds crowds(trained, queries);
+  const double width = static_cast<double>(trained.padded()) / 128;
+  const float crowding = learn_crowding(trained, segments, queries, crowds, unit, pool);
   std::vector<std::vector<Point>> sweeps;
   for (const std::size_t candidates : {25, 50, 100, 200, 400}) {
     if (stop.stop_requested()) return Tuning{};
     ProbePlan plan;
+    plan.crowding = crowding;
     plan.candidates = candidates;
     plan.exact = std::min<std::size_t>(candidates, 20);
-    sweeps.push_back(sweep(trained, segments, queries, plan, unit, pool));
+    sweeps.push_back(sweep(trained, segments, queries, crowds, plan, unit, pool));
   }
-  const double width = static_cast<double>(trained.padded()) / 128;
   for (const float target : tuned_targets) {
     TunedPlan chosen{target, 0, {}, 0, 0};
     double least = std::numeric_limits<double>::infinity();
-    for (const auto& points : sweeps)
-      for (std::size_t i = 0; i < points.size(); ++i) {
-        if (points[i].measured.recall < target) continue;
-        const Point& low = points[i == 0 ? 0 : i - 1];
-        const Point& high = points[i];
-        const double span = high.measured.recall - low.measured.recall;
-        const double share = span > 0 ? (target - low.measured.recall) / span : 1;
-        const double lists =
-            low.measured.lists + share * (high.measured.lists - low.measured.lists);
-        const double rows = low.measured.rows + share * (high.measured.rows - low.measured.rows);
-        const double cost =
-            lists * list_cost +
-            width * (rows * row_cost + static_cast<double>(high.plan.candidates) * candidate_cost);
-        if (cost < least) {
-          least = cost;
-          chosen.plan =
-              between(low.plan, low.measured.recall, high.plan, high.measured.recall, target);
-          chosen.reached = std::min(target, static_cast<float>(high.measured.recall));
-          chosen.lists = static_cast<float>(lists);
-          chosen.rows = static_cast<float>(rows);
-        }
-        break;
-      }
+    for (const auto& points : sweeps) {
+      const auto [cost, tuned] = cheapest(points, crowds, target, width);
+      if (cost >= least) continue;
+      least = cost;
+      chosen = tuned;
+    }
     if (least < std::numeric_limits<double>::infinity()) tuning.plans.push_back(chosen);
   }
   if (tuning.plans.empty() || tuning.plans.back().target < tuned_targets[7]) {

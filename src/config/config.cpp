@@ -118,6 +118,14 @@ std::string Setting::variable() const {
   return name;
 }
 
+std::string collections_folder(const Config& config) {
+  if (!config.collections.folder.empty()) return config.collections.folder;
+  constexpr const char* own = "hearth/collections";
+  if (const char* data = std::getenv("XDG_DATA_HOME"); data && *data) return join_path(data, own);
+  const char* home = std::getenv("HOME");
+  return join_path(join_path(home && *home ? home : ".", ".local/share"), own);
+}
+
 const Setting* find_setting(std::string_view key) {
   for (const Setting& setting : settings())
     if (setting.key == key) return &setting;

@@ -38,11 +38,21 @@ struct LibraryConfig {
   std::int64_t stall_seconds = 30;
 };
 
+struct CollectionsConfig {
+  std::string folder;  // empty: the standard one
+  bool relaxed = false;
+};
+
 struct Config {
   ServerConfig server;
   RuntimeConfig runtime;
   LibraryConfig library;
+  CollectionsConfig collections;
 };
+
+// Where collections of documents are: the setting, or $XDG_DATA_HOME/hearth/collections, or
+// ~/.local/share/hearth/collections.
+std::string collections_folder(const Config& config);
 
 // Who names a value; later ones win.
 enum class Layer { standard, system_file, user_file, project_file, environment, flag };

@@ -102,6 +102,7 @@ constexpr Setting row(std::string_view key, std::string_view flag, std::string_v
 constexpr auto server = &Config::server;
 constexpr auto runtime = &Config::runtime;
 constexpr auto library = &Config::library;
+constexpr auto collections = &Config::collections;
 
 constexpr Setting table[] = {
     row<server, &ServerConfig::host>(
@@ -155,6 +156,13 @@ constexpr Setting table[] = {
     row<library, &LibraryConfig::stall_seconds>(
         "library.stall_seconds", "--stall-seconds",
         "A download slower than 1 KB/s for so long is tried again.", 1, 3600),
+    row<collections, &CollectionsConfig::folder>(
+        "collections.folder", "--collections",
+        "Folder of the collections; empty: ~/.local/share/hearth/collections."),
+    row<collections, &CollectionsConfig::relaxed>(
+        "collections.relaxed", "--relaxed",
+        "A write does not wait for the disk: a loss of power may lose what was written in the last "
+        "second, a crash of the program nothing."),
 };
 
 }  // namespace

@@ -86,4 +86,16 @@ Result<ChatPrompt> chat_prompt(const Model& model, const Json& messages, const J
                                const Json& variables = Json::object(),
                                bool add_generation_prompt = true);
 
+// Vectors of texts, one each, as the model pools them; a text that is too long is cut.
+// Errors: those of Runner::embed.
+Result<std::vector<std::vector<float>>> embed_texts(const LoadedModel& loaded,
+                                                    const std::vector<std::string>& texts,
+                                                    std::stop_token stop);
+
+// How well each text answers the query, greater is better, by a cross-encoder.  Errors:
+// unsupported: the model is none.
+Result<std::vector<float>> rerank_texts(const LoadedModel& loaded, const std::string& query,
+                                        const std::vector<std::string>& texts,
+                                        std::stop_token stop);
+
 }  // namespace hearth

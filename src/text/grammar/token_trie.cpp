@@ -50,7 +50,9 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {
     plain_.push_back({token, characters});
     longest_plain_ = std::max(longest_plain_, characters);
   }
-  std::ranges::stable_sort(plain_, {}, &Plain::characters);
+  std::ranges::sort(plain_, [](const Plain& a, const Plain& b) {
+    return a.characters < b.characters || (a.characters == b.characters && a.token < b.token);
+  });
   std::ranges::sort(texts, [](const Text& a, const Text& b) {
     return a.bytes < b.bytes || (a.bytes == b.bytes && a.token < b.token);
   });

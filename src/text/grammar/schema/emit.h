@@ -37,6 +37,7 @@ class Emitter {
     bool is_required;
   };
   Result<ExprId> emit_object(const ObjectLimits& limits);
+  Result<ExprId> emit_foreign(ObjectLimits limits);
   Result<std::vector<Member>> members(const ObjectLimits& limits, std::vector<std::string>& names);
   Result<std::vector<Node>> property(const ObjectLimits& limits, const std::string& name);
   Result<ExprId> other_member(const ObjectLimits& limits, const std::vector<std::string>& names);

@@ -149,7 +149,33 @@ Result<ExprId> Emitter::other_member(const ObjectLimits& limits,
   return grammar_.choice(std::move(parts));
 }
 
+// One of the named properties that are none of those known, or another one.
+Result<ExprId> Emitter::emit_foreign(ObjectLimits limits) {
+  static const Json anything(true);
+  const std::set<std::string> known(limits.foreign.back().begin(), limits.foreign.back().end());
+  limits.foreign.pop_back();
+  const auto is_foreign = [&](const std::string& name) { return !known.contains(name); };
+  if (std::ranges::any_of(limits.required, is_foreign)) return emit_object(limits);
+  std::set<std::string> named;
+  for (const ObjectLimits::Scope& scope : limits.scopes)
+    for (const auto& [name, node] : scope.names)
+      if (is_foreign(name)) named.insert(name);
+  std::vector<ExprId> parts;
+  for (const std::string& name : named) {
+    ObjectLimits with = limits;
+    with.required.push_back(name);
+    parts.push_back(TRY(emit_object(with)));
+  }
+  limits.needs_other = true;
+  ObjectLimits::Scope scope;
+  for (const std::string& name : known) scope.names.emplace_back(name, Node{&anything});
+  limits.scopes.push_back(std::move(scope));
+  parts.push_back(TRY(emit_object(limits)));
+  return grammar_.choice(std::move(parts));
+}
+
 Result<ExprId> Emitter::emit_object(const ObjectLimits& limits) {
+  if (!limits.foreign.empty()) return emit_foreign(limits);
   std::vector<std::string> names;
   const std::vector<Member> list = TRY(members(limits, names));
   auto other = other_member(limits, names);
@@ -162,21 +188,24 @@ Result<ExprId> Emitter::emit_object(const ObjectLimits& limits) {
   if (member != grammar_.nothing()) member = grammar_.rule(grammar_.define("other", member));
   if (list.empty() && member != grammar_.nothing()) {
     const std::uint64_t max = limits.max;
+    const std::uint64_t min = std::max<std::uint64_t>(limits.min, limits.needs_other ? 1 : 0);
     if (max == 0) return text_.braces(grammar_.nothing(), limits.min == 0);
     const auto count = [](std::uint64_t n) {
       return n >= max_repeat ? unlimited : static_cast<std::uint32_t>(n);
     };
-    const ExprId more = grammar_.repeat(grammar_.sequence({text_.comma(), member}),
-                                        static_cast<std::uint32_t>(std::min<std::uint64_t>(
-                                            limits.min > 0 ? limits.min - 1 : 0, max_repeat)),
-                                        count(max == UINT64_MAX ? max : max - 1));
-    return text_.braces(grammar_.sequence({member, more}), limits.min == 0);
+    const ExprId more = grammar_.repeat(
+        grammar_.sequence({text_.comma(), member}),
+        static_cast<std::uint32_t>(std::min<std::uint64_t>(min > 0 ? min - 1 : 0, max_repeat)),
+        count(max == UINT64_MAX ? max : max - 1));
+    return text_.braces(grammar_.sequence({member, more}), min == 0);
   }
   const auto required = static_cast<std::uint64_t>(
       std::ranges::count_if(list, [](const Member& m) { return m.is_required; }));
   const bool is_counted =
       limits.min > required ||
       (limits.max != UINT64_MAX && (member != grammar_.nothing() || limits.max < list.size()));
+  if (is_counted && limits.needs_other)
+    return document_.unsupported(*here_, "minProperties, maxProperties: not beside such a oneOf");
   return is_counted ? join_counted(list, member, limits) : join(list, member, limits);
 }
 
@@ -201,9 +230,14 @@ Result<ExprId> Emitter::join(const std::vector<Member>& list, ExprId other,
     before = next_before;
     after = next_after;
   }
-  if (other != grammar_.nothing()) {
-    graph.connect(before, after, other);
-    graph.connect(after, after, grammar_.sequence({text_.comma(), other}));
+  if (other != grammar_.nothing() || limits.needs_other) {
+    const std::uint32_t last = limits.needs_other ? graph.add() : after;
+    const ExprId more = grammar_.sequence({text_.comma(), other});
+    graph.connect(before, last, other);
+    graph.connect(after, last, more);
+    if (last != after) graph.connect(last, last, more);
+    after = last;
+    if (limits.needs_other) may_be_empty = false;
   }
   graph.ends.push_back(after);
   return text_.braces(grammar_.graph(std::move(graph)), may_be_empty);

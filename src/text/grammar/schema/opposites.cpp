@@ -124,9 +124,15 @@ Status Shaper::opposites_of_parts(const Json& schema, Shapes& shapes) {
   if (const Json* names = schema.find("properties"))
     for (const auto& [name, value] : names->as_object())
       if (value != Json(true)) shapes.push_back(has_property(name, Node{&value, true}));
-  if (const Json* rest = schema.find("additionalProperties"); rest && *rest != Json(true))
-    return document_.unsupported(schema,
-                                 "additionalProperties: cannot be turned around (not, if, oneOf)");
+  if (const Json* rest = schema.find("additionalProperties"); rest && *rest != Json(true)) {
+    if (*rest != Json(false))
+      return document_.unsupported(
+          schema, "additionalProperties: cannot be turned around (not, if, oneOf)");
+    shapes.push_back(of_types(type_object));
+    std::vector<std::string>& known = shapes.back().object.foreign.emplace_back();
+    if (const Json* names = schema.find("properties"))
+      for (const auto& [name, value] : names->as_object()) known.push_back(name);
+  }
   if (const Json* map = schema.find("dependentRequired"))
     for (const auto& [name, others] : map->as_object())
       for (const Json& other : others.is_array() ? others.as_array() : Json::Array())

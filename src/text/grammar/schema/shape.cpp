@@ -67,6 +67,7 @@ Shape merged(const Shape& a, const Shape& b) {
     if (std::ranges::find(shape.object.required, name) == shape.object.required.end())
       shape.object.required.push_back(name);
   append(shape.object.absent, b.object.absent);
+  append(shape.object.foreign, b.object.foreign);
   settle(shape);
   return shape;
 }

@@ -62,6 +62,8 @@ struct ObjectLimits {
   std::vector<Scope> scopes;
   std::vector<Node> key_schemas;  // of propertyNames
   std::vector<std::string> required, absent;
+  std::vector<std::vector<std::string>> foreign;  // for each: a property that is none of these
+  bool needs_other = false;                       // one whose name no scope speaks of
 };
 
 struct Shape {

@@ -14,6 +14,13 @@ namespace hearth::cli {
 namespace {
 
 Error not_ours(const LocalModel& model) {
+  if (model.tool == "program")
+    return Error(ErrorKind::invalid, fmt::format("'{}' is part of the program", model.name));
+  if (model.tool == "path")
+    return Error(ErrorKind::invalid,
+                 fmt::format("'{}' is a file of yours: Hearth removes only what "
+                             "it downloaded",
+                             model.name));
   const std::string remedy =
       model.tool == "ollama"        ? fmt::format("`ollama rm {}` removes it", model.name.substr(7))
       : model.tool == "huggingface" ? std::string("`hf cache rm` removes it")

@@ -61,7 +61,7 @@ Status run(App& app, const Arguments& arguments) {
   const LibraryContext context = TRY(library_context(arguments));
   const bool json = arguments.has("--json");
   Json list = Json::array();
-  int wrong = 0;
+  int wrong = 0, unknown = 0;
   for (const LocalModel& model : TRY(wanted_models(arguments, context.folders))) {
     const std::vector<VerifiedFile> files = TRY(verify_with_progress(app, model));
     bool is_right = true;
@@ -74,12 +74,17 @@ Status run(App& app, const Arguments& arguments) {
     if (repairs) TRY(repair(app, context, model, files));
     wrong += is_right || repairs ? 0 : 1;
     list.push_back(to_json(model, files, repairs));
-    if (json || (!is_right && !repairs)) continue;
+    unknown += files.empty() ? 1 : 0;
+    const bool is_named =
+        arguments.count() > 0;  // of all, those of which nothing is known are many
+    if (json || (!is_right && !repairs) || (files.empty() && !is_named)) continue;
     app.out.line(fmt::format("{}: {}", model.name,
                              repairs         ? "repaired"
                              : files.empty() ? "no checksum is known"
                                              : "right"));
   }
+  if (!json && unknown > 0 && arguments.count() == 0)
+    app.out.line(fmt::format("No checksum is known of {} more.", unknown));
   if (json) app.out.json(Json::object({{"models", std::move(list)}, {"wrong", wrong}}));
   if (wrong > 0)
     return Error(ErrorKind::corrupt,

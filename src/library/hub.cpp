@@ -69,7 +69,9 @@ std::optional<Error> hub_refusal(const Reference& reference, bool has_token, int
   if (status == 401 && has_token)
     return Error(
         ErrorKind::invalid,
-        fmt::format("{}: does not exist, or the token in HF_TOKEN does not open it", repo));
+        fmt::format("{}: does not exist, or the token (HF_TOKEN, or the one `hf auth login` "
+                    "stored) is not valid for it",
+                    repo));
   if (status == 401)
     return Error(ErrorKind::not_found,
                  fmt::format("{}: there is no such public model on Hugging Face; if it is private, "

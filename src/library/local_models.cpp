@@ -114,7 +114,8 @@ void scan_repository(const Shelf& shelf, const std::string& entry, Models& model
   const auto main = read_file(join_path(folder, "refs/main"), 256);
   auto commits = list_folder(join_path(folder, "snapshots"));
   if (!commits) return;
-  std::ranges::stable_partition(*commits, [&](const std::string& c) { return main && *main == c; });
+  std::ranges::stable_partition(*commits,
+                                [&](const std::string& c) { return main && main->starts_with(c); });
   std::set<std::string> seen;  // an older revision's file of the same name is of no interest
   for (const std::string& commit : *commits) {
     Models found;

@@ -121,7 +121,14 @@ TEST_CASE("quantisations and parts are read from file names") {
 
 TEST_CASE("names of folders and files cannot leave the store") {
   CHECK(store_name("hf:org/repo:Q8_0") == "hf--org--repo--Q8_0");
-  CHECK(store_name("https://host:8080/a/../b.gguf?x=1") == "url--host--8080--a--..--b.gguf_x_1");
+  CHECK(store_name("https://host:8080/b.gguf") == "https--host--8080--b.gguf");
+  for (const char* odd : {"hf:a--b/c", "hf:a/b--c", "hf:a/b@v1", "https://h/a/../b.gguf?x=1"}) {
+    CAPTURE(odd);
+    CHECK(store_name(odd).find('/') == std::string::npos);
+    CHECK(store_name(odd) != store_name("hf:a/b/c"));
+  }
+  CHECK(store_name("hf:a--b/c") != store_name("hf:a/b--c"));
+  CHECK(store_name(std::string(5000, 'a')).size() < 250);
   for (const char* safe : {"a", "a/b.gguf", "1_Pooling/config.json"}) CHECK(is_safe_path(safe));
   for (const char* unsafe :
        {"", "/a", "a//b", "../a", "a/..", "a/../b", ".state/x", "a\\b", "a\nb"})

@@ -15,6 +15,15 @@ namespace {
 
 constexpr std::uint64_t max_manifest_bytes = 4u << 20;
 
+// Source: Fowler, Noll, Vo, "FNV Hash", 64 bits, version 1a.
+std::uint64_t fnv1a(std::string_view text) {
+  std::uint64_t hash = 0xcbf29ce484222325;
+  for (const char c : text) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3;
+  return hash;
+}
+
+constexpr std::string_view grave_prefix = ".removed-";
+
 }  // namespace
 
 std::uint64_t Manifest::bytes() const {
@@ -63,21 +72,20 @@ Status write_manifest(const std::string& folder, const Manifest& manifest) {
 }
 
 std::string store_name(std::string_view reference) {
-  if (const std::size_t scheme = reference.find("://"); scheme != reference.npos)
-    return "url--" + store_name(reference.substr(scheme + 3));
+  constexpr std::size_t max_name_bytes = 200;  // file systems allow 255
   std::string name;
-  for (const char c : reference) {
-    if (c == '/' || c == ':' || c == '@') {
-      name += "--";
-      continue;
-    }
+  bool is_plain = !reference.contains("--") && reference.size() <= max_name_bytes;
+  std::string text(reference.substr(0, max_name_bytes));
+  if (const std::size_t scheme = text.find("://"); scheme != text.npos) text.erase(scheme + 1, 2);
+  for (const char c : text) {
     const bool is_word = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
                          (c >= '0' && c <= '9') || c == '-' || c == '_' || c == '.';
-    name += is_word ? c : '_';
+    const bool separates = c == '/' || c == ':';
+    is_plain = is_plain && (is_word || separates);
+    name += separates ? "--" : std::string(1, is_word ? c : '_');
   }
-  constexpr std::size_t max_name_bytes = 200;  // file systems allow 255
-  if (name.size() > max_name_bytes) name.resize(max_name_bytes);
-  return name;
+  // Two references never share a folder.
+  return is_plain ? name : fmt::format("{}-{:016x}", name, fnv1a(reference));
 }
 
 std::string partial_folder(const std::string& store, std::string_view reference) {
@@ -90,7 +98,7 @@ std::vector<PartialDownload> partial_downloads(const std::string& store) {
   const auto names = list_folder(folder);
   if (!names) return list;
   for (const std::string& name : *names) {
-    if (!is_folder(join_path(folder, name))) continue;
+    if (name.starts_with('.') || !is_folder(join_path(folder, name))) continue;
     PartialDownload partial{.name = name};
     std::error_code error;
     for (std::filesystem::recursive_directory_iterator at(join_path(folder, name), error), end;
@@ -102,10 +110,12 @@ std::vector<PartialDownload> partial_downloads(const std::string& store) {
 }
 
 Status remove_from_store(const std::string& store, const std::string& folder) {
-  const std::string grave =
-      join_path(join_path(store, ".partial"), fmt::format(".removed-{}", ::getpid()));
-  TRY(remove_all(grave));
-  TRY(make_folders(parent_folder(grave)));
+  const std::string partials = join_path(store, ".partial");
+  TRY(make_folders(partials));
+  // Those of processes that were killed on the way.
+  for (const std::string& name : list_folder(partials).value_or({}))
+    if (name.starts_with(grave_prefix)) TRY(remove_all(join_path(partials, name)));
+  const std::string grave = join_path(partials, fmt::format("{}{}", grave_prefix, ::getpid()));
   TRY(move_path(folder, grave));
   return remove_all(grave);
 }

@@ -33,11 +33,12 @@ Checked<Lease> Service::find_model(std::string_view id) const {
   for (const Lease& lease : models)
     if (without_latest(lease->id) == without_latest(id)) return lease;
   // By another way of writing where it came from: hf.co/org/repo:q8_0.
-  if (const auto reference = parse_reference(id); reference && reference->is_remote())
+  if (const auto wanted = parse_reference(id); wanted && wanted->is_remote())
     for (const Lease& lease : models)
-      if (const auto own = parse_reference(lease->reference);
-          own && equal_without_case(own->text(), reference->text()))
-        return lease;
+      for (const std::string& own : {lease->id, lease->reference})
+        if (const auto reference = parse_reference(own);
+            reference && equal_without_case(reference->text(), wanted->text()))
+          return lease;
   std::string known;
   for (const Lease& lease : models) known += (known.empty() ? "" : ", ") + lease->id;
   return Problem{

@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "base/utf8.h"
+#include "server/collections/pool.h"
 #include "server/endpoints.h"
 #include "server/fields.h"
 #include "server/interfaces.h"
@@ -24,6 +25,9 @@ std::string_view without_latest(std::string_view id) {
 }
 
 }  // namespace
+
+Service::Service() = default;
+Service::~Service() = default;
 
 Checked<Lease> Service::find_model(std::string_view id) const {
   for (const Lease& lease : models)

@@ -115,6 +115,50 @@ HEARTH_API hearth_status hearth_detokenize(const hearth_model* model, const int3
                                            size_t count, char* text, size_t capacity, size_t* size,
                                            hearth_error* error);
 
+/* ---- Collections: documents with vectors, in a folder of their own ---- */
+
+typedef struct hearth_collection hearth_collection;
+
+typedef struct hearth_collection_options {
+  size_t size;
+  /* JSON, to make the collection where there is none: {"dim": 128, "metric": "cosine", "index":
+   * {"kind": "auto"}, "fields": {"year": "number"}}.  NULL: it must be there. */
+  const char* schema;
+  /* Makes the vectors of texts that come without; it gives `dim` too.  May be NULL.  It may be
+   * released before the collection is closed. */
+  hearth_model* model;
+  int32_t read_only; /* not 0: as it is now, beside a process that writes it */
+} hearth_collection_options;
+#define HEARTH_COLLECTION_OPTIONS_INIT {sizeof(hearth_collection_options), NULL, NULL, 0}
+
+/* One process at a time may write a collection: HEARTH_UNAVAILABLE names the other one. */
+HEARTH_API hearth_status hearth_collection_open(const char* folder,
+                                                const hearth_collection_options* options,
+                                                hearth_collection** collection,
+                                                hearth_error* error);
+HEARTH_API void hearth_collection_close(hearth_collection* collection);
+
+/* documents: a JSON list of {"id", "vector", "text", "metadata"}; those of the same id are
+ * replaced.  All or none; what has returned HEARTH_OK survives crashes and losses of power. */
+HEARTH_API hearth_status hearth_collection_upsert(hearth_collection* collection,
+                                                  const char* documents, hearth_error* error);
+/* vectors: [count, dim] f32, row after row. */
+HEARTH_API hearth_status hearth_collection_upsert_vectors(hearth_collection* collection,
+                                                          const char* const* ids,
+                                                          const float* vectors, size_t count,
+                                                          hearth_error* error);
+HEARTH_API hearth_status hearth_collection_remove(hearth_collection* collection,
+                                                  const char* const* ids, size_t count,
+                                                  hearth_error* error);
+/* query: JSON: {"query": "a text", "vector": [...], "k": 10, "filter": "year >= 2020", ...}; a
+ * text is found by its words and, with a model, by its meaning.  on_answer is called once, with a
+ * JSON list of the matches, best first. */
+HEARTH_API hearth_status hearth_collection_search(hearth_collection* collection, const char* query,
+                                                  hearth_on_text on_answer, void* user,
+                                                  hearth_error* error);
+HEARTH_API hearth_status hearth_collection_count(hearth_collection* collection, uint64_t* count,
+                                                 hearth_error* error);
+
 #ifdef __cplusplus
 }
 #endif

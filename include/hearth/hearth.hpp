@@ -110,6 +110,7 @@ class LocalModel {
 
  private:
   friend class Runtime;
+  friend class Collection;
   explicit LocalModel(hearth_model* model) : model_(model, hearth_release) {}
 
   using Call = hearth_status (*)(hearth_model*, const char*, const hearth_generate_options*,
@@ -174,6 +175,59 @@ class Runtime {
   }
 
   std::unique_ptr<hearth_runtime, void (*)(hearth_runtime*)> runtime_;
+};
+
+// Documents with vectors, in a folder of their own.  Movable.  Several threads may call it at once.
+// Texts in and out are JSON, as hearth.h says.
+class Collection {
+ public:
+  // Made where there is none if `schema` is given; `model` makes the vectors of texts.
+  explicit Collection(const std::string& folder, const std::string& schema = "",
+                      const LocalModel* model = nullptr, bool read_only = false)
+      : collection_(open(folder, schema, model, read_only), hearth_collection_close) {}
+
+  void upsert(const std::string& documents) {
+    detail::Check check;
+    check(hearth_collection_upsert(collection_.get(), documents.c_str(), &check.error));
+  }
+  void remove(const std::vector<std::string>& ids) {
+    std::vector<const char*> pointers;
+    for (const std::string& id : ids) pointers.push_back(id.c_str());
+    detail::Check check;
+    check(hearth_collection_remove(collection_.get(), pointers.data(), pointers.size(),
+                                   &check.error));
+  }
+  std::string search(const std::string& query) const {
+    std::string answer;
+    const hearth_on_text keep = [](const char* text, std::size_t size, void* user) -> int {
+      static_cast<std::string*>(user)->assign(text, size);
+      return 0;
+    };
+    detail::Check check;
+    check(hearth_collection_search(collection_.get(), query.c_str(), keep, &answer, &check.error));
+    return answer;
+  }
+  std::uint64_t count() const {
+    detail::Check check;
+    std::uint64_t count = 0;
+    check(hearth_collection_count(collection_.get(), &count, &check.error));
+    return count;
+  }
+
+ private:
+  static hearth_collection* open(const std::string& folder, const std::string& schema,
+                                 const LocalModel* model, bool read_only) {
+    hearth_collection_options options = HEARTH_COLLECTION_OPTIONS_INIT;
+    if (!schema.empty()) options.schema = schema.c_str();
+    if (model) options.model = model->model_.get();
+    options.read_only = read_only ? 1 : 0;
+    detail::Check check;
+    hearth_collection* collection = nullptr;
+    check(hearth_collection_open(folder.c_str(), &options, &collection, &check.error));
+    return collection;
+  }
+
+  std::unique_ptr<hearth_collection, void (*)(hearth_collection*)> collection_;
 };
 
 }  // namespace hearth

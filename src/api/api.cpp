@@ -5,17 +5,8 @@
 #include <string>
 #include <vector>
 
-#include "hearth/hearth.h"
-#include "library/library.h"
+#include "api/handles.h"
 #include "text/answer/held_answer.h"
-
-// The handles of the header.
-struct hearth_runtime {
-  std::unique_ptr<hearth::Library> library;
-};
-struct hearth_model {
-  hearth::Lease lease;
-};
 
 namespace hearth {
 namespace {
@@ -46,6 +37,8 @@ hearth_status status_of(ErrorKind kind) {
   return HEARTH_INVALID;
 }
 
+}  // namespace
+
 hearth_status report(hearth_error* error, hearth_status status, const std::string& message) {
   if (error) {
     error->status = status;
@@ -60,12 +53,7 @@ hearth_status report(hearth_error* error, const Error& cause) {
   return report(error, status_of(cause.kind()), cause.message());
 }
 
-// A caller built against an older header passes a shorter struct; what it lacks keeps its default.
-template <typename Options>
-Options complete(const Options* given, Options defaults) {
-  if (given) std::memcpy(&defaults, given, std::min(given->size, sizeof defaults));
-  return defaults;
-}
+namespace {
 
 Result<AnswerRule> rule_of(const hearth_generate_options& options) {
   AnswerRule rule;

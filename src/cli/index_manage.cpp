@@ -32,6 +32,7 @@ Result<vectors::IndexChoice> index_choice(const Arguments& arguments, const std:
 }
 
 Status create(App& app, const Arguments& arguments) {
+  TRY(vectors::check_name(arguments[0]));
   const CollectionPlace place = TRY(collection_place(arguments));
   Json fields = Json::object();
   for (const std::string& text : arguments.all("--field")) {
@@ -124,6 +125,7 @@ Status info(App& app, const Arguments& arguments) {
 }
 
 Status rm(App& app, const Arguments& arguments) {
+  TRY(vectors::check_name(arguments[0]));
   const CollectionPlace place = TRY(collection_place(arguments));
   const std::string& name = arguments[0];
   const bool is_partial = arguments.has("--where") || arguments.has("--id");

@@ -36,7 +36,10 @@ Status run(App& app, const Arguments& arguments) {
   for (const std::string& reference : references)
     models.push_back(TRY(acquire(app, arguments, *library, reference)));
   const auto server =
-      TRY(server::ApiServer::create(config.server, models, {.stop_on_signals = true}));
+      TRY(server::ApiServer::create(config.server, models,
+                                    {.stop_on_signals = true,
+                                     .collections_folder = collections_folder(config),
+                                     .collections_relaxed = config.collections.relaxed}));
   announce(app, arguments, *server, models);
   allow_interrupts();
   server->run();
@@ -49,7 +52,8 @@ std::span<const Option> options() {
                              "A model to serve; may be given several times (default: the built-in "
                              "ones).",
                              true}};
-    for (const Option& option : setting_options("server.")) all.push_back(option);
+    for (const std::string_view group : {"server.", "collections."})
+      for (const Option& option : setting_options(group)) all.push_back(option);
     return all;
   }();
   return list;

@@ -15,6 +15,10 @@ constexpr auto hamming = plain_hamming;
 constexpr auto dots_panels = plain_dots_panels;
 constexpr auto nearest = plain_nearest;
 constexpr auto scan_codes = plain_scan_codes;
+std::size_t near_pairs(PairHit* hits, const PairScan* scan) {
+  return near_pairs_by(plain_dots_panels, hits, scan);
+}
+
 constexpr auto at_most = plain_at_most;
 constexpr auto sign_tables = plain_sign_tables;
 

@@ -52,6 +52,24 @@ struct LaneMinima {
   std::uint32_t column[16];
 };
 
+// Rows of bytes by columns of panels: which pairs may be near.  With d = dot - offsets[c]:
+// value = terms[i] - factors[i] * scales[c] * d - slacks[i] * norms[c]; below limits[c] it is kept.
+struct PairScan {
+  const std::uint8_t* rows;  // [m, dim], stride bytes apart; dim as in dots_panels
+  std::size_t stride, m;
+  const float *terms, *factors, *slacks;  // [m]
+  const std::int8_t* panels;
+  std::size_t count, dim;                // of panels
+  const float *scales, *norms, *limits;  // [16 * count]
+  const std::int32_t* offsets;           // [16 * count]
+};
+constexpr std::size_t pair_rows = 16;  // at most, at once
+
+struct PairHit {
+  float value;
+  std::uint32_t row, column;
+};
+
 struct SearchKernels {
   const char* name;  // "avx2"
 
@@ -94,6 +112,10 @@ struct SearchKernels {
   float (*panel_keys)(float* keys, const std::uint8_t* row, float factor, const std::int8_t* panels,
                       const float* terms, const std::int32_t* offsets, std::size_t count,
                       std::size_t dim);
+
+  // Pairs that are kept, in any order; returns how many.  m <= pair_rows; `hits` has room
+  // for m * 16 * count.  Values to 1e-5 relative of their terms.
+  std::size_t (*near_pairs)(PairHit* hits, const PairScan* scan);
 
   // Keys that are at most `limit`, in order, with their places; returns how many.  Both outputs
   // have room for n.

@@ -86,6 +86,16 @@ inline void take_minima(LaneMinima& minima, const std::int32_t* dots, const floa
     }
 }
 
+inline bool any(Ints mask) {
+#if HEARTH_LANES == 16
+  return _mm512_movepi32_mask(reinterpret_cast<__m512i>(mask)) != 0;
+#elif HEARTH_LANES == 8
+  return _mm256_movemask_ps(reinterpret_cast<__m256>(mask)) != 0;
+#else
+  return (mask[0] | mask[1] | mask[2] | mask[3]) != 0;
+#endif
+}
+
 // Keys by `dots_of`, some panels at a time.
 template <typename Dots>
 inline float panel_keys_by(Dots dots_of, float* keys, const u8* row, float factor, const i8* panels,
@@ -110,6 +120,38 @@ inline float panel_keys_by(Dots dots_of, float* keys, const u8* row, float facto
   float best = least[0];
   for (std::size_t l = 1; l < lanes; ++l) best = least[l] < best ? least[l] : best;
   return best;
+}
+
+// Products by `dots_of`, a few panels at a time.
+template <typename Dots>
+inline std::size_t near_pairs_by(Dots dots_of, PairHit* hits, const PairScan* scan) {
+  constexpr std::size_t some_panels = 4, ld = some_panels * byte_panel_rows;
+  alignas(64) std::int32_t dots[pair_rows * ld];
+  std::size_t kept = 0;
+  for (std::size_t p = 0; p < scan->count; p += some_panels) {
+    const std::size_t width = scan->count - p < some_panels ? scan->count - p : some_panels;
+    const std::size_t first = p * byte_panel_rows;
+    dots_of(dots, ld, scan->rows, scan->stride, scan->m, scan->panels + first * scan->dim, width,
+            scan->dim);
+    for (std::size_t i = 0; i < scan->m; ++i) {
+      const Vec term = splat(scan->terms[i]), factor = splat(scan->factors[i]),
+                slack = splat(scan->slacks[i]);
+      for (std::size_t c = 0; c < width * byte_panel_rows; c += lanes) {
+        Ints d, o;
+        memcpy(&d, dots + i * ld + c, sizeof d);
+        memcpy(&o, scan->offsets + first + c, sizeof o);
+        const Vec product = load(scan->scales + first + c) * __builtin_convertvector(d - o, Vec);
+        const Vec value = term - factor * product - slack * load(scan->norms + first + c);
+        const Ints below = value < load(scan->limits + first + c);
+        if (!any(below)) continue;
+        for (std::size_t l = 0; l < lanes; ++l) {
+          if (below[l] == 0) continue;
+          hits[kept++] = {value[l], static_cast<u32>(i), static_cast<u32>(first + c + l)};
+        }
+      }
+    }
+  }
+  return kept;
 }
 
 [[maybe_unused]] std::size_t plain_at_most(float* values, std::uint32_t* places, const float* keys,

@@ -108,6 +108,22 @@ float panel_keys(float* keys, const u8* row, float factor, const i8* panels, con
   return least;
 }
 
+std::size_t near_pairs(PairHit* hits, const PairScan* scan) {
+  std::size_t kept = 0;
+  for (std::size_t i = 0; i < scan->m; ++i)
+    for (std::size_t c = 0; c < scan->count * byte_panel_rows; ++c) {
+      std::int32_t dots[byte_panel_rows];
+      const std::size_t first = c / byte_panel_rows * byte_panel_rows;
+      dots_panels(dots, byte_panel_rows, scan->rows + i * scan->stride, scan->stride, 1,
+                  scan->panels + first * scan->dim, 1, scan->dim);
+      const float d = static_cast<float>(dots[c - first] - scan->offsets[c]);
+      const float value = scan->terms[i] - scan->factors[i] * (scan->scales[c] * d) -
+                          scan->slacks[i] * scan->norms[c];
+      if (value < scan->limits[c]) hits[kept++] = {value, static_cast<u32>(i), static_cast<u32>(c)};
+    }
+  return kept;
+}
+
 std::size_t at_most(float* values, std::uint32_t* places, const float* keys, std::size_t n,
                     float limit) {
   std::size_t kept = 0;
@@ -200,6 +216,7 @@ constexpr SearchKernels table = {
     .dots_panels = dots_panels,
     .nearest = nearest,
     .panel_keys = panel_keys,
+    .near_pairs = near_pairs,
     .at_most = at_most,
     .sign_tables = sign_tables,
     .scan_codes = scan_codes,

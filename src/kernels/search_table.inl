@@ -20,6 +20,7 @@ constexpr SearchKernels make_search_table(const char* name) {
       .dots_panels = dots_panels,
       .nearest = nearest,
       .panel_keys = panel_keys,
+      .near_pairs = near_pairs,
       .at_most = at_most,
       .sign_tables = sign_tables,
       .scan_codes = scan_codes,

@@ -1,5 +1,6 @@
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <random>
 #include <string>
@@ -169,6 +170,48 @@ TEST_CASE("search: rows of bytes by panels, and the nearest columns") {
           CHECK(same);
         });
       }
+}
+
+TEST_CASE("search: pairs that may be near") {
+  const SearchKernels& want = search_reference();
+  for (const std::size_t panels : {1, 4, 5, 8})
+    for (const std::size_t m : {1, 7, 16}) {
+      const std::size_t dim = 128, columns = panels * 16;
+      const auto rows = random_bytes(m * dim, 21), bytes = random_bytes(columns * dim, 22);
+      const auto terms = random_floats(m, 23), factors = random_floats(m, 24),
+                 slacks = random_floats(m, 25), scales = random_floats(columns, 26),
+                 norms = random_floats(columns, 27), limits = random_floats(columns, 28);
+      std::vector<std::int32_t> offsets(columns);
+      for (std::size_t c = 0; c < columns; ++c) offsets[c] = static_cast<std::int32_t>(c * 31);
+      const PairScan scan = {.rows = rows.data(),
+                             .stride = dim,
+                             .m = m,
+                             .terms = terms.data(),
+                             .factors = factors.data(),
+                             .slacks = slacks.data(),
+                             .panels = reinterpret_cast<const std::int8_t*>(bytes.data()),
+                             .count = panels,
+                             .dim = dim,
+                             .scales = scales.data(),
+                             .norms = norms.data(),
+                             .limits = limits.data(),
+                             .offsets = offsets.data()};
+      std::vector<PairHit> wanted(m * columns);
+      wanted.resize(want.near_pairs(wanted.data(), &scan));
+      each_search_table([&](const SearchKernels& table) {
+        std::vector<PairHit> got(m * columns);
+        got.resize(table.near_pairs(got.data(), &scan));
+        REQUIRE(got.size() == wanted.size());
+        std::sort(got.begin(), got.end(), [](const PairHit& a, const PairHit& b) {
+          return a.row != b.row ? a.row < b.row : a.column < b.column;
+        });
+        for (std::size_t i = 0; i < got.size(); ++i) {
+          CHECK(got[i].row == wanted[i].row);
+          CHECK(got[i].column == wanted[i].column);
+          CHECK(got[i].value == doctest::Approx(wanted[i].value).epsilon(1e-4));
+        }
+      });
+    }
 }
 
 TEST_CASE("search: the scan of codes keeps the same vectors with the same values") {

@@ -9,14 +9,23 @@ namespace hearth::server {
 namespace {
 
 // Whether `path` is the row's, and what stands for its {id}.
-bool matches(std::string_view row, std::string_view path, std::string& rest) {
+bool matches(std::string_view row, std::string_view path, Route& route) {
   constexpr std::string_view hole = "{id}";
   row = without_version(row);
-  if (!row.ends_with(hole)) return row == path;
-  row.remove_suffix(hole.size());
-  if (!path.starts_with(row) || path.size() == row.size()) return false;
-  rest = path.substr(row.size());
-  return true;
+  for (;;) {
+    const std::size_t open = row.find('{');
+    if (open == row.npos) return row == path;
+    if (!path.starts_with(row.substr(0, open)) || path.size() == open) return false;
+    path.remove_prefix(open);
+    row.remove_prefix(open);
+    if (row == hole) {
+      route.rest = path;
+      return true;
+    }
+    route.parts.emplace_back(path.substr(0, path.find('/')));
+    path.remove_prefix(route.parts.back().size());
+    row.remove_prefix(row.find('}') + 1);
+  }
 }
 
 }  // namespace
@@ -28,15 +37,20 @@ std::string_view without_version(std::string_view path) {
 }
 
 std::span<const Endpoint* const> endpoints() {
-  static constexpr std::array list{
-      &models_endpoint,          &model_endpoint,          &chat_endpoint,
-      &completions_endpoint,     &embeddings_endpoint,     &tokenize_endpoint,
-      &detokenize_endpoint,      &apply_template_endpoint, &ollama_chat_endpoint,
-      &ollama_generate_endpoint, &ollama_embed_endpoint,   &ollama_embeddings_endpoint,
-      &ollama_tags_endpoint,     &ollama_ps_endpoint,      &ollama_version_endpoint,
-      &ollama_show_endpoint,     &messages_endpoint,       &count_tokens_endpoint,
-      &health_endpoint,          &livez_endpoint,          &readyz_endpoint,
-      &metrics_endpoint,         &openapi_endpoint,        &root_endpoint};
+  static const std::vector<const Endpoint*> list = [] {
+    std::vector<const Endpoint*> all{
+        &models_endpoint,          &model_endpoint,          &chat_endpoint,
+        &completions_endpoint,     &embeddings_endpoint,     &tokenize_endpoint,
+        &detokenize_endpoint,      &apply_template_endpoint, &ollama_chat_endpoint,
+        &ollama_generate_endpoint, &ollama_embed_endpoint,   &ollama_embeddings_endpoint,
+        &ollama_tags_endpoint,     &ollama_ps_endpoint,      &ollama_version_endpoint,
+        &ollama_show_endpoint,     &messages_endpoint,       &count_tokens_endpoint,
+        &health_endpoint,          &livez_endpoint,          &readyz_endpoint,
+        &metrics_endpoint,         &openapi_endpoint,        &root_endpoint};
+    for (const auto& rows : {collection_rows(), vector_store_rows(), file_rows()})
+      for (const Endpoint& row : rows) all.push_back(&row);
+    return all;
+  }();
   return list;
 }
 
@@ -44,14 +58,15 @@ Route find_route(std::string_view method, std::string_view path) {
   Route route;
   path = without_version(path);
   for (const Endpoint* endpoint : endpoints()) {
-    std::string rest;
-    if (!matches(endpoint->path, path, rest)) continue;
+    Route found;
+    if (!matches(endpoint->path, path, found)) continue;
     if (!route.allowed.empty()) route.allowed += ", ";
     route.allowed += endpoint->method;
     if (endpoint->method == "GET") route.allowed += ", HEAD";
     if (method == endpoint->method || (method == "HEAD" && endpoint->method == "GET")) {
       route.endpoint = endpoint;
-      route.rest = std::move(rest);
+      route.rest = std::move(found.rest);
+      route.parts = std::move(found.parts);
     }
   }
   if (!route.allowed.empty()) route.allowed += ", OPTIONS";

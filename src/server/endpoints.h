@@ -12,7 +12,8 @@ namespace hearth::server {
 
 struct Endpoint {
   std::string_view method;  // "GET": also HEAD
-  std::string_view path;    // "{id}" at the end stands for the rest, slashes too
+  // "{id}" at the end stands for the rest, slashes too; other names in braces for one part.
+  std::string_view path;
   std::string_view summary;
   Scope scope;  // what a key must allow; Scope::none: no key is needed
   std::string_view request_schema, response_schema;  // names in openapi.cpp; "": none
@@ -28,8 +29,9 @@ std::span<const Endpoint* const> endpoints();
 
 struct Route {
   const Endpoint* endpoint = nullptr;  // nullptr: none of this path and method
-  std::string rest;
-  std::string allowed;  // methods of this path, for Allow; empty: no such path
+  std::string rest;                    // what stands for {id}
+  std::vector<std::string> parts;      // and for the other names, in order
+  std::string allowed;                 // methods of this path, for Allow; empty: no such path
 };
 // A leading "/v1", even twice, may be there or not.
 std::string_view without_version(std::string_view path);

@@ -46,6 +46,8 @@ constexpr Refused refused[] = {
 
 Interface interface_of(const http::Request& request) {
   const std::string_view path = without_version(request.path);
+  // Our own, though below Ollama's.
+  if (path == "/api/collections" || path.starts_with("/api/collections/")) return Interface::openai;
   if (path == "/api" || path.starts_with("/api/")) return Interface::ollama;
   if (path == "/messages" || path.starts_with("/messages/")) return Interface::anthropic;
   return request.header("anthropic-version") ? Interface::anthropic : Interface::openai;

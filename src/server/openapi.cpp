@@ -161,6 +161,7 @@ Json schemas() {
        {"Health", object_of(Json::object({{"status", type("string")}}))}});
   add_ollama(all);
   add_anthropic(all);
+  add_collections(all);
   return all;
 }
 
@@ -179,11 +180,15 @@ Json operation(const Endpoint& endpoint) {
   if (!endpoint.request_schema.empty())
     result.set("requestBody",
                Json::object({{"required", true}, {"content", content(endpoint.request_schema)}}));
-  if (endpoint.path.ends_with("{id}"))
-    result.set(
-        "parameters",
-        Json(Json::Array{Json::object(
-            {{"name", "id"}, {"in", "path"}, {"required", true}, {"schema", type("string")}})}));
+  Json parameters = Json::array();
+  for (std::size_t at = endpoint.path.find('{'); at != endpoint.path.npos;
+       at = endpoint.path.find('{', at + 1)) {
+    const std::string_view name =
+        endpoint.path.substr(at + 1, endpoint.path.find('}', at) - at - 1);
+    parameters.push_back(Json::object(
+        {{"name", name}, {"in", "path"}, {"required", true}, {"schema", type("string")}}));
+  }
+  if (parameters.size() > 0) result.set("parameters", std::move(parameters));
   Json security = Json::array();
   if (endpoint.scope != Scope::none) {
     security.push_back(Json::object({{"bearer", Json::array()}}));
@@ -246,7 +251,8 @@ std::string http_reference() {
   std::string page =
       "# HTTP\n\n"
       "Every route also answers without `/v1`. Errors are `{\"error\": {message, type, param, "
-      "code}}`;\nunder `/api` they are Ollama's `{\"error\": text}`, under `/v1/messages` "
+      "code}}`;\nunder `/api`, but for `/api/collections`, they are Ollama's `{\"error\": text}`, "
+      "under `/v1/messages` "
       "Anthropic's. `/openapi.json` is this page for programs.\n\n"
       "| method | path | what it does | body | key |\n|---|---|---|---|---|\n";
   for (const Endpoint* endpoint : endpoints())

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <filesystem>
 
 #include "base/bytes.h"
 #include "base/files.h"
@@ -12,6 +13,7 @@
 #include "server/endpoints.h"
 #include "server/fakes.h"
 #include "server/serve.h"
+#include "vectors/store/local.h"
 
 using namespace hearth;
 using namespace hearth::server;
@@ -55,6 +57,12 @@ std::string without_chance(std::string text) {
   hide(text, "\"created\":", ",");
   hide(text, "\"created_at\":\"", "\"");
   hide(text, "_duration\":", ",}");
+  for (const char* start : {"vs_", "file-", "vsfb_"})
+    hide(text, fmt::format("\"id\":\"{}", start), "\"");
+  for (const char* name : {"created_at\":1", "last_active_at\":1", "memory_bytes\":",
+                           "usage_bytes\":", "queries_per_second\":", "_id\":\"vs_"})
+    hide(text, name, ",}\"");
+  hide(text, "\"explanation\":\"", "\"");
   hide(text, "\"hearth\":\"", "\"");
   hide(text, "\"system_fingerprint\":\"", "\"");
   hide(text, "\"version\": \"", "\"");
@@ -82,6 +90,60 @@ std::string exchange(std::uint16_t port, std::string request) {
   return without_chance(answer.head) + without_chance(answer.body);
 }
 
+// A collection, a vector store and a file that requests can ask about.
+class Kept {
+ public:
+  Kept() {
+    std::string name = std::filesystem::temp_directory_path() / "hearth-recorded-XXXXXX";
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    scratch_ = name;
+    vectors::Schema points;
+    points.dim = 2;
+    points.metric = vectors::Metric::l2;
+    points.index.kind = "flat";
+    auto collection = vectors::create_collection(root() + "/points", points);
+    REQUIRE(collection.ok());
+    std::vector<vectors::Document> documents;
+    for (int i = 0; i < 3; ++i)
+      documents.push_back({fmt::format("p{}", i),
+                           {static_cast<float>(i), 0},
+                           fmt::format("point {}", i),
+                           Json::object({{"n", i}})});
+    REQUIRE(vectors::upsert(**collection, documents).ok());
+    vectors::Schema store;
+    store.dim = 4;
+    store.embedder = "embed";
+    store.index.kind = "flat";
+    store.extra = Json::object({{"name", "notes"}, {"created_at", 1700000000}});
+    auto notes = vectors::create_collection(root() + "/vs_notes", store);
+    REQUIRE(notes.ok());
+    REQUIRE(vectors::upsert(**notes, {{"file-a1#0",
+                                       {1, 0, 0, 0},
+                                       "a text",
+                                       Json::object({{"file_id", "file-a1"},
+                                                     {"filename", "a.txt"},
+                                                     {"chunk", 0},
+                                                     {"attributes", Json::object({{"n", 1}})},
+                                                     {"bytes", 6},
+                                                     {"created_at", 1700000000}})}})
+                .ok());
+    const std::string file = root() + "-files/file-a1";
+    REQUIRE(replace_file(file, bytes_of("a text")).ok());
+    REQUIRE(
+        replace_file(file + ".json", bytes_of(R"({"id":"file-a1","object":"file","bytes":6,)"
+                                              R"("created_at":1700000000,"filename":"a.txt",)"
+                                              R"("purpose":"assistants","status":"processed"})"))
+            .ok());
+  }
+  ~Kept() { std::filesystem::remove_all(scratch_); }
+  Kept(const Kept&) = delete;
+  Kept& operator=(const Kept&) = delete;
+  std::string root() const { return scratch_ + "/collections"; }
+
+ private:
+  std::string scratch_;
+};
+
 }  // namespace
 
 TEST_CASE("recorded exchanges") {
@@ -99,8 +161,14 @@ TEST_CASE("recorded exchanges") {
       // A server of its own, so that what it counts depends on nothing else.
       ServerConfig config;
       config.port = 0;
-      auto server = ApiServer::create(config, {fake_lease("fake", ModelKind::generator),
-                                               fake_lease("embed", ModelKind::embedder)});
+      const bool is_kept = folder.find("collections") != folder.npos ||
+                           folder.find("vector_stores") != folder.npos ||
+                           folder.find("files") != folder.npos;
+      const auto kept = is_kept ? std::make_unique<Kept>() : nullptr;
+      auto server = ApiServer::create(
+          config,
+          {fake_lease("fake", ModelKind::generator), fake_lease("embed", ModelKind::embedder)},
+          {.collections_folder = kept ? kept->root() : ""});
       REQUIRE(server);
       std::jthread thread([&] { (*server)->run(); });
       const std::string path = join_path(folder, name.substr(0, name.size() - 8));

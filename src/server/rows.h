@@ -12,4 +12,7 @@ extern const Endpoint root_endpoint, livez_endpoint, readyz_endpoint, health_end
     ollama_embeddings_endpoint, ollama_tags_endpoint, ollama_ps_endpoint, ollama_version_endpoint,
     ollama_show_endpoint, messages_endpoint, count_tokens_endpoint;
 
+// Those of /api/collections, /v1/vector_stores and /v1/files.
+std::span<const Endpoint> collection_rows(), vector_store_rows(), file_rows();
+
 }  // namespace hearth::server

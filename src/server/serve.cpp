@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/files.h"
+#include "server/collections/pool.h"
 #include "server/endpoints.h"
 #include "server/interfaces.h"
 
@@ -112,6 +113,7 @@ void ApiServer::State::handle(http::Request request, std::shared_ptr<http::Respo
   call.responder = std::move(responder);
   call.endpoint = route.endpoint;
   call.rest = std::move(route.rest);
+  call.parts = std::move(route.parts);
   if (key) call.tenant = service.keys.label(*key);
   if (!take_place(call, key)) {
     send(service, call,
@@ -152,6 +154,11 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
   service.places = std::make_shared<Places>(service.keys.size());
   service.max_queued = static_cast<std::uint32_t>(config.queue);
   service.started_seconds = unix_seconds();
+  if (!options.collections_folder.empty()) {
+    vectors::StoreOptions store;
+    store.is_synced = !options.collections_relaxed;
+    service.collections = std::make_unique<CollectionPool>(options.collections_folder, store);
+  }
   service.prepare = std::make_unique<Workers>(prepare_threads, max_waiting_jobs);
   service.embed = std::make_unique<Workers>(embed_threads, max_waiting_jobs);
 

@@ -13,7 +13,9 @@
 namespace hearth::server {
 
 struct ApiServerOptions {
-  bool stop_on_signals = false;  // SIGINT and SIGTERM: finish what runs; a second one: at once
+  bool stop_on_signals = false;      // SIGINT and SIGTERM: finish what runs; a second one: at once
+  std::string collections_folder;    // empty: none are kept
+  bool collections_relaxed = false;  // writes do not wait for the disk
 };
 
 class ApiServer {

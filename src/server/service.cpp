@@ -8,6 +8,7 @@
 
 #include "base/utf8.h"
 #include "library/local_models.h"
+#include "server/collections/pool.h"
 #include "server/endpoints.h"
 #include "server/fields.h"
 #include "server/interfaces.h"
@@ -25,6 +26,9 @@ std::string_view without_latest(std::string_view id) {
 }
 
 }  // namespace
+
+Service::Service() = default;
+Service::~Service() = default;
 
 Checked<Lease> Service::find_model(std::string_view id) const {
   for (const Lease& lease : models)

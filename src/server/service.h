@@ -28,8 +28,13 @@ struct Places {
   std::vector<std::atomic<std::uint32_t>> per_key;
 };
 
+class CollectionPool;
+
 // Thread-safe: its parts are, or do not change once the server runs.
 struct Service {
+  Service();
+  ~Service();
+
   std::vector<Lease> models;  // the first is meant where a request may leave its model out
   KeyRing keys;
   std::shared_ptr<Places> places = std::make_shared<Places>(0);
@@ -38,6 +43,8 @@ struct Service {
   std::uint32_t max_queued = 512;    // requests that may wait for one model
   std::function<bool()> is_stopping = [] { return false; };
   std::function<http::ServerStats()> transport = [] { return http::ServerStats(); };
+
+  std::unique_ptr<CollectionPool> collections;  // null: none are kept
 
   // Last, so that their jobs end first.  `prepare` parses and tokenizes; `embed` waits for vectors.
   std::unique_ptr<Workers> prepare, embed;
@@ -59,7 +66,8 @@ struct Call {
   http::Request request;
   std::shared_ptr<http::Responder> responder;
   const Endpoint* endpoint = nullptr;
-  std::string rest;    // what stands for {id} in the path
+  std::string rest;                // what stands for {id} in the path
+  std::vector<std::string> parts;  // what stands for its other names
   std::string tenant;  // whose request it is; requests share cached prefixes within one only
   std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
   std::shared_ptr<void> place;  // in Places; given back with the call

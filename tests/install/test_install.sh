@@ -24,6 +24,12 @@ tokens=$("$work/examples/tokenize" builtin "Hello, world")
 echo "tokenize: $tokens"
 test -n "$tokens"
 
+for _ in first again; do
+  found=$("$work/examples/collection" "$work/texts" "when must I pay the tax")
+  echo "collection: $found"
+  grep -q '"id":"taxes"' <<< "$found"
+done
+
 # Nothing but the C API leaves the library.
 exported=$(nm -D --defined-only "$work/prefix"/lib*/libhearth.so "$work/prefix"/lib*/*/libhearth.so 2> /dev/null |
   awk 'NF == 3 { print $3 }' | grep -v '^hearth_' || true)

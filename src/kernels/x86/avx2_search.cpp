@@ -125,6 +125,10 @@ float panel_keys(float* keys, const u8* row, float factor, const i8* panels, con
   return panel_keys_by(dots_panels, keys, row, factor, panels, terms, offsets, count, dim);
 }
 
+std::size_t near_pairs(PairHit* hits, const PairScan* scan) {
+  return near_pairs_by(dots_panels, hits, scan);
+}
+
 constexpr auto at_most = plain_at_most;
 constexpr auto sign_tables = plain_sign_tables;
 

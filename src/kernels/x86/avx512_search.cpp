@@ -25,6 +25,10 @@ float panel_keys(float* keys, const u8* row, float factor, const i8* panels, con
   return panel_keys_by(wide_dots_panels, keys, row, factor, panels, terms, offsets, count, dim);
 }
 
+std::size_t near_pairs(PairHit* hits, const PairScan* scan) {
+  return near_pairs_by(wide_dots_panels, hits, scan);
+}
+
 }  // namespace
 }  // namespace hearth::kernels::avx512_search
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/thread_pool.h"
+#include "vectors/flat/pair_scan.h"
 #include "vectors/top_hits.h"
 
 namespace hearth::vectors {
@@ -42,21 +43,30 @@ std::vector<std::vector<Hit>> flat_batch(const RowCodec& codec, const FlatSnapsh
                                          std::span<const float> queries,
                                          const SearchOptions& options, int threads) {
   const std::size_t dim = codec.dim(), n = queries.size() / dim;
+  const std::size_t each = n / static_cast<std::size_t>(std::max(threads, 1)) + 1;
+  // Where few rows may be answered, most of what pairs would compare is in vain.
+  const bool by_pairs = codec.storage() == Storage::f32 && each >= least_pair_queries &&
+                        rows.count >= least_pair_rows &&
+                        (options.filter == nullptr || options.filter->allowed_rows > rows.live / 8);
+  const std::size_t together = by_pairs ? std::min(each, pair_queries(dim)) : some_queries;
   std::vector<std::vector<Hit>> answers(n);
   auto group = [&](std::size_t begin, std::size_t end, int) {
-    std::vector<RowQuery> ready;
-    std::vector<TopHits> top;
-    for (std::size_t q = begin; q < end; ++q) {
-      ready.emplace_back(codec, queries.subspan(q * dim, dim));
-      top.emplace_back(options.k, options.max_distance);
+    std::vector<TopHits> top(end - begin, TopHits(options.k, options.max_distance));
+    const auto part = queries.subspan(begin * dim, (end - begin) * dim);
+    if (by_pairs) {
+      scan_pairs(codec, rows, part, options.filter, top);
+    } else {
+      std::vector<RowQuery> ready;
+      for (std::size_t q = 0; q < top.size(); ++q)
+        ready.emplace_back(codec, part.subspan(q * dim, dim));
+      for (const ChunkView& chunk : rows.views())
+        for (std::size_t q = 0; q < top.size(); ++q)
+          scan_chunk(ready[q], chunk, options.filter, top[q]);
     }
-    for (const ChunkView& chunk : rows.views())
-      for (std::size_t q = begin; q < end; ++q)
-        scan_chunk(ready[q - begin], chunk, options.filter, top[q - begin]);
     for (std::size_t q = begin; q < end; ++q) answers[q] = std::move(top[q - begin]).take();
   };
-  ThreadPool pool(std::max(1, std::min<int>(threads, static_cast<int>(n / some_queries) + 1)));
-  pool.parallel_for(n, some_queries, group);
+  ThreadPool pool(std::max(1, std::min<int>(threads, static_cast<int>(n / together) + 1)));
+  pool.parallel_for(n, together, group);
   return answers;
 }
 

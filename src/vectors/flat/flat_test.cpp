@@ -136,6 +136,19 @@ TEST_CASE("flat: what makes no sense is refused") {
 TEST_CASE("flat: batches answer as single queries do, on any number of threads") {
   const std::size_t dim = 24, n = 5000, queries = 70;
   const auto vectors = random_vectors(n, dim, 5), many = random_vectors(queries, dim, 6);
+  for (const auto& candidate : kernels::search_candidates())
+    for (const Metric metric : {Metric::l2, Metric::inner_product, Metric::cosine}) {
+      if (!candidate.supported()) continue;
+      auto index = make_flat({.dim = dim, .metric = metric, .kernels = candidate.table}).value();
+      REQUIRE(index->add(rows_from(0, n), vectors).ok());
+      index->remove(rows_from(0, 900));
+      SearchOptions options;
+      options.max_distance = metric == Metric::l2 ? 30.0f : -1.0f;
+      if (metric == Metric::cosine) options.max_distance.reset();
+      const auto batch = index->search_batch(many, options).value();
+      for (std::size_t q = 0; q < queries; ++q)
+        CHECK(batch[q] == index->search(std::span(many).subspan(q * dim, dim), options).value());
+    }
   for (const Storage storage : {Storage::f32, Storage::int8, Storage::binary}) {
     auto index = make_flat({.dim = dim, .storage = storage, .threads = 2}).value();
     REQUIRE(index->add(rows_from(0, n), vectors).ok());

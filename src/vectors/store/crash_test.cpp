@@ -81,6 +81,18 @@ StoreOptions crash_options() {
   for (;;) ::pause();
 }
 
+// Until the child has begun to write, so that no kill is wasted on its start.
+void wait_for_writes(const Progress& progress) {
+  const auto begun = [&] {
+    std::uint64_t all = 0;
+    for (const auto& one : progress.begun) all += one;
+    return all;
+  };
+  const std::uint64_t before = begun();
+  for (int i = 0; i < 10'000 && begun() <= before + 1; ++i)
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+}
+
 Model contents(const Collection& collection, int writer) {
   Model found;
   const std::string own = fmt::format("{}-", writer);
@@ -124,7 +136,8 @@ TEST_CASE("killed at random moments, a collection keeps every write whole") {
     CAPTURE(kill);
     const pid_t child = ::fork();
     if (child == 0) write_forever(folder, progress);
-    std::this_thread::sleep_for(std::chrono::microseconds(2000 + random() % 40'000));
+    wait_for_writes(progress);
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 25'000));
     ::kill(child, SIGKILL);
     int status = 0;
     ::waitpid(child, &status, 0);

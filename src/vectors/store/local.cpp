@@ -17,6 +17,8 @@ namespace {
 constexpr std::string_view lock_name = "LOCK";
 constexpr std::string_view words_name = "words.sqlite";
 constexpr std::size_t max_batch = 100'000;
+constexpr std::size_t max_batch_bytes = 512u << 20;
+constexpr std::size_t max_group_bytes = 64u << 20;  // of several writes that reach the disk as one
 // Rows stay below, so that no_row and the id table's marks are none of them.
 constexpr Row max_rows = no_row - 16;
 
@@ -95,7 +97,9 @@ LocalCollection::~LocalCollection() {
 Status LocalCollection::open() {
   if (access_ == Access::write) lock_ = TRY(files_->lock(path_of(lock_name)));
   manifest_ = TRY(read_manifest(*files_, folder_));
-  next_row_ = manifest_.next_row;
+  next_row_ = opened_next_row_ = manifest_.next_row;
+  made_with_ = manifest_.schema;
+  store_id_ = manifest_.store_id;
   TRY(open_segments());
   TRY(replay_logs());
   if (access_ == Access::write) TRY(clean_folder());
@@ -236,25 +240,44 @@ Status LocalCollection::write(const Batch& batch) {
   TRY(check_writable());
   if (batch.upserts.size() + batch.removals.size() > max_batch)
     return Error(ErrorKind::invalid, fmt::format("over {} documents in one write", max_batch));
-  Pending mine{{}, &batch.removals, std::nullopt};
-  for (const Document& document : batch.upserts)
-    mine.upserts.push_back(TRY(prepare(document, manifest_.schema)));
+  Pending mine{{}, &batch.removals, 0, std::nullopt};
+  for (const Document& document : batch.upserts) {
+    mine.upserts.push_back(TRY(prepare(document, made_with_)));
+    const StoredDocument& stored = *mine.upserts.back();
+    mine.bytes += stored.id.size() + stored.text.size() + stored.metadata.size() +
+                  stored.vector.size() * sizeof(float);
+  }
+  if (mine.bytes > max_batch_bytes)
+    return Error(ErrorKind::invalid,
+                 fmt::format("{} bytes in one write: at most {}", mine.bytes, max_batch_bytes));
 
   std::unique_lock lock(commit_mutex_);
   waiting_.push_back(&mine);
-  commit_changed_.wait(lock, [&] { return mine.result || !is_led_; });
-  if (mine.result) return std::move(*mine.result);
-  // Nobody leads: this thread does, for all who wait.
-  is_led_ = true;
-  const std::vector<Pending*> group = std::exchange(waiting_, {});
-  lock.unlock();
-  const Status done = commit(group);
-  lock.lock();
-  for (Pending* pending : group) pending->result = done;
-  is_led_ = false;
-  lock.unlock();
-  commit_changed_.notify_all();
-  return std::move(*mine.result);
+  for (;;) {
+    commit_changed_.wait(lock, [&] { return mine.result || !is_led_; });
+    if (mine.result) return std::move(*mine.result);
+    // Nobody leads: this thread does, for those who wait.
+    is_led_ = true;
+    const std::vector<Pending*> group = take_group();
+    lock.unlock();
+    const Status done = commit(group);
+    lock.lock();
+    for (Pending* pending : group) pending->result = done;
+    is_led_ = false;
+    commit_changed_.notify_all();
+  }
+}
+
+// Those who have waited longest, as many as one write takes.
+std::vector<LocalCollection::Pending*> LocalCollection::take_group() {
+  std::size_t bytes = 0, count = 0;
+  while (count < waiting_.size() &&
+         (count == 0 || bytes + waiting_[count]->bytes <= max_group_bytes))
+    bytes += waiting_[count++]->bytes;
+  const auto end = waiting_.begin() + static_cast<std::ptrdiff_t>(count);
+  std::vector<Pending*> group(waiting_.begin(), end);
+  waiting_.erase(waiting_.begin(), end);
+  return group;
 }
 
 // What the group's writes come to, one after the other.
@@ -289,7 +312,7 @@ Status LocalCollection::commit(std::span<Pending* const> group) {
     return Error(ErrorKind::exhausted,
                  fmt::format("collection '{}': its rows are used up; export and import it", name_));
   if (!log_) {
-    log_ = TRY(LogWriter::create(*files_, folder_, manifest_.store_id, next_epoch_));
+    log_ = TRY(LogWriter::create(*files_, folder_, store_id_, next_epoch_));
     ++next_epoch_;
   }
   TRY(log_->append(steps, options_.is_synced));
@@ -384,6 +407,9 @@ Result<std::unique_ptr<Collection>> create_collection(const std::string& folder,
     return Error(ErrorKind::invalid,
                  fmt::format("dim = {}: needs a whole number from 1 to {}", schema.dim, max_dim));
   const auto files = options.files ? options.files : system_files();
+  const Error exists(ErrorKind::invalid,
+                     fmt::format("collection '{}' exists already", file_name(folder)));
+  if (read_manifest(*files, folder).ok()) return exists;
   TRY(options.indexes.make(schema));  // an unknown kind is told before anything is made
   TRY(files->make_folder(folder));
   TRY(files->sync_folder(parent_folder(folder)));
@@ -391,9 +417,7 @@ Result<std::unique_ptr<Collection>> create_collection(const std::string& folder,
     const auto lock = TRY(files->lock(join_path(folder, lock_name)));
     // A folder without a manifest is one whose making was cut short.
     const auto there = read_manifest(*files, folder);
-    if (there.ok() || there.error().kind() != ErrorKind::not_found)
-      return Error(ErrorKind::invalid,
-                   fmt::format("collection '{}' exists already", file_name(folder)));
+    if (there.ok() || there.error().kind() != ErrorKind::not_found) return exists;
     std::random_device random;
     Manifest manifest;
     manifest.store_id = std::uint64_t{random()} << 32 | random();

@@ -25,12 +25,11 @@ double score_of(Metric metric, float distance) {
   return metric == Metric::cosine ? 1 - d : metric == Metric::inner_product ? -d : 1 / (1 + d);
 }
 
-Status check(const Query& query, const Schema& schema) {
+Status check(const Query& query, std::size_t dim) {
   const auto wrong = [](std::string message) { return Error(ErrorKind::invalid, message); };
   if (query.vector.empty() && query.text.empty()) return wrong("query: needs a vector or a text");
-  if (!query.vector.empty() && query.vector.size() != schema.dim)
-    return wrong(
-        fmt::format("query: a vector of {} numbers: needs {}", query.vector.size(), schema.dim));
+  if (!query.vector.empty() && query.vector.size() != dim)
+    return wrong(fmt::format("query: a vector of {} numbers: needs {}", query.vector.size(), dim));
   for (const float x : query.vector)
     if (!std::isfinite(x)) return wrong("query: its vector holds what is no number");
   if (query.text.size() > max_query_bytes)
@@ -117,11 +116,10 @@ Status LocalCollection::each_live(const std::function<bool(Row, const DocumentVi
   live_.each(
       [&](Row row) {
         const auto view = view_of(row);
-        if (!view.ok()) {
-          status = view.error();
-          return false;
-        }
-        return use(row, *view);
+        if (view.ok()) return use(row, *view);
+        if (!damage_.empty()) return true;  // told when it was opened
+        status = view.error();
+        return false;
       },
       from);
   return status;
@@ -141,7 +139,7 @@ Result<std::vector<Document>> LocalCollection::get(std::span<const std::string> 
 Result<std::size_t> LocalCollection::count(const Filter* filter) const {
   if (filter) return TRY(select_rows(*filter))->count();
   const std::shared_lock lock(state_mutex_);
-  return live_rows_;
+  return live_rows_.load();
 }
 
 Result<Page> LocalCollection::scroll(std::string_view from, std::size_t limit, const Filter* filter,
@@ -249,7 +247,7 @@ Result<std::shared_ptr<const Bits>> LocalCollection::select_rows(const Filter& f
 Result<std::vector<LocalCollection::Scored>> LocalCollection::exact_rows(
     const Query& query, std::size_t n, const Bits* allowed) const {
   const std::shared_lock lock(state_mutex_);
-  const Metric metric = manifest_.schema.metric;
+  const Metric metric = made_with_.metric;
   std::vector<Scored> best;  // a heap, the farthest on top
   const auto nearer = [](const Scored& a, const Scored& b) {
     return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
@@ -306,7 +304,7 @@ Result<std::vector<LocalCollection::Scored>> LocalCollection::near_rows(const Qu
     if (filter.allowed_rows == 0) return std::vector<Scored>{};
   }
   const auto hits = TRY(index->search(query.vector, options));
-  const Metric metric = manifest_.schema.metric;
+  const Metric metric = made_with_.metric;
   std::vector<Scored> found;
   for (const Hit& hit : hits)
     found.push_back({hit.row, hit.distance, score_of(metric, hit.distance)});
@@ -330,7 +328,7 @@ Result<std::vector<LocalCollection::Scored>> LocalCollection::word_rows(const Qu
     float distance = 0;
     const auto view = view_of(hit.row);
     if (!query.vector.empty() && view.ok())
-      distance = distance_between(manifest_.schema.metric, query.vector, view->vector);
+      distance = distance_between(made_with_.metric, query.vector, view->vector);
     found.push_back({hit.row, distance, hit.score});
   }
   return found;
@@ -344,7 +342,7 @@ void LocalCollection::remember_query(const Query& query) const {
 }
 
 Result<std::vector<Match>> LocalCollection::search(const Query& query) const {
-  TRY(check(query, manifest_.schema));
+  TRY(check(query, made_with_.dim));
   std::shared_ptr<const Bits> allowed;
   if (query.filter) allowed = TRY(select_rows(*query.filter));
   const bool is_fused = !query.vector.empty() && !query.text.empty();
@@ -377,7 +375,7 @@ Result<std::vector<Match>> LocalCollection::search(const Query& query) const {
 Result<std::vector<Match>> LocalCollection::resolve(const Query& query,
                                                     std::vector<Scored> found) const {
   const std::shared_lock lock(state_mutex_);
-  const Metric metric = manifest_.schema.metric;
+  const Metric metric = made_with_.metric;
   Parts parts = query.parts;
   if (!query.group_by.empty()) parts.metadata = true;
   if (query.mmr) parts.vector = true;
@@ -432,7 +430,7 @@ Result<std::vector<std::vector<Match>>> LocalCollection::search_batch(
   }
   std::vector<float> flat;
   for (const Query& query : queries) {
-    TRY(check(query, manifest_.schema));
+    TRY(check(query, made_with_.dim));
     flat.insert(flat.end(), query.vector.begin(), query.vector.end());
   }
   std::shared_ptr<Index> index;
@@ -449,7 +447,7 @@ Result<std::vector<std::vector<Match>>> LocalCollection::search_batch(
   for (std::size_t i = 0; i < queries.size(); ++i) {
     std::vector<Scored> found;
     for (const Hit& hit : all[i])
-      found.push_back({hit.row, hit.distance, score_of(manifest_.schema.metric, hit.distance)});
+      found.push_back({hit.row, hit.distance, score_of(made_with_.metric, hit.distance)});
     answers[i] = TRY(resolve(queries[i], std::move(found)));
   }
   return answers;

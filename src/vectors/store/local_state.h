@@ -62,9 +62,11 @@ struct LocalCollection final : Collection {
   struct Pending {
     std::vector<std::shared_ptr<const StoredDocument>> upserts;
     const std::vector<std::string>* removals;
+    std::size_t bytes = 0;
     std::optional<Status> result;
   };
   Status check_writable() const;
+  std::vector<Pending*> take_group();
   Status commit(std::span<Pending* const> group);
   std::vector<LogStep> plan(std::span<Pending* const> group) const;
   void publish(const std::vector<LogStep>& steps);
@@ -113,6 +115,7 @@ struct LocalCollection final : Collection {
   // ---- background work: local_work.cpp ----
   Status flush(bool is_forced);
   Status write_frozen();
+  std::string fresh_name(std::string_view kind);
   Status compact();
   bool should_compact() const;
   Result<std::shared_ptr<const Segment>> merge(
@@ -136,6 +139,8 @@ struct LocalCollection final : Collection {
   const Access access_;
   const StoreOptions options_;
   const std::shared_ptr<Files> files_;
+  Schema made_with_;  // set by open(); only the choice of the index changes later
+  std::uint64_t store_id_ = 0;
   std::unique_ptr<FileLock> lock_;
 
   // Changed by the leader, under the lock for the parts that readers see.
@@ -145,24 +150,25 @@ struct LocalCollection final : Collection {
   std::shared_ptr<const MemoryRows> frozen_;              // being written as a segment
   std::shared_ptr<MemoryRows> active_ = std::make_shared<MemoryRows>();
   Bits live_;
-  std::size_t live_rows_ = 0;
+  std::atomic<std::size_t> live_rows_ = 0;
   Row next_row_ = 0;
   std::uint64_t changes_ = 0;  // counts writes, for what is remembered between them
   IdTable ids_;
   mutable FieldIndexes fields_;
   std::shared_ptr<Index> index_;
   std::uint64_t truncated_log_bytes_ = 0;
-  std::string damage_;  // why nothing may be written; empty: it may
+  Row opened_next_row_ = 0;  // as the manifest had it: rows before it are nobody else's
+  std::string damage_;       // why nothing may be written; empty: it may
 
   // The leader's own.
   std::optional<LogWriter> log_;
   std::uint64_t next_epoch_ = 0;
-  std::vector<std::uint64_t> old_epochs_;  // logs before log_ that are not in a segment yet
-  std::uint64_t unflushed_bytes_ = 0;      // in those
-  std::size_t unsaved_rows_ = 0;           // changes since the index was saved
-  bool is_index_behind_ = false;           // it refused a change: it must be built again
-  bool is_tracking_ = false;               // an index is built or saved:
-  std::vector<Row> changed_rows_;          // rows that came or went meanwhile
+  std::vector<std::uint64_t> old_epochs_;      // logs before log_ that are not in a segment yet
+  std::uint64_t unflushed_bytes_ = 0;          // in those
+  std::atomic<std::size_t> unsaved_rows_ = 0;  // changes since the index was saved
+  std::atomic<bool> is_index_behind_ = false;  // it refused a change: it must be built again
+  bool is_tracking_ = false;                   // an index is built or saved:
+  std::vector<Row> changed_rows_;              // rows that came or went meanwhile
 
   std::mutex commit_mutex_;
   std::condition_variable commit_changed_;

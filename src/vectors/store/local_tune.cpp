@@ -94,7 +94,7 @@ Result<Json> LocalCollection::tune(const TuneOptions& options, std::stop_token s
                               {"target", *best.find("target")},
                               {"measured", *best.find("recall")},
                               {"queries_per_second", *best.find("queries_per_second")},
-                              {"documents", live_rows_}});
+                              {"documents", live_rows_.load()}});
   {
     const Lead lead(*this);
     Manifest next = manifest_;
@@ -115,6 +115,7 @@ Status LocalCollection::sample_recall(std::stop_token stop) {
   });
   if (queries.empty()) return Done{};
   const float target = [&] {
+    const std::shared_lock lock(state_mutex_);
     const Json* tuned = manifest_.tuning.find("target");
     return tuned ? static_cast<float>(tuned->as_number()) : 0.95f;
   }();

@@ -372,7 +372,7 @@ TEST_CASE("a log cut anywhere gives the writes before the cut") {
 TEST_CASE("a flipped bit is told, never answered with") {
   const auto crashed = left_by_a_crash();
   std::mt19937 random(11);
-  for (int round = 0; round < 300; ++round) {
+  for (int round = 0; round < 100; ++round) {
     auto files = crashed->after_kill();
     std::string path;
     do path = files->paths()[random() % files->paths().size()];

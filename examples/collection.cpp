@@ -1,0 +1,26 @@
+// Keeps a few texts in a folder and finds one by its meaning: collection FOLDER TEXT
+#include <cstdio>
+#include <hearth/hearth.hpp>
+
+int main(int count, char** words) try {
+  if (count != 3) {
+    std::fprintf(stderr, "usage: collection FOLDER TEXT\n");
+    return 2;
+  }
+  hearth::Runtime runtime;
+  const hearth::LocalModel model = runtime.load("builtin-embed");
+  hearth::Collection collection(words[1], "{\"metric\": \"cosine\"}", &model);
+  collection.upsert(R"([
+    {"id": "cats", "text": "A cat sleeps on the warm sofa.", "metadata": {"year": 2021}},
+    {"id": "taxes", "text": "The income tax is due in May.", "metadata": {"year": 2024}},
+    {"id": "rain", "text": "It will rain in the mountains tomorrow."}])");
+  std::string quoted = "\"";
+  for (const char* c = words[2]; *c; ++c) {
+    if (*c == '"' || *c == '\\') quoted += '\\';
+    quoted += *c;
+  }
+  std::printf("%s\n", collection.search("{\"k\": 1, \"query\": " + quoted + "\"}").c_str());
+} catch (const hearth::Failure& failure) {
+  std::fprintf(stderr, "%s\n", failure.what());
+  return 1;
+}

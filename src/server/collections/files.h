@@ -1,0 +1,28 @@
+// Files that were uploaded, to be put into vector stores.
+#pragma once
+
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "server/service.h"
+
+namespace hearth::server {
+
+struct StoredFile {
+  std::string id;  // "file-..."
+  std::string name, purpose;
+  std::int64_t bytes = 0, created = 0;
+};
+
+Checked<StoredFile> find_file(Service& service, std::string_view id);
+Checked<std::string> read_stored_file(Service& service, const StoredFile& file);
+
+// A name that nobody has: prefix and 24 random letters.
+std::string fresh_id(std::string_view prefix);
+
+// {"object": "list", ...} of items with an "id", newest first unless the request says otherwise:
+// limit, order, after.  Source: OpenAI API reference, "Pagination".
+Checked<Json> list_page(const Call& call, std::vector<Json> items);
+
+}  // namespace hearth::server

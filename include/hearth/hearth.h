@@ -62,9 +62,13 @@ typedef struct hearth_generate_options {
   const char* const* stop; /* strings that end the text; NULL: none */
   size_t stop_count;
   int32_t deterministic; /* not 0: bit for bit, whatever else runs */
+  /* What the answer must be; NULL: anything.  At most one of these. */
+  const char* json_schema; /* JSON that satisfies this schema; "true": any JSON */
+  const char* grammar;     /* a text of this grammar, in GBNF */
+  const char* pattern;     /* a match of this regular expression, from end to end */
 } hearth_generate_options;
 #define HEARTH_GENERATE_OPTIONS_INIT \
-  {sizeof(hearth_generate_options), -1, -1.0f, -1.0f, -1, -1.0f, 0, NULL, 0, 0}
+  {sizeof(hearth_generate_options), -1, -1.0f, -1.0f, -1, -1.0f, 0, NULL, 0, 0, NULL, NULL, NULL}
 
 typedef struct hearth_usage {
   int64_t prompt_tokens, cached_tokens, completion_tokens;

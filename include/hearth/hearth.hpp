@@ -41,6 +41,9 @@ struct GenerateOptions {
   std::uint64_t seed = 0;
   std::vector<std::string> stop;
   bool deterministic = false;
+  // What the answer must be; empty: anything.  At most one: a JSON schema, a grammar in GBNF, or a
+  // regular expression that matches from end to end.
+  std::string json_schema, grammar, pattern;
 };
 
 // Returns false to stop.
@@ -126,6 +129,9 @@ class LocalModel {
     raw.stop = stop.data();
     raw.stop_count = stop.size();
     raw.deterministic = options.deterministic ? 1 : 0;
+    if (!options.json_schema.empty()) raw.json_schema = options.json_schema.c_str();
+    if (!options.grammar.empty()) raw.grammar = options.grammar.c_str();
+    if (!options.pattern.empty()) raw.pattern = options.pattern.c_str();
 
     struct Sink {
       std::string text;

@@ -7,6 +7,7 @@
 
 #include "hearth/hearth.h"
 #include "library/library.h"
+#include "text/answer/held_answer.h"
 
 // The handles of the header.
 struct hearth_runtime {
@@ -66,10 +67,39 @@ Options complete(const Options* given, Options defaults) {
   return defaults;
 }
 
-GenerateRequest request_of(const LoadedModel& model, const hearth_generate_options* given) {
+Result<AnswerRule> rule_of(const hearth_generate_options& options) {
+  AnswerRule rule;
+  int count = 0;
+  if (options.json_schema && ++count) {
+    rule.kind = AnswerRule::Kind::schema;
+    auto schema = parse_json(options.json_schema);
+    if (!schema) return std::move(schema).error().within("json_schema");
+    rule.schema = std::move(*schema);
+  }
+  if (options.grammar && ++count) {
+    rule.kind = AnswerRule::Kind::gbnf;
+    rule.text = options.grammar;
+  }
+  if (options.pattern && ++count) {
+    rule.kind = AnswerRule::Kind::pattern;
+    rule.text = options.pattern;
+  }
+  if (count > 1)
+    return Error(ErrorKind::invalid, "json_schema, grammar, pattern: at most one may be given");
+  return rule;
+}
+
+// prompt: what the model's template made; empty: the text is continued as it stands.
+Result<GenerateRequest> request_of(const LoadedModel& model, const hearth_generate_options* given,
+                                   std::string_view prompt) {
   const hearth_generate_options options =
       complete(given, hearth_generate_options HEARTH_GENERATE_OPTIONS_INIT);
   GenerateRequest request;
+  HeldAnswer held{.rule = TRY(rule_of(options))};
+  AnswerForm form;
+  if (!prompt.empty()) form = find_answer_form(model.model().chat_template_source());
+  held.is_thinking = begins_thought(form, prompt);
+  request.constraint = TRY(hold_answer(*model.grammars, form, held));
   request.sampling = model.sampling;
   if (options.temperature >= 0) request.sampling.temperature = options.temperature;
   if (options.top_p >= 0) request.sampling.top_p = options.top_p;
@@ -143,9 +173,10 @@ hearth_status hearth_generate(hearth_model* model, const char* prompt,
   auto tokens = model->lease->model().tokenizer().encode(
       prompt, {.add_special = true, .parse_special = true});
   if (!tokens) return report(error, tokens.error());
-  GenerateRequest request = request_of(*model->lease, options);
-  request.prompt = std::move(*tokens);
-  return run(*model->lease, std::move(request), on_text, user, usage, error);
+  auto request = request_of(*model->lease, options, "");
+  if (!request) return report(error, request.error());
+  request->prompt = std::move(*tokens);
+  return run(*model->lease, std::move(*request), on_text, user, usage, error);
 }
 
 hearth_status hearth_chat(hearth_model* model, const char* messages,
@@ -156,9 +187,10 @@ hearth_status hearth_chat(hearth_model* model, const char* messages,
   if (!parsed) return report(error, parsed.error());
   auto prompt = chat_prompt(model->lease->model(), *parsed);
   if (!prompt) return report(error, prompt.error());
-  GenerateRequest request = request_of(*model->lease, options);
-  request.prompt = std::move(prompt->tokens);
-  return run(*model->lease, std::move(request), on_text, user, usage, error);
+  auto request = request_of(*model->lease, options, prompt->text);
+  if (!request) return report(error, request.error());
+  request->prompt = std::move(prompt->tokens);
+  return run(*model->lease, std::move(*request), on_text, user, usage, error);
 }
 
 size_t hearth_embedding_dim(const hearth_model* model) {

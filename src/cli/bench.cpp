@@ -26,19 +26,37 @@ std::vector<Token> prompt_of(std::int64_t tokens, std::int64_t round, std::int32
   return prompt;
 }
 
-Result<Timing> measure(Runner& runner, std::int64_t prompt_tokens, std::int64_t gen_tokens,
-                       std::int64_t round, std::stop_token stop) {
+struct Load {
+  std::int64_t depth;  // tokens in the context before the prompt, not timed
+  std::int64_t prompt_tokens, gen_tokens, streams;
+};
+
+Result<Usage> answer(Runner& runner, std::vector<Token> prompt, std::int64_t gen_tokens,
+                     std::int64_t streams, std::stop_token stop) {
   GenerateRequest request;
-  request.prompt = prompt_of(prompt_tokens, round, runner.model().tokenizer().size());
+  request.prompt = std::move(prompt);
   request.sampling.temperature = 0;
   request.max_tokens = gen_tokens;
   request.ignore_end = true;
+  request.n = static_cast<int>(streams);
   request.stop_token = stop;
   const Answer answer = TRY(generate(runner, std::move(request)));
   if (answer.finish == FinishReason::cancelled) return Error(ErrorKind::cancelled, "interrupted");
-  // The first token comes out of the prefill.
-  return Timing{static_cast<double>(prompt_tokens) / answer.usage.prefill_seconds,
-                static_cast<double>(gen_tokens - 1) / std::max(1e-9, answer.usage.decode_seconds)};
+  return answer.usage;
+}
+
+Result<Timing> measure(Runner& runner, const Load& load, std::int64_t round, std::stop_token stop) {
+  const std::int32_t vocabulary = runner.model().tokenizer().size();
+  std::vector<Token> prompt = prompt_of(load.depth, 0, vocabulary);
+  if (load.depth > 0) TRY(answer(runner, prompt, 1, 1, stop));  // now in the prefix cache
+  for (const Token token : prompt_of(load.prompt_tokens, round + 1, vocabulary))
+    prompt.push_back(token);
+  const Usage usage = TRY(answer(runner, std::move(prompt), load.gen_tokens, load.streams, stop));
+  // The first tokens come out of the prefill.
+  const std::int64_t decoded = load.streams * (load.gen_tokens - 1);
+  return Timing{
+      static_cast<double>(usage.prompt_tokens - usage.cached_tokens) / usage.prefill_seconds,
+      static_cast<double>(decoded) / std::max(1e-9, usage.decode_seconds)};
 }
 
 double median(std::vector<double> values) {
@@ -47,8 +65,10 @@ double median(std::vector<double> values) {
 }
 
 Status run(App& app, const Arguments& arguments) {
-  const std::int64_t prompt_tokens = TRY(arguments.integer("--prompt-tokens", 128, 1, 1'000'000));
-  const std::int64_t gen_tokens = TRY(arguments.integer("--gen-tokens", 64, 2, 1'000'000));
+  const Load load{.depth = TRY(arguments.integer("--depth", 0, 0, 1'000'000)),
+                  .prompt_tokens = TRY(arguments.integer("--prompt-tokens", 128, 1, 1'000'000)),
+                  .gen_tokens = TRY(arguments.integer("--gen-tokens", 64, 2, 1'000'000)),
+                  .streams = TRY(arguments.integer("--streams", 1, 1, max_choices))};
   const std::int64_t rounds = TRY(arguments.integer("--rounds", 3, 1, 1000));
   const auto start = std::chrono::steady_clock::now();
   const OpenModel open = TRY(open_model(app, arguments, arguments[0]));
@@ -56,11 +76,13 @@ Status run(App& app, const Arguments& arguments) {
 
   const InterruptScope interrupts;
   std::vector<double> prefill, decode;
-  TRY(measure(*open.lease->runner, std::min<std::int64_t>(prompt_tokens, 16), 2, -1,
-              interrupts.token()));  // warms up
+  const Load warm_up{.depth = 0,
+                     .prompt_tokens = std::min<std::int64_t>(load.prompt_tokens, 16),
+                     .gen_tokens = 2,
+                     .streams = 1};
+  TRY(measure(*open.lease->runner, warm_up, -1, interrupts.token()));
   for (std::int64_t round = 0; round < rounds; ++round) {
-    const Timing timing =
-        TRY(measure(*open.lease->runner, prompt_tokens, gen_tokens, round, interrupts.token()));
+    const Timing timing = TRY(measure(*open.lease->runner, load, round, interrupts.token()));
     prefill.push_back(timing.prefill);
     decode.push_back(timing.decode);
   }
@@ -70,8 +92,10 @@ Status run(App& app, const Arguments& arguments) {
     app.out.json(Json::object({{"model", open.lease->id},
                                {"kernels", open.library->kernels()},
                                {"threads", open.library->threads()},
-                               {"prompt_tokens", prompt_tokens},
-                               {"gen_tokens", gen_tokens},
+                               {"depth", load.depth},
+                               {"prompt_tokens", load.prompt_tokens},
+                               {"gen_tokens", load.gen_tokens},
+                               {"streams", load.streams},
                                {"load_seconds", loading.count()},
                                {"prefill_tokens_per_second", median(prefill)},
                                {"decode_tokens_per_second", median(decode)},
@@ -83,15 +107,19 @@ Status run(App& app, const Arguments& arguments) {
                            open.library->kernels()));
   app.out.row("load", fmt::format("{:.0f} ms", loading.count() * 1e3));
   app.out.row("prefill", fmt::format("{:.1f} tokens/s (median of {}, {} tokens)", median(prefill),
-                                     rounds, prompt_tokens));
-  app.out.row("decode", fmt::format("{:.1f} tokens/s (median of {}, {} tokens)", median(decode),
-                                    rounds, gen_tokens));
+                                     rounds, load.prompt_tokens));
+  app.out.row("decode",
+              fmt::format("{:.1f} tokens/s (median of {}, {} tokens{})", median(decode), rounds,
+                          load.gen_tokens,
+                          load.streams > 1 ? fmt::format(", {} streams", load.streams) : ""));
   return Done{};
 }
 
 constexpr Option options[] = {
     {"--prompt-tokens", "N", "Tokens of prompt (default 128)."},
     {"--gen-tokens", "N", "Tokens to generate (default 64)."},
+    {"--depth", "N", "Tokens already in the context, not timed (default 0)."},
+    {"--streams", "N", "Answers generated at once from one prompt (default 1)."},
     {"--rounds", "N", "Counted rounds after a warm-up (default 3)."},
 };
 

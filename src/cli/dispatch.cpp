@@ -17,9 +17,25 @@ const Command* find_command(std::string_view name) {
   return nullptr;
 }
 
-Error no_such_command(std::string_view name) {
+// Names are one word or two: "run", "index add".
+const Command* find_command(const std::vector<std::string>& words) {
+  if (words.size() > 1)
+    if (const Command* command = find_command(words[0] + " " + words[1])) return command;
+  return find_command(words[0]);
+}
+
+Error no_such_command(const std::vector<std::string>& words) {
   std::vector<std::string_view> names;
-  for (const Command* command : commands()) names.push_back(command->name);
+  std::string family;
+  for (const Command* command : commands()) {
+    names.push_back(command->name);
+    if (command->name.starts_with(words[0] + " "))
+      family += fmt::format("{}{}", family.empty() ? "" : ", ", command->name);
+  }
+  const std::string& name = words[0];
+  if (!family.empty())
+    return Error(ErrorKind::invalid,
+                 fmt::format("there is: {}; `hearth help {} ...` tells more", family, name));
   return Error(ErrorKind::invalid, fmt::format("no command '{}'; did you mean `hearth {}`? "
                                                "`hearth help` lists them all",
                                                name, nearest(name, names)));
@@ -39,9 +55,10 @@ Status run(App& app, const std::vector<std::string>& words) {
     app.out.text(help_overview());
     return Done{};
   }
-  const Command* command = find_command(name);
-  if (!command) return no_such_command(name);
-  const std::vector<std::string> rest(words.begin() + 1, words.end());
+  const Command* command = find_command(words);
+  if (!command) return no_such_command(words);
+  const bool has_two_words = command->name.find(' ') != std::string_view::npos;
+  const std::vector<std::string> rest(words.begin() + (has_two_words ? 2 : 1), words.end());
   for (const std::string& word : rest) {
     if (word == "--") break;
     if (word != "--help" && word != "-h") continue;

@@ -34,12 +34,13 @@ Status run(App& app, const Arguments& arguments) {
   } else if (arguments.count() == 0) {
     app.out.text(help_overview());
   } else {
+    std::string name, pages;
+    for (const std::string& word : arguments.positional()) name += (name.empty() ? "" : " ") + word;
     for (const Command* command : commands())
-      if (command->name == arguments[0]) {
-        app.out.text(help_page(*command));
-        return Done{};
-      }
-    return Error(ErrorKind::invalid, fmt::format("no command '{}'", arguments[0]));
+      if (command->name == name || command->name.starts_with(name + " "))
+        pages += (pages.empty() ? "" : "\n\n") + help_page(*command);
+    if (pages.empty()) return Error(ErrorKind::invalid, fmt::format("no command '{}'", name));
+    app.out.text(pages);
   }
   return Done{};
 }
@@ -56,7 +57,7 @@ constexpr Option options[] = {
 }  // namespace
 
 const Command help_command{.name = "help",
-                           .arguments = "[COMMAND]",
+                           .arguments = "[COMMAND...]",
                            .summary = "Explain a command.",
                            .details = "",
                            .options = options,
@@ -72,11 +73,12 @@ std::string help_overview() {
     page += fmt::format("  {:<{}}  {}\n", fmt::format("{} {}", command->name, command->arguments),
                         width, command->summary);
   page +=
-      "\nMODEL is a GGUF or safetensors file, a Hugging Face folder, or `builtin`: the small "
-      "model\n"
-      "that comes with the program.  `hearth help COMMAND` tells more; `hearth chat builtin` "
-      "starts "
-      "a\nconversation.\n";
+      "\nMODEL is a name that `hearth list` shows, hf:org/repo[:quantisation], ollama:name[:tag], "
+      "a\n"
+      "GGUF or safetensors file, a Hugging Face folder, or `builtin`: the small model that comes\n"
+      "with the program.  `hearth recommend` tells what suits this machine, `hearth pull` gets "
+      "it.\n"
+      "`hearth help COMMAND` tells more; `hearth chat builtin` starts a conversation.\n";
   return page;
 }
 
@@ -118,20 +120,26 @@ std::string help_markdown() {
 }
 
 std::string bash_completion() {
-  std::string names, cases;
+  std::string names, seconds, cases;
   for (const Command* command : commands()) {
-    names += fmt::format("{} ", command->name);
+    const std::size_t space = command->name.find(' ');
+    const std::string first(command->name.substr(0, space));
+    if ((" " + names).find(" " + first + " ") == std::string::npos) names += first + " ";
+    if (space != command->name.npos) seconds += fmt::format("{} ", command->name.substr(space + 1));
     std::string words;
     for (const Option& option : command->options) words += fmt::format("{} ", option.name);
     for (const Option& option : common_options()) words += fmt::format("{} ", option.name);
-    cases += fmt::format("    {}) words=\"{}builtin\" ;;\n", command->name, words);
+    const std::string_view after = space == command->name.npos ? " *" : "";
+    cases += fmt::format("    \"{}\"{}) words=\"{}builtin\" ;;\n", command->name, after, words);
   }
   return fmt::format(
       "_hearth() {{\n  local word=\"${{COMP_WORDS[COMP_CWORD]}}\" words\n"
-      "  if [ \"$COMP_CWORD\" = 1 ]; then words=\"{}\"; else case \"${{COMP_WORDS[1]}}\" in\n{}"
+      "  if [ \"$COMP_CWORD\" = 1 ]; then words=\"{}\"\n"
+      "  elif [ \"$COMP_CWORD\" = 2 ] && [ \"${{COMP_WORDS[1]}}\" = index ]; then words=\"{}\"\n"
+      "  else case \"${{COMP_WORDS[1]}} ${{COMP_WORDS[2]}}\" in\n{}"
       "  esac; fi\n  COMPREPLY=($(compgen -W \"$words\" -f -- \"$word\"))\n}}\n"
       "complete -o filenames -F _hearth hearth\n",
-      names, cases);
+      names, seconds, cases);
 }
 
 }  // namespace hearth::cli

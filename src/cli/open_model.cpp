@@ -1,6 +1,7 @@
 #include "cli/open_model.h"
 
 #include "cli/interrupts.h"
+#include "cli/pulling.h"
 #include "cli/settings.h"
 
 namespace hearth::cli {
@@ -13,10 +14,13 @@ Result<LibraryOptions> library_options(const Arguments& arguments) {
   options.runner.context_tokens = static_cast<std::uint32_t>(config.runtime.context);
   options.runner.deterministic = config.runtime.deterministic;
   options.runner.max_queued = static_cast<std::uint32_t>(config.server.queue);
+  options.folders = standard_folders(config.library.folders);
   return options;
 }
 
-Result<Lease> acquire(App& app, Library& library, const std::string& reference) {
+Result<Lease> acquire(App& app, const Arguments& arguments, Library& library,
+                      const std::string& reference) {
+  TRY(offer_to_pull(app, arguments, reference));
   const InterruptScope interrupts;
   auto lease = library.acquire(
       reference, [&](double share) { app.out.progress("loading", share); }, interrupts.token());
@@ -28,7 +32,7 @@ Result<OpenModel> open_model(App& app, const Arguments& arguments, const std::st
   OpenModel open;
   const LibraryOptions options = TRY(library_options(arguments));
   open.library = TRY(Library::create(options));
-  open.lease = TRY(acquire(app, *open.library, reference));
+  open.lease = TRY(acquire(app, arguments, *open.library, reference));
   return open;
 }
 

@@ -16,8 +16,10 @@ struct OpenModel {
 
 // From the runtime.* settings: file, environment, --threads, --cpu, --context, --deterministic.
 Result<LibraryOptions> library_options(const Arguments& arguments);
-// Shows progress while it loads.
-Result<Lease> acquire(App& app, Library& library, const std::string& reference);
+// Shows progress while it loads.  A model that can be downloaded and is not here is, when the
+// person at the terminal, or --yes, agrees.
+Result<Lease> acquire(App& app, const Arguments& arguments, Library& library,
+                      const std::string& reference);
 Result<OpenModel> open_model(App& app, const Arguments& arguments, const std::string& reference);
 
 }  // namespace hearth::cli

@@ -38,6 +38,12 @@ void Output::progress(std::string_view what, double share) {
   progress_shown_ = true;
 }
 
+void Output::progress_text(std::string_view text) {
+  if (!error_terminal_) return;
+  std::fprintf(stderr, "\r\033[K%.*s", static_cast<int>(text.size()), text.data());
+  progress_shown_ = true;
+}
+
 void Output::progress_done() {
   if (progress_shown_) std::fprintf(stderr, "\r\033[K");
   progress_shown_ = false;
@@ -62,6 +68,13 @@ std::string readable_bytes(std::uint64_t bytes) {
   if (value >= 1e6) return fmt::format("{:.1f} MB", value / 1e6);
   if (value >= 1e3) return fmt::format("{:.1f} KB", value / 1e3);
   return fmt::format("{} bytes", bytes);
+}
+
+std::string readable_seconds(double seconds) {
+  const auto whole = static_cast<std::int64_t>(seconds + 0.5);
+  if (whole < 60) return fmt::format("{} s", whole);
+  if (whole < 3600) return fmt::format("{} min {} s", whole / 60, whole % 60);
+  return fmt::format("{} h {} min", whole / 3600, whole % 3600 / 60);
 }
 
 std::string readable_count(std::uint64_t count) {

@@ -26,7 +26,9 @@ class Output {
   void json(const Json& value);
   // Standard error, only when it is a terminal: what takes long.
   void progress(std::string_view what, double share);
+  void progress_text(std::string_view text);
   void progress_done();
+  bool shows_progress() const { return error_terminal_; }
   void remark(std::string_view text);  // standard error
   std::string bold(std::string_view text) const;
   std::string dim(std::string_view text) const;
@@ -38,6 +40,8 @@ class Output {
 
 // "1.5 GB", "820 MB", "12 KB": powers of 1000.
 std::string readable_bytes(std::uint64_t bytes);
+// "8 s", "3 min 20 s", "2 h 5 min"
+std::string readable_seconds(double seconds);
 // "494 M", "1.5 B"
 std::string readable_count(std::uint64_t count);
 

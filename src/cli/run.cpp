@@ -1,9 +1,12 @@
 // hearth run: one prompt, one answer.
+#include <fmt/core.h>
+
 #include "base/files.h"
 #include "cli/interrupts.h"
 #include "cli/open_model.h"
 #include "cli/rows.h"
 #include "cli/sampling_flags.h"
+#include "text/answer/held_answer.h"
 
 namespace hearth::cli {
 namespace {
@@ -14,13 +17,41 @@ Result<std::vector<Token>> raw_prompt(const Model& model, const std::string& pro
   return model.tokenizer().encode(prompt, {.add_special = true, .parse_special = true});
 }
 
-Result<std::vector<Token>> conversation(const Model& model, const Arguments& arguments,
-                                        const std::string& prompt) {
+Result<ChatPrompt> conversation(const Model& model, const Arguments& arguments,
+                                const std::string& prompt) {
   Json messages = Json::array();
   if (arguments.has("--system"))
     messages.push_back(Json::object({{"role", "system"}, {"content", arguments.text("--system")}}));
   messages.push_back(Json::object({{"role", "user"}, {"content", prompt}}));
-  return TRY(chat_prompt(model, messages)).tokens;
+  return chat_prompt(model, messages);
+}
+
+// What the answer must be.
+Result<AnswerRule> read_rule(const Arguments& arguments) {
+  AnswerRule rule;
+  std::string_view first;
+  for (const std::string_view option : {"--schema", "--grammar", "--regex", "--choice"}) {
+    if (!arguments.has(option)) continue;
+    if (!first.empty())
+      return Error(ErrorKind::invalid, fmt::format("{}: does not go with {}", option, first));
+    first = option;
+  }
+  if (first == "--schema") {
+    std::string text = arguments.text(first);
+    const bool is_file = !text.starts_with('{') && text != "true";
+    if (is_file) text = TRY(read_file(text, grammar::max_source_bytes));
+    auto schema = parse_json(text);
+    if (!schema) return std::move(schema).error().within("--schema");
+    rule = {.kind = AnswerRule::Kind::schema, .schema = std::move(*schema)};
+  } else if (first == "--grammar") {
+    rule.kind = AnswerRule::Kind::gbnf;
+    rule.text = TRY(read_file(arguments.text(first), grammar::max_source_bytes));
+  } else if (first == "--regex") {
+    rule = {.kind = AnswerRule::Kind::pattern, .text = arguments.text(first)};
+  } else if (first == "--choice") {
+    rule = {.kind = AnswerRule::Kind::choice, .choices = arguments.all(first)};
+  }
+  return rule;
 }
 
 Json to_json(const LoadedModel& model, const Answer& answer) {
@@ -45,7 +76,17 @@ Status run(App& app, const Arguments& arguments) {
   const Model& model = open.lease->model();
   GenerateRequest request = TRY(read_request(arguments, *open.lease));
   const bool raw = arguments.has("--raw") || model.chat_template_source().empty();
-  request.prompt = TRY(raw ? raw_prompt(model, prompt) : conversation(model, arguments, prompt));
+  HeldAnswer held{.rule = TRY(read_rule(arguments))};
+  AnswerForm form;
+  if (raw) {
+    request.prompt = TRY(raw_prompt(model, prompt));
+  } else {
+    ChatPrompt chat = TRY(conversation(model, arguments, prompt));
+    request.prompt = std::move(chat.tokens);
+    form = find_answer_form(model.chat_template_source());
+    held.is_thinking = begins_thought(form, chat.text);
+  }
+  request.constraint = TRY(hold_answer(*open.lease->grammars, form, held));
 
   const InterruptScope interrupts;
   request.stop_token = interrupts.token();
@@ -62,6 +103,10 @@ Status run(App& app, const Arguments& arguments) {
 
 constexpr Option own[] = {
     {"--raw", "", "No chat template: continue PROMPT as it stands."},
+    {"--schema", "FILE|JSON", "Answer with JSON that satisfies this JSON schema."},
+    {"--grammar", "FILE", "Answer with a text of this grammar (GBNF)."},
+    {"--regex", "R", "Answer with a match of this regular expression, from end to end."},
+    {"--choice", "TEXT", "Answer with one of these; may be given several times.", true},
 };
 constexpr auto options = join(own, sampling_flags);
 
@@ -75,6 +120,7 @@ const Command run_command{
         "Without PROMPT, or when it is `-`, the prompt is read from standard input.\n"
         "A model without a chat template continues the text.\n\n"
         "  hearth run builtin \"How do I serve a model?\"\n"
+        "  hearth run builtin \"Is it cold?\" --choice yes --choice no\n"
         "  git diff | hearth run model.gguf --system \"Write a commit message.\"",
     .options = options,
     .run = run};

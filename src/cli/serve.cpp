@@ -34,7 +34,7 @@ Status run(App& app, const Arguments& arguments) {
   const std::unique_ptr<Library> library = TRY(Library::create(options));
   std::vector<Lease> models;
   for (const std::string& reference : references)
-    models.push_back(TRY(acquire(app, *library, reference)));
+    models.push_back(TRY(acquire(app, arguments, *library, reference)));
   const auto server =
       TRY(server::ApiServer::create(config.server, models, {.stop_on_signals = true}));
   announce(app, arguments, *server, models);

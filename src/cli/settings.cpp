@@ -21,7 +21,7 @@ std::vector<Option> setting_options(std::string_view prefix) {
   return options;
 }
 
-Result<Config> read_config(const Arguments& arguments) {
+Result<LoadedConfig> read_layers(const Arguments& arguments) {
   ConfigSources sources = standard_sources();
   for (const Setting& setting : settings()) {
     if (!arguments.has(setting.flag)) continue;
@@ -31,7 +31,11 @@ Result<Config> read_config(const Arguments& arguments) {
     if (placeholder(setting).empty()) value = "true";
     sources.flags.emplace_back(setting.key, value);
   }
-  return TRY(load_config(sources)).config;
+  return load_config(sources);
+}
+
+Result<Config> read_config(const Arguments& arguments) {
+  return TRY(read_layers(arguments)).config;
 }
 
 }  // namespace hearth::cli

@@ -13,6 +13,8 @@ namespace hearth::cli {
 std::vector<Option> setting_options(std::string_view prefix);
 
 // All layers, the given options on top.  Errors name the place.
+Result<LoadedConfig> read_layers(const Arguments& arguments);
+// What they come to.
 Result<Config> read_config(const Arguments& arguments);
 
 }  // namespace hearth::cli

@@ -1,8 +1,11 @@
 // hearth show: what a model is and what it needs.
 #include <fmt/core.h>
 
+#include "cli/pulling.h"
 #include "cli/rows.h"
+#include "hardware/memory.h"
 #include "library/library.h"
+#include "library/resolve.h"
 
 namespace hearth::cli {
 namespace {
@@ -60,8 +63,46 @@ Json to_json(const Package& package, const ModelInfo& info, bool tensors) {
   return json;
 }
 
+// A model of the catalog that is not here.
+void show_entry(App& app, const Arguments& arguments, const CatalogEntry& entry) {
+  const std::uint64_t memory = memory_for_models(hardware::read_memory());
+  const bool fits = entry.memory_bytes() <= memory;
+  if (arguments.has("--json")) {
+    app.out.json(Json::object({{"name", entry.name},
+                               {"is_here", false},
+                               {"task", entry.task},
+                               {"reference", entry.reference},
+                               {"summary", entry.summary},
+                               {"licence", entry.licence},
+                               {"parameters", entry.parameters * 1e9},
+                               {"bytes", entry.bytes},
+                               {"memory_bytes", entry.memory_bytes()},
+                               {"context_length", entry.context},
+                               {"fits", fits}}));
+    return;
+  }
+  Output& out = app.out;
+  out.line(out.bold(entry.name));
+  out.row("what", fmt::format("{}; for {}", entry.summary, entry.task));
+  out.row("parameters", readable_count(static_cast<std::uint64_t>(entry.parameters * 1e9)));
+  out.row("context", fmt::format("{} tokens", entry.context));
+  out.row("licence", entry.licence);
+  out.row("download", fmt::format("{} from {}", readable_bytes(entry.bytes), entry.reference));
+  out.row("memory", fmt::format("about {}: {}", readable_bytes(entry.memory_bytes()),
+                                fits ? "fits this machine" : "more than this machine has"));
+  out.row("not here", fmt::format("`hearth pull {}` gets it", entry.name));
+}
+
 Status run(App& app, const Arguments& arguments) {
-  const Package package = TRY(open_reference(arguments[0]));
+  const LibraryContext context = TRY(library_context(arguments));
+  const Resolved resolved = TRY(resolve(arguments[0], context.folders));
+  if (!resolved.local && !resolved.missing->catalog_entry) return resolved.missing->error;
+  if (!resolved.local) {
+    show_entry(app, arguments, *resolved.missing->catalog_entry);
+    return Done{};
+  }
+  const LocalModel& model = *resolved.local;
+  const Package package = TRY(open_reference(model.path));
   const ModelInfo info = TRY(describe(package));
   const bool tensors = arguments.has("--tensors");
   if (arguments.has("--json")) {
@@ -76,6 +117,11 @@ Status run(App& app, const Arguments& arguments) {
                                       info.architecture, package.format, info.layers, info.dim,
                                       info.heads, info.kv_heads));
   out.row("context", fmt::format("{} tokens", info.context_length));
+  if (model.path != arguments[0]) {
+    out.row("from", model.reference.empty() ? std::string(model.tool)
+                                            : fmt::format("{} ({})", model.reference, model.tool));
+    out.row("path", model.path);
+  }
   out.row("vocabulary", fmt::format("{} tokens", info.vocabulary));
   out.row("chat template", chat_template_source(package) ? "its own" : "none");
   out.row("file",

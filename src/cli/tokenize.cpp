@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include "base/files.h"
+#include "cli/pulling.h"
 #include "cli/rows.h"
 #include "library/library.h"
 
@@ -14,7 +15,8 @@ Status run(App& app, const Arguments& arguments) {
   const std::string text = arguments.has("--file")
                                ? TRY(read_file(arguments.text("--file"), max_text_bytes))
                                : arguments[1];
-  const Package package = TRY(open_reference(arguments[0]));
+  const LocalModel model = TRY(find_named(app, arguments, arguments[0]));
+  const Package package = TRY(open_reference(model.path));
   const auto tokenizer = TRY(load_tokenizer(package));
   const auto tokens = TRY(tokenizer->encode(text, {.add_special = arguments.has("--special"),
                                                    .parse_special = arguments.has("--special")}));

@@ -1,20 +1,20 @@
 #include "config/config.h"
 
 #include <fmt/core.h>
+#include <limits.h>
+#include <unistd.h>
 
 #include <cstdlib>
 
 #include "base/files.h"
 #include "base/nearest.h"
 #include "base/utf8.h"
-#include "config/toml_file.h"
+#include "config/file_values.h"
 
 extern char** environ;
 
 namespace hearth {
 namespace {
-
-constexpr std::uint64_t max_file_bytes = 1 << 20;  // far above any real settings file
 
 Error unknown(std::string_view key) {
   std::vector<std::string_view> keys;
@@ -23,44 +23,107 @@ Error unknown(std::string_view key) {
                                                printable(key), nearest(key, keys)));
 }
 
-Status apply(LoadedConfig& loaded, std::string_view key, const Json& value, std::string place) {
+Status apply(LoadedConfig& loaded, Layer layer, std::string_view key, const Json& value,
+             std::string place) {
   const Setting* setting = find_setting(key);
-  Status status = setting ? setting->set(*setting, loaded.config, value) : unknown(key);
+  if (!setting) return unknown(key).within(place);
+  if (layer == Layer::project_file && !setting->in_projects)
+    return Error(ErrorKind::invalid,
+                 fmt::format("{}: {} may not be set by a project; set it in your own file: hearth "
+                             "config set {} VALUE",
+                             place, key, key));
+  Status status = setting->set(*setting, loaded.config, value);
   if (!status) return std::move(status).error().within(place);
-  loaded.origins[std::string(key)] = std::move(place);
+  loaded.given[std::string(key)].push_back({layer, std::move(place), setting->show(loaded.config)});
   return Done{};
 }
 
-Status apply_file(LoadedConfig& loaded, const std::string& path) {
-  if (path.empty() || !is_file(path)) return Done{};
-  const std::string text = TRY(read_file(path, max_file_bytes));
-  auto values = parse_toml(text);
-  if (!values) return std::move(values).error().within(path);
-  for (const FileValue& value : *values)
-    TRY(apply(loaded, value.key, value.value, fmt::format("{}:{}", path, value.line)));
+Status apply_file(LoadedConfig& loaded, const ConfigFile& file) {
+  if (!is_file(file.path)) return Done{};
+  std::map<std::string, unsigned, std::less<>> lines;
+  for (const FileValue& value : TRY(read_settings_file(file.path))) {
+    std::string place = fmt::format("{}:{}", file.path, value.line);
+    const auto [first, is_new] = lines.try_emplace(value.key, value.line);
+    if (!is_new)
+      return Error(ErrorKind::invalid, fmt::format("{}: {} was set in line {} already", place,
+                                                   printable(value.key), first->second));
+    TRY(apply(loaded, file.layer, value.key, value.value, std::move(place)));
+  }
   return Done{};
 }
 
 // A name in a group of settings that is none of them is a spelling error; other HEARTH_ names, such
 // as those of the tests, are not ours to judge.
 Status apply_variable(LoadedConfig& loaded, const std::string& name, const std::string& value) {
-  for (const Setting& setting : settings())
-    if (setting.variable() == name) return apply(loaded, setting.key, value, name);
-  if (!name.starts_with("HEARTH_SERVER_") && !name.starts_with("HEARTH_RUNTIME_")) return Done{};
   std::vector<std::string> names;
-  for (const Setting& setting : settings()) names.push_back(setting.variable());
+  bool is_ours = false;
+  for (const Setting& setting : settings()) {
+    names.push_back(setting.variable());
+    if (names.back() == name) return apply(loaded, Layer::environment, setting.key, value, name);
+    const std::size_t group = std::string_view("HEARTH_").size() + setting.key.find('.') + 1;
+    is_ours = is_ours || name.starts_with(std::string_view(names.back()).substr(0, group));
+  }
+  if (!is_ours) return Done{};
   const std::vector<std::string_view> views(names.begin(), names.end());
   return Error(ErrorKind::invalid, fmt::format("no setting for the variable '{}'; did you mean {}?",
                                                printable(name), nearest(name, views)));
 }
 
+// The user's file: the one that is there, or else the one that `hearth config set` will make.
+std::string user_file() {
+  const char* xdg = std::getenv("XDG_CONFIG_HOME");
+  const char* home = std::getenv("HOME");
+  std::string folder;
+  if (xdg && xdg[0] == '/')
+    folder = join_path(xdg, "hearth");
+  else if (home && *home)
+    folder = join_path(home, ".config/hearth");
+  if (folder.empty()) return "";
+  for (const std::string_view ending : {"toml", "yaml", "yml", "json"})
+    if (std::string path = join_path(folder, fmt::format("config.{}", ending)); is_file(path))
+      return path;
+  return join_path(folder, "config.toml");
+}
+
+std::string project_file() {
+  char here[PATH_MAX];
+  if (!::getcwd(here, sizeof here)) return "";
+  for (std::string folder = here;; folder = parent_folder(folder)) {
+    std::string path = join_path(folder, ".hearth.toml");
+    if (is_file(path)) return path;
+    if (folder == "/" || folder == ".") return "";
+  }
+}
+
+std::vector<ConfigFile> standard_files() {
+  std::vector<ConfigFile> files = {{Layer::system_file, "/etc/hearth/config.toml"}};
+  if (std::string path = user_file(); !path.empty()) files.push_back({Layer::user_file, path});
+  if (std::string path = project_file(); !path.empty())
+    files.push_back({Layer::project_file, path});
+  return files;
+}
+
 }  // namespace
+
+std::string_view name_of(Layer layer) {
+  constexpr std::string_view names[] = {"default", "system",      "user",
+                                        "project", "environment", "flag"};
+  return names[static_cast<std::size_t>(layer)];
+}
 
 std::string Setting::variable() const {
   std::string name = "HEARTH_";
   for (const char c : key)
     name += c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
   return name;
+}
+
+std::string collections_folder(const Config& config) {
+  if (!config.collections.folder.empty()) return config.collections.folder;
+  constexpr const char* own = "hearth/collections";
+  if (const char* data = std::getenv("XDG_DATA_HOME"); data && *data) return join_path(data, own);
+  const char* home = std::getenv("HOME");
+  return join_path(join_path(home && *home ? home : ".", ".local/share"), own);
 }
 
 const Setting* find_setting(std::string_view key) {
@@ -77,35 +140,46 @@ ConfigSources standard_sources() {
     if (equals == std::string_view::npos || !text.starts_with("HEARTH_")) continue;
     sources.environment.emplace_back(text.substr(0, equals), text.substr(equals + 1));
   }
-  const char* xdg = std::getenv("XDG_CONFIG_HOME");
-  const char* home = std::getenv("HOME");
-  if (xdg && xdg[0] == '/')
-    sources.file = join_path(xdg, "hearth/config.toml");
-  else if (home && *home)
-    sources.file = join_path(home, ".config/hearth/config.toml");
+  sources.files = standard_files();
   return sources;
 }
 
 Result<LoadedConfig> load_config(const ConfigSources& sources) {
   LoadedConfig loaded;
-  for (const Setting& setting : settings()) loaded.origins[std::string(setting.key)] = "default";
-  TRY(apply_file(loaded, sources.file));
+  for (const Setting& setting : settings())
+    loaded.given[std::string(setting.key)].push_back(
+        {Layer::standard, "default", setting.show(loaded.config)});
+  for (const ConfigFile& file : sources.files) TRY(apply_file(loaded, file));
   for (const auto& [name, value] : sources.environment) TRY(apply_variable(loaded, name, value));
   for (const auto& [key, value] : sources.flags) {
     const Setting* setting = find_setting(key);
-    TRY(apply(loaded, key, value, setting ? std::string(setting->flag) : "command line"));
+    TRY(apply(loaded, Layer::flag, key, value,
+              setting ? std::string(setting->flag) : "command line"));
   }
+  TRY(check_config(loaded.config));
   return loaded;
+}
+
+Status check_config(const Config& config) {
+  const ServerConfig& server = config.server;
+  if (server.tls_cert.empty() != server.tls_key.empty())
+    return Error(ErrorKind::invalid,
+                 fmt::format("server.tls_cert = '{}' and server.tls_key = '{}': TLS needs both",
+                             printable(server.tls_cert), printable(server.tls_key)));
+  return Done{};
 }
 
 std::string settings_reference() {
   std::string page =
       "# Settings\n\n"
-      "A value comes from the last of these that names it: its default, the settings file\n"
-      "(`~/.config/hearth/config.toml`, or `$XDG_CONFIG_HOME/hearth/config.toml`), the "
-      "environment,\n"
-      "the command line. In the file a setting stands in its table: `server.port` is `port` under\n"
-      "`[server]`. A list is an array in the file, and one text with commas elsewhere.\n\n"
+      "A value comes from the last of these that names it: its default; the system's file\n"
+      "(`/etc/hearth/config.toml`); your file (`config.toml` in `~/.config/hearth` or\n"
+      "`$XDG_CONFIG_HOME/hearth`; `config.yaml` and `config.json` serve as well); the project's\n"
+      "file (`.hearth.toml` in the working folder or the nearest one above it); the environment;\n"
+      "the command line. `hearth config show` says which it was. In a file a setting stands in\n"
+      "its table: `server.port` is `port` under `[server]`. A list is an array in the file, and\n"
+      "one text with commas elsewhere. A project's file comes with other people's work, so it may\n"
+      "set `runtime.` settings alone.\n\n"
       "| setting | variable | flag | default | meaning |\n|---|---|---|---|---|\n";
   const Config standard;
   for (const Setting& setting : settings()) {

@@ -1,5 +1,4 @@
-// Config: what a person may set, each value from the last layer that names it: default, file,
-// environment, command line.
+// Config: what a person may set, each value from the last layer that names it.
 #pragma once
 
 #include <cstdint>
@@ -32,10 +31,32 @@ struct RuntimeConfig {
   std::string cpu;
 };
 
+struct LibraryConfig {
+  std::vector<std::string> folders;
+  bool offline = false;
+  std::string hub, ollama;
+  std::int64_t stall_seconds = 30;
+};
+
+struct CollectionsConfig {
+  std::string folder;  // empty: the standard one
+  bool relaxed = false;
+};
+
 struct Config {
   ServerConfig server;
   RuntimeConfig runtime;
+  LibraryConfig library;
+  CollectionsConfig collections;
 };
+
+// Where collections of documents are: the setting, or $XDG_DATA_HOME/hearth/collections, or
+// ~/.local/share/hearth/collections.
+std::string collections_folder(const Config& config);
+
+// Who names a value; later ones win.
+enum class Layer { standard, system_file, user_file, project_file, environment, flag };
+std::string_view name_of(Layer layer);  // "default", "system", "user", "project", ...
 
 // One row makes the file key, the variable, the flag, the help and the reference page.
 struct Setting {
@@ -43,6 +64,8 @@ struct Setting {
   std::string_view flag;  // "--port"
   std::string_view help;
   std::int64_t min, max;  // of whole numbers
+  // A project's file comes with other people's work: it may not open ports or name keys.
+  bool in_projects;
   // `value`: as the file gave it, or text.  Errors: invalid, saying what it needs.
   Status (*set)(const Setting& setting, Config& config, const Json& value);
   Json (*show)(const Config& config);
@@ -53,23 +76,38 @@ std::span<const Setting> settings();
 const Setting* find_setting(std::string_view key);  // nullptr: there is none
 
 // Where values may come from.
-struct ConfigSources {
-  std::string file;                                              // read if it exists; empty: none
-  std::vector<std::pair<std::string, std::string>> environment;  // name, value
-  std::vector<std::pair<std::string, std::string>> flags;        // setting's key, value
+struct ConfigFile {
+  Layer layer;
+  std::string path;  // passed over where there is no such file
 };
-// This process: $XDG_CONFIG_HOME/hearth/config.toml or ~/.config/hearth/config.toml, and its
-// environment.
+struct ConfigSources {
+  std::vector<ConfigFile> files = {};                                 // later ones win
+  std::vector<std::pair<std::string, std::string>> environment = {};  // name, value
+  std::vector<std::pair<std::string, std::string>> flags = {};        // setting's key, value
+};
+// This process: /etc/hearth/config.toml; config.toml (or .yaml, .yml, .json) in
+// $XDG_CONFIG_HOME/hearth or ~/.config/hearth; .hearth.toml of the working folder or the nearest
+// one above it; the environment.
 ConfigSources standard_sources();
+
+// A value that a layer gave, in the type of its setting.
+struct GivenValue {
+  Layer layer;
+  std::string place;  // "/home/ada/.config/hearth/config.toml:3", "HEARTH_SERVER_PORT", "--port"
+  Json value;
+};
 
 struct LoadedConfig {
   Config config;
-  std::map<std::string, std::string, std::less<>>
-      origins;  // key -> "default", "config.toml:3", ...
+  // Key -> all that was given, the one that counts last; the default comes first.
+  std::map<std::string, std::vector<GivenValue>, std::less<>> given;
 };
 // Errors: invalid, naming the place, the setting, what it held and what it needs; for an unknown
-// setting, the nearest one.
+// setting, the nearest one; and those of check_config.
 Result<LoadedConfig> load_config(const ConfigSources& sources);
+
+// What no single setting shows: values that contradict each other.  Errors: invalid, naming both.
+Status check_config(const Config& config);
 
 // docs/reference/settings.md.
 std::string settings_reference();

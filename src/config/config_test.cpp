@@ -8,6 +8,8 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "config/file_edit.h"
+#include "config/file_values.h"
 
 using namespace hearth;
 
@@ -15,9 +17,9 @@ namespace {
 
 // A settings file that lives as long as the test.
 struct TempFile {
-  explicit TempFile(std::string_view text) {
-    char name[] = "/tmp/hearth-config-XXXXXX";
-    const int descriptor = mkstemp(name);
+  explicit TempFile(std::string_view text, std::string_view ending = ".toml") {
+    std::string name = "/tmp/hearth-config-XXXXXX" + std::string(ending);
+    const int descriptor = mkstemps(name.data(), static_cast<int>(ending.size()));
     REQUIRE(descriptor >= 0);
     ::close(descriptor);
     path = name;
@@ -38,7 +40,7 @@ TEST_CASE("later layers win, and each value knows where it came from") {
       "[server]\nport = 8001\nhost = \"localhost\"\nallow_origin = [\"https://a\", \"https://b\"]\n"
       "[runtime]\nthreads = 3\ndeterministic = true\n");
   ConfigSources sources;
-  sources.file = file.path;
+  sources.files = {{Layer::user_file, file.path}};
   sources.environment = {{"HEARTH_SERVER_PORT", "8002"},
                          {"HEARTH_RUNTIME_THREADS", "4"},
                          {"HEARTH_SERVER_ALLOW_HOST", "x,y"},
@@ -53,15 +55,19 @@ TEST_CASE("later layers win, and each value knows where it came from") {
   CHECK(loaded->config.runtime.threads == 4);
   CHECK(loaded->config.runtime.deterministic);
   CHECK(loaded->config.server.queue == 512);
-  CHECK(loaded->origins.at("server.port") == "--port");
-  CHECK(loaded->origins.at("server.host") == file.path + ":3");
-  CHECK(loaded->origins.at("runtime.threads") == "HEARTH_RUNTIME_THREADS");
-  CHECK(loaded->origins.at("server.queue") == "default");
+  CHECK(loaded->given.at("server.port").back().place == "--port");
+  CHECK(loaded->given.at("server.host").back().place == file.path + ":3");
+  CHECK(loaded->given.at("runtime.threads").back().place == "HEARTH_RUNTIME_THREADS");
+  CHECK(loaded->given.at("server.queue").back().place == "default");
+  std::string layers;
+  for (const GivenValue& given : loaded->given.at("server.port"))
+    layers += std::string(name_of(given.layer)) + "=" + write_json(given.value) + " ";
+  CHECK(layers == "default=11500 user=8001 environment=8002 flag=8003 ");
 }
 
 TEST_CASE("an absent file is no error") {
   ConfigSources sources;
-  sources.file = "/nonexistent/config.toml";
+  sources.files = {{Layer::user_file, "/nonexistent/config.toml"}};
   CHECK(load_config(sources));
 }
 
@@ -91,7 +97,7 @@ TEST_CASE("errors name the place, the setting, what it held and what it needs") 
     CAPTURE(row.says);
     const TempFile file(row.file);
     ConfigSources sources;
-    sources.file = file.path;
+    sources.files = {{Layer::user_file, file.path}};
     if (!row.variable.empty()) sources.environment = {{row.variable, row.value}};
     const auto loaded = load_config(sources);
     REQUIRE(!loaded);
@@ -121,4 +127,118 @@ TEST_CASE("the reference page lists every setting") {
     CHECK(has(page, setting.variable()));
     CHECK(has(page, setting.flag));
   }
+}
+
+TEST_CASE("the three forms of files hold the same values") {
+  const struct {
+    std::string ending, text;
+  } rows[] = {
+      {".toml",
+       "[server]\nport = 8001\nallow_host = [\"a\", \"8\"]\n[runtime]\ndeterministic = true\n"},
+      {".yaml",
+       "# notes\nserver:\n  port: 8001\n  allow_host: [a, \"8\"]\nruntime:\n  deterministic: "
+       "true\n"},
+      {".json",
+       R"({"server": {"port": 8001, "allow_host": ["a", "8"]}, "runtime": {"deterministic": true}})"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.ending);
+    const TempFile file(row.text, row.ending);
+    const auto loaded = load_config({.files = {{Layer::user_file, file.path}}});
+    REQUIRE(loaded);
+    CHECK(loaded->config.server.port == 8001);
+    CHECK(loaded->config.server.allow_host == std::vector<std::string>{"a", "8"});
+    CHECK(loaded->config.runtime.deterministic);
+  }
+}
+
+TEST_CASE("files that are not as they should be") {
+  const struct {
+    std::string ending, text, says;
+  } rows[] = {
+      {".yaml", "server:\n  prot: 1\n", ":2: no setting 'server.prot'"},
+      {".yaml", "server:\n  port: 1\n  port: 2\n", ":3: server.port was set in line 2 already"},
+      {".json", R"({"server": {"port": 1, "port": 2}})", "was set in line 1 already"},
+      {".json", R"({"server": {"port": )", "line 2"},
+      {".yaml", "- 1\n", "line 1: needs names and values"},
+      {".yaml", "server: *other\n", "line 1"},
+      {".yaml", "server:\n  allow_host: [[a]]\n", "line 2: a list holds words"},
+      {".yaml", "? [a]\n: 1\n", "line 1: a name must be a word"},
+      {".yaml",
+       "a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: {a: "
+       "1}}}}}}}}}}}}}}}}}}\n",
+       "nested too deeply"},
+      {".yaml", "a: \xFF\n", "is not UTF-8"},
+      {".toml", "[server]\ntls_cert = \"a.pem\"\n", "TLS needs both"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.text);
+    const TempFile file(row.text, row.ending);
+    const auto loaded = load_config({.files = {{Layer::user_file, file.path}}});
+    REQUIRE(!loaded);
+    CAPTURE(loaded.error().message());
+    CHECK(has(loaded.error().message(), row.says));
+  }
+  for (const std::string empty : {"", "# nothing\n", "---\n"}) {
+    const TempFile file(empty, ".yaml");
+    CHECK(load_config({.files = {{Layer::user_file, file.path}}}));
+  }
+}
+
+TEST_CASE("every prefix of a YAML file is read or refused") {
+  const std::string text = "server:\n  port: 8001\n  allow_host: [a, \"b\"]\n  host: 'x'\n";
+  for (std::size_t size = 0; size <= text.size(); ++size) {
+    const auto values = parse_yaml(text.substr(0, size));
+    CHECK((values || values.error().kind() == ErrorKind::invalid));
+  }
+}
+
+TEST_CASE("a project's file may not open ports") {
+  const TempFile file("[runtime]\nthreads = 2\n");
+  CHECK(load_config({.files = {{Layer::project_file, file.path}}}));
+  const TempFile hostile("[server]\nhost = \"0.0.0.0\"\n");
+  const auto loaded = load_config({.files = {{Layer::project_file, hostile.path}}});
+  REQUIRE(!loaded);
+  CHECK(has(loaded.error().message(), "server.host may not be set by a project"));
+}
+
+TEST_CASE("changes leave comments and order as they are") {
+  const std::string text =
+      "# mine\n[server]  # how it listens\nport = 1 # one\nallow_host = [\n  "
+      "\"a\",\n]\n\n[runtime]\nthreads = "
+      "2\n";
+  const struct {
+    std::string before, key, value, after;
+  } rows[] = {
+      {text, "server.port", "2",
+       "# mine\n[server]  # how it listens\nport = 2 # one\nallow_host = [\n  "
+       "\"a\",\n]\n\n[runtime]\nthreads = "
+       "2\n"},
+      {text, "server.allow_host", R"(["b"])",
+       "# mine\n[server]  # how it listens\nport = 1 # one\nallow_host = "
+       "[\"b\"]\n\n[runtime]\nthreads = 2\n"},
+      {text, "server.host", R"("h")",
+       "# mine\n[server]  # how it listens\nhost = \"h\"\nport = 1 # one\nallow_host = [\n  "
+       "\"a\",\n]\n\n[runtime]\nthreads = 2\n"},
+      {"", "server.port", "1", "[server]\nport = 1\n"},
+      {"[runtime]\nthreads = 1", "server.port", "1",
+       "[runtime]\nthreads = 1\n\n[server]\nport = 1\n"},
+      {"server.queue = 1\n[runtime]\n", "server.port", "1",
+       "server.port = 1\nserver.queue = 1\n[runtime]\n"},
+      {"server = {queue = 1}\n", "server.port", "1", ""},
+      {"[server\n", "server.port", "1", ""},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.before);
+    CAPTURE(row.key);
+    const auto value = parse_json(row.value);
+    REQUIRE(value);
+    const auto after = with_setting(row.before, row.key, *value);
+    CHECK((after ? *after : "") == row.after);
+  }
+  const auto without = without_setting(text, "server.allow_host");
+  REQUIRE(without);
+  CHECK(*without ==
+        "# mine\n[server]  # how it listens\nport = 1 # one\n\n[runtime]\nthreads = 2\n");
+  CHECK(without_setting(text, "server.host").error().kind() == ErrorKind::not_found);
 }

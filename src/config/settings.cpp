@@ -89,11 +89,20 @@ Json show(const Config& config) {
 template <auto Group, auto Field>
 constexpr Setting row(std::string_view key, std::string_view flag, std::string_view help,
                       std::int64_t min = 0, std::int64_t max = 0) {
-  return {key, flag, help, min, max, set<Group, Field>, show<Group, Field>};
+  return {key,
+          flag,
+          help,
+          min,
+          max,
+          key.starts_with("runtime."),
+          set<Group, Field>,
+          show<Group, Field>};
 }
 
 constexpr auto server = &Config::server;
 constexpr auto runtime = &Config::runtime;
+constexpr auto library = &Config::library;
+constexpr auto collections = &Config::collections;
 
 constexpr Setting table[] = {
     row<server, &ServerConfig::host>(
@@ -131,6 +140,29 @@ constexpr Setting table[] = {
     row<runtime, &RuntimeConfig::cpu>(
         "runtime.cpu", "--cpu",
         "Kernel table to use; empty: the best that runs here. `hearth doctor` lists them."),
+    row<library, &LibraryConfig::folders>("library.folders", "--folders",
+                                          "Folders with models of yours, beside those of other "
+                                          "programs that are found by themselves."),
+    row<library, &LibraryConfig::offline>(
+        "library.offline", "--offline",
+        "Fetch nothing from the network; HF_HUB_OFFLINE=1 says the same."),
+    row<library, &LibraryConfig::hub>(
+        "library.hub", "--hub",
+        "Address of the Hugging Face hub or a mirror of it; empty: HF_ENDPOINT, or "
+        "https://huggingface.co."),
+    row<library, &LibraryConfig::ollama>(
+        "library.ollama", "--ollama-registry",
+        "Address of the registry behind ollama: names; empty: https://registry.ollama.ai."),
+    row<library, &LibraryConfig::stall_seconds>(
+        "library.stall_seconds", "--stall-seconds",
+        "A download slower than 1 KB/s for so long is tried again.", 1, 3600),
+    row<collections, &CollectionsConfig::folder>(
+        "collections.folder", "--collections",
+        "Folder of the collections; empty: ~/.local/share/hearth/collections."),
+    row<collections, &CollectionsConfig::relaxed>(
+        "collections.relaxed", "--relaxed",
+        "A write does not wait for the disk: a loss of power may lose what was written in the last "
+        "second, a crash of the program nothing."),
 };
 
 }  // namespace

@@ -1,9 +1,10 @@
-#include "config/toml_file.h"
-
+// The one place that knows the TOML library.
 #include <fmt/core.h>
 #include <toml++/toml.h>
 
 #include <algorithm>
+
+#include "config/file_values.h"
 
 namespace hearth {
 namespace {
@@ -27,7 +28,7 @@ void flatten(const toml::table& table, const std::string& prefix, std::vector<Fi
     if (const auto* inner = node.as_table())
       flatten(*inner, key + ".", values);
     else
-      values.push_back({key, to_json(node), node.source().begin.line});
+      values.push_back({key, to_json(node), node.source().begin.line, node.source().end.line});
   }
 }
 

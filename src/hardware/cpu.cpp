@@ -110,6 +110,15 @@ std::vector<Cache> read_caches(const std::string& root) {
   return caches;
 }
 
+// Different ones of a number that each core's topology tells.
+int count_packages(const std::string& root, const std::vector<int>& cores) {
+  std::set<std::string> packages;
+  for (const int core : cores)
+    packages.insert(read_text(
+        root, fmt::format("sys/devices/system/cpu/cpu{}/topology/physical_package_id", core)));
+  return std::max(1, static_cast<int>(packages.size()));
+}
+
 }  // namespace
 
 Cpu read_cpu(const std::string& root) {
@@ -121,6 +130,14 @@ Cpu read_cpu(const std::string& root) {
   cpu.usable_cores = static_cast<int>(siblings(root, allowed_cores(root, online)).size());
   if (const double cores = quota(root); cores > 0)
     cpu.usable_cores = std::clamp(static_cast<int>(std::floor(cores)), 1, cpu.usable_cores);
+  const auto count_kind = [&](const char* file) {
+    return static_cast<int>(siblings(root, list_of(read_text(root, file))).size());
+  };
+  cpu.efficiency_cores = count_kind("sys/devices/cpu_atom/cpus");
+  if (cpu.efficiency_cores > 0) cpu.performance_cores = count_kind("sys/devices/cpu_core/cpus");
+  cpu.sockets = count_packages(root, online);
+  cpu.numa_nodes = std::max(
+      1, static_cast<int>(list_of(read_text(root, "sys/devices/system/node/online")).size()));
   cpu.caches = read_caches(root);
   return cpu;
 }

@@ -18,6 +18,8 @@ struct Cpu {
   int logical_cores = 0;   // of the machine
   int physical_cores = 0;  // of the machine
   int usable_cores = 0;    // physical ones this process may run on, within its affinity and quota
+  int performance_cores = 0, efficiency_cores = 0;  // physical; 0: all cores are of one kind
+  int sockets = 1, numa_nodes = 1;
   std::vector<Cache> caches;          // of the first core
   std::vector<std::string> features;  // instruction sets that matter to the kernels: "avx2", ...
 };

@@ -6,7 +6,9 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "hardware/condition.h"
 #include "hardware/cpu.h"
+#include "hardware/devices.h"
 #include "hardware/memory.h"
 
 using namespace hearth;
@@ -104,4 +106,103 @@ TEST_CASE("a machine that says nothing, and this one") {
   CHECK(read_memory(machine.root()).free_bytes() == 0);
   CHECK(usable_cores() >= 1);
   CHECK(read_memory().free_bytes() > 0);
+}
+
+TEST_CASE("cores of two kinds, sockets and memory nodes") {
+  const Machine machine;
+  machine.put("sys/devices/system/cpu/online", "0-5\n");
+  for (const int core : {0, 1}) put_core(machine, core, "0-1\n");
+  for (const int core : {2, 3, 4, 5}) put_core(machine, core, fmt::format("{}\n", core));
+  for (int core = 0; core < 6; ++core)
+    machine.put(fmt::format("sys/devices/system/cpu/cpu{}/topology/physical_package_id", core),
+                core < 3 ? "0\n" : "1\n");
+  machine.put("sys/devices/cpu_core/cpus", "0-1\n");
+  machine.put("sys/devices/cpu_atom/cpus", "2-5\n");
+  machine.put("sys/devices/system/node/online", "0-1\n");
+  const Cpu cpu = read_cpu(machine.root());
+  CHECK(cpu.performance_cores == 1);
+  CHECK(cpu.efficiency_cores == 4);
+  CHECK(cpu.sockets == 2);
+  CHECK(cpu.numa_nodes == 2);
+}
+
+TEST_CASE("a laptop that is hot, on battery and short of memory") {
+  const Machine machine;
+  machine.put("sys/class/thermal/thermal_zone0/temp", "45000\n");
+  machine.put("sys/class/thermal/thermal_zone1/temp", "97500\n");
+  machine.put("sys/class/thermal/thermal_zone2/temp", "-274000\n");
+  machine.put("sys/devices/system/cpu/cpu0/thermal_throttle/core_throttle_count", "7\n");
+  machine.put("sys/class/power_supply/BAT0/type", "Battery\n");
+  machine.put("sys/class/power_supply/BAT0/capacity", "23\n");
+  machine.put("sys/class/power_supply/BAT0/status", "Discharging\n");
+  machine.put("sys/class/power_supply/mouse/type", "Battery\n");
+  machine.put("sys/class/power_supply/mouse/scope", "Device\n");
+  machine.put("sys/class/power_supply/mouse/capacity", "100\n");
+  machine.put("sys/class/powercap/intel-rapl:0/name", "package-0\n");
+  machine.put("sys/class/powercap/intel-rapl:0/energy_uj", "2500000\n");
+  machine.put("proc/loadavg", "3.25 2.00 1.00 1/100 7\n");
+  machine.put("proc/pressure/memory", "some avg10=12.50 avg60=1.00 avg300=0.00 total=1\n");
+  const Condition now = read_condition(machine.root());
+  CHECK(now.hottest_celsius == 97.5);
+  CHECK(now.throttled == 7);
+  CHECK(now.on_mains == false);
+  CHECK(now.battery_percent == 23);
+  CHECK(now.processor_joules == 2.5);
+  CHECK(now.load == 3.25);
+  CHECK(now.memory_pressure == 12.5);
+  machine.put("sys/class/power_supply/AC/type", "Mains\n");
+  machine.put("sys/class/power_supply/AC/online", "1\n");
+  CHECK(read_condition(machine.root()).on_mains == true);
+}
+
+TEST_CASE("a machine that tells nothing") {
+  const Machine machine;
+  const Condition now = read_condition(machine.root());
+  CHECK(!now.hottest_celsius);
+  CHECK(!now.on_mains);
+  CHECK(!now.battery_percent);
+  CHECK(now.load == 0);
+  CHECK(read_gpus(machine.root()).empty());
+  CHECK(read_npus(machine.root()).empty());
+  CHECK(read_enclosure(machine.root()).empty());
+}
+
+TEST_CASE("GPUs of the PCI bus") {
+  const Machine machine;
+  const auto put = [&](const std::string& device, std::string_view file, std::string_view text) {
+    machine.put(fmt::format("sys/bus/pci/devices/{}/{}", device, file), text);
+  };
+  put("0000:00:02.0", "class", "0x030000\n");
+  put("0000:00:02.0", "vendor", "0x8086\n");
+  put("0000:00:02.0", "device", "0x46a6\n");
+  put("0000:03:00.0", "class", "0x030000\n");
+  put("0000:03:00.0", "vendor", "0x1002\n");
+  put("0000:03:00.0", "device", "0x744c\n");
+  put("0000:03:00.0", "product_name", "Radeon RX 7900 XTX\n");
+  put("0000:03:00.0", "mem_info_vram_total", "25753026560\n");
+  put("0000:03:00.0", "mem_info_vram_used", "753026560\n");
+  put("0000:05:00.0", "class", "0x020000\n");  // a network card
+  const std::vector<Gpu> gpus = read_gpus(machine.root());
+  REQUIRE(gpus.size() == 2);
+  CHECK(gpus[0].vendor == "Intel");
+  CHECK(gpus[0].name == "PCI device 0x46a6");
+  CHECK(gpus[1].vendor == "AMD");
+  CHECK(gpus[1].name == "Radeon RX 7900 XTX");
+  CHECK(gpus[1].memory_bytes == 25753026560);
+  CHECK(gpus[1].free_bytes == 25000000000);
+}
+
+TEST_CASE("the inside of a container, the disk below a folder that is not there yet") {
+  const Machine machine;
+  machine.put("proc/cpuinfo", "flags\t\t: fpu hypervisor avx2\n");
+  CHECK(read_enclosure(machine.root()) == "virtual machine");
+  machine.put(".dockerenv", "");
+  CHECK(read_enclosure(machine.root()) == "container in a virtual machine");
+
+  machine.put("proc/self/mounts",
+              fmt::format("/dev/sda1 / ext4 rw 0 0\ntmpfs {} tmpfs rw 0 0\n", machine.root()));
+  const Disk disk = read_disk(machine.root() + "/not/there/yet", machine.root());
+  CHECK(disk.kind == "memory");
+  CHECK(disk.total_bytes > 0);
+  CHECK(disk.free_bytes <= disk.total_bytes);
 }

@@ -32,6 +32,11 @@ std::string read_text(const std::string& root, std::string_view path) {
   return std::move(*text);
 }
 
+std::vector<std::string> names_in(const std::string& root, std::string_view folder) {
+  auto names = list_folder(join_path(root, folder));
+  return names ? *std::move(names) : std::vector<std::string>();
+}
+
 std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
   while (!text.empty()) {

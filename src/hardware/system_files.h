@@ -11,6 +11,8 @@ namespace hearth::hardware {
 
 // Empty where the file cannot be read.  Without the newline at its end.
 std::string read_text(const std::string& root, std::string_view path);
+// Names of a folder, sorted; none where it cannot be read.
+std::vector<std::string> names_in(const std::string& root, std::string_view folder);
 std::vector<std::string_view> lines_of(std::string_view text);
 // The number at the start of `text`.
 std::optional<std::uint64_t> number_in(std::string_view text);

@@ -1,6 +1,6 @@
 # Kernel files are compiled for one instruction set each; everything else runs on any machine.
 file(GLOB kernel_tables ${folder}/*.cpp ${folder}/x86/*.cpp)
-list(FILTER kernel_tables EXCLUDE REGEX "_(test|bench)\\.cpp$|/select\\.cpp$")
+list(FILTER kernel_tables EXCLUDE REGEX "_(test|bench)\\.cpp$|select\\.cpp$")
 # Optimised in every build: the tests walk through a great many sizes.
 set(kernel_flags -O3 -fno-lto)
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
@@ -24,6 +24,7 @@ if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
     set_property(SOURCE ${files} APPEND PROPERTY COMPILE_OPTIONS ${${isa}})
   endforeach()
   set_property(SOURCE ${folder}/x86/amx.cpp APPEND PROPERTY COMPILE_OPTIONS -mamx-tile -mamx-bf16)
+  set_property(SOURCE ${folder}/x86/amx_search.cpp APPEND PROPERTY COMPILE_OPTIONS -mamx-tile -mamx-int8)
 else()
   file(GLOB x86_files ${folder}/x86/*.cpp)
   set_source_files_properties(${x86_files} PROPERTIES HEADER_FILE_ONLY ON)

@@ -12,34 +12,29 @@
 #include "kernels/select.h"
 #include "library/builtin.h"
 #include "library/recommended.h"
+#include "library/resolve.h"
+#include "text/grammar/engine.h"
 
 namespace hearth {
-
-Result<Package> open_reference(const std::string& reference) {
-  if (const auto file = builtin_file(reference))
-    return open_package(reference, MappedFile::of_program(*file));
-  if (!is_folder(reference) && !is_file(reference) && reference.find('/') == std::string::npos &&
-      !reference.contains('.'))
-    return Error(ErrorKind::not_found,
-                 fmt::format("'{}': no such file or folder; a model is a GGUF or safetensors file, "
-                             "a Hugging Face folder, `{}` or `{}`",
-                             reference, builtin_chat, builtin_embedder));
-  return open_package(reference);
-}
-
 namespace {
 
-// The same file under another name is the same model.
-std::string canonical(const std::string& reference) {
-  if (builtin_file(reference)) return reference;
-  std::error_code error;
-  const auto path = std::filesystem::canonical(reference, error);
-  return error ? reference : path.string();
+Result<Package> open_found(const LocalModel& model) {
+  if (const auto file = builtin_file(model.path))
+    return open_package(model.path, MappedFile::of_program(*file));
+  return open_package(model.path);
 }
 
-std::string id_of(const std::string& reference) {
-  if (builtin_file(reference)) return reference;
-  std::string name = file_name(canonical(reference));
+// The same file under another name is the same model.
+std::string canonical(const std::string& path) {
+  if (builtin_file(path)) return path;
+  std::error_code error;
+  const auto same = std::filesystem::canonical(path, error);
+  return error ? path : same.string();
+}
+
+std::string id_of(const LocalModel& model) {
+  if (model.name != model.path || builtin_file(model.path)) return model.name;
+  std::string name = file_name(canonical(model.path));
   for (const std::string_view ending : {".gguf", ".safetensors"})
     if (name.ends_with(ending)) name.resize(name.size() - ending.size());
   return name;
@@ -59,18 +54,19 @@ struct Library::State {
   std::mutex loading;  // one model at a time; never taken while `held` is locked
   Guarded<std::vector<Held>> held;
 
-  Lease find(const std::string& reference) {
-    const std::string path = canonical(reference);
+  // By what it is called, or by its file.
+  Lease find(const std::string& reference, const std::string& path = "") {
     return held.with([&](std::vector<Held>& list) -> Lease {
       for (const Held& one : list)
-        if (one.path == path || one.lease->id == reference) return one.lease;
+        if (one.lease->id == reference || one.lease->reference == reference || one.path == path)
+          return one.lease;
       return nullptr;
     });
   }
 
   // An id that no loaded model has: "model", "model-2", ...
-  std::string free_id(const std::string& reference) {
-    const std::string wanted = id_of(reference);
+  std::string free_id(const LocalModel& model) {
+    const std::string wanted = id_of(model);
     return held.with([&](const std::vector<Held>& list) {
       std::string id = wanted;
       for (int n = 2; std::ranges::any_of(list, [&](const Held& h) { return h.lease->id == id; });
@@ -80,6 +76,10 @@ struct Library::State {
     });
   }
 };
+
+Result<Package> open_reference(const std::string& reference, const LibraryFolders& folders) {
+  return open_found(TRY(find_model(reference, folders)));
+}
 
 Library::Library(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Library::~Library() = default;
@@ -98,10 +98,13 @@ Result<Lease> Library::acquire(const std::string& reference,
                                std::stop_token stop) {
   State& state = *state_;
   if (Lease lease = state.find(reference)) return lease;
+  const LocalModel found = TRY(find_model(reference, state.options.folders));
+  const std::string path = canonical(found.path);
   const std::lock_guard loading(state.loading);
-  if (Lease lease = state.find(reference)) return lease;  // somebody loaded it meanwhile
+  // Loaded under another name, or by somebody else meanwhile.
+  if (Lease lease = state.find(reference, path)) return lease;
 
-  const Package package = TRY(open_reference(reference));
+  const Package package = TRY(open_found(found));
   ops::Context ctx{.kernels = state.table, .pool = state.pool.get()};
   LoadOptions options;
   options.context_tokens = state.options.runner.context_tokens;
@@ -112,14 +115,16 @@ Result<Lease> Library::acquire(const std::string& reference,
 
   auto loaded = std::make_shared<LoadedModel>();
   loaded->reference = reference;
-  loaded->id = state.free_id(reference);
+  loaded->path = path;
+  loaded->id = state.free_id(found);
   loaded->loaded_seconds = std::chrono::duration_cast<std::chrono::seconds>(
                                std::chrono::system_clock::now().time_since_epoch())
                                .count();
   loaded->sampling = recommended_sampling(package);
   loaded->runner =
       TRY(make_runner(std::move(*model), *state.table, state.pool, state.options.runner));
-  state.held.with([&](std::vector<Held>& list) { list.push_back({canonical(reference), loaded}); });
+  loaded->grammars = std::make_shared<GrammarEngine>(loaded->model().tokenizer());
+  state.held.with([&](std::vector<Held>& list) { list.push_back({path, loaded}); });
   return Lease(std::move(loaded));
 }
 

@@ -11,29 +11,32 @@
 
 #include "base/result.h"
 #include "formats/package.h"
+#include "library/folders.h"
+#include "library/reference.h"
 #include "models/model.h"
 #include "runtime/runner.h"
 
 namespace hearth {
 
-// The names of the models that the program carries with it.
-constexpr std::string_view builtin_chat = "builtin";
-constexpr std::string_view builtin_embedder = "builtin-embed";
+class GrammarEngine;  // text/grammar/engine.h
 
-// A reference is `builtin`, `builtin-embed`, or a path of a file or folder.
-// Errors: not_found (names what was tried), and those of open_package.
-Result<Package> open_reference(const std::string& reference);
+// Of any kind that reference.h knows, as long as the model is on this machine: nothing is fetched.
+// Errors: not_found (with the command that helps), and those of open_package.
+Result<Package> open_reference(const std::string& reference,
+                               const LibraryFolders& folders = standard_folders());
 
 struct LibraryOptions {
   int threads = 0;      // 0: one per physical core that this process may use
   std::string kernels;  // name of a kernel table; empty: the best that runs here
   RunnerOptions runner;
+  LibraryFolders folders = standard_folders();
 };
 
 // A model in use.  Immutable but for what Runner allows; thread-safe.
 struct LoadedModel {
-  std::string reference;  // as first asked for
-  std::string id;         // how the server lists it: "builtin", or the file's or folder's name
+  std::string reference;            // as first asked for
+  std::string path;                 // of its file or folder; the built-in ones: their name
+  std::string id;                   // how the server lists it: its name, or its file's or folder's
   std::int64_t loaded_seconds = 0;  // Unix time
   // What the model's authors recommend, for requests that do not say: generation_config.json
   // (temperature, top_k, top_p, min_p, repetition_penalty; do_sample false = temperature 0) or the
@@ -41,6 +44,7 @@ struct LoadedModel {
   // The built-in model's is temperature 0.
   SamplingOptions sampling;
   std::unique_ptr<Runner> runner;
+  std::shared_ptr<GrammarEngine> grammars;  // that its answers can be held to; thread-safe
 
   const Model& model() const { return runner->model(); }
 };
@@ -81,5 +85,17 @@ struct ChatPrompt {
 Result<ChatPrompt> chat_prompt(const Model& model, const Json& messages, const Json& tools = {},
                                const Json& variables = Json::object(),
                                bool add_generation_prompt = true);
+
+// Vectors of texts, one each, as the model pools them; a text that is too long is cut.
+// Errors: those of Runner::embed.
+Result<std::vector<std::vector<float>>> embed_texts(const LoadedModel& loaded,
+                                                    const std::vector<std::string>& texts,
+                                                    std::stop_token stop);
+
+// How well each text answers the query, greater is better, by a cross-encoder.  Errors:
+// unsupported: the model is none.
+Result<std::vector<float>> rerank_texts(const LoadedModel& loaded, const std::string& query,
+                                        const std::vector<std::string>& texts,
+                                        std::stop_token stop);
 
 }  // namespace hearth

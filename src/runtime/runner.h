@@ -17,6 +17,8 @@
 
 namespace hearth {
 
+struct Constraint;  // text/grammar/constraint.h
+
 enum class FinishReason { stop, length, cancelled, error };
 
 // One generated token with its alternatives, best first.
@@ -69,6 +71,8 @@ struct GenerateRequest {
   // nothing before it: its logprob is 0 and it has no alternatives.
   bool prompt_logprobs = false;
   bool deterministic = false;  // bit for bit whatever else runs
+  // What the answer is held to; nullptr: nothing.  Its end may then come before ignore_end would.
+  std::shared_ptr<const Constraint> constraint = {};
   std::string cache_salt;      // prefixes are shared only between requests of one salt (one tenant)
   std::stop_token stop_token;  // ends the request within one step
 };

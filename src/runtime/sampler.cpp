@@ -21,6 +21,17 @@ Error unusable(std::span<const float> logits) {
   return Error(ErrorKind::corrupt, fmt::format("all {} logits are -inf", logits.size()));
 }
 
+void forbid_others(std::span<const std::uint64_t> allowed, std::span<float> logits) {
+  constexpr float never = -std::numeric_limits<float>::infinity();
+  for (std::size_t word = 0; word * 64 < logits.size(); ++word) {
+    const std::uint64_t bits = word < allowed.size() ? allowed[word] : 0;
+    if (bits == ~std::uint64_t{0}) continue;
+    const std::size_t end = std::min(logits.size(), word * 64 + 64);
+    for (std::size_t i = word * 64; i < end; ++i)
+      if ((bits >> (i % 64) & 1) == 0) logits[i] = never;
+  }
+}
+
 // How many of the best tokens mirostat 1 keeps, from the best ones' logits.
 // Source: Basu et al. 2020, algorithm 1 and equation 30.
 std::size_t mirostat_k(std::span<const Candidate> best, double vocabulary, double temperature,
@@ -52,14 +63,17 @@ Sampler::Sampler(const SamplingOptions& options, const Tokenizer& tokenizer,
       mu_(2 * options.mirostat_tau) {}
 
 Result<Token> Sampler::pick(std::span<const Token> history, std::span<const float> logits,
-                            SamplerScratch& scratch) {
+                            SamplerScratch& scratch, std::span<const std::uint64_t> allowed) {
   RowSummary row = summarise(logits);
   if (!row.is_usable) return unusable(logits);
-  if (penalties_.active()) {
+  if (penalties_.active() || !allowed.empty()) {
     scratch.logits.assign(logits.begin(), logits.end());
-    penalties_.apply(history, scratch.logits);
+    if (penalties_.active()) penalties_.apply(history, scratch.logits);
+    if (!allowed.empty()) forbid_others(allowed, scratch.logits);
     logits = scratch.logits;
     row = summarise(logits);
+    if (!row.is_usable && !allowed.empty())
+      return Error(ErrorKind::invalid, "grammar: no token of this model can come next");
     if (!row.is_usable) return unusable(logits);
   }
   if (options_.temperature < greedy_below) return first_of_best(logits, row.best);

@@ -16,6 +16,7 @@ namespace hearth {
 struct SamplerScratch {
   std::vector<float> logits, weights;
   std::vector<Candidate> candidates;
+  std::vector<std::uint64_t> allowed;  // a set of tokens, for whoever calls the sampler
 };
 
 // Used by one thread at a time.  Keeps references to options and tokenizer; is never moved.
@@ -27,10 +28,11 @@ class Sampler {
   Sampler(const Sampler&) = delete;
   Sampler& operator=(const Sampler&) = delete;
 
-  // The token after `history` (prompt and answer so far), from its row of raw logits.
-  // Errors: corrupt (a NaN or infinite logit, or none that is finite).
+  // The token after `history` (prompt and answer so far), from its row of raw logits.  allowed: bit
+  // t of word t / 64 is set where token t may come; empty: any may.
+  // Errors: corrupt (a NaN or infinite logit, or none that is finite); invalid (none is allowed).
   Result<Token> pick(std::span<const Token> history, std::span<const float> logits,
-                     SamplerScratch& scratch);
+                     SamplerScratch& scratch, std::span<const std::uint64_t> allowed = {});
 
   float mirostat_mu() const { return mu_; }
 

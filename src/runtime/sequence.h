@@ -4,12 +4,14 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <vector>
 
 #include "runtime/runner.h"
 #include "runtime/sampler.h"
 #include "runtime/sequence_pages.h"
 #include "runtime/text_stream.h"
+#include "text/grammar/constraint.h"
 
 namespace hearth {
 
@@ -43,7 +45,9 @@ struct Sequence {
         tokens(owner.asked.prompt),
         pages(std::move(own_pages)),
         sampler(owner.asked.sampling, tokenizer, owner.asked.prompt.size(), which),
-        text(owner.asked.stop) {}
+        text(owner.asked.stop) {
+    if (owner.asked.constraint) constraint.emplace(*owner.asked.constraint, tokenizer);
+  }
 
   ActiveRequest& request;
   int choice;
@@ -51,6 +55,7 @@ struct Sequence {
   SequencePages pages;
   Sampler sampler;
   TextStream text;
+  std::optional<ConstraintReader> constraint;
   std::size_t adopted = 0;  // positions found in the prefix cache
   bool is_finished = false;
 

@@ -9,6 +9,19 @@
 namespace hearth {
 namespace {
 
+// The constraint leaves nothing that could follow.
+bool is_complete(const Sequence& sequence) {
+  return sequence.constraint && sequence.constraint->must_end();
+}
+
+// Empty: all.
+std::span<const std::uint64_t> allowed_tokens(Sequence& sequence, std::vector<std::uint64_t>& set) {
+  if (!sequence.constraint || sequence.constraint->is_free()) return {};
+  set.assign(sequence.constraint->words(), 0);
+  sequence.constraint->allow(set);
+  return set;
+}
+
 double seconds(Clock::time_point from, Clock::time_point to) {
   if (from == Clock::time_point{} || to == Clock::time_point{}) return 0;
   return std::chrono::duration<double>(to - from).count();
@@ -185,7 +198,8 @@ void Stepper::choose(Output& output, SamplerScratch& scratch) const {
   if (output.scored)
     output.token = sequence.tokens[*output.scored];
   else
-    output.token = sequence.sampler.pick(sequence.tokens, logits, scratch);
+    output.token = sequence.sampler.pick(sequence.tokens, logits, scratch,
+                                         allowed_tokens(sequence, scratch.allowed));
   if (!output.token.ok() || !(asked.logprobs || output.scored)) return;
   auto logprobs = log_probabilities(logits, *output.token, asked.top_logprobs, scratch);
   if (logprobs.ok())
@@ -201,6 +215,9 @@ void Stepper::deliver(Output& output) {
   if (!output.token.ok()) return end(request, FinishReason::error, &output.token.error());
 
   const Token token = *output.token;
+  if (sequence.constraint)
+    if (const Status taken = sequence.constraint->accept(token); !taken.ok())
+      return end(request, FinishReason::error, &taken.error());
   ++request.usage.completion_tokens;
   ++counts_.completion_tokens;
   TextStream::Piece piece;
@@ -220,8 +237,9 @@ void Stepper::deliver(Output& output) {
   if (piece.stop) {
     event.finish = FinishReason::stop;
     event.stop_string = request.asked.stop[*piece.stop];
-  } else if (!event.finish && sequence.generated() >= request.max_tokens) {
-    event.finish = FinishReason::length;
+  } else if (!event.finish &&
+             (is_complete(sequence) || sequence.generated() >= request.max_tokens)) {
+    event.finish = is_complete(sequence) ? FinishReason::stop : FinishReason::length;
     TextStream::Piece rest = sequence.text.finish();
     event.text += rest.text;
     std::ranges::move(rest.tokens, std::back_inserter(event.tokens));
@@ -255,7 +273,7 @@ void Stepper::report_scored(const ActiveRequest& request, std::size_t place,
 bool Stepper::is_end(const Sequence& sequence, Token token) const {
   const GenerateRequest& asked = sequence.request.asked;
   if (std::ranges::find(asked.stop_tokens, token) != asked.stop_tokens.end()) return true;
-  return !asked.ignore_end && model_.tokenizer().ends_generation(token);
+  return (!asked.ignore_end || sequence.constraint) && model_.tokenizer().ends_generation(token);
 }
 
 // What the token adds to the answer.  Right after the beginning of a text a vocabulary may drop
@@ -264,7 +282,7 @@ std::string Stepper::text_of(const Sequence& sequence, Token token) const {
   const Tokenizer& tokenizer = model_.tokenizer();
   const bool special = sequence.request.asked.show_special;
   std::string_view piece = tokenizer.piece(token, special);
-  if (sequence.generated() == 0 && piece.starts_with(' ') &&
+  if (sequence.generated() == 0 && !sequence.constraint && piece.starts_with(' ') &&
       sequence.tokens.back() == tokenizer.special().bos &&
       tokenizer.decode(std::span(&token, 1), special) == piece.substr(1))
     piece.remove_prefix(1);

@@ -1,4 +1,5 @@
 // POST /v1/completions.  Source: OpenAI API reference, "Create completion".
+#include "server/answer_rule.h"
 #include "server/generation.h"
 #include "server/prompts.h"
 #include "server/rows.h"
@@ -46,6 +47,7 @@ Check run(Service& service, Call& call) {
   if (suffix && task.asked.echo) return unsupported_value("suffix", "does not go with echo");
   for (const TextOrTokens& item : given)
     task.prompts.push_back(TRY(make_prompt(tokenizer, item, suffix, task.asked)));
+  TRY(hold(*lease, {.rule = task.asked.rule}, {}, task));
   auto encoder = openai_encoder(Dialect::completion, task.asked.include_usage, tokenizer);
   std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(task),
                                std::move(encoder))

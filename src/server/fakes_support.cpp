@@ -2,6 +2,7 @@
 #include <chrono>
 
 #include "server/fakes.h"
+#include "text/grammar/engine.h"
 
 namespace hearth::server {
 namespace {
@@ -212,6 +213,7 @@ Lease fake_lease(std::string id, ModelKind kind, std::string template_source) {
   loaded->reference = loaded->id = std::move(id);
   loaded->loaded_seconds = 1700000000;
   loaded->runner = std::make_unique<FakeRunner>(kind, std::move(template_source));
+  loaded->grammars = std::make_shared<GrammarEngine>(loaded->model().tokenizer());
   return loaded;
 }
 

@@ -127,7 +127,8 @@ TEST_CASE("ollama: what is refused is said as a text") {
   } rows[] = {
       {"POST", "/api/chat", R"({"model":"nobody","messages":[]})", 404, "nobody"},
       {"POST", "/api/chat", "{", 400, "not JSON"},
-      {"POST", "/api/chat", ask("x", R"(,"format":"json")"), 400, "'format'"},
+      {"POST", "/api/chat", ask("x", R"(,"format":"yaml")"), 400, "'format'"},
+      {"POST", "/api/chat", ask("x", R"(,"format":{"type":"hiccup"})"), 400, "'format'"},
       {"POST", "/api/chat", ask("x", R"(,"think":3)"), 400, "'think'"},
       {"POST", "/api/chat", ask("x", R"(,"keep_alive":[])"), 400, "'keep_alive'"},
       {"POST", "/api/chat", R"({"model":"fake","messages":[{"role":"user","content":"x",

@@ -21,6 +21,17 @@ void add_sampling(Json& properties) {
   properties.set("stream_options", object_of(Json::object({{"include_usage", type("boolean")}})));
   properties.set("ignore_eos", type("boolean", "Go on past the model's own end."));
   properties.set("deterministic", type("boolean", "The same bits whatever else runs."));
+  properties.set(
+      "response_format",
+      type("object", "What the answer must be: type text, json_object, or json_schema."));
+  properties.set("json_schema", type("object", "The answer is JSON that satisfies this schema."));
+  properties.set("grammar", type("string", "The answer is a text of this grammar, in GBNF."));
+  properties.set("structured_outputs",
+                 type("object", "vLLM's: json, regex, choice, grammar or json_object."));
+  properties.set("guided_json", any_of({type("object"), type("string")}));
+  properties.set("guided_regex", type("string", "The answer is a match, from end to end."));
+  properties.set("guided_choice", list_of(type("string")));
+  properties.set("guided_grammar", type("string", "Another name of grammar."));
 }
 
 Json chat_request() {
@@ -37,7 +48,6 @@ Json chat_request() {
        {"tool_choice", any_of({type("string"), type("object")})},
        {"parallel_tool_calls", type("boolean", "false: at most one call in an answer.")},
        {"reasoning_effort", type("string", "How much to think; none: not at all.")},
-       {"response_format", type("object", "Type text.")},
        {"chat_template_kwargs", type("object", "Variables of the model's template.")}});
   add_sampling(properties);
   return object_of(std::move(properties), {"model", "messages"});

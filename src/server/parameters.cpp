@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "http/secrets.h"
+#include "server/answer_rule.h"
 
 namespace hearth::server {
 namespace {
@@ -206,16 +207,7 @@ Check read_streaming(const Json& body, Asked& asked) {
 
 // Known fields whose other values belong to a later release: refused by name, never ignored.
 Check refuse_unsupported(const Json& body) {
-  if (const Json* format = body.find("response_format"); format && !format->is_null()) {
-    const Json* type = format->find("type");
-    if (!type || !type->is_string())
-      return invalid_value("response_format", "needs an object with a type");
-    if (type->as_string() != "text")
-      return unsupported_value("response_format",
-                               "constrained output is not offered yet: needs type 'text'");
-  }
-  for (const std::string_view name :
-       {"functions", "function_call", "audio", "grammar", "json_schema", "web_search_options"})
+  for (const std::string_view name : {"functions", "function_call", "audio", "web_search_options"})
     if (const Json* value = body.find(name); value && !value->is_null())
       return unsupported_value(name, "is not offered");
   if (const Json* kinds = body.find("modalities"); kinds && !kinds->is_null())
@@ -238,6 +230,7 @@ Checked<Asked> read_parameters(const Json& body, Dialect dialect, std::int32_t v
   TRY(read_answers(body, dialect, asked));
   TRY(read_max_tokens(body, dialect, asked));
   TRY(read_stop(body, asked.generate.stop));
+  TRY(read_answer_rule(body, asked.rule, asked.rule_field));
   TRY(read_bias(body, vocabulary, asked.generate.sampling.logit_bias));
   asked.generate.ignore_end = TRY(read_bool(body, "ignore_eos")).value_or(false);
   asked.generate.deterministic = TRY(read_bool(body, "deterministic")).value_or(false);

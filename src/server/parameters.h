@@ -8,6 +8,7 @@
 #include "base/json.h"
 #include "runtime/runner.h"
 #include "server/fields.h"
+#include "text/grammar/engine.h"
 
 namespace hearth::server {
 
@@ -29,7 +30,9 @@ struct Asked {
   int n = 1;  // answers wanted; generate.n may be more (best_of)
   bool stream = false;
   bool include_usage = false;
-  bool echo = false;  // completions: the prompt comes before the answer
+  AnswerRule rule;                   // what the answer must be
+  std::string_view rule_field = {};  // that said so, for messages
+  bool echo = false;                 // completions: the prompt comes before the answer
   // Fields that were left out of what the model sees, for the warning header.
   std::string warning;
 };

@@ -7,6 +7,7 @@
 #include <ctime>
 
 #include "base/utf8.h"
+#include "library/local_models.h"
 #include "server/endpoints.h"
 #include "server/fields.h"
 #include "server/interfaces.h"
@@ -31,6 +32,12 @@ Checked<Lease> Service::find_model(std::string_view id) const {
   // Ollama's clients name a tag always, or never.
   for (const Lease& lease : models)
     if (without_latest(lease->id) == without_latest(id)) return lease;
+  // By another way of writing where it came from: hf.co/org/repo:q8_0.
+  if (const auto reference = parse_reference(id); reference && reference->is_remote())
+    for (const Lease& lease : models)
+      if (const auto own = parse_reference(lease->reference);
+          own && equal_without_case(own->text(), reference->text()))
+        return lease;
   std::string known;
   for (const Lease& lease : models) known += (known.empty() ? "" : ", ") + lease->id;
   return Problem{

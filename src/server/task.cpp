@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "server/answer_rule.h"
 #include "server/tool_messages.h"
 
 namespace hearth::server {
@@ -14,6 +15,15 @@ bool has_hidden_marks(const Tokenizer& tokenizer, const AnswerForm& form) {
     const auto token = tokenizer.find(mark);
     return token && tokenizer.kind(*token) == TokenKind::control;
   });
+}
+
+// The prompt has not ended a thought, nor does the request forbid one.
+bool may_think(const AnswerForm& form, const ChatInput& input, std::string_view prompt) {
+  while (prompt.ends_with('\n') || prompt.ends_with(' ')) prompt.remove_suffix(1);
+  std::string close = end_of_thought(form);
+  while (close.ends_with('\n')) close.pop_back();
+  const Json* enabled = input.variables.find("enable_thinking");
+  return !close.empty() && !prompt.ends_with(close) && !(enabled && *enabled == Json(false));
 }
 
 Check check_tools(const Model& model, const ChatInput& input, const AnswerForm& form) {
@@ -64,11 +74,21 @@ Checked<Task> chat_task(const LoadedModel& loaded, ChatInput input, Asked asked,
     TRY(force_call(model, input.choice, prompt, reading));
   reading.tools = std::move(input.tools);
 
+  HeldAnswer held{.rule = asked.rule,
+                  .tools = reading.tools,
+                  .is_thinking = reading.is_thinking && reading.beginning.empty(),
+                  .may_think = may_think(reading.form, input, rendered->text),
+                  .has_begun_call = !reading.beginning.empty(),
+                  .tool = input.choice.name,
+                  .is_single = reading.is_single};
+  // A call that is forced is the answer.
+  if (held.has_begun_call) held.rule = {};
   Task task;
   asked.warning += input.warning;
   task.asked = std::move(asked);
   task.prompt_field = prompt_field;
   task.prompts.push_back(std::move(prompt));
+  TRY(hold(loaded, held, reading.form, task));
   if (!reading.form.calls && !reading.form.thoughts) return task;
   if (has_hidden_marks(model.tokenizer(), reading.form)) task.asked.generate.show_special = true;
   task.reading = std::move(reading);

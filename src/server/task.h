@@ -8,7 +8,7 @@
 #include "library/library.h"
 #include "server/conversation.h"
 #include "server/parameters.h"
-#include "text/answer/answer.h"
+#include "text/answer/held_answer.h"
 
 namespace hearth::server {
 

@@ -4,4 +4,5 @@ if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
                          -Wno-array-bounds)
 endif()
 # The search of the best pieces is one loop, a third faster so.
-set_property(SOURCE ${folder}/unigram.cpp APPEND PROPERTY COMPILE_OPTIONS -O3)
+set_source_files_properties(${folder}/unigram.cpp PROPERTIES SKIP_PRECOMPILE_HEADERS ON
+                            COMPILE_OPTIONS $<$<CONFIG:Release>:-O3>)

@@ -124,7 +124,7 @@ test('errors have the class and the words the SDK knows', async () => {
     (error) => assert.equal(error.param, 'temperature'));
   await fails(client.chat.completions.create(ask({ model: 'nobody' })), OpenAI.NotFoundError,
     (error) => assert.equal(error.code, 'model_not_found'));
-  await fails(client.chat.completions.create(ask({ response_format: { type: 'json_object' } })),
+  await fails(client.chat.completions.create(ask({ response_format: { type: 'sound' } })),
     OpenAI.BadRequestError, (error) => assert.equal(error.param, 'response_format'));
   const { context_length } = await client.models.retrieve(server.model);
   const long = [{ role: 'user', content: 'word '.repeat(context_length * 4) }];

@@ -1,6 +1,8 @@
 """The commands as a person and a program use them."""
 import json
+import os
 import pathlib
+import signal
 import subprocess
 import sys
 import tempfile
@@ -81,6 +83,41 @@ class Builtin(unittest.TestCase):
         cut = hearth("run", "builtin", "How do I serve a model?", "--stop", middle).stdout
         self.assertEqual(cut, whole[:whole.index(middle)])
 
+    def test_answers_are_held_to_what_is_asked(self):
+        schema = {"type": "object", "properties": {
+            "name": {"type": "string", "minLength": 1, "maxLength": 20}, "size": {"type": "integer", "minimum": 0},
+            "parts": {"type": "array", "items": {"enum": ["mast", "oar", "sail"]}, "maxItems": 4}},
+            "required": ["name", "size", "parts"], "additionalProperties": False}
+        models = ["builtin"]
+        story = program.DATA / STORY / "stories260K-f32.gguf"
+        if story.exists():
+            models.append(str(story))
+        for model in models:
+            for seed in range(6):
+                with self.subTest(model=model, seed=seed):
+                    run = hearth("run", model, "A boat.", "--schema", json.dumps(schema), "--seed", str(seed),
+                                 "--temperature", "1.5", "--json")
+                    run = json.loads(run.stdout)
+                    self.assertEqual(run["finish_reason"], "stop")
+                    boat = json.loads(run["text"])
+                    self.assertEqual(list(boat), ["name", "size", "parts"])
+                    self.assertTrue(1 <= len(boat["name"]) <= 20 and boat["size"] >= 0 and len(boat["parts"]) <= 4)
+                    self.assertLessEqual(set(boat["parts"]), {"mast", "oar", "sail"})
+            self.assertIn(hearth("run", model, "?", "--choice", "yes", "--choice", "no").stdout, ("yes", "no"))
+            self.assertRegex(hearth("run", model, "?", "--regex", "[a-f]{3}-[0-9]{2}").stdout, r"^[a-f]{3}-[0-9]{2}$")
+        with tempfile.TemporaryDirectory() as folder:
+            path = pathlib.Path(folder) / "list.gbnf"
+            path.write_text('root ::= ("- " [a-z]{2,9} "\\n"){2}')
+            self.assertRegex(hearth("run", "builtin", "?", "--grammar", str(path)).stdout, r"^(- [a-z]{2,9}\n){2}$")
+            rows = [(["--schema", '{"type": "hiccup"}'], "hiccup"), (["--regex", "("], "needs ')'"),
+                    (["--schema", "{"], "--schema"), (["--grammar", str(path), "--choice", "a"], "does not go with"),
+                    (["--grammar", str(path) + "x"], "list.gbnfx")]
+            for options, says in rows:
+                with self.subTest(options):
+                    run = hearth("run", "builtin", "?", *options, check=False)
+                    self.assertNotEqual(run.returncode, 0)
+                    self.assertIn(says, run.stderr)
+
     def test_prompt_too_long_is_an_error(self):
         run = hearth("run", "builtin", text="word " * 20000, check=False)
         self.assertEqual(run.returncode, 6, run.stderr)
@@ -120,6 +157,50 @@ class Builtin(unittest.TestCase):
                                   "--rounds", "1", "--threads", "1", "--json").stdout)
         self.assertEqual(bench["threads"], 1)
         self.assertGreater(bench["decode_tokens_per_second"], 0)
+
+    def test_info(self):
+        info = json.loads(hearth("info", "--json").stdout)
+        self.assertGreater(info["cpu"]["logical_cores"], 0)
+        self.assertGreater(info["memory"]["free_bytes"], 0)
+        self.assertGreater(info["disk"]["total_bytes"], 0)
+        self.assertIn(info["kernels"], ("portable", "avx2", "avx512", "amx"))
+        self.assertIn("memory", hearth("info").stdout)
+        with subprocess.Popen([program.BINARY, "info", "--watch", "--json"], stdout=subprocess.PIPE,
+                              text=True) as watch:
+            lines = [json.loads(watch.stdout.readline()) for _ in range(2)]
+            watch.send_signal(signal.SIGINT)
+        self.assertEqual(lines[0]["cpu"], lines[1]["cpu"])
+
+    def test_config(self):
+        with tempfile.TemporaryDirectory() as folder:
+            environment = dict(os.environ, XDG_CONFIG_HOME=folder, EDITOR="sed -i s/8080/8081/")
+
+            def config(*arguments, code=0):
+                done = subprocess.run([program.BINARY, "config", *arguments], capture_output=True, text=True,
+                                      env=environment, cwd=folder, check=False)
+                self.assertEqual(done.returncode, code, done.stderr)
+                return done.stdout + done.stderr
+
+            self.assertIn("Nothing is set", config())
+            config("set", "server.port", "8080", "runtime.threads", "3")
+            self.assertEqual(config("show", "server.port"), "8080\n")
+            config("edit")
+            self.assertIn(f"{folder}/hearth/config.toml:2", config("show", "--why", "server.port"))
+            config("set", "runtime.threads", "2", "--project")
+            with open(f"{folder}/.hearth.toml", encoding="utf-8") as file:
+                self.assertEqual(file.read(), "[runtime]\nthreads = 2\n")
+            shown = json.loads(config("show", "--json"))
+            self.assertEqual(shown["server.port"]["value"], 8081)
+            self.assertEqual(shown["runtime.threads"]["layer"], "project")
+            self.assertIn("may not be set by a project", config("set", "server.port", "1", "--project", code=2))
+            self.assertIn("TLS needs both", config("set", "server.tls_cert", "a.pem", code=2))
+            self.assertEqual(config("show", "server.tls_cert"), "\n")
+            config("unset", "server.port")
+            self.assertEqual(json.loads(config("diff", "--json")), {"runtime.threads": {"from": 0, "to": 2}})
+            with open(f"{folder}/all.yaml", "w", encoding="utf-8") as file:
+                file.write(config("export", "--format", "yaml"))
+            self.assertIn("in order", config("validate", f"{folder}/all.yaml"))
+            self.assertEqual(config("diff", f"{folder}/all.yaml"), "")
 
     def test_deterministic_on_any_thread_count(self):
         def draw(threads):

@@ -25,8 +25,11 @@ Checked<Task> read_task(const Json& body, const LoadedModel& loaded) {
   Asked asked = TRY(
       read_parameters(regular, Dialect::chat, loaded.model().tokenizer().size(), loaded.sampling));
   asked.warning = std::move(warning);
+  if (!asked.rule_field.empty()) asked.rule_field = "output_config.format";
   ChatInput input = TRY(read_chat_input(regular));
   const std::string beginning = take_beginning(input);
+  if (!beginning.empty() && asked.rule.kind != AnswerRule::Kind::none)
+    return unsupported_value("output_config.format", "does not go with an answer that is begun");
   Task task = TRY(chat_task(loaded, std::move(input), std::move(asked)));
   const auto more = TRY(loaded.model().tokenizer().encode(beginning, {}));
   std::vector<Token>& tokens = task.prompts.front().tokens;

@@ -160,6 +160,7 @@ Checked<Json> read_tools(const Json& tools, std::string& warning) {
     if (const Json* name = tool.find("name")) function.set("name", *name);
     if (const Json* text = tool.find("description")) function.set("description", *text);
     if (const Json* schema = tool.find("input_schema")) function.set("parameters", *schema);
+    if (const Json* strict = tool.find("strict")) function.set("strict", *strict);
     result.push_back(Json::object({{"type", "function"}, {"function", std::move(function)}}));
   }
   return result;
@@ -194,11 +195,21 @@ Checked<Json> read_variables(const Json& body) {
   }
   const Json* config = body.find("output_config");
   if (!config || config->is_null()) return variables;
-  if (const Json* format = config->find("format"); format && !format->is_null())
-    return unsupported_value("output_config.format", "constrained output is not offered yet");
   if (const Json* effort = config->find("effort"); effort && effort->is_string())
     variables.set("reasoning_effort", *effort);
   return variables;
+}
+
+// "output_config": {"format": {"type": "json_schema", "schema": ...}}, or its older name.
+Check read_format(const Json& body, Json& result) {
+  const Json* config = body.find("output_config");
+  const Json* format = config ? config->find("format") : nullptr;
+  if (!format || format->is_null()) format = body.find("output_format");
+  if (!format || format->is_null()) return Done{};
+  if (type_of(*format) != "json_schema" || !format->find("schema"))
+    return unsupported_value("output_config.format", "needs type json_schema, and a schema");
+  result.set("response_format", *format);
+  return Done{};
 }
 
 }  // namespace
@@ -210,6 +221,7 @@ Checked<Json> translate_request(const Json& body, std::string& warning) {
   if (const Json* choice = body.find("tool_choice"); choice && !choice->is_null())
     TRY(read_tool_choice(*choice, result));
   result.set("chat_template_kwargs", TRY(read_variables(body)));
+  TRY(read_format(body, result));
   if (const Json* servers = body.find("mcp_servers"); servers && servers->size() > 0)
     return unsupported_value("mcp_servers", "is not offered");
   // `seed` is not Anthropic's: without it nothing could be repeated.

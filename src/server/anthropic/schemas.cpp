@@ -20,6 +20,7 @@ void add_anthropic(Json& all) {
                         {"stop_sequences", list_of(type("string"))},
                         {"stream", type("boolean")},
                         {"thinking", type("object", "Type enabled, disabled or adaptive.")},
+                        {"output_config", type("object", "effort; format: type json_schema.")},
                         {"tools", list_of(type("object"))},
                         {"tool_choice", type("object")}}),
           {"model", "messages"}));

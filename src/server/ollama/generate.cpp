@@ -1,4 +1,5 @@
 // POST /api/generate.  Source: Ollama, docs/api.md, "Generate a completion".
+#include "server/answer_rule.h"
 #include "server/fields.h"
 #include "server/generation.h"
 #include "server/ollama/ollama.h"
@@ -50,6 +51,7 @@ Checked<Task> make_task(const LoadedModel& loaded, const Question& question, Ask
           question.prompt, {.add_special = true, .parse_special = question.is_raw}));
     task.asked = std::move(asked);
     task.prompts.push_back(std::move(prompt));
+    TRY(hold(loaded, {.rule = task.asked.rule}, {}, task));
   } else {
     ChatInput input;
     if (question.system)

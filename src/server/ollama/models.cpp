@@ -45,7 +45,7 @@ std::string digest_of(const LoadedModel& loaded) {
 
 Json details_of(const LoadedModel& loaded) {
   const ModelInfo& info = loaded.model().info();
-  const std::string& file = loaded.reference;
+  const std::string& file = loaded.path;
   const bool is_safetensors =
       file.ends_with(".safetensors") || (file.contains('/') && !file.ends_with(".gguf"));
   return Json::object({{"parent_model", ""},

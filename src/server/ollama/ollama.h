@@ -15,7 +15,7 @@ namespace hearth::server::ollama {
 std::string tagged(std::string_view id);
 
 // `options` and the fields beside it that steer generation; sets what `num_ctx` asks for.
-// Errors: 400 naming the field, also for `format` and `images`, which would change the answer.
+// Errors: 400 naming the field, also for `images`, which would change the answer.
 Checked<Asked> read_options(const Json& body, const LoadedModel& loaded,
                             std::optional<std::int64_t>& context_tokens);
 

@@ -15,6 +15,20 @@ Check read_num_predict(const Json& options, Asked& asked) {
   return Done{};
 }
 
+// "json", or a schema.
+Check read_format(const Json& body, Asked& asked) {
+  const Json* format = body.find("format");
+  if (!format || format->is_null() || *format == Json("")) return Done{};
+  asked.rule_field = "format";
+  if (*format == Json("json")) {
+    asked.rule.kind = AnswerRule::Kind::json_object;
+    return Done{};
+  }
+  if (!format->is_object()) return invalid_value("format", "needs \"json\" or a schema");
+  asked.rule = {.kind = AnswerRule::Kind::schema, .schema = *format};
+  return Done{};
+}
+
 // Nothing is ever cut to fit, so that a larger wish than the model has changes no answer.
 Check read_num_ctx(const Json& options, const LoadedModel& loaded, Asked& asked,
                    std::optional<std::int64_t>& context_tokens) {
@@ -48,8 +62,6 @@ std::string tagged(std::string_view id) {
 
 Checked<Asked> read_options(const Json& body, const LoadedModel& loaded,
                             std::optional<std::int64_t>& context_tokens) {
-  if (const Json* format = body.find("format"); format && !format->is_null() && *format != Json(""))
-    return unsupported_value("format", "constrained output is not offered yet");
   if (const Json* images = body.find("images"); images && images->size() > 0)
     return unsupported_value("images", "this model reads text");
   TRY(check_keep_alive(body));
@@ -60,6 +72,7 @@ Checked<Asked> read_options(const Json& body, const LoadedModel& loaded,
   Asked asked = TRY(read_parameters(shared_fields(body, *options), Dialect::chat,
                                     loaded.model().tokenizer().size(), loaded.sampling));
   asked.stream = TRY(read_bool(body, "stream")).value_or(true);
+  TRY(read_format(body, asked));
   TRY(read_num_predict(*options, asked));
   TRY(read_num_ctx(*options, loaded, asked, context_tokens));
   return asked;

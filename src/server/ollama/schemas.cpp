@@ -19,6 +19,7 @@ Json request(std::initializer_list<Json::Member> own, std::initializer_list<Json
   properties.set("stream", type("boolean", "Lines of JSON as the text is made; true when absent."));
   properties.set("think", any_of({type("boolean"), type("string")}));
   properties.set("keep_alive", any_of({type("integer"), type("string")}));
+  properties.set("format", any_of({type("string"), type("object")}));
   properties.set("logprobs", type("boolean"));
   properties.set("top_logprobs", type("integer"));
   return object_of(std::move(properties), required);

@@ -1,0 +1,222 @@
+// hearth info: the machine as Hearth sees it.
+#include <fmt/core.h>
+#include <time.h>
+
+#include <chrono>
+#include <cstdlib>
+
+#include "base/files.h"
+#include "cli/interrupts.h"
+#include "cli/rows.h"
+#include "hardware/condition.h"
+#include "hardware/cpu.h"
+#include "hardware/devices.h"
+#include "hardware/memory.h"
+#include "kernels/select.h"
+
+namespace hearth::cli {
+namespace {
+
+struct Profile {
+  hardware::Cpu cpu;
+  hardware::Memory memory;
+  std::vector<hardware::Gpu> gpus;
+  std::vector<hardware::Npu> npus;
+  hardware::Disk disk;
+  hardware::Condition condition;
+  std::string enclosure, kernels;
+};
+
+// Where models are kept.
+std::string data_folder() {
+  const char* xdg = std::getenv("XDG_DATA_HOME");
+  const char* home = std::getenv("HOME");
+  if (xdg && xdg[0] == '/') return join_path(xdg, "hearth");
+  return home && *home ? join_path(home, ".local/share/hearth") : "/";
+}
+
+Result<Profile> read_profile(const Arguments& arguments) {
+  return Profile{.cpu = hardware::read_cpu(),
+                 .memory = hardware::read_memory(),
+                 .gpus = hardware::read_gpus(),
+                 .npus = hardware::read_npus(),
+                 .disk = hardware::read_disk(data_folder()),
+                 .condition = hardware::read_condition(),
+                 .enclosure = hardware::read_enclosure(),
+                 .kernels = TRY(kernels::choose(arguments.text("--cpu")))->name};
+}
+
+// ---- For programs ----
+
+template <typename T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json();
+}
+
+Json to_json(const hardware::Cpu& cpu) {
+  Json features = Json::array(), caches = Json::array();
+  for (const std::string& feature : cpu.features) features.push_back(feature);
+  for (const hardware::Cache& cache : cpu.caches)
+    caches.push_back(
+        Json::object({{"level", cache.level}, {"type", cache.type}, {"bytes", cache.bytes}}));
+  return Json::object({{"brand", cpu.brand},
+                       {"physical_cores", cpu.physical_cores},
+                       {"logical_cores", cpu.logical_cores},
+                       {"usable_cores", cpu.usable_cores},
+                       {"performance_cores", cpu.performance_cores},
+                       {"efficiency_cores", cpu.efficiency_cores},
+                       {"sockets", cpu.sockets},
+                       {"numa_nodes", cpu.numa_nodes},
+                       {"caches", std::move(caches)},
+                       {"features", std::move(features)}});
+}
+
+Json to_json(const hardware::Condition& now) {
+  return Json::object({{"hottest_celsius", or_null(now.hottest_celsius)},
+                       {"throttled", now.throttled},
+                       {"on_mains", or_null(now.on_mains)},
+                       {"battery_percent", or_null(now.battery_percent)},
+                       {"processor_joules", or_null(now.processor_joules)},
+                       {"load", now.load},
+                       {"memory_pressure", now.memory_pressure},
+                       {"processor_pressure", now.processor_pressure}});
+}
+
+Json to_json(const Profile& profile) {
+  Json gpus = Json::array(), npus = Json::array();
+  for (const hardware::Gpu& gpu : profile.gpus)
+    gpus.push_back(Json::object({{"vendor", gpu.vendor},
+                                 {"name", gpu.name},
+                                 {"driver", gpu.driver},
+                                 {"memory_bytes", gpu.memory_bytes},
+                                 {"free_bytes", gpu.free_bytes},
+                                 {"compute", gpu.compute}}));
+  for (const hardware::Npu& npu : profile.npus) npus.push_back(npu.name);
+  return Json::object({{"cpu", to_json(profile.cpu)},
+                       {"kernels", profile.kernels},
+                       {"memory", Json::object({{"total_bytes", profile.memory.total_bytes},
+                                                {"limit_bytes", profile.memory.limit_bytes},
+                                                {"free_bytes", profile.memory.free_bytes()}})},
+                       {"gpus", std::move(gpus)},
+                       {"npus", std::move(npus)},
+                       {"disk", Json::object({{"path", profile.disk.path},
+                                              {"kind", profile.disk.kind},
+                                              {"total_bytes", profile.disk.total_bytes},
+                                              {"free_bytes", profile.disk.free_bytes}})},
+                       {"inside", profile.enclosure},
+                       {"now", to_json(profile.condition)}});
+}
+
+// ---- For people ----
+
+std::string bar(double share, std::string_view remark) {
+  constexpr int width = 24;
+  std::string text;
+  for (int i = 0; i < width; ++i) text += i < share * width ? "█" : "░";
+  return fmt::format("{}  {}", text, remark);
+}
+
+std::string used_bar(std::uint64_t free, std::uint64_t total) {
+  const double used = total == 0 ? 0 : 1 - static_cast<double>(free) / static_cast<double>(total);
+  return bar(used, fmt::format("{} of {} free", readable_bytes(free), readable_bytes(total)));
+}
+
+std::string cores_text(const hardware::Cpu& cpu) {
+  std::string text = fmt::format("{} physical, {} logical; Hearth may use {}", cpu.physical_cores,
+                                 cpu.logical_cores, cpu.usable_cores);
+  if (cpu.efficiency_cores > 0)
+    text += fmt::format("; {} for performance, {} for efficiency", cpu.performance_cores,
+                        cpu.efficiency_cores);
+  if (cpu.sockets > 1 || cpu.numa_nodes > 1)
+    text += fmt::format("; {} sockets, {} memory nodes", cpu.sockets, cpu.numa_nodes);
+  return text;
+}
+
+void print_condition(Output& out, const Profile& profile) {
+  const hardware::Condition& now = profile.condition;
+  const std::uint64_t total =
+      profile.memory.limit_bytes ? profile.memory.limit_bytes : profile.memory.total_bytes;
+  out.row("memory", used_bar(profile.memory.free_bytes(), total));
+  out.row("load", bar(now.load / std::max(1, profile.cpu.logical_cores),
+                      fmt::format("{:.2f} of {} cores", now.load, profile.cpu.logical_cores)));
+  if (now.memory_pressure >= 1)
+    out.row("memory pressure",
+            bar(now.memory_pressure / 100, fmt::format("{:.0f} % of the time tasks "
+                                                       "wait for memory",
+                                                       now.memory_pressure)));
+  if (now.hottest_celsius)
+    out.row("heat", bar(*now.hottest_celsius / 100,
+                        fmt::format("{:.0f} °C{}", *now.hottest_celsius,
+                                    now.throttled ? ", was slowed by heat" : "")));
+  if (now.battery_percent)
+    out.row("battery", bar(*now.battery_percent / 100.0,
+                           fmt::format("{} %{}", *now.battery_percent,
+                                       now.on_mains.value_or(false) ? ", on mains" : "")));
+}
+
+void print(Output& out, const Profile& profile) {
+  out.line(out.bold(profile.cpu.brand));
+  out.row("cores", cores_text(profile.cpu));
+  std::string caches;
+  for (const hardware::Cache& cache : profile.cpu.caches)
+    if (cache.type != "Instruction")
+      caches +=
+          fmt::format("{}L{} {} KiB", caches.empty() ? "" : ", ", cache.level, cache.bytes >> 10);
+  out.row("caches", caches);
+  out.row("kernels", profile.kernels);
+  if (!profile.enclosure.empty()) out.row("inside", "a " + profile.enclosure);
+  for (const hardware::Gpu& gpu : profile.gpus) {
+    out.row("GPU", fmt::format("{} {}{}{}", gpu.vendor, gpu.name, gpu.driver.empty() ? "" : ", ",
+                               gpu.driver));
+    if (gpu.memory_bytes) out.row("  its memory", used_bar(gpu.free_bytes, gpu.memory_bytes));
+  }
+  for (const hardware::Npu& npu : profile.npus) out.row("NPU", npu.name);
+  print_condition(out, profile);
+  out.row("disk", used_bar(profile.disk.free_bytes, profile.disk.total_bytes));
+  out.row("", fmt::format("{}, of {}", profile.disk.kind, profile.disk.path));
+}
+
+// Once a second until Ctrl-C: for people the picture is drawn anew, for programs one line each.
+Status watch(App& app, const Arguments& arguments, Profile profile) {
+  const InterruptScope interrupts;
+  while (!interrupts.token().stop_requested()) {
+    profile.memory = hardware::read_memory();
+    profile.condition = hardware::read_condition();
+    if (arguments.has("--json")) {
+      app.out.text(write_json(to_json(profile)) + "\n");
+    } else {
+      if (app.out.is_terminal()) app.out.text("\033[H\033[2J");
+      print(app.out, profile);
+      app.out.text("");
+    }
+    for (int tenth = 0; tenth < 10 && !interrupts.token().stop_requested(); ++tenth) {
+      const timespec pause{0, 100'000'000};
+      ::nanosleep(&pause, nullptr);
+    }
+  }
+  return Done{};
+}
+
+Status run(App& app, const Arguments& arguments) {
+  Profile profile = TRY(read_profile(arguments));
+  if (arguments.has("--watch")) return watch(app, arguments, std::move(profile));
+  if (arguments.has("--json"))
+    app.out.json(to_json(profile));
+  else
+    print(app.out, profile);
+  return Done{};
+}
+
+constexpr Option options[] = {{"--watch", "", "Once a second, until Ctrl-C."}};
+
+}  // namespace
+
+const Command info_command{
+    .name = "info",
+    .arguments = "",
+    .summary = "Show this machine: processor, memory, GPUs, disk, heat, power.",
+    .details = "",
+    .options = options,
+    .run = run};
+
+}  // namespace hearth::cli

@@ -1,0 +1,169 @@
+// hearth list: the models of this machine, or those of the catalog.
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "cli/pulling.h"
+#include "cli/rows.h"
+#include "cli/settings.h"
+#include "hardware/memory.h"
+#include "library/catalog.h"
+
+namespace hearth::cli {
+namespace {
+
+using Row = std::vector<std::string>;
+
+// Columns as wide as they need to be, two spaces apart; the last one is not padded.
+void print_table(Output& out, const Row& head, const std::vector<Row>& rows) {
+  std::vector<std::size_t> widths;
+  for (std::size_t column = 0; column < head.size(); ++column) {
+    std::size_t width = head[column].size();
+    for (const Row& row : rows) width = std::max(width, row[column].size());
+    widths.push_back(column + 1 < head.size() ? width : 0);
+  }
+  const auto line = [&](const Row& row) {
+    std::string text;
+    for (std::size_t column = 0; column < row.size(); ++column)
+      text +=
+          fmt::format("{:<{}}{}", row[column], widths[column], column + 1 < row.size() ? "  " : "");
+    return text;
+  };
+  out.line(out.bold(line(head)));
+  for (const Row& row : rows) out.line(line(row));
+}
+
+std::string context_text(std::uint64_t tokens) {
+  if (tokens == 0) return "";
+  return tokens % 1024 == 0 ? fmt::format("{}K", tokens / 1024) : fmt::format("{}", tokens);
+}
+
+Json to_json(const LocalModel& model) {
+  const ModelFacts& facts = model.facts;
+  return Json::object({{"name", model.name},
+                       {"reference", model.reference},
+                       {"from", model.tool},
+                       {"path", model.path},
+                       {"bytes", model.bytes},
+                       {"modified_seconds", model.identity.modified_ns / 1'000'000'000},
+                       {"kind", facts.kind},
+                       {"architecture", facts.architecture},
+                       {"parameters", facts.parameters},
+                       {"quantisation", facts.quantisation},
+                       {"context_length", facts.context_length},
+                       {"kv_bytes_per_token", facts.kv_bytes_per_token},
+                       {"problem", facts.problem}});
+}
+
+Status list_local(App& app, const Arguments& arguments, const LibraryContext& context) {
+  std::vector<LocalModel> models = find_local_models(context.folders);
+  describe_local_models(context.folders, models);
+  if (const std::string& wanted = arguments[0]; !wanted.empty())
+    std::erase_if(models, [&](const LocalModel& m) { return !m.name.contains(wanted); });
+  if (arguments.has("--json")) {
+    Json list = Json::array();
+    for (const LocalModel& model : models) list.push_back(to_json(model));
+    app.out.json(Json::object({{"models", std::move(list)}}));
+    return Done{};
+  }
+  std::vector<Row> rows;
+  for (const LocalModel& model : models) {
+    const ModelFacts& facts = model.facts;
+    rows.push_back({model.name, readable_bytes(model.bytes),
+                    facts.parameters > 0 ? readable_count(facts.parameters) : "",
+                    facts.quantisation, context_text(facts.context_length),
+                    facts.problem.empty() ? facts.kind : "does not run", std::string(model.tool)});
+  }
+  if (rows.empty()) {
+    app.out.line("No models on this machine yet, but the built-in one: `hearth chat builtin`.");
+    app.out.line(
+        "`hearth recommend` says what suits this machine; `hearth list --available` lists "
+        "what can be had.");
+    return Done{};
+  }
+  print_table(app.out, {"NAME", "SIZE", "PARAMETERS", "TYPE", "CONTEXT", "KIND", "FROM"}, rows);
+  return Done{};
+}
+
+Json to_json(const CatalogEntry& entry, bool fits, bool is_here) {
+  return Json::object(
+      {{"name", entry.name},
+       {"task", entry.task},
+       {"reference", entry.reference},
+       {"summary", entry.summary},
+       {"licence", entry.licence},
+       {"parameters", entry.parameters * 1e9},
+       {"active_parameters",
+        (entry.active_parameters > 0 ? entry.active_parameters : entry.parameters) * 1e9},
+       {"bytes", entry.bytes},
+       {"memory_bytes", entry.memory_bytes()},
+       {"context_length", entry.context},
+       {"fits", fits},
+       {"is_here", is_here}});
+}
+
+Status list_available(App& app, const Arguments& arguments, const LibraryContext& context) {
+  std::vector<CatalogEntry> entries = TRY(load_catalog(context.folders));
+  const std::string task = arguments.text("--task");
+  if (!task.empty() && std::ranges::find(catalog_tasks, task) == std::end(catalog_tasks))
+    return Error(ErrorKind::invalid,
+                 fmt::format("--task = '{}': needs chat, code, embed, rerank or "
+                             "vision",
+                             task));
+  const std::uint64_t memory = memory_for_models(hardware::read_memory());
+  std::erase_if(entries, [&](const CatalogEntry& entry) {
+    return (!task.empty() && entry.task != task) || !entry.name.contains(arguments[0]) ||
+           (arguments.has("--fits") && entry.memory_bytes() > memory);
+  });
+  const std::vector<LocalModel> models = find_local_models(context.folders);
+  Json list = Json::array();
+  std::vector<Row> rows;
+  for (const CatalogEntry& entry : entries) {
+    const bool fits = entry.memory_bytes() <= memory;
+    const auto remote = parse_reference(entry.reference);
+    const bool is_here = remote && match(models, *remote) != nullptr;
+    list.push_back(to_json(entry, fits, is_here));
+    rows.push_back({entry.name, entry.task, readable_bytes(entry.bytes),
+                    readable_bytes(entry.memory_bytes()),
+                    is_here ? "here"
+                    : fits  ? "yes"
+                            : "no",
+                    context_text(entry.context), entry.licence, entry.summary});
+  }
+  if (arguments.has("--json"))
+    app.out.json(Json::object({{"memory_for_models", memory}, {"models", std::move(list)}}));
+  else
+    print_table(app.out, {"NAME", "TASK", "SIZE", "MEMORY", "FITS", "CONTEXT", "LICENCE", "WHAT"},
+                rows);
+  return Done{};
+}
+
+Status run(App& app, const Arguments& arguments) {
+  const LibraryContext context = TRY(library_context(arguments));
+  const bool available =
+      arguments.has("--available") || arguments.has("--fits") || arguments.has("--task");
+  return available ? list_available(app, arguments, context) : list_local(app, arguments, context);
+}
+
+constexpr Option options[] = {
+    {"--available", "", "Those of the catalog, which `hearth pull` gets, instead."},
+    {"--fits", "", "Of the catalog: only what this machine's memory holds."},
+    {"--task", "TASK", "Of the catalog: chat, code, embed, rerank or vision."},
+};
+
+}  // namespace
+
+const Command list_command{
+    .name = "list",
+    .arguments = "[PART]",
+    .summary = "List the models on this machine, or those that can be had.",
+    .details =
+        "Finds what `hearth pull` fetched, and in their own places the models of Hugging Face\n"
+        "programs, Ollama, LM Studio, llama.cpp, GPT4All and the folders of library.folders.\n"
+        "Each name in the first column serves wherever a MODEL is asked for. PART: only names\n"
+        "that contain it.\n\n"
+        "  hearth list --available --fits --task code",
+    .options = options,
+    .run = run};
+
+}  // namespace hearth::cli

@@ -1,0 +1,116 @@
+// hearth rm and hearth du: room on the disk.
+#include <fmt/core.h>
+
+#include <map>
+
+#include "base/files.h"
+#include "base/store_files.h"
+#include "cli/pulling.h"
+#include "cli/rows.h"
+#include "library/resolve.h"
+#include "library/store.h"
+
+namespace hearth::cli {
+namespace {
+
+Error not_ours(const LocalModel& model) {
+  const std::string remedy =
+      model.tool == "ollama"        ? fmt::format("`ollama rm {}` removes it", model.name.substr(7))
+      : model.tool == "huggingface" ? std::string("`hf cache rm` removes it")
+                                    : fmt::format("it lies at {}", model.path);
+  return Error(ErrorKind::invalid,
+               fmt::format("'{}' is not in Hearth's store but another program's "
+                           "({}): {}",
+                           model.name, model.tool, remedy));
+}
+
+Status remove(App& app, const Arguments& arguments) {
+  const LibraryContext context = TRY(library_context(arguments));
+  Json removed = Json::array();
+  for (const std::string& text : arguments.positional()) {
+    const Resolved resolved = TRY(resolve(text, context.folders));
+    const Reference wanted = TRY(parse_reference(text));
+    std::uint64_t bytes = 0;
+    std::string name = text;
+    if (resolved.local) {
+      if (resolved.local->tool != "hearth") return not_ours(*resolved.local);
+      name = resolved.local->name;
+      bytes = resolved.local->bytes;
+      TRY(remove_from_store(context.folders.models, resolved.local->folder));
+    } else {
+      // What an unfinished download left.
+      const Reference& remote = resolved.missing->remote ? *resolved.missing->remote : wanted;
+      const std::string prefix = store_name(remote.text());
+      for (const PartialDownload& partial : partial_downloads(context.folders.models)) {
+        if (partial.name != prefix && !partial.name.starts_with(prefix + "--")) continue;
+        const std::string folder =
+            join_path(join_path(context.folders.models, ".partial"), partial.name);
+        const auto lock = TRY(FileLock::try_take(folder + ".lock"));
+        if (!lock)
+          return Error(ErrorKind::unavailable, fmt::format("'{}' is being downloaded now", text));
+        TRY(remove_all(folder));
+        bytes += partial.bytes;
+      }
+      if (bytes == 0) return resolved.missing->error;
+    }
+    removed.push_back(Json::object({{"name", name}, {"bytes", bytes}}));
+    if (!arguments.has("--json"))
+      app.out.line(fmt::format("{} removed, {} freed", name, readable_bytes(bytes)));
+  }
+  if (arguments.has("--json")) app.out.json(Json::object({{"removed", std::move(removed)}}));
+  return Done{};
+}
+
+Status usage(App& app, const Arguments& arguments) {
+  const LibraryContext context = TRY(library_context(arguments));
+  struct Sum {
+    std::uint64_t bytes = 0, models = 0;
+  };
+  std::map<std::string_view, Sum> tools;
+  for (const LocalModel& model : find_local_models(context.folders)) {
+    tools[model.tool].bytes += model.bytes;
+    ++tools[model.tool].models;
+  }
+  const auto partials = partial_downloads(context.folders.models);
+  const std::uint64_t free = free_disk_bytes(context.folders.models);
+  if (arguments.has("--json")) {
+    Json sums = Json::array(), unfinished = Json::array();
+    for (const auto& [tool, sum] : tools)
+      sums.push_back(Json::object({{"from", tool}, {"models", sum.models}, {"bytes", sum.bytes}}));
+    for (const PartialDownload& partial : partials)
+      unfinished.push_back(Json::object({{"name", partial.name}, {"bytes", partial.bytes}}));
+    app.out.json(Json::object({{"store", context.folders.models},
+                               {"free_bytes", free},
+                               {"sums", std::move(sums)},
+                               {"unfinished", std::move(unfinished)}}));
+    return Done{};
+  }
+  for (const auto& [tool, sum] : tools)
+    app.out.row(tool, fmt::format("{} in {} {}", readable_bytes(sum.bytes), sum.models,
+                                  sum.models == 1 ? "model" : "models"));
+  for (const PartialDownload& partial : partials)
+    app.out.row("unfinished", fmt::format("{} of {}", readable_bytes(partial.bytes), partial.name));
+  app.out.row("free", fmt::format("{} at {}", readable_bytes(free), context.folders.models));
+  return Done{};
+}
+
+}  // namespace
+
+const Command rm_command{
+    .name = "rm",
+    .arguments = "MODEL...",
+    .summary = "Remove a downloaded model, or what a download left.",
+    .details =
+        "Only from Hearth's own store: files of other programs are theirs to remove.\n\n"
+        "  hearth rm qwen3:0.6b",
+    .options = {},
+    .run = remove};
+
+const Command du_command{.name = "du",
+                         .arguments = "",
+                         .summary = "Tell how much room models take.",
+                         .details = "",
+                         .options = {},
+                         .run = usage};
+
+}  // namespace hearth::cli

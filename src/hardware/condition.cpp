@@ -1,0 +1,88 @@
+#include "hardware/condition.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstdlib>
+
+#include "base/files.h"
+#include "hardware/system_files.h"
+
+namespace hearth::hardware {
+namespace {
+
+void read_heat(Condition& now, const std::string& root) {
+  for (const std::string& name : names_in(root, "sys/class/thermal")) {
+    if (!name.starts_with("thermal_zone")) continue;
+    const std::string zone = "sys/class/thermal/" + name;
+    const auto thousandths = number_in(read_text(root, zone + "/temp"));
+    if (!thousandths || *thousandths > 200'000) continue;  // a sensor that is not there
+    const double celsius = static_cast<double>(*thousandths) / 1000;
+    now.hottest_celsius = std::max(now.hottest_celsius.value_or(celsius), celsius);
+  }
+  for (const std::string& name : names_in(root, "sys/devices/system/cpu"))
+    if (name.starts_with("cpu"))
+      now.throttled +=
+          number_in(read_text(root, fmt::format("sys/devices/system/cpu/{}/thermal_throttle/"
+                                                "core_throttle_count",
+                                                name)))
+              .value_or(0);
+}
+
+void read_power(Condition& now, const std::string& root) {
+  for (const std::string& name : names_in(root, "sys/class/power_supply")) {
+    const std::string supply = "sys/class/power_supply/" + name;
+    const std::string type = read_text(root, supply + "/type");
+    // A mouse has a battery too.
+    if (read_text(root, supply + "/scope") == "Device") continue;
+    if (type == "Mains" || type == "USB") {
+      const bool is_online = read_text(root, supply + "/online") == "1";
+      now.on_mains = now.on_mains.value_or(false) || is_online;
+    } else if (type == "Battery") {
+      if (const auto percent = number_in(read_text(root, supply + "/capacity")))
+        now.battery_percent = static_cast<int>(std::min<std::uint64_t>(*percent, 100));
+      if (!now.on_mains) now.on_mains = read_text(root, supply + "/status") != "Discharging";
+    }
+  }
+  for (const std::string& name : names_in(root, "sys/class/powercap")) {
+    const std::string zone = "sys/class/powercap/" + name;
+    if (!read_text(root, zone + "/name").starts_with("package")) continue;
+    if (const auto millionths = number_in(read_text(root, zone + "/energy_uj")))
+      now.processor_joules =
+          now.processor_joules.value_or(0) + static_cast<double>(*millionths) / 1e6;
+  }
+}
+
+// "some avg10=1.23 avg60=..." -> 1.23.  Source: Linux, Documentation/accounting/psi.rst.
+double pressure(const std::string& root, std::string_view what) {
+  const std::string text = read_text(root, fmt::format("proc/pressure/{}", what));
+  constexpr std::string_view key = "some avg10=";
+  const std::size_t at = text.find(key);
+  return at == text.npos ? 0 : std::strtod(text.c_str() + at + key.size(), nullptr);
+}
+
+}  // namespace
+
+Condition read_condition(const std::string& root) {
+  Condition now;
+  read_heat(now, root);
+  read_power(now, root);
+  now.load = std::strtod(read_text(root, "proc/loadavg").c_str(), nullptr);
+  now.memory_pressure = pressure(root, "memory");
+  now.processor_pressure = pressure(root, "cpu");
+  return now;
+}
+
+std::string read_enclosure(const std::string& root) {
+  const bool is_container = is_file(join_path(root, ".dockerenv")) ||
+                            is_file(join_path(root, "run/.containerenv")) ||
+                            !read_text(root, "run/systemd/container").empty();
+  bool is_virtual = false;
+  const std::string cpuinfo = read_text(root, "proc/cpuinfo");
+  for (const std::string_view line : lines_of(cpuinfo))
+    if (line.starts_with("flags")) is_virtual = is_virtual || line.find(" hypervisor") != line.npos;
+  if (is_container) return is_virtual ? "container in a virtual machine" : "container";
+  return is_virtual ? "virtual machine" : "";
+}
+
+}  // namespace hearth::hardware

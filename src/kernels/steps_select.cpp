@@ -1,0 +1,44 @@
+#include "kernels/steps_select.h"
+
+#include "base/cpu_features.h"
+
+namespace hearth::kernels {
+
+extern const StepKernels portable_step_table;
+#if defined(__x86_64__)
+extern const StepKernels avx2_step_table, avx512_step_table;
+#endif
+
+namespace {
+
+bool always() { return true; }
+#if defined(__x86_64__)
+bool avx2_runs() { return detect_cpu_features().avx2; }
+bool avx512_runs() { return detect_cpu_features().avx512_vnni; }
+#endif
+
+}  // namespace
+
+std::span<const StepCandidate> step_candidates() {
+  static constexpr StepCandidate list[] = {
+#if defined(__x86_64__)
+      {&avx512_step_table, avx512_runs},
+      {&avx2_step_table, avx2_runs},
+#endif
+      {&portable_step_table, always},
+  };
+  return list;
+}
+
+const StepKernels& step_reference() { return portable_step_table; }
+
+const StepKernels& best_step_kernels() {
+  static const StepKernels* const best = [] {
+    for (const StepCandidate& candidate : step_candidates())
+      if (candidate.supported()) return candidate.table;
+    return &portable_step_table;
+  }();
+  return *best;
+}
+
+}  // namespace hearth::kernels

@@ -1,0 +1,63 @@
+#include "vectors/graph/arrays.h"
+
+#include <cstring>
+
+#include "base/bytes.h"
+
+namespace hearth::vectors {
+namespace {
+
+template <typename T>
+Status place(T*& pointer, std::shared_ptr<PageBuffer>& buffer, std::size_t count,
+             std::size_t each) {
+  const std::uint64_t bytes = TRY(checked_mul(count, each * sizeof(T)));
+  buffer = std::make_shared<PageBuffer>(TRY(PageBuffer::allocate(bytes)));
+  pointer = reinterpret_cast<T*>(buffer->data());
+  return Done{};
+}
+
+}  // namespace
+
+void Links::assign(std::span<const Slot> slots) {
+  for (std::size_t i = 0; i < degree_; ++i) set(i, i < slots.size() ? slots[i] : no_slot);
+}
+
+Result<std::unique_ptr<Arrays>> Arrays::allocate(const GraphShape& shape, std::size_t capacity,
+                                                 std::size_t upper_capacity) {
+  auto made = std::make_unique<Arrays>();
+  made->shape = shape;
+  made->capacity = capacity;
+  made->upper_capacity = upper_capacity;
+  made->distances = distances_for(shape.metric);
+  TRY(place(made->codes, made->buffers[0], capacity, Codec::stride_for(shape.dim)));
+  TRY(place(made->rows, made->buffers[1], capacity, shape.dim));
+  TRY(place(made->links, made->buffers[2], capacity, 2 * shape.m));
+  TRY(place(made->row_of, made->buffers[3], capacity, 1));
+  TRY(place(made->upper, made->buffers[4], capacity, 1));
+  TRY(place(made->upper_links, made->buffers[5], upper_capacity, shape.m));
+  return made;
+}
+
+// Links are read while readers may not write, and the writer is the caller: plain copies are safe.
+Result<std::unique_ptr<Arrays>> Arrays::grown(std::size_t new_capacity,
+                                              std::size_t new_upper_capacity,
+                                              std::size_t used) const {
+  auto made = TRY(allocate(shape, new_capacity, new_upper_capacity));
+  made->codec = codec;
+  const std::size_t m = shape.m;
+  std::memcpy(made->codes, codes, used * codec.stride);
+  std::memcpy(made->rows, rows, used * shape.dim * sizeof(float));
+  std::memcpy(made->links, links, used * 2 * m * sizeof(Slot));
+  std::memcpy(made->row_of, row_of, used * sizeof(Row));
+  std::memcpy(made->upper, upper, used * sizeof(std::uint32_t));
+  std::memcpy(made->upper_links, upper_links, upper_capacity * m * sizeof(Slot));
+  return made;
+}
+
+std::size_t Arrays::memory_bytes(std::size_t used, std::size_t upper_used) const {
+  return used * (codec.stride + shape.dim * sizeof(float) + 2 * shape.m * sizeof(Slot) +
+                 sizeof(Row) + sizeof(std::uint32_t)) +
+         upper_used * shape.m * sizeof(Slot);
+}
+
+}  // namespace hearth::vectors

@@ -1,0 +1,71 @@
+// What recall each breadth reaches, measured on rows that the graph does not hold (or leaves out).
+#include <algorithm>
+
+#include "vectors/graph/hnsw_writer.h"
+
+namespace hearth::vectors {
+
+std::vector<Slot> Hnsw::sample_slots(std::size_t n) const {
+  const std::vector<Slot> live = live_slots(*writer_->arrays);
+  std::vector<Slot> sample;
+  n = std::min(n, live.size());
+  for (std::size_t i = 0; i < n; ++i) sample.push_back(live[i * live.size() / n]);
+  return sample;
+}
+
+// queries: [n, dim]; leave_out: the slot of each query, if the index holds it.
+void Hnsw::tune(std::span<const float> queries, std::span<const Slot> leave_out) const {
+  const Arrays& arrays = *writer_->arrays;
+  const std::size_t n = queries.size() / spec_.dim, own = leave_out.empty() ? 0 : 1;
+  const std::vector<Slot> live = live_slots(arrays);
+  if (n == 0 || live.size() < 2 * BreadthTable::counts.back()) return;
+  Borrowed scratch(*this);
+  std::vector<std::vector<Row>> truth(n);
+  std::vector<Hit> hits;
+  const auto rows_of = [&](std::size_t i, std::size_t k) {
+    std::vector<Row> rows;
+    for (const Hit& hit : hits)
+      if (own == 0 || hit.row != arrays.owner(leave_out[i])) rows.push_back(hit.row);
+    rows.resize(std::min(rows.size(), k));
+    return rows;
+  };
+  const std::size_t most = BreadthTable::counts.back();
+  for (std::size_t i = 0; i < n; ++i) {
+    const float* query = prepared(*scratch, arrays, &queries[i * spec_.dim]);
+    std::vector<Slot> candidates = live;
+    scan(arrays, *scratch, 4 * most, candidates);
+    rank(arrays, *scratch, query,
+         {.k = most + own, .breadth = 0, .keep = 0, .filter = nullptr, .max_distance = {}},
+         candidates, hits);
+    truth[i] = rows_of(i, most);
+  }
+  for (std::size_t c = 0; c < BreadthTable::counts.size(); ++c) {
+    const std::size_t k = BreadthTable::counts[c];
+    std::array<float, BreadthTable::breadths.size()> recall{};
+    for (std::size_t b = 0; b < recall.size(); ++b) {
+      std::size_t found = 0;
+      SearchPlan plan{.k = k + own,
+                      .breadth = std::max(BreadthTable::breadths[b], k) + own,
+                      .keep = 0,
+                      .filter = nullptr,
+                      .max_distance = {}};
+      plan.keep = plan.k + std::max<std::size_t>(plan.k / 2, 10);
+      for (std::size_t i = 0; i < n; ++i) {
+        const float* query = prepared(*scratch, arrays, &queries[i * spec_.dim]);
+        answer(arrays, *scratch, query, plan, hits);
+        const std::vector<Row> rows = rows_of(i, k);
+        const auto end = truth[i].begin() + static_cast<std::ptrdiff_t>(k);
+        for (const Row row : rows) found += std::find(truth[i].begin(), end, row) != end;
+      }
+      recall[b] = static_cast<float>(found) / static_cast<float>(n * k);
+      if (recall[b] >= 0.9999f) {  // wider ones are no worse
+        std::fill(recall.begin() + static_cast<std::ptrdiff_t>(b), recall.end(), recall[b]);
+        break;
+      }
+    }
+    tuning_.set(c, recall);
+  }
+  tuning_.set_rows(live.size());
+}
+
+}  // namespace hearth::vectors

@@ -1,0 +1,131 @@
+#include "vectors/ivf/centroids.h"
+
+#include <algorithm>
+#include <cmath>
+#include <limits>
+
+#include "base/thread_pool.h"
+
+namespace hearth::vectors {
+namespace {
+
+using kernels::byte_panel_rows;
+
+constexpr std::size_t some_rows = 128;  // assigned together
+constexpr float infinity = std::numeric_limits<float>::infinity();
+
+float largest(const float* x, std::size_t n) {
+  float top = 0;
+  for (std::size_t i = 0; i < n; ++i) top = std::max(top, std::abs(x[i]));
+  return top;
+}
+
+float squared(const float* x, std::size_t n) {
+  float s[8] = {};
+  for (std::size_t i = 0; i < n; i += 8)  // n is a multiple of 64
+    for (std::size_t l = 0; l < 8; ++l) s[l] += x[i + l] * x[i + l];
+  return ((s[0] + s[1]) + (s[2] + s[3])) + ((s[4] + s[5]) + (s[6] + s[7]));
+}
+
+// |value| < 128.
+int nearest_int(float value) { return static_cast<int>(value + 512.5f) - 512; }
+
+}  // namespace
+
+float to_unsigned_bytes(std::uint8_t* bytes, const float* x, std::size_t dim) {
+  const float scale = largest(x, dim) / 127, inverse = scale > 0 ? 1 / scale : 0;
+  for (std::size_t i = 0; i < dim; ++i)
+    bytes[i] = static_cast<std::uint8_t>(nearest_int(x[i] * inverse) + 128);
+  return scale;
+}
+
+float to_signed_bytes(std::int8_t* bytes, const float* x, std::size_t dim) {
+  const float scale = largest(x, dim) / 127, inverse = scale > 0 ? 1 / scale : 0;
+  for (std::size_t i = 0; i < dim; ++i)
+    bytes[i] = static_cast<std::int8_t>(nearest_int(x[i] * inverse));
+  return scale;
+}
+
+Centroids::Centroids(std::vector<float> values, std::size_t dim,
+                     const kernels::SearchKernels& kernels)
+    : dim_(dim), count_(values.size() / dim), kernels_(kernels), values_(std::move(values)) {
+  const std::size_t panels = (count_ + byte_panel_rows - 1) / byte_panel_rows;
+  panels_.resize(panels * byte_panel_rows * dim);
+  norms_.assign(panels * byte_panel_rows, infinity);
+  zeros_ = norms_;
+  offsets_.resize(norms_.size());
+  scale_ = largest(values_.data(), values_.size()) / 127;
+  const float inverse = scale_ > 0 ? 1 / scale_ : 0;
+  for (std::size_t c = 0; c < count_; ++c) {
+    std::int8_t* panel = panels_.data() + c / byte_panel_rows * byte_panel_rows * dim;
+    int sum = 0;
+    for (std::size_t i = 0; i < dim; ++i) {
+      const int byte = nearest_int(at(c)[i] * inverse);
+      panel[i / 4 * 4 * byte_panel_rows + c % byte_panel_rows * 4 + i % 4] =
+          static_cast<std::int8_t>(byte);
+      sum += byte;
+    }
+    norms_[c] = squared(at(c), dim);
+    zeros_[c] = 0;
+    offsets_[c] = 128 * sum;
+  }
+}
+
+float Centroids::keys(float* keys, const float* query, bool with_norms) const {
+  std::vector<std::uint8_t> bytes(dim_);
+  const float factor = 2 * scale_ * to_unsigned_bytes(bytes.data(), query, dim_);
+  return kernels_.panel_keys(keys, bytes.data(), factor, panels_.data(),
+                             with_norms ? norms_.data() : zeros_.data(), offsets_.data(),
+                             norms_.size() / byte_panel_rows, dim_);
+}
+
+void Centroids::assign(std::uint32_t* nearest, float* distances, const float* rows,
+                       std::size_t n) const {
+  std::vector<std::uint8_t> bytes(some_rows * dim_);
+  std::vector<kernels::LaneMinima> minima(some_rows);
+  float factors[some_rows], steps[some_rows];
+  for (std::size_t first = 0; first < n; first += some_rows) {
+    const std::size_t count = std::min(some_rows, n - first);
+    for (std::size_t i = 0; i < count; ++i) {
+      steps[i] = to_unsigned_bytes(&bytes[i * dim_], rows + (first + i) * dim_, dim_);
+      factors[i] = 2 * scale_ * steps[i];
+      std::fill_n(minima[i].key, byte_panel_rows, infinity);
+      std::fill_n(minima[i].column, byte_panel_rows, 0u);
+    }
+    kernels_.nearest(minima.data(), bytes.data(), dim_, factors, count, panels_.data(),
+                     norms_.data(), offsets_.data(), 0, norms_.size() / byte_panel_rows, dim_);
+    for (std::size_t i = 0; i < count; ++i) {
+      // Rounding moves a key by about this much (one deviation); six tell near ties.
+      const float* row = rows + (first + i) * dim_;
+      const float norm = squared(row, dim_);
+      const float noise = 2 * std::sqrt(norm * (steps[i] * steps[i] + scale_ * scale_) / 12);
+      const float* key = minima[i].key;
+      const float limit = *std::min_element(key, key + byte_panel_rows) + 6 * noise;
+      std::uint32_t ties[byte_panel_rows];
+      float exact[byte_panel_rows];
+      std::size_t found = 0;
+      for (std::size_t l = 0; l < byte_panel_rows; ++l)
+        if (key[l] <= limit && minima[i].column[l] < count_) ties[found++] = minima[i].column[l];
+      if (found == 1 && distances == nullptr) {
+        nearest[first + i] = ties[0];
+        continue;
+      }
+      kernels_.l2_at[0](exact, row, values_.data(), dim_ * sizeof(float), ties, found, dim_);
+      const std::size_t best =
+          static_cast<std::size_t>(std::min_element(exact, exact + found) - exact);
+      nearest[first + i] = ties[best];
+      if (distances != nullptr) distances[first + i] = exact[best];
+    }
+  }
+}
+
+void Centroids::assign(std::uint32_t* nearest, float* distances, const float* rows, std::size_t n,
+                       ThreadPool* pool) const {
+  if (pool == nullptr) return assign(nearest, distances, rows, n);
+  pool->parallel_for(n, 16 * some_rows, [&](std::size_t begin, std::size_t end, int) {
+    assign(nearest + begin, distances == nullptr ? nullptr : distances + begin, rows + begin * dim_,
+           end - begin);
+  });
+}
+
+}  // namespace hearth::vectors

@@ -1,0 +1,53 @@
+// Centroids, and which are nearest: compared as bytes, near ties checked exactly.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "kernels/search.h"
+
+namespace hearth {
+class ThreadPool;
+}
+
+namespace hearth::vectors {
+
+// A vector as unsigned bytes around 128: x = scale * (byte - 128), and as signed ones.
+float to_unsigned_bytes(std::uint8_t* bytes, const float* x, std::size_t dim);
+float to_signed_bytes(std::int8_t* bytes, const float* x, std::size_t dim);
+
+// Immutable.
+class Centroids {
+ public:
+  // values: [count, dim]; dim is a multiple of kernels::panel_step.
+  Centroids(std::vector<float> values, std::size_t dim, const kernels::SearchKernels& kernels);
+
+  std::size_t count() const { return count_; }
+  std::size_t dim() const { return dim_; }
+  std::size_t padded_count() const { return norms_.size(); }
+  const float* at(std::size_t i) const { return values_.data() + i * dim_; }
+  const std::vector<float>& values() const { return values_; }
+
+  // keys: [padded_count].  For every centroid nearly |c|^2 - 2 q.c, or -2 q.c without norms;
+  // infinity in the places past count.  Returns the least.
+  float keys(float* keys, const float* query, bool with_norms) const;
+
+  // The nearest centroid of each row and its exact squared distance.  rows: [n, dim];
+  // `distances` may be null.
+  void assign(std::uint32_t* nearest, float* distances, const float* rows, std::size_t n) const;
+  // The same by all threads of a pool; `pool` may be null.
+  void assign(std::uint32_t* nearest, float* distances, const float* rows, std::size_t n,
+              ThreadPool* pool) const;
+
+ private:
+  std::size_t dim_, count_;
+  const kernels::SearchKernels& kernels_;
+  std::vector<float> values_;
+  std::vector<std::int8_t> panels_;
+  float scale_ = 0;                    // of the bytes
+  std::vector<float> norms_, zeros_;   // [padded_count]; infinity past count
+  std::vector<std::int32_t> offsets_;  // what 128 in every byte of a query adds
+};
+
+}  // namespace hearth::vectors

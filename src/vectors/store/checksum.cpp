@@ -1,0 +1,48 @@
+#include "vectors/store/checksum.h"
+
+#include <array>
+#include <cstring>
+
+namespace hearth::vectors {
+namespace {
+
+constexpr std::uint32_t polynomial = 0x82f63b78;  // Castagnoli's, bits reversed
+
+using Tables = std::array<std::array<std::uint32_t, 256>, 8>;
+
+// tables[t][b]: what byte b contributes with t bytes behind it.
+constexpr Tables make_tables() {
+  Tables tables{};
+  for (std::uint32_t b = 0; b < 256; ++b) {
+    std::uint32_t crc = b;
+    for (int bit = 0; bit < 8; ++bit) crc = (crc >> 1) ^ ((crc & 1) != 0 ? polynomial : 0);
+    tables[0][b] = crc;
+  }
+  for (std::size_t t = 1; t < 8; ++t)
+    for (std::size_t b = 0; b < 256; ++b)
+      tables[t][b] = (tables[t - 1][b] >> 8) ^ tables[0][tables[t - 1][b] & 255];
+  return tables;
+}
+
+constexpr Tables tables = make_tables();
+
+}  // namespace
+
+std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t before) {
+  std::uint32_t crc = ~before;
+  const std::byte* p = bytes.data();
+  std::size_t left = bytes.size();
+  for (; left >= 8; left -= 8, p += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, p, sizeof word);
+    word ^= crc;
+    crc = tables[7][word & 255] ^ tables[6][word >> 8 & 255] ^ tables[5][word >> 16 & 255] ^
+          tables[4][word >> 24 & 255] ^ tables[3][word >> 32 & 255] ^ tables[2][word >> 40 & 255] ^
+          tables[1][word >> 48 & 255] ^ tables[0][word >> 56];
+  }
+  for (; left > 0; --left, ++p)
+    crc = (crc >> 8) ^ tables[0][(crc ^ static_cast<std::uint32_t>(*p)) & 255];
+  return ~crc;
+}
+
+}  // namespace hearth::vectors

@@ -1,0 +1,13 @@
+// CRC-32C, the checksum of every file of the store.  Source: RFC 3720, appendix B.4.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+
+namespace hearth::vectors {
+
+// The checksum of `bytes`, or of all that `before` is the checksum of and `bytes` behind it.
+std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t before = 0);
+
+}  // namespace hearth::vectors

@@ -1,0 +1,434 @@
+// Local collections: opening, recovery and writing.
+#include "vectors/store/local.h"
+
+#include <fmt/core.h>
+
+#include <chrono>
+#include <random>
+#include <unordered_map>
+
+#include "base/log.h"
+#include "base/utf8.h"
+#include "vectors/store/local_state.h"
+
+namespace hearth::vectors {
+namespace {
+
+constexpr std::string_view lock_name = "LOCK";
+constexpr std::string_view words_name = "words.sqlite";
+constexpr std::size_t max_batch = 100'000;
+// Rows stay below, so that no_row and the id table's marks are none of them.
+constexpr Row max_rows = no_row - 16;
+
+Error invalid(std::string_view id, std::string_view what) {
+  return Error(ErrorKind::invalid, fmt::format("document '{}': {}", printable(id), what));
+}
+
+bool has_type(const Json& value, FieldType type) {
+  switch (type) {
+    case FieldType::text:
+      return value.is_string();
+    case FieldType::number:
+      return value.is_number();
+    case FieldType::truth:
+      return value.is_bool();
+    case FieldType::list:
+      return value.is_array();
+  }
+  return false;
+}
+
+Status check_id(std::string_view id) {
+  if (id.empty() || id.size() > max_id_bytes || !is_utf8(id) || id.find('\0') != id.npos)
+    return invalid(id, fmt::format("an id is 1 to {} bytes of UTF-8", max_id_bytes));
+  return Done{};
+}
+
+Result<std::shared_ptr<const StoredDocument>> prepare(const Document& document,
+                                                      const Schema& schema) {
+  TRY(check_id(document.id));
+  if (document.vector.size() != schema.dim)
+    return invalid(document.id, fmt::format("a vector of {} numbers: needs {}",
+                                            document.vector.size(), schema.dim));
+  for (const float x : document.vector)
+    if (!std::isfinite(x)) return invalid(document.id, "its vector holds what is no number");
+  if (document.text.size() > max_text_bytes)
+    return invalid(document.id, fmt::format("a text of over {} bytes", max_text_bytes));
+  if (!is_utf8(document.text)) return invalid(document.id, "its text is not UTF-8");
+  if (!document.metadata.is_object() && !document.metadata.is_null())
+    return invalid(document.id, "its metadata is no object");
+  for (const Field& field : schema.fields) {
+    const Json* value = document.metadata.find(field.name);
+    if (value && !value->is_null() && !has_type(*value, field.type))
+      return invalid(document.id, fmt::format("field '{}' holds a {}", printable(field.name),
+                                              value->type_name()));
+  }
+  auto stored = std::make_shared<StoredDocument>();
+  stored->id = document.id;
+  stored->vector = document.vector;
+  stored->text = document.text;
+  stored->metadata = document.metadata.is_null() ? "{}" : write_json(document.metadata);
+  if (stored->metadata.size() > max_metadata_bytes)
+    return invalid(document.id, fmt::format("metadata of over {} bytes", max_metadata_bytes));
+  return std::shared_ptr<const StoredDocument>(std::move(stored));
+}
+
+}  // namespace
+
+LocalCollection::LocalCollection(std::string folder_path, Access wanted, StoreOptions store_options)
+    : folder_(std::move(folder_path)),
+      name_(file_name(folder_)),
+      access_(wanted),
+      options_(std::move(store_options)),
+      files_(options_.files ? options_.files : system_files()) {}
+
+LocalCollection::~LocalCollection() {
+  background_ = {};
+  if (access_ != Access::write || !index_ || !damage_.empty()) return;
+  // What is not written now is found in the log at the next opening.
+  Status flushed = flush(true);
+  if (flushed.ok()) flushed = save_index();
+  if (!flushed.ok())
+    log_warning("collection.close name={} problem={}", name_, flushed.error().message());
+}
+
+Status LocalCollection::open() {
+  if (access_ == Access::write) lock_ = TRY(files_->lock(path_of(lock_name)));
+  manifest_ = TRY(read_manifest(*files_, folder_));
+  next_row_ = manifest_.next_row;
+  TRY(open_segments());
+  TRY(replay_logs());
+  if (access_ == Access::write) TRY(clean_folder());
+  TRY(open_index());
+  if (access_ == Access::write && options_.has_background) start_background();
+  return Done{};
+}
+
+Status LocalCollection::open_segments() {
+  Bits dead;
+  std::size_t total = 0;
+  for (const std::string& file : manifest_.segments) {
+    auto segment =
+        TRY(Segment::open(*files_, path_of(file), manifest_.schema.dim, manifest_.store_id));
+    const auto rows = segment->rows();
+    if (!rows.empty() && (rows.back() >= manifest_.next_row ||
+                          (!segments_.empty() && !segments_.back()->rows().empty() &&
+                           rows.front() <= segments_.back()->rows().back())))
+      return Error(ErrorKind::corrupt,
+                   fmt::format("{}: its rows are those of other segments", segment->path()));
+    for (const Row row : segment->dead()) dead.set(row);
+    for (const Row row : rows) live_.set(row);
+    total += rows.size();
+    segments_.push_back(std::move(segment));
+  }
+  live_.drop(dead);
+  live_rows_ = live_.count();
+  for (const auto& segment : segments_) {
+    const auto rows = segment->rows();
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      if (!live_.has(rows[i])) continue;
+      const auto view = segment->document(i);
+      if (view.ok())
+        ids_.set(view->id, no_row, rows[i]);
+      else if (damage_.empty())
+        damage_ = view.error().message();
+    }
+  }
+  return Done{};
+}
+
+Status LocalCollection::replay_logs() {
+  std::vector<std::uint64_t> epochs;
+  for (const std::string& file : TRY(files_->list(folder_)))
+    if (const auto epoch = log_epoch(file); epoch && *epoch >= manifest_.log_floor)
+      epochs.push_back(*epoch);
+  std::sort(epochs.begin(), epochs.end());
+  next_epoch_ = epochs.empty() ? manifest_.log_floor : epochs.back() + 1;
+  bool is_first = true;
+  for (const std::uint64_t epoch : epochs) {
+    const std::string path = path_of(log_name(epoch));
+    const LogContents contents =
+        TRY(read_log(*files_, path, manifest_.store_id, epoch, manifest_.schema.dim));
+    if (contents.dropped_bytes > 0) {
+      // Only the last log can end in a write that was not finished.
+      if (epoch != epochs.back())
+        return Error(ErrorKind::corrupt, fmt::format("{}: cut short, and later logs exist", path));
+      truncated_log_bytes_ = contents.dropped_bytes;
+      if (access_ == Access::write && contents.good_bytes > 0) {
+        const auto file = TRY(files_->append_to(path));
+        TRY(file->truncate(contents.good_bytes));
+        TRY(file->sync());
+      }
+    }
+    for (const LogStep& step : contents.steps) {
+      if (step.document && is_first) {
+        active_->first = step.row;
+        is_first = false;
+      }
+      if (step.document && step.row < active_->first + active_->documents.size())
+        return Error(ErrorKind::corrupt, fmt::format("{}: row {} comes twice", path, step.row));
+      if (step.document && step.row >= max_rows)
+        return Error(ErrorKind::corrupt, fmt::format("{}: row {}", path, step.row));
+    }
+    if (is_first) active_->first = next_row_;
+    apply(contents.steps);
+    old_epochs_.push_back(epoch);
+    unflushed_bytes_ += contents.good_bytes;
+  }
+  if (epochs.empty()) active_->first = next_row_;
+  return Done{};
+}
+
+Status LocalCollection::clean_folder() {
+  std::vector<std::string> kept(manifest_.segments);
+  kept.insert(kept.end(), {std::string(manifest_name), std::string(lock_name)});
+  if (manifest_.index) {
+    kept.push_back(manifest_.index->file);
+    kept.push_back(manifest_.index->rows_file);
+  }
+  for (const std::string& file : TRY(files_->list(folder_))) {
+    if (std::find(kept.begin(), kept.end(), file) != kept.end()) continue;
+    if (file.starts_with(words_name)) continue;  // SQLite looks after its own
+    const auto epoch = log_epoch(file);
+    if (epoch && *epoch >= manifest_.log_floor) continue;
+    remove_file(path_of(file));
+  }
+  return Done{};
+}
+
+void LocalCollection::remove_file(const std::string& path) const {
+  Status removed = files_->remove(path);
+  if (!removed.ok() && removed.error().kind() != ErrorKind::not_found)
+    log_warning("collection.remove problem={}", removed.error().message());
+}
+
+Schema LocalCollection::schema() const {
+  const std::shared_lock lock(state_mutex_);
+  return manifest_.schema;
+}
+
+// ---- Writing ----
+
+LocalCollection::Lead::Lead(LocalCollection& collection) : collection_(collection) {
+  std::unique_lock lock(collection_.commit_mutex_);
+  collection_.commit_changed_.wait(lock, [&] { return !collection_.is_led_; });
+  collection_.is_led_ = true;
+}
+
+LocalCollection::Lead::~Lead() {
+  {
+    const std::lock_guard lock(collection_.commit_mutex_);
+    collection_.is_led_ = false;
+  }
+  collection_.commit_changed_.notify_all();
+}
+
+Status LocalCollection::check_writable() const {
+  if (access_ != Access::write)
+    return Error(ErrorKind::unavailable, fmt::format("collection '{}': opened for reading", name_));
+  if (!damage_.empty())
+    return Error(ErrorKind::corrupt,
+                 fmt::format("collection '{}' takes no writes: {}", name_, damage_));
+  return Done{};
+}
+
+Status LocalCollection::write(const Batch& batch) {
+  TRY(check_writable());
+  if (batch.upserts.size() + batch.removals.size() > max_batch)
+    return Error(ErrorKind::invalid, fmt::format("over {} documents in one write", max_batch));
+  Pending mine{{}, &batch.removals, std::nullopt};
+  for (const Document& document : batch.upserts)
+    mine.upserts.push_back(TRY(prepare(document, manifest_.schema)));
+
+  std::unique_lock lock(commit_mutex_);
+  waiting_.push_back(&mine);
+  commit_changed_.wait(lock, [&] { return mine.result || !is_led_; });
+  if (mine.result) return std::move(*mine.result);
+  // Nobody leads: this thread does, for all who wait.
+  is_led_ = true;
+  const std::vector<Pending*> group = std::exchange(waiting_, {});
+  lock.unlock();
+  const Status done = commit(group);
+  lock.lock();
+  for (Pending* pending : group) pending->result = done;
+  is_led_ = false;
+  lock.unlock();
+  commit_changed_.notify_all();
+  return std::move(*mine.result);
+}
+
+// What the group's writes come to, one after the other.
+std::vector<LogStep> LocalCollection::plan(std::span<Pending* const> group) const {
+  std::vector<LogStep> steps;
+  std::unordered_map<std::string_view, Row> changed;  // within the group
+  Row next = next_row_;
+  const auto row_of = [&](std::string_view id) {
+    const auto found = changed.find(id);
+    return found != changed.end() ? found->second : find_id(id);
+  };
+  for (const Pending* pending : group) {
+    for (const std::string& id : *pending->removals) {
+      const Row dead = row_of(id);
+      if (dead == no_row) continue;
+      steps.push_back({nullptr, no_row, dead});
+      changed[id] = no_row;
+    }
+    for (const auto& document : pending->upserts) {
+      steps.push_back({document, next, row_of(document->id)});
+      changed[document->id] = next++;
+    }
+  }
+  return steps;
+}
+
+Status LocalCollection::commit(std::span<Pending* const> group) {
+  TRY(check_writable());
+  const std::vector<LogStep> steps = plan(group);
+  if (steps.empty()) return Done{};
+  if (steps.size() >= max_rows - next_row_)
+    return Error(ErrorKind::exhausted,
+                 fmt::format("collection '{}': its rows are used up; export and import it", name_));
+  if (!log_) {
+    log_ = TRY(LogWriter::create(*files_, folder_, manifest_.store_id, next_epoch_));
+    ++next_epoch_;
+  }
+  TRY(log_->append(steps, options_.is_synced));
+  publish(steps);
+  if (log_->bytes() + unflushed_bytes_ > options_.flush_bytes) {
+    const std::lock_guard lock(wake_mutex_);
+    has_work_ = true;
+    wake_.notify_all();
+  }
+  return Done{};
+}
+
+void LocalCollection::publish(const std::vector<LogStep>& steps) {
+  std::vector<Row> came, went;
+  Bits dead_here;
+  for (const LogStep& step : steps) {
+    if (step.dead == no_row) continue;
+    went.push_back(step.dead);
+    if (step.dead >= next_row_) dead_here.set(step.dead - next_row_);
+  }
+  std::vector<float> vectors;
+  for (const LogStep& step : steps) {
+    if (!step.document || dead_here.has(step.row - next_row_)) continue;
+    came.push_back(step.row);
+    vectors.insert(vectors.end(), step.document->vector.begin(), step.document->vector.end());
+  }
+  // New rows are found before old ones are gone: a reader always finds one of the two.
+  const std::shared_ptr<Index> index = index_;
+  Status added = index->add(came, vectors);
+  if (!added.ok()) {
+    is_index_behind_ = true;
+    problem_.with([&](std::string& text) { text = added.error().message(); });
+  }
+  {
+    const std::unique_lock lock(state_mutex_);
+    apply(steps);
+  }
+  index->remove(went);
+  unsaved_rows_ += came.size() + went.size();
+  if (!is_tracking_) return;
+  changed_rows_.insert(changed_rows_.end(), came.begin(), came.end());
+  changed_rows_.insert(changed_rows_.end(), went.begin(), went.end());
+}
+
+void LocalCollection::apply(const std::vector<LogStep>& steps) {
+  for (const LogStep& step : steps) {
+    if (step.dead != no_row && live_.has(step.dead)) {
+      if (!step.document) ids_.erase(id_of(step.dead), step.dead);
+      live_.clear(step.dead);
+      --live_rows_;
+      if (step.dead < active_->first) active_->dead.push_back(step.dead);
+    }
+    if (!step.document) continue;
+    active_->documents.resize(step.row - active_->first);  // a row that was never used
+    active_->documents.push_back(step.document);
+    ids_.set(step.document->id, step.dead, step.row);
+    live_.set(step.row);
+    ++live_rows_;
+    next_row_ = std::max(next_row_, step.row + 1);
+    if (fields_.empty()) continue;
+    const auto metadata = parse_json(step.document->metadata);
+    for (auto& [name, field] : fields_)
+      field->add(step.row, metadata.ok() ? find_field(*metadata, name) : nullptr);
+  }
+  ++changes_;
+}
+
+// ---- Making and removing ----
+
+Result<std::unique_ptr<Collection>> open_collection(const std::string& folder, Access access,
+                                                    const StoreOptions& options) {
+  TRY(check_name(file_name(folder)));
+  const auto files = options.files ? options.files : system_files();
+  constexpr int attempts = 5;
+  for (int attempt = 1;; ++attempt) {
+    auto collection = std::make_unique<LocalCollection>(folder, access, options);
+    Status opened = collection->open();
+    if (opened.ok()) return std::unique_ptr<Collection>(std::move(collection));
+    const Error& error = opened.error();
+    // A reader may look while the writer puts a new segment in the place of old ones.
+    const bool is_moved = access == Access::read && error.kind() == ErrorKind::not_found;
+    if (is_moved && attempt < attempts && read_manifest(*files, folder).ok()) continue;
+    return error;
+  }
+}
+
+Result<std::unique_ptr<Collection>> create_collection(const std::string& folder,
+                                                      const Schema& schema,
+                                                      const StoreOptions& options) {
+  TRY(check_name(file_name(folder)));
+  if (schema.dim == 0 || schema.dim > max_dim)
+    return Error(ErrorKind::invalid,
+                 fmt::format("dim = {}: needs a whole number from 1 to {}", schema.dim, max_dim));
+  const auto files = options.files ? options.files : system_files();
+  TRY(options.indexes.make(schema));  // an unknown kind is told before anything is made
+  TRY(files->make_folder(folder));
+  TRY(files->sync_folder(parent_folder(folder)));
+  {
+    const auto lock = TRY(files->lock(join_path(folder, lock_name)));
+    // A folder without a manifest is one whose making was cut short.
+    const auto there = read_manifest(*files, folder);
+    if (there.ok() || there.error().kind() != ErrorKind::not_found)
+      return Error(ErrorKind::invalid,
+                   fmt::format("collection '{}' exists already", file_name(folder)));
+    std::random_device random;
+    Manifest manifest;
+    manifest.store_id = std::uint64_t{random()} << 32 | random();
+    manifest.schema = schema;
+    TRY(write_manifest(*files, folder, manifest));
+  }
+  return open_collection(folder, Access::write, options);
+}
+
+Status remove_collection(const std::string& folder, const StoreOptions& options) {
+  TRY(check_name(file_name(folder)));
+  const auto files = options.files ? options.files : system_files();
+  if (!is_collection(folder))
+    return Error(ErrorKind::not_found,
+                 fmt::format("there is no collection '{}'", file_name(folder)));
+  {
+    const auto lock = TRY(files->lock(join_path(folder, lock_name)));
+    // Without its manifest it is no collection any more, whatever happens next.
+    TRY(files->remove(join_path(folder, manifest_name)));
+    TRY(files->sync_folder(folder));
+    for (const std::string& file : TRY(files->list(folder)))
+      TRY(files->remove(join_path(folder, file)));
+  }
+  return files->remove_folder(folder);
+}
+
+bool is_collection(const std::string& folder) { return is_file(join_path(folder, manifest_name)); }
+
+std::vector<std::string> list_collections(const std::string& folder) {
+  std::vector<std::string> names;
+  const auto found = list_folder(folder);
+  if (!found.ok()) return names;
+  for (const std::string& name : *found)
+    if (check_name(name).ok() && is_collection(join_path(folder, name))) names.push_back(name);
+  return names;
+}
+
+}  // namespace hearth::vectors

@@ -1,0 +1,458 @@
+// Local collections: reading and searching.
+#include <fmt/core.h>
+
+#include <charconv>
+#include <set>
+#include <unordered_map>
+
+#include "base/utf8.h"
+#include "vectors/store/local_state.h"
+#include "vectors/text/fusion.h"
+
+namespace hearth::vectors {
+namespace {
+
+constexpr std::size_t max_k = 10'000;
+constexpr std::size_t max_page = 10'000;
+constexpr std::size_t max_query_bytes = 64 << 10;
+constexpr std::size_t kept_selections = 16, kept_queries = 200;
+constexpr float standard_recall = 0.95f;
+// Of each way to search, when several are fused, grouped or varied.
+constexpr std::size_t min_candidates = 100, candidates_per_answer = 4;
+
+double score_of(Metric metric, float distance) {
+  const double d = static_cast<double>(distance);
+  return metric == Metric::cosine ? 1 - d : metric == Metric::inner_product ? -d : 1 / (1 + d);
+}
+
+Status check(const Query& query, const Schema& schema) {
+  const auto wrong = [](std::string message) { return Error(ErrorKind::invalid, message); };
+  if (query.vector.empty() && query.text.empty()) return wrong("query: needs a vector or a text");
+  if (!query.vector.empty() && query.vector.size() != schema.dim)
+    return wrong(
+        fmt::format("query: a vector of {} numbers: needs {}", query.vector.size(), schema.dim));
+  for (const float x : query.vector)
+    if (!std::isfinite(x)) return wrong("query: its vector holds what is no number");
+  if (query.text.size() > max_query_bytes)
+    return wrong(fmt::format("query: a text of over {} bytes", max_query_bytes));
+  if (query.k < 1 || query.k > max_k)
+    return wrong(fmt::format("k = {}: needs 1 to {}", query.k, max_k));
+  if (query.mmr && (*query.mmr < 0 || *query.mmr > 1)) return wrong("mmr: needs 0 to 1");
+  if (query.group_size < 1 || query.group_size > max_k) return wrong("group_size: needs 1 or more");
+  if (query.target_recall && !(*query.target_recall > 0 && *query.target_recall <= 1))
+    return wrong("target_recall: needs to be above 0, up to 1");
+  return Done{};
+}
+
+}  // namespace
+
+Document to_document(const DocumentView& view, const Parts& parts) {
+  Document document;
+  document.id = view.id;
+  if (parts.vector) document.vector.assign(view.vector.begin(), view.vector.end());
+  if (parts.text) document.text = view.text;
+  if (parts.metadata) document.metadata = parse_json(view.metadata).value_or(Json::object());
+  return document;
+}
+
+float distance_between(Metric metric, std::span<const float> a, std::span<const float> b) {
+  constexpr std::size_t lanes = 16;  // sums side by side, which the compiler turns into registers
+  float sums[lanes] = {}, a_squares[lanes] = {}, b_squares[lanes] = {};
+  for (std::size_t i = 0; i < a.size(); ++i) {
+    const std::size_t lane = i % lanes;
+    if (metric == Metric::l2) {
+      const float gap = a[i] - b[i];
+      sums[lane] += gap * gap;
+      continue;
+    }
+    sums[lane] += a[i] * b[i];
+    if (metric != Metric::cosine) continue;
+    a_squares[lane] += a[i] * a[i];
+    b_squares[lane] += b[i] * b[i];
+  }
+  const auto total = [](const float* lane) {
+    float sum = 0;
+    for (std::size_t i = 0; i < lanes; ++i) sum += lane[i];
+    return sum;
+  };
+  const float sum = total(sums);
+  if (metric == Metric::l2) return sum;
+  if (metric == Metric::inner_product) return -sum;
+  const float length = std::sqrt(total(a_squares)) * std::sqrt(total(b_squares));
+  return length > 0 ? 1 - sum / length : 1;
+}
+
+Result<DocumentView> LocalCollection::view_of(Row row) const {
+  for (const MemoryRows* memory : {static_cast<const MemoryRows*>(active_.get()), frozen_.get()}) {
+    if (!memory || row < memory->first || row - memory->first >= memory->documents.size()) continue;
+    const auto& document = memory->documents[row - memory->first];
+    if (!document) break;
+    return DocumentView{document->id, document->text, document->metadata, document->vector};
+  }
+  // The last segment that begins at or before the row.
+  const auto after = std::upper_bound(
+      segments_.begin(), segments_.end(), row, [](Row wanted, const auto& segment) {
+        return segment->rows().empty() || wanted < segment->rows().front();
+      });
+  if (after != segments_.begin()) {
+    const auto& segment = *std::prev(after);
+    if (const auto place = segment->find(row); place >= 0)
+      return segment->document(static_cast<std::size_t>(place));
+  }
+  return Error(ErrorKind::not_found, fmt::format("row {} is gone", row));
+}
+
+std::string_view LocalCollection::id_of(Row row) const {
+  const auto view = view_of(row);
+  return view.ok() ? view->id : std::string_view();
+}
+
+Row LocalCollection::find_id(std::string_view id) const {
+  return ids_.find(id, [this](Row row) { return id_of(row); });
+}
+
+Status LocalCollection::each_live(const std::function<bool(Row, const DocumentView&)>& use,
+                                  Row from) const {
+  Status status = Done{};
+  live_.each(
+      [&](Row row) {
+        const auto view = view_of(row);
+        if (!view.ok()) {
+          status = view.error();
+          return false;
+        }
+        return use(row, *view);
+      },
+      from);
+  return status;
+}
+
+Result<std::vector<Document>> LocalCollection::get(std::span<const std::string> ids,
+                                                   const Parts& parts) const {
+  const std::shared_lock lock(state_mutex_);
+  std::vector<Document> documents;
+  for (const std::string& id : ids) {
+    const Row row = find_id(id);
+    if (row != no_row) documents.push_back(to_document(TRY(view_of(row)), parts));
+  }
+  return documents;
+}
+
+Result<std::size_t> LocalCollection::count(const Filter* filter) const {
+  if (filter) return TRY(select_rows(*filter))->count();
+  const std::shared_lock lock(state_mutex_);
+  return live_rows_;
+}
+
+Result<Page> LocalCollection::scroll(std::string_view from, std::size_t limit, const Filter* filter,
+                                     const Parts& parts) const {
+  Row first = 0;
+  if (!from.empty()) {
+    const auto [end, error] = std::from_chars(from.data(), from.data() + from.size(), first);
+    if (error != std::errc() || end != from.data() + from.size())
+      return Error(ErrorKind::invalid,
+                   fmt::format("'{}': no place to go on from", printable(from)));
+  }
+  if (limit < 1 || limit > max_page)
+    return Error(ErrorKind::invalid, fmt::format("limit = {}: needs 1 to {}", limit, max_page));
+  std::shared_ptr<const Bits> allowed;
+  if (filter) allowed = TRY(select_rows(*filter));
+  const std::shared_lock lock(state_mutex_);
+  Page page;
+  Status status = Done{};
+  const Bits& rows = allowed ? *allowed : live_;
+  rows.each(
+      [&](Row row) {
+        if (!live_.has(row)) return true;
+        if (page.documents.size() == limit) {
+          page.next = fmt::format("{}", row);
+          return false;
+        }
+        const auto view = view_of(row);
+        if (view.ok())
+          page.documents.push_back(to_document(*view, parts));
+        else
+          status = view.error();
+        return status.ok();
+      },
+      first);
+  TRY(std::move(status));
+  return page;
+}
+
+// ---- Filters ----
+
+// Fields are indexed when first asked for: all rows but the newest without stopping writers.
+Status LocalCollection::prepare_fields(std::vector<std::string> names) const {
+  {
+    const std::shared_lock lock(state_mutex_);
+    std::erase_if(names, [&](const std::string& name) { return fields_.contains(name); });
+    if (names.empty()) return Done{};
+  }
+  FieldIndexes built;
+  for (const std::string& name : names) built.emplace(name, std::make_unique<FieldIndex>());
+  Row reached = 0;
+  const auto add = [&](Row row, const DocumentView& view) {
+    const auto metadata = parse_json(view.metadata);
+    for (auto& [name, field] : built)
+      field->add(row, metadata.ok() ? find_field(*metadata, name) : nullptr);
+    reached = row + 1;
+    return true;
+  };
+  for (;;) {
+    constexpr Row slice = 4096;  // the lock is given back so often
+    const std::shared_lock lock(state_mutex_);
+    const Row end = std::min<Row>(next_row_, reached + slice);
+    if (reached >= next_row_) break;
+    TRY(each_live([&](Row row, const DocumentView& view) { return row < end && add(row, view); },
+                  reached));
+    reached = std::max(reached, end);
+  }
+  const std::unique_lock lock(state_mutex_);
+  TRY(each_live(add, reached));
+  for (auto& [name, field] : built) fields_.try_emplace(name, std::move(field));
+  return Done{};
+}
+
+Result<std::shared_ptr<const Bits>> LocalCollection::select_rows(const Filter& filter) const {
+  const std::string key = describe(filter);
+  std::vector<std::string> names;
+  collect_fields(filter, names);
+  std::shared_lock lock(state_mutex_, std::defer_lock);
+  for (;;) {
+    TRY(prepare_fields(names));
+    lock.lock();
+    // Compaction may drop them at any time.
+    if (std::all_of(names.begin(), names.end(),
+                    [&](const std::string& name) { return fields_.contains(name); }))
+      break;
+    lock.unlock();
+  }
+  auto known = selections_.with([&](std::deque<Selected>& kept) -> std::shared_ptr<const Bits> {
+    for (const Selected& one : kept)
+      if (one.filter == key && one.changes == changes_) return one.rows;
+    return nullptr;
+  });
+  if (known) return known;
+  Bits rows = vectors::select(filter, fields_, live_, next_row_);
+  rows.keep(live_);
+  auto made = std::make_shared<const Bits>(std::move(rows));
+  selections_.with([&](std::deque<Selected>& kept) {
+    kept.push_front({key, changes_, made});
+    if (kept.size() > kept_selections) kept.pop_back();
+  });
+  return made;
+}
+
+// ---- Searching ----
+
+Result<std::vector<LocalCollection::Scored>> LocalCollection::exact_rows(
+    const Query& query, std::size_t n, const Bits* allowed) const {
+  const std::shared_lock lock(state_mutex_);
+  const Metric metric = manifest_.schema.metric;
+  std::vector<Scored> best;  // a heap, the farthest on top
+  const auto nearer = [](const Scored& a, const Scored& b) {
+    return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
+  };
+  Status status = Done{};
+  (allowed ? *allowed : live_).each([&](Row row) {
+    if (!live_.has(row)) return true;
+    const auto view = view_of(row);
+    if (!view.ok()) {
+      status = view.error();
+      return false;
+    }
+    const float distance = distance_between(metric, query.vector, view->vector);
+    if (query.max_distance && distance > *query.max_distance) return true;
+    const Scored candidate{row, distance, score_of(metric, distance)};
+    if (best.size() == n && !nearer(candidate, best.front())) return true;
+    if (best.size() == n) {
+      std::pop_heap(best.begin(), best.end(), nearer);
+      best.pop_back();
+    }
+    best.push_back(candidate);
+    std::push_heap(best.begin(), best.end(), nearer);
+    return true;
+  });
+  TRY(std::move(status));
+  std::sort_heap(best.begin(), best.end(), nearer);
+  return best;
+}
+
+Result<std::vector<LocalCollection::Scored>> LocalCollection::near_rows(const Query& query,
+                                                                        std::size_t n,
+                                                                        const Bits* allowed) const {
+  std::shared_ptr<Index> index;
+  SearchOptions options;
+  options.k = n;
+  options.max_distance = query.max_distance;
+  options.breadth = query.breadth;
+  {
+    const std::shared_lock lock(state_mutex_);
+    index = index_;
+    options.target_recall = query.target_recall.value_or(standard_recall);
+    // What was measured says what to ask of the index.
+    if (const Json* wanted = manifest_.tuning.find("recall");
+        wanted &&
+        (!query.target_recall || static_cast<double>(*query.target_recall) <= wanted->as_number()))
+      if (const Json* target = manifest_.tuning.find("target"))
+        options.target_recall =
+            std::max(options.target_recall, static_cast<float>(target->as_number()));
+  }
+  RowFilter filter{};
+  if (allowed) {
+    filter = {allowed->words(), allowed->count()};
+    options.filter = &filter;
+    if (filter.allowed_rows == 0) return std::vector<Scored>{};
+  }
+  const auto hits = TRY(index->search(query.vector, options));
+  const Metric metric = manifest_.schema.metric;
+  std::vector<Scored> found;
+  for (const Hit& hit : hits)
+    found.push_back({hit.row, hit.distance, score_of(metric, hit.distance)});
+  return found;
+}
+
+Result<std::vector<LocalCollection::Scored>> LocalCollection::word_rows(const Query& query,
+                                                                        std::size_t n,
+                                                                        const Bits* allowed) const {
+  const std::lock_guard words_lock(words_mutex_);
+  TRY(sync_words());
+  const Bits live = [&] {
+    const std::shared_lock lock(state_mutex_);
+    return live_;
+  }();
+  const auto hits = TRY(words_->search(
+      query.text, n, [&](Row row) { return live.has(row) && (!allowed || allowed->has(row)); }));
+  const std::shared_lock lock(state_mutex_);
+  std::vector<Scored> found;
+  for (const WordHit& hit : hits) {
+    float distance = 0;
+    const auto view = view_of(hit.row);
+    if (!query.vector.empty() && view.ok())
+      distance = distance_between(manifest_.schema.metric, query.vector, view->vector);
+    found.push_back({hit.row, distance, hit.score});
+  }
+  return found;
+}
+
+void LocalCollection::remember_query(const Query& query) const {
+  recent_queries_.with([&](std::deque<std::vector<float>>& kept) {
+    kept.push_front(query.vector);
+    if (kept.size() > kept_queries) kept.pop_back();
+  });
+}
+
+Result<std::vector<Match>> LocalCollection::search(const Query& query) const {
+  TRY(check(query, manifest_.schema));
+  std::shared_ptr<const Bits> allowed;
+  if (query.filter) allowed = TRY(select_rows(*query.filter));
+  const bool is_fused = !query.vector.empty() && !query.text.empty();
+  const bool is_chosen_from = is_fused || query.mmr || !query.group_by.empty();
+  const std::size_t n =
+      is_chosen_from ? std::max(min_candidates, query.k * candidates_per_answer) : query.k;
+  std::vector<Scored> found;
+  if (!query.vector.empty()) {
+    found = query.is_exact ? TRY(exact_rows(query, n, allowed.get()))
+                           : TRY(near_rows(query, n, allowed.get()));
+    if (!query.is_exact && !query.filter) remember_query(query);
+  }
+  if (!query.text.empty()) {
+    std::vector<Scored> by_words = TRY(word_rows(query, n, allowed.get()));
+    if (!is_fused) {
+      found = std::move(by_words);
+    } else {
+      const auto fused = fuse_ranks({found, by_words}, [](const Scored& one) { return one.row; });
+      std::unordered_map<Row, Scored> by_row;
+      for (const auto& list : {found, by_words})
+        for (const Scored& one : list) by_row.emplace(one.row, one);
+      found.clear();
+      for (const auto& [row, score] : fused) found.push_back({row, by_row.at(row).distance, score});
+    }
+  }
+  return resolve(query, std::move(found));
+}
+
+// From rows to documents; groups and varied answers are chosen here.
+Result<std::vector<Match>> LocalCollection::resolve(const Query& query,
+                                                    std::vector<Scored> found) const {
+  const std::shared_lock lock(state_mutex_);
+  const Metric metric = manifest_.schema.metric;
+  Parts parts = query.parts;
+  if (!query.group_by.empty()) parts.metadata = true;
+  if (query.mmr) parts.vector = true;
+  std::vector<Match> matches;
+  std::set<Row> taken;
+  std::map<std::string, std::size_t> group_sizes;
+  for (const Scored& one : found) {
+    if (matches.size() == query.k && !query.mmr) break;
+    Row row = one.row;
+    float distance = one.distance;
+    if (!live_.has(row)) {
+      // Written anew since the index was asked: the document counts as it is now.
+      const auto old = view_of(row);
+      row = old.ok() ? find_id(old->id) : no_row;
+      if (row == no_row || query.filter) continue;
+      if (!query.vector.empty())
+        distance = distance_between(metric, query.vector, TRY(view_of(row)).vector);
+    }
+    if (!taken.insert(row).second) continue;
+    Match match{to_document(TRY(view_of(row)), parts), distance, one.score, {}};
+    if (!query.group_by.empty()) {
+      if (const Json* group = find_field(match.document.metadata, query.group_by))
+        match.group = *group;
+      if (group_sizes[write_json(match.group)]++ >= query.group_size) continue;
+    }
+    matches.push_back(std::move(match));
+  }
+  if (query.mmr) matches = choose_varied(std::move(matches), *query.mmr, query.k, metric);
+  if (!query.parts.vector || !query.parts.metadata)
+    for (Match& match : matches) {
+      if (!query.parts.vector) match.document.vector.clear();
+      if (!query.parts.metadata) match.document.metadata = Json::object();
+    }
+  return matches;
+}
+
+Result<std::vector<std::vector<Match>>> LocalCollection::search_batch(
+    std::span<const Query> queries) const {
+  std::vector<std::vector<Match>> answers(queries.size());
+  const auto is_plain = [](const Query& query) {
+    return !query.vector.empty() && query.text.empty() && !query.filter && !query.is_exact &&
+           !query.mmr && query.group_by.empty();
+  };
+  const auto is_alike = [&](const Query& query) {
+    const Query& first = queries.front();
+    return is_plain(query) && query.k == first.k && query.max_distance == first.max_distance &&
+           query.target_recall == first.target_recall && query.breadth == first.breadth;
+  };
+  if (queries.size() < 2 || !std::all_of(queries.begin(), queries.end(), is_alike)) {
+    for (std::size_t i = 0; i < queries.size(); ++i) answers[i] = TRY(search(queries[i]));
+    return answers;
+  }
+  std::vector<float> flat;
+  for (const Query& query : queries) {
+    TRY(check(query, manifest_.schema));
+    flat.insert(flat.end(), query.vector.begin(), query.vector.end());
+  }
+  std::shared_ptr<Index> index;
+  {
+    const std::shared_lock lock(state_mutex_);
+    index = index_;
+  }
+  SearchOptions options;
+  options.k = queries.front().k;
+  options.max_distance = queries.front().max_distance;
+  options.target_recall = queries.front().target_recall.value_or(standard_recall);
+  options.breadth = queries.front().breadth;
+  const auto all = TRY(index->search_batch(flat, options));
+  for (std::size_t i = 0; i < queries.size(); ++i) {
+    std::vector<Scored> found;
+    for (const Hit& hit : all[i])
+      found.push_back({hit.row, hit.distance, score_of(manifest_.schema.metric, hit.distance)});
+    answers[i] = TRY(resolve(queries[i], std::move(found)));
+  }
+  return answers;
+}
+
+}  // namespace hearth::vectors

@@ -1,0 +1,312 @@
+"""hearth pull against a hub that misbehaves, and what is left when it is killed."""
+import concurrent.futures
+import hashlib
+import json
+import os
+import pathlib
+import random
+import signal
+import subprocess
+import tempfile
+import threading
+import time
+import unittest
+
+import program
+from fake_hub import Hub
+
+MODEL = (program.ROOT / "src/library/builtin/chat.gguf").read_bytes()
+SHA = hashlib.sha256(MODEL).hexdigest()
+
+
+class World:
+    """A hub and a home of its own."""
+
+    def __init__(self, **environment):
+        self.hub = Hub()
+        self.hub.add("org/model", {"model-Q8_0.gguf": MODEL, "README.md": b"# A model\n"})
+        self.home = tempfile.TemporaryDirectory()
+        self.environment = {**program.clean_environment(), "HOME": self.home.name,
+                            "HF_ENDPOINT": self.hub.url,
+                            "HEARTH_LIBRARY_OLLAMA": self.hub.url, **environment}
+        for name in ("http_proxy", "https_proxy", "all_proxy", "HF_TOKEN", "HF_HOME"):
+            self.environment.pop(name, None)
+        self.environment.update(environment)
+        self.store = pathlib.Path(self.home.name) / ".local/share/hearth/models"
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.hub.close()
+        self.home.cleanup()
+
+    def start(self, *arguments):
+        return subprocess.Popen([program.BINARY, *arguments], stdin=subprocess.DEVNULL,
+                                stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+                                env=self.environment)
+
+    def run(self, *arguments):
+        process = self.start(*arguments)
+        process.out, process.err = process.communicate(timeout=60)
+        return process
+
+    def fault(self, *faults, sha=SHA):
+        self.hub.faults[sha].extend(faults)
+
+    def files(self):
+        return sorted(str(p.relative_to(self.store)) for p in self.store.rglob("*") if p.is_file())
+
+
+WHOLE = ["hf--org--model--Q8_0/model-Q8_0.gguf", "hf--org--model--Q8_0/model.json"]
+
+
+class Pull(unittest.TestCase):
+    def check_whole(self, world, run, says=""):
+        self.assertEqual(run.returncode, 0, run.err)
+        self.assertIn(says, run.err)
+        self.assertEqual(world.files(), WHOLE)
+        self.assertEqual((world.store / WHOLE[0]).read_bytes(), MODEL)
+
+    def check_nothing(self, world, run, code, says):
+        self.assertEqual(run.returncode, code, run.err)
+        self.assertIn(says, run.err)
+        self.assertFalse((world.store / "hf--org--model--Q8_0").exists())
+        listed = json.loads(world.run("list", "--json").out)
+        self.assertEqual(listed["models"], [])
+
+    def test_pull_list_run_remove(self):
+        with World() as world:
+            run = world.run("pull", "hf:org/model")
+            self.check_whole(world, run)
+            self.assertIn("hf:org/model:Q8_0", run.out)
+            model = json.loads(world.run("list", "--json").out)["models"][0]
+            self.assertEqual((model["name"], model["kind"], model["from"], model["problem"]),
+                             ("hf:org/model:Q8_0", "generator", "hearth", ""))
+            answer = world.run("run", "hf:org/model", "How do I stop the server?", "--max-tokens", "4")
+            self.assertEqual(answer.returncode, 0, answer.err)
+            requests = len(world.hub.served)
+            again = world.run("pull", "hf:org/model:q8_0")
+            self.assertIn("here already", again.out)
+            self.assertEqual(len(world.hub.served), requests)
+            manifest = json.loads((world.store / WHOLE[1]).read_text())
+            self.assertEqual(manifest["files"][0]["sha256"], SHA)
+            self.assertEqual(manifest["revision"], world.hub.repos["org/model"]["commit"])
+            self.assertEqual(world.run("rm", "hf:org/model").returncode, 0)
+            self.assertEqual(world.files(), [])
+
+    def test_a_model_that_is_not_here_names_the_command(self):
+        with World() as world:
+            run = world.run("run", "hf:org/model", "hello")
+            self.assertEqual(run.returncode, 3)
+            self.assertIn("`hearth pull hf:org/model`", run.err)
+            run = world.run("run", "hf:org/model", "hello", "--yes", "--max-tokens", "2")
+            self.assertEqual(run.returncode, 0, run.err)
+
+    def test_faults_that_another_attempt_heals(self):
+        rows = [
+            ["short"], ["reset"], ["short", "reset", "short"], ["status 503 Retry-After: 0"],
+            ["status 429 Retry-After: 1"], ["status 500"], ["short", "no-range"],
+            ["short", "other-etag"], ["short", "other-etag", "short"], ["short", "wrong-start"],
+            ["short", "status 416"], ["short", "status 403"], ["length-high"], ["no-length"],
+            ["no-etag"], ["endless"], ["short", "endless"], ["endless-close"], ["stall"],
+            ["short", "ignores-if-range"],
+        ]
+
+        def heal(faults):
+            with World(HEARTH_LIBRARY_STALL_SECONDS="2") as world:
+                world.fault(*faults)
+                run = world.run("pull", "hf:org/model")
+                return faults, run.returncode, run.err, world.files(), \
+                    run.returncode == 0 and (world.store / WHOLE[0]).read_bytes() == MODEL
+
+        with concurrent.futures.ThreadPoolExecutor(4) as pool:
+            for faults, code, err, files, is_right in pool.map(heal, rows):
+                with self.subTest(faults):
+                    self.assertEqual(code, 0, err)
+                    self.assertTrue(is_right)
+                    self.assertEqual(files, WHOLE)
+
+    def test_what_cannot_be_healed_is_refused_in_clear_words(self):
+        rows = [
+            (["html"], 5, "web page"),
+            (["gzip"], 8, "gzip"),
+            (["wrong-hash"], 5, f"needs {SHA}"),
+            (["status 404"], 3, "404"),
+            (["redirect-loop"] * 20, 8, "redirects"),
+            (["redirect-file"], 8, "'file'"),
+            (["status 503 Retry-After: 9999"], 7, "167 minutes"),
+            (["length-low"] * 9, 7, "bytes, needs"),
+        ]
+        for faults, code, says in rows:
+            with self.subTest(faults), World() as world:
+                world.fault(*faults)
+                self.check_nothing(world, world.run("pull", "hf:org/model"), code, says)
+
+    def test_the_hub_says_no(self):
+        with World() as world:
+            world.hub.add("org/gated", {"m-Q4_0.gguf": MODEL}, gated="secret")
+            rows = [
+                ("hf:org/nothing", 3, "no such public model"),
+                ("hf:org/model@old", 3, "no revision 'old'"),
+                ("hf:org/model:Q2_K", 3, "has no 'Q2_K'; there is: Q8_0"),
+                ("hf:org/gated", 2, "Accept them at https://huggingface.co/org/gated"),
+                ("hf:model", 2, "needs hf:org/repo"),
+                ("ollama:nothing", 3, "Ollama's library"),
+                ("ftp://host/m.gguf", 2, "only http"),
+                ("https://user:word@host/m.gguf", 2, "passwords"),
+            ]
+            for reference, code, says in rows:
+                with self.subTest(reference):
+                    run = world.run("pull", reference)
+                    self.assertEqual(run.returncode, code, run.err)
+                    self.assertIn(says, run.err)
+
+    def test_a_token_stays_with_its_host(self):
+        with World(HF_TOKEN="secret") as world:
+            world.hub.add("org/gated", {"m-Q4_0.gguf": MODEL}, gated="secret")
+            run = world.run("pull", "hf:org/gated")
+            self.assertEqual(run.returncode, 0, run.err)
+            for path, authorization, _ in world.hub.requests:
+                with self.subTest(path):
+                    wanted = None if path.startswith("/blob/") else "Bearer secret"
+                    self.assertEqual(authorization, wanted)
+            self.assertNotIn("secret", run.err + run.out)
+
+    def test_ollama_and_plain_addresses(self):
+        with World() as world:
+            world.hub.ollama["library/tiny:latest"] = MODEL
+            world.hub.add("files", {"some-Q8_0.gguf": MODEL})
+            for reference in ("ollama:tiny", f"{world.hub.cdn_url}/file/some-Q8_0.gguf"):
+                with self.subTest(reference):
+                    run = world.run("pull", reference)
+                    self.assertEqual(run.returncode, 0, run.err)
+                    run = world.run("tokenize", reference, "hello", "--json")
+                    self.assertGreater(json.loads(run.out)["count"], 0)
+            names = [m["name"] for m in json.loads(world.run("list", "--json").out)["models"]]
+            self.assertIn("ollama:tiny:latest", names)
+
+    def test_safetensors_folder(self):
+        folder = pathlib.Path(program.needs_data("models/stories260K/hf"))
+        files = {p.name: p.read_bytes() for p in folder.iterdir() if p.is_file()}
+        with World() as world:
+            world.hub.add("org/folder", {**files, "onnx/model.onnx": b"0" * 5000})
+            run = world.run("pull", "hf:org/folder", "--json")
+            self.assertEqual(run.returncode, 0, run.err)
+            pulled = json.loads(run.out)
+            self.assertIn("config.json", [f["name"] for f in pulled["files"]])
+            self.assertNotIn("onnx/model.onnx", [f["name"] for f in pulled["files"]])
+            listed = json.loads(world.run("list", "--json").out)["models"]
+            self.assertEqual(listed[0]["name"], "hf:org/folder")
+
+    def test_a_newer_revision_takes_the_place_of_the_older(self):
+        with World() as world:
+            self.check_whole(world, world.run("pull", "hf:org/model"))
+            newer = MODEL + b"\0" * 64
+            world.hub.add("org/model", {"model-Q8_0.gguf": newer}, commit="ab" * 20)
+            run = world.run("pull", "hf:org/model")
+            self.assertEqual(run.returncode, 0, run.err)
+            self.assertEqual((world.store / WHOLE[0]).read_bytes(), newer)
+            self.assertEqual(world.files(), WHOLE)
+
+    def test_verify_and_repair(self):
+        with World() as world:
+            world.hub.add("org/split", {f"m-Q8_0-0000{i}-of-00002.gguf": MODEL + bytes([i]) * 9
+                                        for i in (1, 2)})
+            self.assertEqual(world.run("pull", "hf:org/split").returncode, 0)
+            self.assertIn("right", world.run("verify").out)
+            path = world.store / "hf--org--split--Q8_0/m-Q8_0-00002-of-00002.gguf"
+            path.write_bytes(MODEL + bytes([3]) * 9)
+            damaged = world.run("verify")
+            self.assertEqual(damaged.returncode, 5)
+            self.assertIn(path.name, damaged.out)
+            served = len(world.hub.served)
+            repaired = world.run("verify", "--repair")
+            self.assertEqual(repaired.returncode, 0, repaired.err)
+            self.assertIn("repaired", repaired.out)
+            self.assertEqual(len(world.hub.served), served + 1, "only what was wrong")
+            self.assertEqual(path.read_bytes(), MODEL + bytes([2]) * 9)
+            self.assertIn("right", world.run("verify", "hf:org/split").out)
+
+    def test_offline(self):
+        with World(HF_HUB_OFFLINE="1") as world:
+            run = world.run("pull", "hf:org/model")
+            self.check_nothing(world, run, 7, "HF_HUB_OFFLINE")
+            self.assertEqual(world.hub.requests, [])
+
+    def test_busy_api(self):
+        with World() as world:
+            world.hub.api_faults.extend([(503, [("Retry-After", "0")]), (429, [])])
+            self.check_whole(world, world.run("pull", "hf:org/model"))
+
+
+class Killed(unittest.TestCase):
+    def test_killed_at_fifty_moments(self):
+        dice = random.Random(7)
+        with World() as world:
+            world.hub.rate = 1_200_000
+            kills = 0
+            for _ in range(50):
+                process = world.start("pull", "hf:org/model")
+                time.sleep(dice.uniform(0.0, 0.12))
+                process.kill()
+                process.communicate()
+                kills += process.returncode == -signal.SIGKILL
+                installed = (world.store / WHOLE[0]).exists()
+                if installed:
+                    self.assertEqual((world.store / WHOLE[0]).read_bytes(), MODEL)
+                else:
+                    self.assertFalse((world.store / "hf--org--model--Q8_0").exists())
+            world.hub.rate = 0
+            run = world.run("pull", "hf:org/model")
+            self.assertEqual(run.returncode, 0, run.err)
+            self.assertEqual(world.files(), WHOLE)
+            self.assertEqual((world.store / WHOLE[0]).read_bytes(), MODEL)
+            starts = [start for start, _ in world.hub.served]
+            self.assertEqual(starts, sorted(starts), "every request went on where the last one ended")
+            wasted = sum(sent for _, sent in world.hub.served) - len(MODEL)
+            self.assertLess(wasted, len(starts) * 3 * 16384, f"{len(starts)} requests")
+            self.assertGreater(kills, 25)
+
+    def test_two_processes_share_one_download(self):
+        with World() as world:
+            world.hub.rate = 4_000_000
+            first, second = world.start("pull", "hf:org/model"), world.start("pull", "hf:org/model")
+            for process in (first, second):
+                _, err = process.communicate(timeout=60)
+                self.assertEqual(process.returncode, 0, err)
+            self.assertEqual(sum(sent for _, sent in world.hub.served), len(MODEL))
+            self.assertEqual(world.files(), WHOLE)
+
+    def test_the_waiting_one_takes_over(self):
+        with World() as world:
+            world.hub.rate = 2_000_000
+            first = world.start("pull", "hf:org/model")
+            time.sleep(0.4)
+            second = world.start("pull", "hf:org/model")
+            time.sleep(0.4)
+            first.kill()
+            first.communicate()
+            world.hub.rate = 0
+            _, err = second.communicate(timeout=60)
+            self.assertEqual(second.returncode, 0, err)
+            self.assertEqual((world.store / WHOLE[0]).read_bytes(), MODEL)
+            self.assertLess(sum(sent for _, sent in world.hub.served), len(MODEL) + 500_000)
+
+    def test_interrupted_in_good_order(self):
+        with World() as world:
+            world.hub.rate = 2_000_000
+            process = world.start("pull", "hf:org/model")
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=10)
+            self.assertEqual(process.returncode, 130, err)
+            self.assertIn("goes on from here", err)
+            usage = json.loads(world.run("du", "--json").out)
+            self.assertEqual(usage["unfinished"][0]["name"], "hf--org--model--Q8_0")
+            self.assertEqual(world.run("rm", "hf:org/model").returncode, 0)
+            self.assertEqual(world.files(), [])
+
+
+if __name__ == "__main__":
+    unittest.main(verbosity=2)

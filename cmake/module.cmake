@@ -31,6 +31,7 @@ endif()
 #   *_test.cpp   one program NAME_test, run by ctest
 #   *_bench.cpp  one program each, named after its file
 #   *_fuzz.cpp   one libFuzzer program each; without clang's fuzzer it replays its corpus as a test
+#   *_support.cpp  what its tests and benches share with one another and with those of the floors above
 # COLD: it waits for files and sockets more than it computes, so a release compiles it at -O1, in two
 # thirds of the time.
 # A folder that does not exist yet is skipped.
@@ -47,7 +48,9 @@ function(hearth_module name)
   list(FILTER benches INCLUDE REGEX "_bench\\.cpp$")
   set(fuzzers ${sources})
   list(FILTER fuzzers INCLUDE REGEX "_fuzz\\.cpp$")
-  list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz)\\.cpp$|/main\\.cpp$")
+  set(supports ${sources})
+  list(FILTER supports INCLUDE REGEX "_support\\.cpp$")
+  list(FILTER sources EXCLUDE REGEX "_(test|bench|fuzz|support)\\.cpp$|/main\\.cpp$")
 
   set(target hearth_${name})
   add_library(${target} STATIC ${sources})
@@ -68,9 +71,12 @@ function(hearth_module name)
     include(${folder}/module.cmake)
   endif()
 
+  if(HEARTH_TESTS OR HEARTH_BENCHES)
+    hearth_support(${name} "${supports}" "${floors}")
+  endif()
   if(HEARTH_TESTS AND tests)
     hearth_program(${name}_test ${tests})
-    target_link_libraries(${name}_test PRIVATE ${target} hearth_doctest ${arg_PRIVATE_LIBS})
+    target_link_libraries(${name}_test PRIVATE ${target}_support hearth_doctest ${arg_PRIVATE_LIBS})
     target_compile_options(${name}_test PRIVATE $<$<CONFIG:Release>:-O1>)  # compiles in half the time
     add_test(NAME ${name} COMMAND ${name}_test WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
     set_tests_properties(${name} PROPERTIES LABELS unit)
@@ -79,11 +85,33 @@ function(hearth_module name)
     foreach(bench IN LISTS benches)
       get_filename_component(stem ${bench} NAME_WE)
       hearth_program(${stem} ${bench})
-      target_link_libraries(${stem} PRIVATE ${target} ${arg_PRIVATE_LIBS})
+      target_link_libraries(${stem} PRIVATE ${target}_support ${arg_PRIVATE_LIBS})
     endforeach()
   endif()
   foreach(fuzzer IN LISTS fuzzers)
     hearth_fuzzer(${fuzzer} ${target})
+  endforeach()
+endfunction()
+
+# The library hearth_NAME_support, without sources where a floor has none: the floor itself and the
+# supports of the floors below.  Benches have a main of their own, so doctest is linked to tests alone.
+function(hearth_support name sources floors)
+  set(target hearth_${name}_support)
+  set(scope INTERFACE)
+  if(sources)
+    set(scope PUBLIC)
+    add_library(${target} STATIC EXCLUDE_FROM_ALL ${sources})
+    target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1>)
+    target_include_directories(${target} PRIVATE ${DOCTEST_INCLUDE})
+    hearth_precompile(${target})
+  else()
+    add_library(${target} INTERFACE)
+  endif()
+  target_link_libraries(${target} ${scope} hearth_${name})
+  foreach(floor IN LISTS floors)
+    if(TARGET hearth_${floor}_support)
+      target_link_libraries(${target} ${scope} hearth_${floor}_support)
+    endif()
   endforeach()
 endfunction()
 

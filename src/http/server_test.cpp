@@ -1,12 +1,16 @@
 // The server over real sockets.
 #include "http/server.h"
 
+#include <arpa/inet.h>
 #include <doctest/doctest.h>
 #include <fmt/core.h>
+#include <netinet/in.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <csignal>

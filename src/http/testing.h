@@ -1,17 +1,10 @@
 // For tests and benches: a blocking client that sends raw bytes over loopback.
 #pragma once
 
-#include <arpa/inet.h>
-#include <netinet/in.h>
-#include <poll.h>
-#include <sys/socket.h>
-#include <unistd.h>
-
 #include <chrono>
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <utility>
 
 namespace hearth::http {
 
@@ -19,66 +12,24 @@ class TestClient {
  public:
   // With `receive_buffer_bytes`, the kernel keeps no more than about that for a client that does
   // not read.
-  explicit TestClient(std::uint16_t port, int receive_buffer_bytes = 0)
-      : socket_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
-    if (receive_buffer_bytes > 0)
-      ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &receive_buffer_bytes,
-                   sizeof receive_buffer_bytes);
-    sockaddr_in place{};
-    place.sin_family = AF_INET;
-    place.sin_port = htons(port);
-    place.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    is_connected_ = ::connect(socket_, reinterpret_cast<sockaddr*>(&place), sizeof place) == 0;
-  }
-  ~TestClient() { close(); }
-  TestClient(TestClient&& other) noexcept
-      : socket_(std::exchange(other.socket_, -1)),
-        is_connected_(other.is_connected_),
-        held_(std::move(other.held_)) {}
+  explicit TestClient(std::uint16_t port, int receive_buffer_bytes = 0);
+  ~TestClient();
+  TestClient(TestClient&& other) noexcept;
   TestClient(const TestClient&) = delete;
   TestClient& operator=(const TestClient&) = delete;
 
   bool is_connected() const { return is_connected_; }
   int socket() const { return socket_; }
 
-  bool send(std::string_view bytes) {
-    while (!bytes.empty()) {
-      const ssize_t put = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
-      if (put <= 0) return false;
-      bytes.remove_prefix(static_cast<std::size_t>(put));
-    }
-    return true;
-  }
-  void finish_sending() { ::shutdown(socket_, SHUT_WR); }
-  void close() {
-    if (socket_ >= 0) ::close(socket_);
-    socket_ = -1;
-  }
-  // Closes so that the other side sees a reset.
-  void reset() {
-    const linger now{1, 0};
-    ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &now, sizeof now);
-    close();
-  }
+  bool send(std::string_view bytes);
+  void finish_sending();
+  void close();
+  void reset();  // closes so that the other side sees a reset
 
   // Everything up to and with `end`; with an empty `end`, up to the close.  What has come by then
   // when it does not come within `patience`.
   std::string read_until(std::string_view end,
-                         std::chrono::milliseconds patience = std::chrono::seconds(10)) {
-    const auto deadline = std::chrono::steady_clock::now() + patience;
-    for (;;) {
-      const std::size_t found = end.empty() ? std::string::npos : held_.find(end);
-      if (found != std::string::npos) {
-        std::string text = held_.substr(0, found + end.size());
-        held_.erase(0, text.size());
-        return text;
-      }
-      const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(
-          deadline - std::chrono::steady_clock::now());
-      if (left.count() <= 0 || !receive_some(left)) break;
-    }
-    return std::exchange(held_, {});
-  }
+                         std::chrono::milliseconds patience = std::chrono::seconds(10));
   // True once a read has met the end.
   bool is_closed() const { return is_closed_; }
 
@@ -87,46 +38,11 @@ class TestClient {
     int status = 0;
     std::string head, body;
   };
-  Answer read_answer() {
-    Answer answer;
-    answer.head = read_until("\r\n\r\n");
-    if (answer.head.size() > 12) answer.status = std::stoi(answer.head.substr(9, 3));
-    const auto header = [&](std::string_view name) {
-      const std::size_t at = answer.head.find(name);
-      return at == std::string::npos ? std::string() : answer.head.substr(at + name.size(), 20);
-    };
-    if (!header("Transfer-Encoding: chunked").empty()) {
-      for (;;) {
-        const std::string line = read_until("\r\n");
-        const std::size_t size = line.empty() ? 0 : std::stoul(line, nullptr, 16);
-        answer.body += read_exactly(size);
-        read_until("\r\n");
-        if (size == 0) return answer;
-      }
-    }
-    const std::string length = header("Content-Length: ");
-    if (!length.empty()) answer.body = read_exactly(std::stoul(length));
-    return answer;
-  }
+  Answer read_answer();
 
  private:
-  // Waits for more bytes and takes them.  False: none came.
-  bool receive_some(std::chrono::milliseconds patience) {
-    pollfd event{socket_, POLLIN, 0};
-    if (::poll(&event, 1, static_cast<int>(patience.count())) <= 0) return false;
-    char buffer[1 << 16];
-    const ssize_t got = ::recv(socket_, buffer, sizeof buffer, 0);
-    if (got > 0) held_.append(buffer, static_cast<std::size_t>(got));
-    is_closed_ = is_closed_ || got <= 0;
-    return got > 0;
-  }
-  std::string read_exactly(std::size_t size) {
-    while (held_.size() < size && receive_some(std::chrono::seconds(10))) {
-    }
-    std::string text = held_.substr(0, size);
-    held_.erase(0, text.size());
-    return text;
-  }
+  bool receive_some(std::chrono::milliseconds patience);
+  std::string read_exactly(std::size_t size);
 
   int socket_;
   bool is_connected_ = false, is_closed_ = false;

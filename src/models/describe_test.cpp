@@ -2,6 +2,7 @@
 // after the catalogue of bad inputs (ST24 of safetensors, G46 of GGUF).
 #include <doctest/doctest.h>
 
+#include "base/bytes.h"
 #include "models/test_support.h"
 
 namespace hearth::models {

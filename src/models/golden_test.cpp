@@ -2,6 +2,7 @@
 // containers, by the plain path and by the fast one on every table of kernels.
 #include <doctest/doctest.h>
 
+#include <cmath>
 #include <set>
 
 #include "models/architectures.h"

@@ -1,6 +1,7 @@
 // Real files: a trained model's greedy text byte for byte, a random one on both paths.
 #include <doctest/doctest.h>
 
+#include "base/files.h"
 #include "models/test_support.h"
 
 namespace hearth::models {

@@ -1,6 +1,7 @@
 // The runner with real models: what it says is what the model says alone, bit for bit when asked.
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <map>
 #include <mutex>

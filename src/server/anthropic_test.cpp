@@ -1,4 +1,7 @@
 // Anthropic's interface over sockets.
+#include <doctest/doctest.h>
+#include <fmt/core.h>
+
 #include "server/running.h"
 
 using namespace hearth;

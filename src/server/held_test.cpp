@@ -1,5 +1,8 @@
 // What requests ask of answers reaches the runner, in every interface; what cannot be held to is a
 // 400.
+#include <doctest/doctest.h>
+#include <fmt/core.h>
+
 #include "server/running.h"
 
 namespace hearth::server {

@@ -1,10 +1,13 @@
 // For tests: a server with fake models on a socket, and its answers as values.
 #pragma once
 
-#include <doctest/doctest.h>
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
 
-#include <cstdlib>
-
+#include "base/json.h"
 #include "http/testing.h"
 #include "server/fakes.h"
 #include "server/serve.h"
@@ -13,41 +16,13 @@ namespace hearth::server {
 
 class Running {
  public:
-  explicit Running(ServerConfig config = {}, std::string template_source = "") {
-    config.port = 0;
-    generator = fake_lease("fake", ModelKind::generator, std::move(template_source));
-    embedder = fake_lease("fake/embed:latest", ModelKind::embedder);
-    auto created = ApiServer::create(config, {generator, embedder});
-    if (!created) MESSAGE(created.error().message());
-    REQUIRE(created);
-    server = std::move(*created);
-    thread = std::jthread([this] { server->run(); });
-  }
-  ~Running() {
-    server->stop();
-    server->stop();
-    thread.join();
-  }
+  explicit Running(ServerConfig config = {}, std::string template_source = "");
+  ~Running();
   http::TestClient::Answer request(std::string_view method, std::string_view path,
-                                   std::string_view body = "", std::string_view headers = "") {
-    http::TestClient client(server->port());
-    client.send(fmt::format("{} {} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n{}\r\n{}",
-                            method, path, body.size(), headers, body));
-    if (method == "HEAD") {
-      const std::string head = client.read_until("\r\n\r\n");
-      return {std::stoi(head.substr(9, 3)), head, ""};
-    }
-    return client.read_answer();
-  }
-  Json json(std::string_view method, std::string_view path, std::string_view body = "") {
-    const auto answer = request(method, path, body);
-    CAPTURE(answer.body);
-    CHECK(answer.status == 200);
-    auto parsed = parse_json(answer.body);
-    REQUIRE(parsed);
-    return std::move(*parsed);
-  }
-  FakeRunner& runner() { return static_cast<FakeRunner&>(*generator->runner); }
+                                   std::string_view body = "", std::string_view headers = "");
+  // The body of a 200.
+  Json json(std::string_view method, std::string_view path, std::string_view body = "");
+  FakeRunner& runner();
 
   Lease generator, embedder;
   std::unique_ptr<ApiServer> server;
@@ -55,30 +30,13 @@ class Running {
 };
 
 // body["a"][0]["b"] by "a.0.b"; null where there is none.
-inline Json at(const Json& body, std::string_view path) {
-  const Json* value = &body;
-  while (!path.empty() && value) {
-    const std::string_view part = path.substr(0, path.find('.'));
-    path.remove_prefix(std::min(path.size(), part.size() + 1));
-    if (value->is_array()) {
-      const auto index = static_cast<std::size_t>(std::atoi(std::string(part).c_str()));
-      value = index < value->size() ? &value->as_array()[index] : nullptr;
-    } else {
-      value = value->find(part);
-    }
-  }
-  return value ? *value : Json();
-}
+Json at(const Json& body, std::string_view path);
+bool has(std::string_view text, std::string_view part);
+constexpr std::string_view chat_path = "/v1/chat/completions";
+// One message of a user to the generator, five tokens back; `more`: further members, ",...".
+std::string chat_body(std::string_view content, std::string_view more = "");
 
-inline bool has(std::string_view text, std::string_view part) {
-  return text.find(part) != std::string_view::npos;
-}
-
-template <typename Condition>
-bool eventually(Condition condition) {
-  for (int i = 0; i < 2000 && !condition(); ++i)
-    std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  return condition();
-}
+// Waits up to ten seconds.
+bool eventually(const std::function<bool()>& condition);
 
 }  // namespace hearth::server

@@ -1,4 +1,8 @@
 // Tools and thoughts in every interface.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+
 #include "server/running.h"
 
 using namespace hearth;

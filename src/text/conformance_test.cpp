@@ -1,6 +1,7 @@
 // The texts and ids of llama.cpp's vocabulary files.
 #include <doctest/doctest.h>
 
+#include "base/files.h"
 #include "text/test_data.h"
 
 using namespace hearth;

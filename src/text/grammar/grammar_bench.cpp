@@ -7,6 +7,8 @@
 
 #include <algorithm>
 
+#include "base/bytes.h"
+#include "base/files.h"
 #include "text/grammar/engine.h"
 #include "text/grammar/matcher.h"
 #include "text/test_data.h"

@@ -46,10 +46,10 @@ std::uint16_t clamped_half(float value) {
 // Arrays of a segment while it is filled.
 struct Draft {
   std::shared_ptr<Segment> segment;
-  std::uint32_t *starts, *blocks;
-  std::uint8_t *codes, *rows;
-  Row* ids;
-  float* floats;
+  std::uint32_t *starts = nullptr, *blocks = nullptr;
+  std::uint8_t *codes = nullptr, *rows = nullptr;
+  Row* ids = nullptr;
+  float* floats = nullptr;
 };
 
 // sizes: rows of each list.

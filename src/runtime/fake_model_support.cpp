@@ -1,0 +1,147 @@
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cstring>
+#include <utility>
+
+#include "base/check.h"
+#include "runtime/fake_model.h"
+
+namespace hearth {
+
+struct FakeSlot {
+  Token token;
+  std::uint32_t noise;
+};
+
+namespace {
+
+std::uint64_t mix(std::uint64_t hash, FakeSlot slot) {
+  hash ^= static_cast<std::uint64_t>(slot.token) << 32 | slot.noise;
+  hash *= 0x9E3779B97F4A7C15u;
+  return hash ^ hash >> 29;
+}
+
+void write(const ops::KvSequence& sequence, std::size_t position, FakeSlot slot) {
+  std::byte* page = sequence.pages[position / ops::kv_page_tokens];
+  std::memcpy(page + position % ops::kv_page_tokens * sizeof slot, &slot, sizeof slot);
+}
+std::vector<FakeSlot> read(const ops::KvSequence& sequence, std::size_t last) {
+  std::vector<FakeSlot> slots(last + 1);
+  for (std::size_t i = 0; i <= last; ++i) {
+    const std::byte* page = sequence.pages[i / ops::kv_page_tokens];
+    std::memcpy(&slots[i], page + i % ops::kv_page_tokens * sizeof(FakeSlot), sizeof(FakeSlot));
+  }
+  return slots;
+}
+
+// What Batch promises.
+void check(const Batch& batch) {
+  HEARTH_CHECK(!batch.tokens.empty() && batch.places.size() == batch.tokens.size());
+  for (std::size_t row = 0; row < batch.places.size(); ++row) {
+    const auto [sequence, position] = batch.places[row];
+    HEARTH_CHECK(position < batch.sequences[sequence].pages.size() * ops::kv_page_tokens);
+    if (row == 0) continue;
+    const auto before = batch.places[row - 1];
+    HEARTH_CHECK(sequence == before.sequence ? position == before.position + 1
+                                             : sequence == before.sequence + 1);
+  }
+  HEARTH_CHECK(std::ranges::is_sorted(batch.output_rows));
+}
+
+}  // namespace
+
+FakeTokenizer::FakeTokenizer(std::int32_t size, std::vector<std::string> pieces)
+    : pieces_(std::move(pieces)) {
+  for (std::int32_t i = static_cast<std::int32_t>(pieces_.size()) + 2; i < size; ++i)
+    pieces_.push_back(fmt::format("a{} ", i));
+  special_.end_of_generation = {0};
+  special_.bos = 1;
+}
+
+Result<std::vector<Token>> FakeTokenizer::encode(std::string_view, EncodeOptions) const {
+  return Error(ErrorKind::unsupported, "a fake does not encode");
+}
+
+std::string_view FakeTokenizer::piece(Token id, bool special) const {
+  if (id == 0) return special ? "<end>" : "";
+  if (id == 1) return special ? "<begin>" : "";
+  const auto place = static_cast<std::size_t>(id) - 2;
+  return place < pieces_.size() ? std::string_view(pieces_[place]) : "";
+}
+
+std::string FakeTokenizer::decode(std::span<const Token> ids, bool special) const {
+  std::string text;
+  for (const Token id : ids) text += piece(id, special);
+  return text.starts_with(' ') ? text.substr(1) : text;
+}
+
+FakeModel::FakeModel(FakeOptions options)
+    : options_(std::move(options)),
+      tokenizer_(static_cast<std::int32_t>(options_.vocabulary), options_.pieces) {
+  info_.name = "fake";
+  info_.vocabulary = options_.vocabulary;
+  info_.context_length = options_.context;
+  layout_.page_bytes = ops::kv_page_tokens * sizeof(FakeSlot);
+}
+
+Status FakeModel::forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
+                          std::stop_token stop) const {
+  if (options_.on_forward) options_.on_forward(batch);
+  if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
+  const std::uint32_t noise =
+      options_.is_noisy && !ctx.deterministic ? static_cast<std::uint32_t>(batch.tokens.size()) : 0;
+  check(batch);
+  for (std::size_t row = 0; row < batch.tokens.size(); ++row) {
+    const auto [sequence, position] = batch.places[row];
+    write(batch.sequences[sequence], position, {batch.tokens[row], noise});
+    for (int i = 0; i < options_.spins_per_row; ++i) asm volatile("");
+  }
+  for (std::size_t i = 0; i < batch.output_rows.size(); ++i) {
+    const auto [sequence, position] = batch.places[batch.output_rows[i]];
+    const auto out = logits.subspan(i * info_.vocabulary, info_.vocabulary);
+    logits_after(read(batch.sequences[sequence], position), out);
+  }
+  return Done{};
+}
+
+Result<std::vector<std::vector<float>>> FakeModel::embed(ops::Context&,
+                                                         std::span<const std::vector<Token>> texts,
+                                                         std::stop_token stop) const {
+  if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
+  std::vector<std::vector<float>> vectors;
+  for (const auto& text : texts) {
+    std::uint64_t hash = 1;
+    for (const Token token : text) hash = mix(hash, {token, 0});
+    vectors.push_back({static_cast<float>(text.size()), static_cast<float>(hash % 1024)});
+  }
+  return vectors;
+}
+
+std::vector<Token> FakeModel::expected(std::vector<Token> history, std::size_t tokens) const {
+  const std::size_t prompt = history.size();
+  std::vector<float> logits(info_.vocabulary);
+  std::vector<FakeSlot> slots;
+  for (const Token token : history) slots.push_back({token, 0});
+  for (std::size_t i = 0; i < tokens; ++i) {
+    logits_after(slots, logits);
+    history.push_back(static_cast<Token>(std::ranges::max_element(logits) - logits.begin()));
+    slots.push_back({history.back(), 0});
+  }
+  return {history.begin() + static_cast<std::ptrdiff_t>(prompt), history.end()};
+}
+
+void FakeModel::logits_after(const std::vector<FakeSlot>& slots, std::span<float> logits) const {
+  if (options_.logits) {
+    std::vector<Token> history;
+    for (const FakeSlot& slot : slots) history.push_back(slot.token);
+    return options_.logits(history, logits);
+  }
+  std::uint64_t hash = 1;
+  for (const FakeSlot& slot : slots) hash = mix(hash, slot);
+  for (std::size_t i = 0; i < logits.size(); ++i)
+    logits[i] = static_cast<float>(mix(hash, {static_cast<Token>(i), 7}) >> 40) * 0x1p-21f - 4;
+  if (!options_.allows_end) logits[0] = -10;
+}
+
+}  // namespace hearth

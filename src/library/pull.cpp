@@ -246,12 +246,13 @@ Result<Pulled> pull(const Reference& reference, const std::string& name,
     TRY(make_folders(partial));
     remove_strangers(partial, plan);
     Fetching fetching(plan, partial, network, hooks);
+    std::vector<StoredFile> files = TRY(fetching.run());
     pulled.manifest = {.reference = plan.reference,
                        .name = name,
                        .revision = plan.revision,
                        .main = plan.main,
                        .pulled_seconds = std::time(nullptr),
-                       .files = TRY(fetching.run())};
+                       .files = std::move(files)};
     TRY(write_manifest(partial, pulled.manifest));
   }
   TRY(remove_download_state(partial));

@@ -47,7 +47,9 @@ TEST_CASE("globs") {
 TEST_CASE("pieces cover the text, keep to their size and know where they stand") {
   std::string text = "Before.\n\n# One\n\nFirst line.\n\n```\n# no heading\n```\n\n## Two\n\n";
   for (int i = 0; i < 40; ++i) text += fmt::format("Sentence number {} of the caf\u00e9. ", i);
-  text += "\n\n# Three\n" + std::string(900, 'x') + "\u00e9\u00e9\u00e9";
+  text += "\n\n# Three\n";
+  for (int i = 1000; i < 1230; ++i) text += fmt::format("{}", i);  // no place to cut at
+  text += "\u00e9\u00e9\u00e9";
   for (const std::size_t size : {64, 100, 333, 5000}) {
     CAPTURE(size);
     const auto chunks = split_text(text, {size, size / 5});
@@ -152,7 +154,7 @@ TEST_CASE("documents go out and come in the same") {
   const Scratch scratch;
   auto collection = made(scratch, "from");
   std::vector<Document> documents;
-  for (int i = 0; i < 2500; ++i)
+  for (int i = 0; i < 1500; ++i)
     documents.push_back({fmt::format("{}", i),
                          {static_cast<float>(i), 0.1f},
                          "text\n\"quoted\"",
@@ -163,14 +165,14 @@ TEST_CASE("documents go out and come in the same") {
     const std::string path = scratch / name;
     const auto format = exchange_format(path);
     REQUIRE(format.ok());
-    CHECK(export_documents(*collection, path, *format, {}).value_or(0) == 2500);
+    CHECK(export_documents(*collection, path, *format, {}).value_or(0) == 1500);
     std::vector<Document> read;
     const auto use = [&](std::vector<Document> batch) -> Status {
       for (Document& one : batch) read.push_back(std::move(one));
       return Done{};
     };
     REQUIRE(read_documents(path, *format, use, {}).ok());
-    REQUIRE(read.size() == 2500);
+    REQUIRE(read.size() == 1500);
     for (std::size_t i = 0; i < read.size(); ++i) {
       CHECK(read[i].id == documents[i].id);
       CHECK(read[i].vector == documents[i].vector);
@@ -184,7 +186,7 @@ TEST_CASE("documents go out and come in the same") {
       std::ifstream in(path, std::ios::binary);
       bytes.assign(std::istreambuf_iterator<char>(in), {});
     }
-    for (std::size_t cut = 0; cut < 400; ++cut) {
+    for (std::size_t cut = 0; cut < 400; cut += 7) {
       std::ofstream(path, std::ios::binary) << bytes.substr(0, cut);
       read.clear();
       const auto got = read_documents(path, *format, use, {});

@@ -20,7 +20,7 @@ namespace {
 
 std::unique_ptr<Index> graph(std::size_t dim, Metric metric) {
   auto made =
-      Hnsw::create({.dim = dim, .metric = metric, .m = 12, .ef_construction = 80, .threads = 2});
+      Hnsw::create({.dim = dim, .metric = metric, .m = 10, .ef_construction = 60, .threads = 2});
   REQUIRE(made.ok());
   return std::move(*made);
 }
@@ -45,8 +45,8 @@ void put(const std::string& path, const std::string& bytes) {
 }  // namespace
 
 TEST_CASE("a graph finds what exact search finds, for every metric") {
-  constexpr std::size_t dim = 40, n = 5000;
-  const std::vector<float> rows = mixture(n, dim, 1), queries = mixture(100, dim, 2);
+  constexpr std::size_t dim = 24, n = 4200;
+  const std::vector<float> rows = mixture(n, dim, 1), queries = mixture(60, dim, 2);
   for (const Metric metric : {Metric::l2, Metric::inner_product, Metric::cosine}) {
     CAPTURE(static_cast<int>(metric));
     const auto index = graph(dim, metric);
@@ -130,7 +130,7 @@ TEST_CASE("numbers that make no sense are refused") {
 }
 
 TEST_CASE("after a fifth of the rows changed the graph is as good as one built anew") {
-  constexpr std::size_t dim = 32, n = 6000, turns = 12;
+  constexpr std::size_t dim = 16, n = 3000, turns = 12;
   std::vector<float> rows = mixture(n, dim, 3);
   const std::vector<float> fresh = mixture(n, dim, 4), queries = mixture(150, dim, 5);
   const auto index = graph(dim, Metric::l2);
@@ -170,8 +170,8 @@ TEST_CASE("after a fifth of the rows changed the graph is as good as one built a
 }
 
 TEST_CASE("filters keep their recall at every selectivity") {
-  constexpr std::size_t dim = 24, n = 12000;
-  const std::vector<float> rows = mixture(n, dim, 1), queries = mixture(60, dim, 2);
+  constexpr std::size_t dim = 12, n = 6000;
+  const std::vector<float> rows = mixture(n, dim, 1), queries = mixture(30, dim, 2);
   const auto index = graph(dim, Metric::l2);
   const auto exact = make_flat(dim, Metric::l2);
   REQUIRE(index->add(rows_from(0, n), rows).ok());
@@ -194,7 +194,7 @@ TEST_CASE("filters keep their recall at every selectivity") {
 }
 
 TEST_CASE("a graph comes back from its file, and goes on growing") {
-  constexpr std::size_t dim = 16, n = 3000;
+  constexpr std::size_t dim = 12, n = 1800;
   const TestFolder folder;
   const std::vector<float> rows = mixture(n, dim, 1), queries = mixture(40, dim, 2);
   const auto index = graph(dim, Metric::cosine);
@@ -226,11 +226,11 @@ TEST_CASE("a damaged file is an error") {
   REQUIRE(index->save(folder.file("a")).ok());
   const std::string whole = contents(folder.file("a")), path = folder.file("b");
   REQUIRE(Hnsw::open(folder.file("a")).ok());
-  for (std::size_t size = 0; size < whole.size(); size += size < 300 ? 1 : 997) {
+  for (std::size_t size = 0; size < whole.size(); size += size < 200 ? 1 : 4999) {
     put(path, whole.substr(0, size));
     CHECK(!Hnsw::open(path).ok());
   }
-  for (std::size_t at = 0; at < whole.size(); at += 613) {
+  for (std::size_t at = 0; at < whole.size(); at += 2503) {
     std::string bytes = whole;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x41);
     put(path, bytes);
@@ -239,7 +239,7 @@ TEST_CASE("a damaged file is an error") {
 }
 
 TEST_CASE("readers beside writers always find the rows that stay") {
-  constexpr std::size_t dim = 12, n = 1500, fixed = 500;
+  constexpr std::size_t dim = 8, n = 1000, fixed = 400;
   const std::vector<float> rows = mixture(n, dim, 1), others = mixture(n, dim, 9);
   const auto index = graph(dim, Metric::l2);
   REQUIRE(index->add(rows_from(0, n), rows).ok());
@@ -257,7 +257,7 @@ TEST_CASE("readers beside writers always find the rows that stay") {
           ++searches;
         }
       });
-    for (std::size_t turn = 0; turn < 3; ++turn) {
+    for (std::size_t turn = 0; turn < 2; ++turn) {
       for (Row row = fixed; row < n; row += 20) {
         const auto some = rows_from(row, 20);
         if (turn % 2 == 1) index->remove(some);
@@ -270,5 +270,5 @@ TEST_CASE("readers beside writers always find the rows that stay") {
     done = true;
   }
   CHECK(lost <= searches / 100);
-  CHECK(index->info().rows == n + 900);
+  CHECK(index->info().rows == n + 600);
 }

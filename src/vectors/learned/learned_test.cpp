@@ -19,8 +19,8 @@ namespace {
 LearnedSpec small_spec(std::size_t dim) {
   LearnedSpec spec;
   spec.dim = dim;
-  spec.sample_rows = 600;
-  spec.training.hidden = 48;
+  spec.sample_rows = 500;
+  spec.training.hidden = 32;
   spec.training.epochs = 4;
   spec.training.rivals = 128;
   spec.retrain_seconds = 0;
@@ -75,8 +75,8 @@ TEST_CASE("code tables give out every code within the radius, the nearest bucket
 }
 
 TEST_CASE("a learned index finds what exact search finds, before and after it is trained") {
-  constexpr std::size_t dim = 24, n = 3000;
-  const std::vector<float> rows = mixture(n, dim, 1), queries = mixture(60, dim, 2);
+  constexpr std::size_t dim = 16, n = 2400;
+  const std::vector<float> rows = mixture(n, dim, 1), queries = mixture(40, dim, 2);
   for (const Metric metric : {Metric::l2, Metric::cosine, Metric::inner_product}) {
     CAPTURE(static_cast<int>(metric));
     LearnedSpec spec = small_spec(dim);
@@ -94,7 +94,7 @@ TEST_CASE("a learned index finds what exact search finds, before and after it is
     REQUIRE(index->maintain({}).ok());
     CHECK(epochs > 0);
     CHECK(recall(*index, *exact, queries, dim, nearest(10, 0.95f)) >= 0.9);
-    CHECK(recall(*index, *exact, queries, dim, nearest(10, 0, 900)) >= 0.85);
+    CHECK(recall(*index, *exact, queries, dim, nearest(10, 0, 750)) >= 0.85);
     REQUIRE(index->add(rows_from(n, 100), std::span(rows).first(100 * dim)).ok());
     const auto twins = index->search(std::span(rows).first(dim), nearest(2, 0.95f));
     REQUIRE(twins->size() == 2);
@@ -215,9 +215,9 @@ TEST_CASE("a learned index and its model come back from their files, and no dama
     return Learned::open(folder.file("b")).ok();
   };
   CHECK(opens(whole));
-  for (std::size_t size = 0; size < whole.size(); size += size < 200 ? 1 : 499)
+  for (std::size_t size = 0; size < whole.size(); size += size < 120 ? 1 : 2999)
     CHECK(!opens(whole.substr(0, size)));
-  for (std::size_t at = 0; at < whole.size(); at += 331) {
+  for (std::size_t at = 0; at < whole.size(); at += 2003) {
     std::string bytes = whole;
     bytes[at] = static_cast<char>(bytes[at] ^ 0x10);
     CHECK(!opens(bytes));

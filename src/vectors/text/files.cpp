@@ -96,9 +96,9 @@ Status Indexer::find(const std::string& path) {
   // A path that is gone is one whose pieces go.
   std::error_code error;
   const bool is_there = std::filesystem::exists(path, error);
-  const std::string root =
-      is_there ? TRY(whole_path(path))
-               : std::filesystem::absolute(path, error).lexically_normal().string();
+  const std::string root = is_there
+                               ? TRY(whole_path(path))
+                               : std::filesystem::absolute(path, error).lexically_normal().string();
   KnownFiles below = TRY(known_files(collection_, root));
   if (!is_there && below.empty())
     return Error(ErrorKind::not_found, fmt::format("{}: there is no such file or folder", path));

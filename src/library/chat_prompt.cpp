@@ -54,7 +54,8 @@ Result<ChatPrompt> chat_prompt(const Model& model, const Json& messages, const J
                            std::chrono::system_clock::now().time_since_epoch())
                            .count();
   const RenderedPrompt rendered = TRY(render(model, inputs));
-  ChatPrompt prompt{.text = rendered.text(), .tokens = TRY(encode(tokenizer, rendered))};
+  std::vector<Token> tokens = TRY(encode(tokenizer, rendered));
+  ChatPrompt prompt{.text = rendered.text(), .tokens = std::move(tokens)};
   if (special.add_bos && special.bos &&
       (prompt.tokens.empty() || prompt.tokens.front() != *special.bos))
     prompt.tokens.insert(prompt.tokens.begin(), *special.bos);

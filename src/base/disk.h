@@ -25,9 +25,9 @@ class AppendFile {
 };
 
 // Held until the object or its process ends, however it ends.
-class FileLock {
+class StoreLock {
  public:
-  virtual ~FileLock() = default;
+  virtual ~StoreLock() = default;
 };
 
 // Thread-safe.  Errors: not_found; exhausted: no space, quota or descriptors left; io.
@@ -51,7 +51,7 @@ class Files {
   // A second name of a file that never changes, or a copy where that cannot be.
   virtual Status link(const std::string& from, const std::string& to) = 0;
   // For one process at a time.  Error unavailable: names the process that has it.
-  virtual Result<std::unique_ptr<FileLock>> lock(const std::string& path) = 0;
+  virtual Result<std::unique_ptr<StoreLock>> lock(const std::string& path) = 0;
 };
 
 // Those of the operating system.

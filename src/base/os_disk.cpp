@@ -56,7 +56,7 @@ class SystemAppendFile final : public AppendFile {
   int descriptor_;
 };
 
-class SystemLock final : public FileLock {
+class SystemLock final : public StoreLock {
  public:
   explicit SystemLock(int descriptor) : descriptor_(descriptor) {}
   ~SystemLock() override { ::close(descriptor_); }
@@ -122,7 +122,7 @@ class SystemFiles final : public Files {
     return list_folder(path);
   }
   Status link(const std::string& from, const std::string& to) override;
-  Result<std::unique_ptr<FileLock>> lock(const std::string& path) override;
+  Result<std::unique_ptr<StoreLock>> lock(const std::string& path) override;
 };
 
 Status SystemFiles::link(const std::string& from, const std::string& to) {
@@ -135,7 +135,7 @@ Status SystemFiles::link(const std::string& from, const std::string& to) {
   return copy->sync();
 }
 
-Result<std::unique_ptr<FileLock>> SystemFiles::lock(const std::string& path) {
+Result<std::unique_ptr<StoreLock>> SystemFiles::lock(const std::string& path) {
   const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
   if (descriptor < 0) return system_error(path);
   auto held = std::make_unique<SystemLock>(descriptor);
@@ -150,7 +150,7 @@ Result<std::unique_ptr<FileLock>> SystemFiles::lock(const std::string& path) {
   const std::string owner = fmt::format("{}", ::getpid());
   if (::ftruncate(descriptor, 0) == 0) [[maybe_unused]]
     const ssize_t put = ::pwrite(descriptor, owner.data(), owner.size(), 0);
-  return std::unique_ptr<FileLock>(std::move(held));
+  return std::unique_ptr<StoreLock>(std::move(held));
 }
 
 }  // namespace

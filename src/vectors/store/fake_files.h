@@ -153,12 +153,12 @@ class FakeFiles final : public Files {
     pending_.push_back({to, names_[to], ""});
     return Done{};
   }
-  Result<std::unique_ptr<FileLock>> lock(const std::string& path) override {
+  Result<std::unique_ptr<StoreLock>> lock(const std::string& path) override {
     const std::lock_guard lock(mutex_);
     TRY(call());
     if (!locks_->insert(path).second)
       return Error(ErrorKind::unavailable, path + ": in use by process 1");
-    return std::unique_ptr<FileLock>(new Lock(locks_, path));
+    return std::unique_ptr<StoreLock>(new Lock(locks_, path));
   }
 
  private:
@@ -206,7 +206,7 @@ class FakeFiles final : public Files {
     std::shared_ptr<Node> node;
   };
 
-  struct Lock final : FileLock {
+  struct Lock final : StoreLock {
     Lock(std::shared_ptr<std::set<std::string>> all, std::string its_path)
         : locks(std::move(all)), path(std::move(its_path)) {}
     ~Lock() override { locks->erase(path); }

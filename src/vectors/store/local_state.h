@@ -141,7 +141,7 @@ struct LocalCollection final : Collection {
   const std::shared_ptr<Files> files_;
   Schema made_with_;  // set by open(); only the choice of the index changes later
   std::uint64_t store_id_ = 0;
-  std::unique_ptr<FileLock> lock_;
+  std::unique_ptr<StoreLock> lock_;
 
   // Changed by the leader, under the lock for the parts that readers see.
   mutable std::shared_mutex state_mutex_;

@@ -23,7 +23,8 @@ std::span<const Option> common_options() {
     std::vector<Option> all{
         {"--json", "", "One JSON object for programs instead of text for people."}};
     for (const Option& option : setting_options("runtime.")) all.push_back(option);
-    all.push_back({"--yes", "", "Download a model that is not here without asking."});
+    all.push_back(
+        {"--yes", "", "Do not ask: download a model that is not here, remove what is named."});
     all.push_back({"--verbose", "", "Log what happens to standard error."});
     return all;
   }();

@@ -244,8 +244,7 @@ std::span<const Option> create_options() {
 std::span<const Option> rm_options() {
   static const std::vector<Option> list = with_collection_options(
       {{"--id", "ID", "Remove this document; may be given several times.", true},
-       {"--where", "FILTER", "Remove the documents that the filter means."},
-       {"--yes", "", "Remove the whole collection."}});
+       {"--where", "FILTER", "Remove the documents that the filter means."}});
   return list;
 }
 

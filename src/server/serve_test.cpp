@@ -190,8 +190,9 @@ TEST_CASE("keys: who may do what, before the body is read") {
     const std::string scrape = "x-api-key: scrape-key-000001\r\n";
     for (const Endpoint* endpoint : endpoints()) {
       CAPTURE(std::string(endpoint->path));
-      const std::string target = endpoint->path.ends_with("{id}") ? std::string("/v1/models/fake")
-                                                                  : std::string(endpoint->path);
+      std::string target(endpoint->path);
+      for (std::size_t hole; (hole = target.find('{')) != target.npos;)
+        target.replace(hole, target.find('}') + 1 - hole, "fake");
       const auto status = [&](const std::string& headers) {
         return running.request(endpoint->method, target, "{}", headers).status;
       };

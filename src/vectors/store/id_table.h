@@ -7,6 +7,7 @@
 #include <string_view>
 #include <vector>
 
+#include "base/check.h"
 #include "vectors/index.h"
 #include "vectors/store/log.h"
 
@@ -52,8 +53,10 @@ class IdTable {
     return static_cast<std::uint32_t>(hash ^ hash >> 32);
   }
   Slot& slot_of(std::string_view id, Row row) {
-    for (std::size_t i = hash_of(id) & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1))
+    for (std::size_t i = hash_of(id) & (slots_.size() - 1);; i = (i + 1) & (slots_.size() - 1)) {
+      HEARTH_CHECK(slots_[i].row != no_row);  // the row is in the table
       if (slots_[i].row == row) return slots_[i];
+    }
   }
   void insert(Slot slot) {
     std::size_t i = slot.hash & (slots_.size() - 1);

@@ -359,7 +359,9 @@ void LocalCollection::publish(const std::vector<LogStep>& steps) {
 
 void LocalCollection::apply(const std::vector<LogStep>& steps) {
   for (const LogStep& step : steps) {
-    if (step.dead != no_row && live_.has(step.dead)) {
+    // A segment that was merged before the crash has lost the row that its log removes.
+    const bool had_row = step.dead != no_row && live_.has(step.dead);
+    if (had_row) {
       if (!step.document) ids_.erase(id_of(step.dead), step.dead);
       live_.clear(step.dead);
       --live_rows_;
@@ -368,7 +370,7 @@ void LocalCollection::apply(const std::vector<LogStep>& steps) {
     if (!step.document) continue;
     active_->documents.resize(step.row - active_->first);  // a row that was never used
     active_->documents.push_back(step.document);
-    ids_.set(step.document->id, step.dead, step.row);
+    ids_.set(step.document->id, had_row ? step.dead : no_row, step.row);
     live_.set(step.row);
     ++live_rows_;
     next_row_ = std::max(next_row_, step.row + 1);

@@ -1,5 +1,6 @@
 #include "vectors/graph/arrays.h"
 
+#include <algorithm>
 #include <cstring>
 
 #include "base/bytes.h"
@@ -45,12 +46,12 @@ Result<std::unique_ptr<Arrays>> Arrays::grown(std::size_t new_capacity,
   auto made = TRY(allocate(shape, new_capacity, new_upper_capacity));
   made->codec = codec;
   const std::size_t m = shape.m;
-  std::memcpy(made->codes, codes, used * codec.stride);
-  std::memcpy(made->rows, rows, used * shape.dim * sizeof(float));
-  std::memcpy(made->links, links, used * 2 * m * sizeof(Slot));
-  std::memcpy(made->row_of, row_of, used * sizeof(Row));
-  std::memcpy(made->upper, upper, used * sizeof(std::uint32_t));
-  std::memcpy(made->upper_links, upper_links, upper_capacity * m * sizeof(Slot));
+  std::copy_n(codes, used * codec.stride, made->codes);
+  std::copy_n(rows, used * shape.dim, made->rows);
+  std::copy_n(links, used * 2 * m, made->links);
+  std::copy_n(row_of, used, made->row_of);
+  std::copy_n(upper, used, made->upper);
+  std::copy_n(upper_links, upper_capacity * m, made->upper_links);
   return made;
 }
 

@@ -258,7 +258,7 @@ struct IvfFile {
       const std::uint64_t size = TRY(checked_mul(count, sizeof(float)));
       const auto raw = TRY(in.take(size));
       std::vector<float> values(count);
-      std::memcpy(values.data(), raw.data(), raw.size());
+      if (!raw.empty()) std::memcpy(values.data(), raw.data(), raw.size());
       if (!all_finite(values)) return Error(ErrorKind::corrupt, "a number is NaN or infinite");
       return values;
     };
@@ -303,7 +303,8 @@ struct IvfFile {
   template <typename T>
   Status load(Segment& segment, std::span<const T>& array) {
     segment.buffers.push_back(TRY(PageBuffer::allocate(array.size_bytes())));
-    std::memcpy(segment.buffers.back().data(), array.data(), array.size_bytes());
+    if (!array.empty())
+      std::memcpy(segment.buffers.back().data(), array.data(), array.size_bytes());
     array = {reinterpret_cast<const T*>(segment.buffers.back().data()), array.size()};
     return Done{};
   }
@@ -336,7 +337,7 @@ struct IvfFile {
   Result<std::vector<std::uint32_t>> read_checksums(ByteReader& in, std::size_t lists) {
     const auto raw = TRY(in.take(lists * sizeof(std::uint32_t)));
     std::vector<std::uint32_t> sums(lists);
-    std::memcpy(sums.data(), raw.data(), raw.size());
+    if (!raw.empty()) std::memcpy(sums.data(), raw.data(), raw.size());
     return sums;
   }
 
@@ -387,7 +388,7 @@ struct IvfFile {
     if (TRY(in.value<std::uint8_t>()) == 0) return view;
     auto bits = std::make_shared<DeadBits>(count / 64 + 1);
     const auto raw = TRY(in.take(bits->size() * sizeof(std::uint64_t)));
-    std::memcpy(bits->data(), raw.data(), raw.size());
+    if (!raw.empty()) std::memcpy(bits->data(), raw.data(), raw.size());
     for (std::size_t i = 0; i < count; ++i) view.live -= (*bits)[i / 64] >> (i % 64) & 1;
     view.dead = std::move(bits);
     return view;
@@ -399,9 +400,9 @@ struct IvfFile {
     std::vector<Row> rows(count);
     std::vector<float> vectors(count * ivf.spec_.dim);
     const auto raw_rows = TRY(in.take(rows.size() * sizeof(Row)));
-    std::memcpy(rows.data(), raw_rows.data(), raw_rows.size());
+    if (!raw_rows.empty()) std::memcpy(rows.data(), raw_rows.data(), raw_rows.size());
     const auto raw = TRY(in.take(vectors.size() * sizeof(float)));
-    std::memcpy(vectors.data(), raw.data(), raw.size());
+    if (!raw.empty()) std::memcpy(vectors.data(), raw.data(), raw.size());
     if (in.remaining() != 0) return corrupt("bytes after the description");
     return ivf.add(rows, vectors);
   }

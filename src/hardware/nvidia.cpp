@@ -1,9 +1,8 @@
 #include "hardware/nvidia.h"
 
-#include <dlfcn.h>
 #include <fmt/core.h>
 
-#include <memory>
+#include "base/shared_library.h"
 
 namespace hearth::hardware {
 namespace {
@@ -16,18 +15,17 @@ struct MemoryInfo {
 
 class Nvml {
  public:
-  Nvml() : library_(::dlopen("libnvidia-ml.so.1", RTLD_NOW | RTLD_LOCAL), &::dlclose) {}
+  Nvml() : library_(SharedLibrary::open({"libnvidia-ml.so.1"})) {}
 
   template <typename... Arguments>
   bool call(const char* name, Arguments... arguments) const {
     if (!library_) return false;
-    using Function = int (*)(Arguments...);
-    const auto function = reinterpret_cast<Function>(::dlsym(library_.get(), name));
-    return function && function(arguments...) == 0;
+    int (*function)(Arguments...) = nullptr;
+    return library_->find(name, function) && function(arguments...) == 0;
   }
 
  private:
-  std::unique_ptr<void, int (*)(void*)> library_;
+  Result<SharedLibrary> library_;
 };
 
 Gpu read_gpu(const Nvml& nvml, Device device, const char* driver) {

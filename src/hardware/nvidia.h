@@ -7,7 +7,7 @@
 
 namespace hearth::hardware {
 
-// Empty where the library is not installed or finds none.  The library is loaded for the call.
+// Empty where the library is not installed or finds none.  The library stays loaded.
 // Source: NVML API reference.
 std::vector<Gpu> read_nvidia_gpus();
 

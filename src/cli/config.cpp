@@ -22,14 +22,6 @@ constexpr std::uint64_t max_file_bytes = 1 << 20;
 
 Error invalid(std::string message) { return Error(ErrorKind::invalid, std::move(message)); }
 
-Result<const Setting*> setting_of(const std::string& key) {
-  if (const Setting* setting = find_setting(key)) return setting;
-  std::vector<std::string_view> keys;
-  for (const Setting& setting : settings()) keys.push_back(setting.key);
-  return invalid(
-      fmt::format("no setting '{}'; did you mean '{}'?", printable(key), nearest(key, keys)));
-}
-
 bool is_json(const Arguments& arguments) { return arguments.has("--json"); }
 
 // ---- Showing ----
@@ -65,7 +57,7 @@ void show_all(App& app, const Arguments& arguments, const LoadedConfig& loaded) 
 
 Status explain(App& app, const Arguments& arguments, const LoadedConfig& loaded) {
   const std::string key = arguments.text("--why");
-  const Setting* setting = TRY(setting_of(key));
+  const Setting* setting = TRY(find_setting(key));
   const std::vector<GivenValue>& given = loaded.given.find(key)->second;
   if (is_json(arguments)) {
     Json layers = Json::array();
@@ -94,7 +86,7 @@ Status show(App& app, const Arguments& arguments) {
     show_all(app, arguments, loaded);
     return Done{};
   }
-  TRY(setting_of(arguments[1]));
+  TRY(find_setting(arguments[1]));
   const Json& value = loaded.given.find(arguments[1])->second.back().value;
   if (is_json(arguments))
     app.out.json(value);
@@ -155,7 +147,7 @@ Status set(App& app, const Arguments& arguments) {
   const ConfigFile file = TRY(target_of(arguments));
   std::string text = TRY(text_of_file(file)), done;
   for (std::size_t i = 1; i < arguments.count(); i += 2) {
-    const Setting* setting = TRY(setting_of(arguments[i]));
+    const Setting* setting = TRY(find_setting(arguments[i]));
     Config config;
     TRY(setting->set(*setting, config, arguments[i + 1]));
     const Json value = setting->show(config);

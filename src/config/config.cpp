@@ -16,17 +16,11 @@ extern char** environ;
 namespace hearth {
 namespace {
 
-Error unknown(std::string_view key) {
-  std::vector<std::string_view> keys;
-  for (const Setting& setting : settings()) keys.push_back(setting.key);
-  return Error(ErrorKind::invalid, fmt::format("no setting '{}'; did you mean '{}'?",
-                                               printable(key), nearest(key, keys)));
-}
-
 Status apply(LoadedConfig& loaded, Layer layer, std::string_view key, const Json& value,
              std::string place) {
-  const Setting* setting = find_setting(key);
-  if (!setting) return unknown(key).within(place);
+  const auto found = find_setting(key);
+  if (!found) return Error(found.error()).within(place);
+  const Setting* setting = *found;
   if (layer == Layer::project_file && !setting->in_projects)
     return Error(ErrorKind::invalid,
                  fmt::format("{}: {} may not be set by a project; set it in your own file: hearth "
@@ -126,10 +120,14 @@ std::string collections_folder(const Config& config) {
   return join_path(join_path(home && *home ? home : ".", ".local/share"), own);
 }
 
-const Setting* find_setting(std::string_view key) {
-  for (const Setting& setting : settings())
+Result<const Setting*> find_setting(std::string_view key) {
+  std::vector<std::string_view> keys;
+  for (const Setting& setting : settings()) {
     if (setting.key == key) return &setting;
-  return nullptr;
+    keys.push_back(setting.key);
+  }
+  return Error(ErrorKind::invalid, fmt::format("no setting '{}'; did you mean '{}'?",
+                                               printable(key), nearest(key, keys)));
 }
 
 ConfigSources standard_sources() {
@@ -152,9 +150,9 @@ Result<LoadedConfig> load_config(const ConfigSources& sources) {
   for (const ConfigFile& file : sources.files) TRY(apply_file(loaded, file));
   for (const auto& [name, value] : sources.environment) TRY(apply_variable(loaded, name, value));
   for (const auto& [key, value] : sources.flags) {
-    const Setting* setting = find_setting(key);
+    const auto setting = find_setting(key);
     TRY(apply(loaded, Layer::flag, key, value,
-              setting ? std::string(setting->flag) : "command line"));
+              setting ? std::string((*setting)->flag) : "command line"));
   }
   TRY(check_config(loaded.config));
   return loaded;

@@ -73,7 +73,8 @@ struct Setting {
   std::string variable() const;  // "HEARTH_SERVER_PORT"
 };
 std::span<const Setting> settings();
-const Setting* find_setting(std::string_view key);  // nullptr: there is none
+// Errors: invalid, with the nearest right name.
+Result<const Setting*> find_setting(std::string_view key);
 
 // Where values may come from.
 struct ConfigFile {

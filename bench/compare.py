@@ -20,15 +20,13 @@ import time
 
 
 def run(command):
-    """A process's output, seconds and peak resident MB.  A failed one says why and ends the comparison."""
+    """A process's output and seconds.  A failed one says why and ends the comparison."""
     start = time.perf_counter()
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
-        # Peers fill stderr with little; communicate() would hide the process's own rusage.
-        out, err = process.communicate()
-        elapsed = time.perf_counter() - start
-    if process.returncode != 0:
-        sys.exit(f"{' '.join(command)}: ended with {process.returncode}\n{err[-2000:]}")
-    return out, err, elapsed
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    elapsed = time.perf_counter() - start
+    if done.returncode != 0:
+        sys.exit(f"{' '.join(command)}: ended with {done.returncode}\n{done.stderr[-2000:]}")
+    return done.stdout, done.stderr, elapsed
 
 
 def peak_megabytes(command):

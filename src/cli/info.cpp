@@ -3,7 +3,6 @@
 #include <time.h>
 
 #include <chrono>
-#include <cstdlib>
 
 #include "base/files.h"
 #include "cli/interrupts.h"
@@ -13,6 +12,7 @@
 #include "hardware/devices.h"
 #include "hardware/memory.h"
 #include "kernels/select.h"
+#include "library/folders.h"
 
 namespace hearth::cli {
 namespace {
@@ -27,20 +27,12 @@ struct Profile {
   std::string enclosure, kernels;
 };
 
-// Where models are kept.
-std::string data_folder() {
-  const char* xdg = std::getenv("XDG_DATA_HOME");
-  const char* home = std::getenv("HOME");
-  if (xdg && xdg[0] == '/') return join_path(xdg, "hearth");
-  return home && *home ? join_path(home, ".local/share/hearth") : "/";
-}
-
 Result<Profile> read_profile(const Arguments& arguments) {
   return Profile{.cpu = hardware::read_cpu(),
                  .memory = hardware::read_memory(),
                  .gpus = hardware::read_gpus(),
                  .npus = hardware::read_npus(),
-                 .disk = hardware::read_disk(data_folder()),
+                 .disk = hardware::read_disk(parent_folder(standard_folders().models)),
                  .condition = hardware::read_condition(),
                  .enclosure = hardware::read_enclosure(),
                  .kernels = TRY(kernels::choose(arguments.text("--cpu")))->name};

@@ -82,7 +82,8 @@ class Reader {
         TRY(read_group(key + ".", depth + 1));
         continue;
       }
-      values.push_back({key, TRY(read_value(value)), name.line(), value.line()});
+      Json held = TRY(read_value(value));
+      values.push_back({key, std::move(held), name.line(), value.line()});
     }
   }
 

@@ -86,7 +86,9 @@ Result<Origin> parse_origin(std::string_view text) {
   if (mark == std::string_view::npos || (scheme != "http" && scheme != "https"))
     return Error(ErrorKind::invalid,
                  fmt::format("'{}' is not an origin, such as https://name:port", text));
-  Origin origin{std::string(scheme), TRY(parse_host(text.substr(mark + 3)))};
+  Origin origin;
+  origin.scheme = scheme;
+  origin.place = TRY(parse_host(text.substr(mark + 3)));
   if (origin.place.port < 0) origin.place.port = scheme == "https" ? 443 : 80;
   return origin;
 }

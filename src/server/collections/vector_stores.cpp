@@ -249,7 +249,9 @@ Checked<Json> add_file(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   const auto id = TRY(read_text(body, "file_id", 64));
   if (!id) return invalid_value("file_id", "is missing");
-  Attachment wish{*id, TRY(read_attributes(body, "attributes")), {}};
+  Attachment wish;
+  wish.file_id = *id;
+  wish.attributes = TRY(read_attributes(body, "attributes"));
   wish.chunking = TRY(read_chunking(body));
   const OpenCollection store = TRY(open_store(service, call, Access::write));
   return attach(service, call, *store, wish);

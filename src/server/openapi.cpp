@@ -161,6 +161,7 @@ Json schemas() {
        {"Health", object_of(Json::object({{"status", type("string")}}))}});
   add_ollama(all);
   add_anthropic(all);
+  add_responses(all);
   add_collections(all);
   return all;
 }

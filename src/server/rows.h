@@ -16,5 +16,6 @@ extern const Endpoint root_endpoint, livez_endpoint, readyz_endpoint, health_end
 std::span<const Endpoint> collection_rows(), vector_store_rows(), file_rows();
 // Those of /v1/responses.
 std::span<const Endpoint> response_rows();
+std::span<const Endpoint> rerank_rows();
 
 }  // namespace hearth::server

@@ -42,9 +42,9 @@ Status rerank(App& app, const Arguments& arguments, const std::string& text,
   const OpenModel open = TRY(open_model(app, arguments, arguments.text("--rerank")));
   std::vector<std::string> texts;
   for (const vectors::Match& match : matches) texts.push_back(match.document.text);
-  const std::vector<float> scores = TRY(rerank_texts(*open.lease, text, texts, interrupts.token()));
+  const Ranking ranking = TRY(rerank_texts(*open.lease, text, texts, interrupts.token()));
   for (std::size_t i = 0; i < matches.size(); ++i)
-    matches[i].score = static_cast<double>(scores[i]);
+    matches[i].score = static_cast<double>(ranking.scores[i]);
   std::stable_sort(matches.begin(), matches.end(),
                    [](const auto& a, const auto& b) { return a.score > b.score; });
   return Done{};

@@ -9,11 +9,12 @@ namespace {
 
 constexpr std::size_t texts_at_once = 64;
 
-// The last token, which may end the text for the model, stays the last.
-void cut(std::vector<Token>& tokens, std::size_t limit) {
-  if (tokens.size() <= limit) return;
+// The last token, which may end the text for the model, stays the last.  Whether it was too long.
+bool cut(std::vector<Token>& tokens, std::size_t limit) {
+  if (tokens.size() <= limit) return false;
   tokens[limit - 1] = tokens.back();
   tokens.resize(limit);
+  return true;
 }
 
 }  // namespace
@@ -43,17 +44,16 @@ Result<std::vector<std::vector<float>>> embed_texts(const LoadedModel& loaded,
 
 // A pair is the query with its marks, then the text and the mark that ends it.
 // Source: Devlin et al. 2019, section 3.2.
-Result<std::vector<float>> rerank_texts(const LoadedModel& loaded, const std::string& query,
-                                        const std::vector<std::string>& texts,
-                                        std::stop_token stop) {
+Result<Ranking> rerank_texts(const LoadedModel& loaded, const std::string& query,
+                             const std::vector<std::string>& texts, std::stop_token stop) {
   if (loaded.model().info().kind != ModelKind::reranker)
     return Error(ErrorKind::unsupported,
                  fmt::format("'{}' is no model that ranks answers", loaded.id));
   const Tokenizer& tokenizer = loaded.model().tokenizer();
   const std::size_t limit = loaded.runner->context_tokens();
   auto start = TRY(tokenizer.encode(query, {.add_special = true}));
-  cut(start, limit / 2);
-  std::vector<float> scores;
+  Ranking ranking;
+  ranking.is_cut = cut(start, limit / 2);
   for (std::size_t begin = 0; begin < texts.size(); begin += texts_at_once) {
     const std::size_t end = std::min(begin + texts_at_once, texts.size());
     std::vector<std::vector<Token>> pairs;
@@ -62,12 +62,14 @@ Result<std::vector<float>> rerank_texts(const LoadedModel& loaded, const std::st
       std::vector<Token> pair = start;
       const bool has_start = !text.empty() && !start.empty() && text.front() == start.front();
       pair.insert(pair.end(), text.begin() + (has_start ? 1 : 0), text.end());
-      cut(pair, limit);
+      ranking.is_cut = cut(pair, limit) || ranking.is_cut;
+      ranking.tokens += std::ssize(pair);
       pairs.push_back(std::move(pair));
     }
-    for (const auto& score : TRY(loaded.runner->embed(pairs, stop))) scores.push_back(score.at(0));
+    for (const auto& score : TRY(loaded.runner->embed(pairs, stop)))
+      ranking.scores.push_back(score.at(0));
   }
-  return scores;
+  return ranking;
 }
 
 }  // namespace hearth

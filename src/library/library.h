@@ -92,10 +92,14 @@ Result<std::vector<std::vector<float>>> embed_texts(const LoadedModel& loaded,
                                                     const std::vector<std::string>& texts,
                                                     std::stop_token stop);
 
-// How well each text answers the query, greater is better, by a cross-encoder.  Errors:
-// unsupported: the model is none.
-Result<std::vector<float>> rerank_texts(const LoadedModel& loaded, const std::string& query,
-                                        const std::vector<std::string>& texts,
-                                        std::stop_token stop);
+// How well each text answers the query, greater is better, by a cross-encoder: logits.
+struct Ranking {
+  std::vector<float> scores;
+  std::int64_t tokens = 0;  // read by the model
+  bool is_cut = false;      // a pair was too long
+};
+// Errors: unsupported: the model is none.
+Result<Ranking> rerank_texts(const LoadedModel& loaded, const std::string& query,
+                             const std::vector<std::string>& texts, std::stop_token stop);
 
 }  // namespace hearth

@@ -11,7 +11,8 @@
 namespace hearth::server {
 
 std::vector<std::string_view> capabilities_of(const LoadedModel& loaded) {
-  if (loaded.model().info().kind != ModelKind::generator) return {"embedding"};
+  if (loaded.model().info().kind == ModelKind::reranker) return {"rerank"};
+  if (loaded.model().info().kind == ModelKind::embedder) return {"embedding"};
   std::vector<std::string_view> capabilities = {"completion"};
   const AnswerForm form = find_answer_form(loaded.model().chat_template_source());
   if (form.calls && knows_tools(loaded.model())) capabilities.push_back("tools");

@@ -9,7 +9,7 @@
 
 namespace hearth::server {
 
-// "completion", "tools", "thinking", "insert", "embedding".
+// "completion", "tools", "thinking", "insert", "embedding", "rerank".
 std::vector<std::string_view> capabilities_of(const LoadedModel& loaded);
 
 // "2026-11-21T03:07:45.000000+00:00"; every client's parser of RFC 3339 reads it.

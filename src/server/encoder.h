@@ -72,6 +72,9 @@ class Encoder {
   virtual std::string whole(const AnswerFrame& frame, const std::vector<AnswerPart>& choices,
                             const Usage& usage) = 0;
 
+  // A stream tells also what fails before it begins: clients look for it there.
+  virtual bool fails_in_stream() const { return false; }
+
   virtual std::string_view call_id_prefix() const { return "call_"; }
 
   // Told of every event before its part, streamed or not.

@@ -47,4 +47,15 @@ class FakeRunner final : public Runner {
 // With the chat template of this source; empty: none.
 Lease fake_lease(std::string id, ModelKind kind, std::string template_source = "");
 
+// A chat template with tools and thoughts, as Hermes and Qwen write them.
+constexpr const char* hermes_template =
+    "{% if tools %}<tools>{% for tool in tools %}{{ tool | tojson }}{% endfor %}</tools>{% endif %}"
+    "{% for message in messages %}<|{{ message.role }}|>"
+    "{% if message.reasoning_content %}<think>{{ message.reasoning_content }}</think>{% endif %}"
+    "{% if message.content %}{{ message.content }}{% endif %}"
+    "{% for call in message.tool_calls or [] %}<tool_call>{\"name\": \"{{ call.function.name }}\", "
+    "\"arguments\": {{ call.function.arguments | tojson }}}</tool_call>{% endfor %}"
+    "{% if message.role == 'tool' %} by {{ message.name }}{% endif %}"
+    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
+
 }  // namespace hearth::server

@@ -111,7 +111,10 @@ Result<std::vector<std::vector<float>>> FakeRunner::embed(std::span<const std::v
                                                           std::stop_token) {
   std::vector<std::vector<float>> vectors;
   for (const auto& text : texts)
-    vectors.push_back({0.5f, -0.5f, 0.5f, static_cast<float>(text.size())});
+    if (model_->info().kind == ModelKind::reranker)
+      vectors.push_back({static_cast<float>(text.size()) / 100});
+    else
+      vectors.push_back({0.5f, -0.5f, 0.5f, static_cast<float>(text.size())});
   return vectors;
 }
 

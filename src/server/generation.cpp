@@ -68,6 +68,16 @@ Check Generation::submit(std::size_t index, const Prompt& prompt) {
   return Done{};
 }
 
+void Generation::refuse(Problem problem) {
+  if (!asked_.stream || !encoder_->fails_in_stream())
+    return send(service_, call_, std::move(problem));
+  const std::lock_guard lock(mutex_);
+  begin_stream();
+  write(encoder_->failure(frame_, problem));
+  call_.responder->finish();
+  is_over_ = true;
+}
+
 void Generation::start() {
   const std::vector<Prompt>& prompts = task_.prompts;
   for (const Prompt& prompt : prompts) {
@@ -76,7 +86,7 @@ void Generation::start() {
     if (tokens + (needs_room ? 1 : 0) > context_tokens_) {
       Problem problem = context_overflow(interface_of(call_.request), tokens, context_tokens_);
       problem.param = task_.prompt_field;
-      send(service_, call_, std::move(problem));
+      refuse(std::move(problem));
       return;
     }
   }

@@ -40,6 +40,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   // max_tokens for a prompt; sets what the answer says about it.
   std::int64_t room_for(const Prompt& prompt);
   Check submit(std::size_t index, const Prompt& prompt);
+  // Answers with a problem that is known before anything is submitted.
+  void refuse(Problem problem);
   // Headers that say what was changed or left out.
   http::Headers notes() const;
   void begin_stream();

@@ -142,6 +142,20 @@ Json schemas() {
                                                    {"data", list_of(type("object"))},
                                                    {"model", type("string")},
                                                    {"usage", reference("Usage")}}))},
+       {"RerankRequest",
+        object_of(
+            Json::object({{"model", type("string")},
+                          {"query", type("string")},
+                          {"documents", list_of(type("string", "or an object with a text."))},
+                          {"texts", list_of(type("string", "TEI's name; its answer is a list."))},
+                          {"top_n", type("integer", "All when absent.")},
+                          {"return_documents", type("boolean")},
+                          {"raw_scores", type("boolean", "Logits, not shares of 1.")},
+                          {"truncate", type("boolean", "Cut texts that are too long.")}}),
+            {"query"})},
+       {"RerankAnswer", object_of(Json::object({{"model", type("string")},
+                                                {"results", list_of(type("object"))},
+                                                {"usage", reference("Usage")}}))},
        {"Model", model},
        {"ModelList", object_of(Json::object(
                          {{"object", type("string")}, {"data", list_of(reference("Model"))}}))},
@@ -161,6 +175,7 @@ Json schemas() {
        {"Health", object_of(Json::object({{"status", type("string")}}))}});
   add_ollama(all);
   add_anthropic(all);
+  add_responses(all);
   add_collections(all);
   return all;
 }

@@ -52,6 +52,7 @@ std::string without_chance(std::string text) {
   hide(text, "\"id\":\"msg_", "\"");
   hide(text, "\"id\":\"call_", "\"");
   hide(text, "\"id\":\"toolu_", "\"");
+  for (const char* start : {"\"resp_", "\"msg_", "\"rs_"}) hide(text, start, "\"");
   hide(text, "\nrequest-id: ", "\r");
   hide(text, "\"request_id\":\"", "\"");
   hide(text, "\"created\":", ",");

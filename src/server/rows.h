@@ -14,5 +14,8 @@ extern const Endpoint root_endpoint, livez_endpoint, readyz_endpoint, health_end
 
 // Those of /api/collections, /v1/vector_stores and /v1/files.
 std::span<const Endpoint> collection_rows(), vector_store_rows(), file_rows();
+// Those of /v1/responses.
+std::span<const Endpoint> response_rows();
+std::span<const Endpoint> rerank_rows();
 
 }  // namespace hearth::server

@@ -20,6 +20,7 @@ void add_sampling_numbers(Json& properties);
 // The schemas of each interface beside OpenAI's, by name.
 void add_ollama(Json& all);
 void add_anthropic(Json& all);
+void add_responses(Json& all);
 void add_collections(Json& all);
 
 }  // namespace hearth::server::schema

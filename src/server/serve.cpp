@@ -6,6 +6,7 @@
 #include "server/collections/pool.h"
 #include "server/endpoints.h"
 #include "server/interfaces.h"
+#include "server/responses/store.h"
 
 namespace hearth::server {
 namespace {
@@ -31,6 +32,7 @@ struct ApiServer::State {
     http.reset();
     service.prepare.reset();
     service.embed.reset();
+    service.responses->cancel_all();
     // What still runs for clients that are gone ends within a step; it refers to `service`.
     const std::shared_ptr<Places> places = service.places;
     for (std::uint32_t open = places->open; open > 0; open = places->open) places->open.wait(open);

@@ -12,6 +12,7 @@
 #include "server/endpoints.h"
 #include "server/fields.h"
 #include "server/interfaces.h"
+#include "server/responses/store.h"
 
 namespace hearth::server {
 namespace {
@@ -27,7 +28,7 @@ std::string_view without_latest(std::string_view id) {
 
 }  // namespace
 
-Service::Service() = default;
+Service::Service() : responses(std::make_unique<ResponseStore>()) {}
 Service::~Service() = default;
 
 Checked<Lease> Service::find_model(std::string_view id) const {

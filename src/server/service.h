@@ -29,6 +29,7 @@ struct Places {
 };
 
 class CollectionPool;
+class ResponseStore;
 
 // Thread-safe: its parts are, or do not change once the server runs.
 struct Service {
@@ -45,6 +46,7 @@ struct Service {
   std::function<http::ServerStats()> transport = [] { return http::ServerStats(); };
 
   std::unique_ptr<CollectionPool> collections;  // null: none are kept
+  std::unique_ptr<ResponseStore> responses;
 
   // Last, so that their jobs end first.  `prepare` parses and tokenizes; `embed` waits for vectors.
   std::unique_ptr<Workers> prepare, embed;

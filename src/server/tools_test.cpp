@@ -10,17 +10,6 @@ using namespace hearth::server;
 
 namespace {
 
-// As Hermes and Qwen write it.
-constexpr const char* template_source =
-    "{% if tools %}<tools>{% for tool in tools %}{{ tool | tojson }}{% endfor %}</tools>{% endif %}"
-    "{% for message in messages %}<|{{ message.role }}|>"
-    "{% if message.reasoning_content %}<think>{{ message.reasoning_content }}</think>{% endif %}"
-    "{% if message.content %}{{ message.content }}{% endif %}"
-    "{% for call in message.tool_calls or [] %}<tool_call>{\"name\": \"{{ call.function.name }}\", "
-    "\"arguments\": {{ call.function.arguments | tojson }}}</tool_call>{% endfor %}"
-    "{% if message.role == 'tool' %} by {{ message.name }}{% endif %}"
-    "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}";
-
 constexpr std::string_view script =
     "say((<think>hm</think>Look.\n<tool_call>\n{\"name\": \"weather\", \"arguments\": {\"city\": "
     "\"Oslo\"}}\n</tool_call>\n<tool_call>\n{\"name\": \"time\", \"arguments\": "
@@ -88,7 +77,7 @@ std::string text(const Json& value) { return value.is_string() ? value.as_string
 }  // namespace
 
 TEST_CASE("chat completions: calls and thoughts, streamed or not") {
-  Running running({}, template_source);
+  Running running({}, hermes_template);
   const Json body = ask(openai_tools());
   const Json whole = running.json("POST", "/v1/chat/completions", write_json(body));
   const Json message = at(whole, "choices.0.message");
@@ -131,7 +120,7 @@ TEST_CASE("chat completions: calls and thoughts, streamed or not") {
 }
 
 TEST_CASE("Ollama: calls and thoughts, streamed or not") {
-  Running running({}, template_source);
+  Running running({}, hermes_template);
   const Json body = ask(openai_tools());
   const Json whole = running.json("POST", "/api/chat", write_json(with(body, "stream", false)));
   CHECK(at(whole, "message.content") == Json("Look."));
@@ -153,7 +142,7 @@ TEST_CASE("Ollama: calls and thoughts, streamed or not") {
 }
 
 TEST_CASE("Anthropic: calls and thoughts, streamed or not") {
-  Running running({}, template_source);
+  Running running({}, hermes_template);
   const Json body = ask(anthropic_tools());
   const Json whole = running.json("POST", "/v1/messages", write_json(body));
   CHECK(at(whole, "content.0.thinking") == Json("hm"));
@@ -181,7 +170,7 @@ TEST_CASE("Anthropic: calls and thoughts, streamed or not") {
 }
 
 TEST_CASE("the same conversation is the same prompt in every interface") {
-  Running running({}, template_source);
+  Running running({}, hermes_template);
   const Json openai = with(ask(openai_tools()), "messages", parsed(R"([
 {"role":"system","content":"Be kind."},{"role":"user","content":"Weather?"},
 {"role":"assistant","content":null,"reasoning_content":"hm","tool_calls":[{"id":"call_0",
@@ -212,7 +201,7 @@ TEST_CASE("the same conversation is the same prompt in every interface") {
 }
 
 TEST_CASE("a call can be forced, and only of a tool that is there") {
-  Running running({}, template_source);
+  Running running({}, hermes_template);
   const Json any = running.json(
       "POST", "/v1/chat/completions",
       write_json(with(ask(openai_tools(), "say((time\", \"arguments\": {}}</tool_call>))"),

@@ -1,6 +1,7 @@
 #include "text/regex.h"
 
 #include <chrono>
+#include <optional>
 
 #define PCRE2_CODE_UNIT_WIDTH 8
 #include <fmt/core.h>

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "base/bytes.h"
 #include "base/files.h"
 #include "base/json.h"
@@ -115,7 +117,12 @@ InstalledModels::List InstalledModels::look() {
   std::vector<LocalModel> found = find_local_models(folders_);
   describe_local_models(folders_, found);
   auto all = std::make_shared<std::vector<LocalModel>>(builtin_);
-  for (LocalModel& model : found) all->push_back(std::move(model));
+  for (const LocalModel& model : allowed_) all->push_back(model);
+  for (LocalModel& model : found) {
+    const bool is_known = std::ranges::any_of(
+        allowed_, [&](const LocalModel& own) { return own.path == model.path; });
+    if (!is_known) all->push_back(std::move(model));
+  }
   list_ = std::move(all);
   looked_ = std::chrono::steady_clock::now();
   return list_;
@@ -140,6 +147,18 @@ Result<LocalModel> InstalledModels::find(const std::string& name) {
   }
   return Error(ErrorKind::not_found,
                fmt::format("'{}': no model of that name is installed here", printable(name)));
+}
+
+void InstalledModels::allow(LocalModel model) {
+  if (model.tool == "program") return;  // in the list already
+  if (const auto identity = file_identity(model.path); identity && model.identity.inode == 0)
+    model.identity = *identity;
+  if (model.tool == "path") model.name = model_stem(model.path);
+  model.facts = read_facts(model);
+  if (model.bytes == 0) model.bytes = model.identity.bytes;
+  const std::lock_guard lock(mutex_);
+  allowed_.push_back(std::move(model));
+  list_ = nullptr;
 }
 
 void InstalledModels::note_change() {

@@ -41,6 +41,8 @@ class InstalledModels {
   // As find_by_name; looks again before it says no.  Errors: not_found, with the nearest name and
   // how to get it.
   Result<LocalModel> find(const std::string& name);
+  // A file of the user's own, wherever it is: it belongs to the list from now on.
+  void allow(LocalModel model);
   // The disk holds something else now.
   void note_change();
 
@@ -51,6 +53,7 @@ class InstalledModels {
 
   const LibraryFolders folders_;
   const std::vector<LocalModel> builtin_;
+  std::vector<LocalModel> allowed_;
   std::mutex mutex_;  // held while looking: others want the same answer
   List list_;
   std::chrono::steady_clock::time_point looked_;

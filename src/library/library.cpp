@@ -28,7 +28,7 @@ Result<Package> open_found(const LocalModel& model) {
 }
 
 std::string id_of(const LocalModel& model) {
-  if (model.name != model.path || builtin_file(model.path)) return model.name;
+  if (model.tool != "path") return model.name;
   std::error_code error;
   const auto same = std::filesystem::canonical(model.path, error);
   std::string name = file_name(error ? model.path : same.string());

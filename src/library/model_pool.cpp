@@ -525,6 +525,21 @@ Lease ModelPool::peek(std::string_view name) const {
   return entry && entry->stage == PoolModel::State::ready ? state_->lend(entry, false) : nullptr;
 }
 
+Lease ModelPool::acquire_loaded(std::string_view name, const AcquireOptions& options) {
+  std::unique_lock lock(state_->mutex);
+  const auto entry = state_->find(name);
+  if (!entry || entry->stage != PoolModel::State::ready) return nullptr;
+  return state_->use(lock, entry, options);
+}
+
+void ModelPool::forget_name(std::string_view reference) {
+  const std::lock_guard lock(state_->mutex);
+  for (const auto& entry : state_->entries) {
+    std::erase(entry->names, reference);
+    if (entry->reference == reference) entry->reference = entry->id;
+  }
+}
+
 void ModelPool::adopt(Lease model) {
   auto entry = std::make_shared<State::Entry>();
   entry->stage = PoolModel::State::ready;
@@ -577,13 +592,13 @@ std::vector<PoolModel> ModelPool::models() const {
                       .reference = entry->reference,
                       .path = entry->path,
                       .share = entry->share,
-                      .users = entry->users,
+                      .users = entry->uses,
                       .is_pinned = entry->is_pinned,
                       .bytes = entry->reserved,
                       .load_seconds = entry->load_seconds,
                       .loaded_seconds = entry->loaded_seconds,
                       .expires_in = std::nullopt};
-      if (entry->is_idle() && !entry->is_pinned && entry->keep_alive != forever)
+      if (entry->uses == 0 && !entry->is_pinned && entry->keep_alive != forever)
         model.expires_in = std::max(
             Milliseconds(0),
             std::chrono::duration_cast<Milliseconds>(entry->last_used + entry->keep_alive - now));

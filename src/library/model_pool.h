@@ -99,6 +99,11 @@ class ModelPool {
   // Only when it is in memory; nullptr: it is not.  Not a use: its time runs on.
   Lease peek(std::string_view id_or_reference) const;
 
+  // As acquire(), but nothing is loaded or waited for; nullptr: it is not in memory.
+  Lease acquire_loaded(std::string_view id_or_reference, const AcquireOptions& options = {});
+  // The name may mean another model from now on.
+  void forget_name(std::string_view reference);
+
   // A model that was loaded elsewhere; it stays.
   void adopt(Lease model);
 

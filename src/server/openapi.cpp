@@ -162,6 +162,7 @@ Json schemas() {
   add_ollama(all);
   add_anthropic(all);
   add_collections(all);
+  add_manage(all);
   return all;
 }
 
@@ -251,7 +252,8 @@ std::string http_reference() {
   std::string page =
       "# HTTP\n\n"
       "Every route also answers without `/v1`. Errors are `{\"error\": {message, type, param, "
-      "code}}`;\nunder `/api`, but for `/api/collections`, they are Ollama's `{\"error\": text}`, "
+      "code}}`;\nunder `/api/` followed by a name of Ollama's, they are Ollama's `{\"error\": "
+      "text}`, "
       "under `/v1/messages` "
       "Anthropic's. `/openapi.json` is this page for programs.\n\n"
       "| method | path | what it does | body | key |\n|---|---|---|---|---|\n";
@@ -259,6 +261,7 @@ std::string http_reference() {
     page += fmt::format("| {} | `{}` | {} | {} | {} |\n", endpoint->method, endpoint->path,
                         endpoint->summary, endpoint->request_schema,
                         endpoint->scope == Scope::none      ? "no"
+                        : endpoint->scope == Scope::manage  ? "manage"
                         : endpoint->scope == Scope::metrics ? "metrics"
                                                             : "infer");
   const Json all = schemas();

@@ -15,4 +15,8 @@ extern const Endpoint root_endpoint, livez_endpoint, readyz_endpoint, health_end
 // Those of /api/collections, /v1/vector_stores and /v1/files.
 std::span<const Endpoint> collection_rows(), vector_store_rows(), file_rows();
 
+// Those of /api/models, /api/downloads, /api/system, and of Ollama's that change what is here.
+std::span<const Endpoint> model_rows(), download_rows(), upload_rows(), system_rows(),
+    ollama_manage_rows();
+
 }  // namespace hearth::server

@@ -21,5 +21,6 @@ void add_sampling_numbers(Json& properties);
 void add_ollama(Json& all);
 void add_anthropic(Json& all);
 void add_collections(Json& all);
+void add_manage(Json& all);
 
 }  // namespace hearth::server::schema

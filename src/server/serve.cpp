@@ -6,6 +6,7 @@
 #include "server/collections/pool.h"
 #include "server/endpoints.h"
 #include "server/interfaces.h"
+#include "server/manage/manage.h"
 
 namespace hearth::server {
 namespace {
@@ -29,6 +30,11 @@ http::Response with_header(http::Response response, std::string name, std::strin
 struct ApiServer::State {
   ~State() {
     http.reset();
+    if (service.library) {
+      service.library->lifecycles.forget(lifecycle_observer);
+      service.library->downloads->forget_all();
+    }
+    service.events.reset();
     service.prepare.reset();
     service.embed.reset();
     // What still runs for clients that are gone ends within a step; it refers to `service`.
@@ -42,9 +48,32 @@ struct ApiServer::State {
   bool take_place(Call& call, std::optional<std::size_t> key);
   void run_on(Workers& workers, Call call);
 
+  // What happens in the library reaches those who listen.
+  void pass_events_on();
+
+  std::unique_ptr<ModelPool> own_pool;  // of models that were given
+  int lifecycle_observer = 0;
   Service service;
   std::unique_ptr<http::Server> http;
 };
+
+void ApiServer::State::pass_events_on() {
+  service.events =
+      std::make_shared<EventHub>(state_of_system, [this] { return service.is_stopping(); });
+  if (!service.library) return;
+  // Told from threads of the library, which may be on their way when the server ends.
+  const std::shared_ptr<EventHub> hub = service.events;
+  lifecycle_observer = service.library->lifecycles.observe([hub](const LifecycleView& view) {
+    Json event = to_json(view);
+    event.set("event", "model");
+    hub->tell(EventHub::Topic::models, event);
+  });
+  service.library->downloads->observe([hub](const Download& download) {
+    Json event = to_json(download);
+    event.set("event", "download");
+    hub->tell(EventHub::Topic::downloads, event);
+  });
+}
 
 std::optional<http::Response> ApiServer::State::admit(const http::Request& request) {
   const auto answer = [&](std::string_view route, http::Response response) {
@@ -141,8 +170,31 @@ ApiServer::~ApiServer() = default;
 Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
                                                      std::vector<Lease> models,
                                                      const ApiServerOptions& options) {
-  raise_open_file_limit();
   auto state = std::make_unique<State>();
+  state->own_pool = std::make_unique<ModelPool>(ModelSource(), PoolOptions());
+  state->service.pool = state->own_pool.get();
+  if (!models.empty())
+    state->service.names.with([&](NameTable& names) { names.standard = models.front()->id; });
+  for (Lease& model : models) state->own_pool->adopt(std::move(model));
+  return start(std::move(state), config, options);
+}
+
+Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
+                                                     LiveLibrary& library,
+                                                     const ApiServerOptions& options) {
+  auto state = std::make_unique<State>();
+  Service& service = state->service;
+  service.library = &library;
+  service.pool = &library.pool();
+  service.installed = &library.installed;
+  service.names.with([&](NameTable& names) { names.standard = options.standard_model; });
+  return start(std::move(state), config, options);
+}
+
+Result<std::unique_ptr<ApiServer>> ApiServer::start(std::unique_ptr<State> state,
+                                                    const ServerConfig& config,
+                                                    const ApiServerOptions& options) {
+  raise_open_file_limit();
   Service& service = state->service;
   if (!config.api_key_file.empty()) service.keys = TRY(KeyRing::load(config.api_key_file));
   if (!is_loopback(config.host) && service.keys.is_empty())
@@ -150,7 +202,6 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
                  fmt::format("server.host = '{}': opens the server to the network; needs "
                              "server.api_key_file",
                              config.host));
-  service.models = std::move(models);
   service.places = std::make_shared<Places>(service.keys.size());
   service.max_queued = static_cast<std::uint32_t>(config.queue);
   service.started_seconds = unix_seconds();
@@ -159,6 +210,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
     store.is_synced = !options.collections_relaxed;
     service.collections = std::make_unique<CollectionPool>(options.collections_folder, store);
   }
+  state->pass_events_on();
   service.prepare = std::make_unique<Workers>(prepare_threads, max_waiting_jobs);
   service.embed = std::make_unique<Workers>(embed_threads, max_waiting_jobs);
 

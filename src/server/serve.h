@@ -8,7 +8,7 @@
 
 #include "base/result.h"
 #include "config/config.h"
-#include "library/library.h"
+#include "library/live.h"
 
 namespace hearth::server {
 
@@ -16,16 +16,20 @@ struct ApiServerOptions {
   bool stop_on_signals = false;      // SIGINT and SIGTERM: finish what runs; a second one: at once
   std::string collections_folder;    // empty: none are kept
   bool collections_relaxed = false;  // writes do not wait for the disk
+  std::string standard_model;        // where a request leaves its model out
 };
 
 class ApiServer {
  public:
-  // Listens, but answers nobody before run().  `models`: what is served, the first one where a
+  // Listens, but answers nobody before run().  `models`: all that is served, the first one where a
   // request may leave its model out.  Errors: invalid (an address that is not loopback without
   // keys, a key file that others may read, hosts, origins, certificates), io (the address is in
   // use).
   static Result<std::unique_ptr<ApiServer>> create(const ServerConfig& config,
                                                    std::vector<Lease> models,
+                                                   const ApiServerOptions& options = {});
+  // Any installed model, loaded when it is asked for; the library outlives the server.
+  static Result<std::unique_ptr<ApiServer>> create(const ServerConfig& config, LiveLibrary& library,
                                                    const ApiServerOptions& options = {});
   ~ApiServer();  // run() must have returned
   ApiServer(const ApiServer&) = delete;
@@ -41,6 +45,9 @@ class ApiServer {
 
  private:
   struct State;
+  static Result<std::unique_ptr<ApiServer>> start(std::unique_ptr<State> state,
+                                                  const ServerConfig& config,
+                                                  const ApiServerOptions& options);
   explicit ApiServer(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

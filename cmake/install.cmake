@@ -42,7 +42,8 @@ set(CPACK_PACKAGE_DESCRIPTION_SUMMARY "Runs language models on this machine")
 set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
-set(CPACK_DEBIAN_PACKAGE_DEPENDS "libcurl4 | libcurl3-gnutls")  # loaded when it is needed
+set(CPACK_DEBIAN_PACKAGE_DEPENDS "libcurl4 | libcurl3-gnutls")
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libarchive13")  # loaded when it is needed
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 include(CPack)

@@ -6,6 +6,7 @@
 #include <CLI/App.hpp>
 #include <CLI/Config.hpp>
 #include <CLI/Formatter.hpp>
+#include <algorithm>
 #include <charconv>
 
 #include "cli/command.h"
@@ -54,8 +55,11 @@ bool looks_like_option(const std::string& word) {
 
 }  // namespace
 
-Result<Arguments> Arguments::parse(const Command& command, std::span<const std::string> words) {
+Result<Arguments> Arguments::parse(const Command& command, std::span<const std::string> all) {
   Arguments arguments;
+  // What follows "--" is no option, whatever it looks like.
+  const auto end = std::ranges::find(all, "--");
+  const std::span<const std::string> words(all.begin(), end);
   CLI::App parser;
   parser.set_help_flag();
   for (const Option& option : command.options) declare(parser, option, arguments.values_);
@@ -76,6 +80,8 @@ Result<Arguments> Arguments::parse(const Command& command, std::span<const std::
   } catch (const CLI::ParseError& error) {
     return Error(ErrorKind::invalid, fmt::format("{}: {}", command.name, error.what()));
   }
+  if (end != all.end())
+    arguments.positional_.insert(arguments.positional_.end(), end + 1, all.end());
   const Needs needs = needs_of(command.arguments);
   if (arguments.count() < needs.least || arguments.count() > needs.most)
     return Error(ErrorKind::invalid, fmt::format("usage: hearth {} {}; see `hearth help {}`",

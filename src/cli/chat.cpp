@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/files.h"
 #include "cli/conversation.h"
+#include "cli/first_model.h"
 #include "cli/interrupts.h"
 #include "cli/line_editor.h"
 #include "cli/open_model.h"
@@ -219,7 +220,8 @@ std::string history_path() {
 }
 
 Status run(App& app, const Arguments& arguments) {
-  const std::string reference = arguments.count() > 0 ? arguments[0] : std::string(builtin_chat);
+  const std::string reference =
+      arguments.count() > 0 ? arguments[0] : TRY(model_for_chat(app, arguments));
   const OpenModel open = TRY(open_model(app, arguments, reference));
   GenerateRequest request = TRY(read_request(arguments, *open.lease));
   Chat chat{app, *open.lease, Conversation(*open.lease, std::move(request)),
@@ -247,8 +249,10 @@ const Command chat_command{
     .arguments = "[MODEL]",
     .summary = "Talk with a model.",
     .details =
-        "Without MODEL: the built-in one.  Lines can be edited, the arrow keys and Ctrl-R\n"
-        "find earlier ones; /help lists the commands inside.",
+        "Without MODEL: the one that `hearth use` set, or the best one here; where there is none,\n"
+        "the one that suits this machine is offered for download, and the built-in one answers\n"
+        "until then.  Lines can be edited, the arrow keys and Ctrl-R find earlier ones; /help\n"
+        "lists the commands inside.",
     .options = sampling_flags,
     .run = run};
 

@@ -19,7 +19,9 @@ struct Check {
 
 // The built-in embedder and the built-in chat model run from file to text on the chosen kernels.
 Status try_builtin(const std::string& table) {
-  const auto library = TRY(Library::create({.threads = 0, .kernels = table, .runner = {}}));
+  LibraryOptions options;
+  options.kernels = table;
+  const auto library = TRY(Library::create(options));
   const Lease lease = TRY(library->acquire(std::string(builtin_chat)));
   const Json hello = Json::object({{"role", "user"}, {"content", "Hello"}});
   GenerateRequest request;

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "cli/completion.h"
 #include "config/config.h"
 #include "server/serve.h"
 
@@ -49,9 +50,7 @@ constexpr Option options[] = {
     {"--markdown", "", "Print the reference page of all commands."},
     {"--settings", "", "Print the reference page of all settings."},
     {"--http", "", "Print the reference page of the HTTP interface."},
-    {"--bash-completion", "",
-     "Print a completion script: `source <(hearth help "
-     "--bash-completion)`."},
+    {"--bash-completion", "", "The same as `hearth completion bash`."},
 };
 
 }  // namespace
@@ -117,29 +116,6 @@ std::string help_markdown() {
       "|\n| 6 | the prompt does not fit the context |\n| 7 | a limit is reached or the service is "
       "not available |\n| 8 | the operating system reported an error |\n| 130 | interrupted |\n";
   return page;
-}
-
-std::string bash_completion() {
-  std::string names, seconds, cases;
-  for (const Command* command : commands()) {
-    const std::size_t space = command->name.find(' ');
-    const std::string first(command->name.substr(0, space));
-    if ((" " + names).find(" " + first + " ") == std::string::npos) names += first + " ";
-    if (space != command->name.npos) seconds += fmt::format("{} ", command->name.substr(space + 1));
-    std::string words;
-    for (const Option& option : command->options) words += fmt::format("{} ", option.name);
-    for (const Option& option : common_options()) words += fmt::format("{} ", option.name);
-    const std::string_view after = space == command->name.npos ? " *" : "";
-    cases += fmt::format("    \"{}\"{}) words=\"{}builtin\" ;;\n", command->name, after, words);
-  }
-  return fmt::format(
-      "_hearth() {{\n  local word=\"${{COMP_WORDS[COMP_CWORD]}}\" words\n"
-      "  if [ \"$COMP_CWORD\" = 1 ]; then words=\"{}\"\n"
-      "  elif [ \"$COMP_CWORD\" = 2 ] && [ \"${{COMP_WORDS[1]}}\" = index ]; then words=\"{}\"\n"
-      "  else case \"${{COMP_WORDS[1]}} ${{COMP_WORDS[2]}}\" in\n{}"
-      "  esac; fi\n  COMPREPLY=($(compgen -W \"$words\" -f -- \"$word\"))\n}}\n"
-      "complete -o filenames -F _hearth hearth\n",
-      names, seconds, cases);
 }
 
 }  // namespace hearth::cli

@@ -10,7 +10,6 @@ namespace hearth::cli {
 std::string help_overview();
 std::string help_page(const Command& command);
 std::string help_markdown();  // docs/reference/commands.md
-std::string bash_completion();
 
 extern const Command help_command;
 

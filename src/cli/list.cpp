@@ -6,32 +6,14 @@
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "cli/settings.h"
+#include "cli/table.h"
 #include "hardware/memory.h"
 #include "library/catalog.h"
 
 namespace hearth::cli {
 namespace {
 
-using Row = std::vector<std::string>;
-
-// Columns as wide as they need to be, two spaces apart; the last one is not padded.
-void print_table(Output& out, const Row& head, const std::vector<Row>& rows) {
-  std::vector<std::size_t> widths;
-  for (std::size_t column = 0; column < head.size(); ++column) {
-    std::size_t width = head[column].size();
-    for (const Row& row : rows) width = std::max(width, row[column].size());
-    widths.push_back(column + 1 < head.size() ? width : 0);
-  }
-  const auto line = [&](const Row& row) {
-    std::string text;
-    for (std::size_t column = 0; column < row.size(); ++column)
-      text +=
-          fmt::format("{:<{}}{}", row[column], widths[column], column + 1 < row.size() ? "  " : "");
-    return text;
-  };
-  out.line(out.bold(line(head)));
-  for (const Row& row : rows) out.line(line(row));
-}
+using Row = TableRow;
 
 std::string context_text(std::uint64_t tokens) {
   if (tokens == 0) return "";

@@ -1,5 +1,6 @@
 #include "cli/open_model.h"
 
+#include "cli/first_model.h"
 #include "cli/interrupts.h"
 #include "cli/pulling.h"
 #include "cli/settings.h"
@@ -20,6 +21,10 @@ Result<LibraryOptions> library_options(const Arguments& arguments) {
 
 Result<Lease> acquire(App& app, const Arguments& arguments, Library& library,
                       const std::string& reference) {
+  if (reference == "default") {
+    const auto meant = TRY(best_installed(arguments));
+    return acquire(app, arguments, library, meant.value_or(std::string(builtin_chat)));
+  }
   TRY(offer_to_pull(app, arguments, reference));
   const InterruptScope interrupts;
   auto lease = library.acquire(

@@ -11,34 +11,6 @@
 namespace hearth::cli {
 namespace {
 
-// What the name means to the hubs, and the catalog's name for it.
-struct Wanted {
-  Reference remote;
-  std::string name;
-};
-
-Result<Wanted> wanted_of(const std::string& text, const LibraryFolders& folders) {
-  const Reference reference = TRY(parse_reference(text));
-  const std::vector<CatalogEntry> catalog = TRY(load_catalog(folders));
-  if (reference.is_remote()) {
-    // Fetched by its address, it has the catalog's name all the same.
-    for (const CatalogEntry& entry : catalog)
-      if (equal_without_case(entry.reference, reference.text()))
-        return Wanted{reference, entry.name};
-    return Wanted{reference, ""};
-  }
-  if (reference.kind == Reference::Kind::name) {
-    if (const CatalogEntry* entry = find_in_catalog(catalog, reference.text()))
-      return Wanted{TRY(parse_reference(entry->reference)), entry->name};
-    const Resolved resolved = TRY(resolve(text, folders));
-    if (!resolved.local) return resolved.missing->error;
-    if (!resolved.local->reference.empty())
-      return Wanted{TRY(parse_reference(resolved.local->reference)), ""};
-  }
-  return Error(ErrorKind::invalid,
-               fmt::format("'{}' is on this machine: nothing to download", text));
-}
-
 Json to_json(const Pulled& pulled, double seconds) {
   Json files = Json::array();
   for (const StoredFile& file : pulled.manifest.files)
@@ -63,7 +35,7 @@ const LocalModel* elsewhere(const std::vector<LocalModel>& models, const Referen
 
 Status run(App& app, const Arguments& arguments) {
   const LibraryContext context = TRY(library_context(arguments));
-  const Wanted wanted = TRY(wanted_of(arguments[0], context.folders));
+  const PullTarget wanted = TRY(pull_target(arguments[0], context.folders));
   const std::vector<LocalModel> models = find_local_models(context.folders);
   const LocalModel* other = elsewhere(models, wanted.remote);
   if (other && !arguments.has("--copy")) {

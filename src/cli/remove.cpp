@@ -7,29 +7,12 @@
 #include "base/store_files.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
+#include "library/live.h"
 #include "library/resolve.h"
 #include "library/store.h"
 
 namespace hearth::cli {
 namespace {
-
-Error not_ours(const LocalModel& model) {
-  if (model.tool == "program")
-    return Error(ErrorKind::invalid, fmt::format("'{}' is part of the program", model.name));
-  if (model.tool == "path")
-    return Error(ErrorKind::invalid,
-                 fmt::format("'{}' is a file of yours: Hearth removes only what "
-                             "it downloaded",
-                             model.name));
-  const std::string remedy =
-      model.tool == "ollama"        ? fmt::format("`ollama rm {}` removes it", model.name.substr(7))
-      : model.tool == "huggingface" ? std::string("`hf cache rm` removes it")
-                                    : fmt::format("it lies at {}", model.path);
-  return Error(ErrorKind::invalid,
-               fmt::format("'{}' is not in Hearth's store but another program's "
-                           "({}): {}",
-                           model.name, model.tool, remedy));
-}
 
 Status remove(App& app, const Arguments& arguments) {
   const LibraryContext context = TRY(library_context(arguments));
@@ -40,7 +23,7 @@ Status remove(App& app, const Arguments& arguments) {
     std::uint64_t bytes = 0;
     std::string name = text;
     if (resolved.local) {
-      if (resolved.local->tool != "hearth") return not_ours(*resolved.local);
+      if (const auto refusal = why_not_ours(*resolved.local)) return *refusal;
       name = resolved.local->name;
       bytes = resolved.local->bytes;
       TRY(remove_from_store(context.folders.models, resolved.local->folder));

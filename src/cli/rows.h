@@ -11,10 +11,12 @@ namespace hearth::cli {
 
 extern const Command run_command, chat_command, serve_command, show_command, tokenize_command,
     embed_command, bench_command, config_command, info_command, doctor_command, help_command,
-    list_command, pull_command, recommend_command, rm_command, du_command, verify_command,
-    index_create_command, index_add_command, index_import_command, index_export_command,
-    index_list_command, index_info_command, index_tune_command, index_reindex_command,
-    index_snapshot_command, index_restore_command, index_rm_command, search_command;
+    list_command, pull_command, ps_command, stop_command, init_command, use_command, import_command,
+    export_command, gc_command, completion_command, recommend_command, rm_command, du_command,
+    verify_command, index_create_command, index_add_command, index_import_command,
+    index_export_command, index_list_command, index_info_command, index_tune_command,
+    index_reindex_command, index_snapshot_command, index_restore_command, index_rm_command,
+    search_command, mcp_command, launch_command;
 
 template <std::size_t N, std::size_t M>
 constexpr std::array<Option, N + M> join(const Option (&a)[N], const Option (&b)[M]) {

@@ -1,26 +1,51 @@
 // hearth serve: the server, until it is told to stop.
-#include "server/serve.h"
-
 #include <fmt/core.h>
+
+#include <algorithm>
 
 #include "cli/interrupts.h"
 #include "cli/open_model.h"
+#include "cli/pulling.h"
 #include "cli/rows.h"
-#include "cli/settings.h"
+#include "cli/serving.h"
+#include "library/resolve.h"
 
 namespace hearth::cli {
 namespace {
 
+// A model that was named on the command line: it is there from the start, and stays.
+Result<std::string> load_now(App& app, const Arguments& arguments, LiveLibrary& library,
+                             const std::string& reference) {
+  TRY(offer_to_pull(app, arguments, reference));
+  library.installed.allow(TRY(find_model(reference, library.installed.folders())));
+  const InterruptScope interrupts;
+  AcquireOptions options;
+  options.progress = [&](double share) { app.out.progress("loading", share); };
+  options.stop = interrupts.token();
+  options.is_pinned = true;
+  const auto lease = library.pool().acquire(reference, options);
+  app.out.progress_done();
+  if (!lease) return lease.error();
+  return (*lease)->id;
+}
+
 void announce(App& app, const Arguments& arguments, const server::ApiServer& server,
-              const std::vector<Lease>& models) {
+              LiveLibrary& library) {
+  std::vector<Lease> models = library.pool().loaded();
+  const InstalledModels::List installed = library.installed.list();
   if (arguments.has("--json")) {
     Json ids = Json::array();
     for (const Lease& model : models) ids.push_back(model->id);
+    for (const LocalModel& model : *installed)
+      if (std::ranges::none_of(models, [&](const Lease& l) { return l->id == model.name; }))
+        ids.push_back(model.name);
     app.out.json(Json::object({{"url", server.url()}, {"models", std::move(ids)}}));
   } else {
     app.out.line(fmt::format("Hearth listens on {}", server.url()));
     app.out.row("OpenAI base URL", server.url() + "/v1");
     for (const Lease& model : models) app.out.row("model", model->id);
+    app.out.row("models", fmt::format("{} here, loaded when they are asked for: `hearth list`",
+                                      installed->size()));
     app.out.row("stop", "Ctrl-C: running answers are finished first");
   }
   app.out.text("");  // flushes: a program may wait for the first line
@@ -28,19 +53,16 @@ void announce(App& app, const Arguments& arguments, const server::ApiServer& ser
 
 Status run(App& app, const Arguments& arguments) {
   const Config config = TRY(read_config(arguments));
-  std::vector<std::string> references = arguments.all("--model");
-  if (references.empty()) references = {std::string(builtin_chat), std::string(builtin_embedder)};
-  const LibraryOptions options = TRY(library_options(arguments));
-  const std::unique_ptr<Library> library = TRY(Library::create(options));
-  std::vector<Lease> models;
-  for (const std::string& reference : references)
-    models.push_back(TRY(acquire(app, arguments, *library, reference)));
-  const auto server =
-      TRY(server::ApiServer::create(config.server, models,
-                                    {.stop_on_signals = true,
-                                     .collections_folder = collections_folder(config),
-                                     .collections_relaxed = config.collections.relaxed}));
-  announce(app, arguments, *server, models);
+  const std::vector<std::string> references = arguments.all("--model");
+  const std::unique_ptr<LiveLibrary> library = TRY(open_library(arguments, config));
+  server::ApiServerOptions options = api_options(config);
+  options.stop_on_signals = true;
+  for (const std::string& reference : references) {
+    const std::string id = TRY(load_now(app, arguments, *library, reference));
+    if (&reference == &references.front()) options.standard_model = id;
+  }
+  const auto server = TRY(server::ApiServer::create(config.server, *library, options));
+  announce(app, arguments, *server, *library);
   allow_interrupts();
   server->run();
   return Done{};
@@ -49,10 +71,10 @@ Status run(App& app, const Arguments& arguments) {
 std::span<const Option> options() {
   static const std::vector<Option> list = [] {
     std::vector<Option> all{{"--model", "MODEL",
-                             "A model to serve; may be given several times (default: the built-in "
-                             "ones).",
+                             "A model to load at once and keep; the first one answers requests "
+                             "that name none.  May be given several times.",
                              true}};
-    for (const std::string_view group : {"server.", "collections."})
+    for (const std::string_view group : {"server.", "models.", "collections."})
       for (const Option& option : setting_options(group)) all.push_back(option);
     return all;
   }();
@@ -64,10 +86,12 @@ std::span<const Option> options() {
 const Command serve_command{
     .name = "serve",
     .arguments = "",
-    .summary = "Serve models to OpenAI clients.",
+    .summary = "Serve the models of this machine to OpenAI, Ollama and Anthropic clients.",
     .details =
-        "Listens on loopback only, unless --host says otherwise and --api-key-file names "
-        "keys.\n\n  hearth serve --model model.gguf --port 8080",
+        "Every model that `hearth list` shows is loaded when a request names it, and unloaded\n"
+        "when nobody has used it for a while (--keep-alive) or its memory is needed.  Listens on\n"
+        "loopback only, unless --host says otherwise and --api-key-file names keys.\n\n"
+        "  hearth serve --model model.gguf --port 8080",
     .options = options(),
     .run = run};
 

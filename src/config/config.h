@@ -38,6 +38,12 @@ struct LibraryConfig {
   std::int64_t stall_seconds = 30;
 };
 
+struct ModelsConfig {
+  std::string standard;  // empty: the built-in one
+  std::string keep_alive = "5m";
+  std::int64_t max_loaded = 0;
+};
+
 struct CollectionsConfig {
   std::string folder;  // empty: the standard one
   bool relaxed = false;
@@ -47,6 +53,7 @@ struct Config {
   ServerConfig server;
   RuntimeConfig runtime;
   LibraryConfig library;
+  ModelsConfig models;
   CollectionsConfig collections;
 };
 

@@ -3,6 +3,7 @@
 
 #include <charconv>
 
+#include "base/duration.h"
 #include "base/utf8.h"
 #include "config/config.h"
 
@@ -102,7 +103,25 @@ constexpr Setting row(std::string_view key, std::string_view flag, std::string_v
 constexpr auto server = &Config::server;
 constexpr auto runtime = &Config::runtime;
 constexpr auto library = &Config::library;
+constexpr auto models = &Config::models;
 constexpr auto collections = &Config::collections;
+
+// A span of time, kept as it was written.
+template <auto Group, auto Field>
+Status set_duration(const Setting& setting, Config& config, const Json& value) {
+  const std::string text = value.is_number()   ? write_json(value)
+                           : value.is_string() ? value.as_string()
+                                               : std::string();
+  if (!parse_duration(text))
+    return needs(setting, value, "a span of time such as 90, 5m, 0, or -1 for ever");
+  config.*Group.*Field = text;
+  return Done{};
+}
+
+template <auto Group, auto Field>
+constexpr Setting duration_row(std::string_view key, std::string_view flag, std::string_view help) {
+  return {key, flag, help, 0, 0, false, set_duration<Group, Field>, show<Group, Field>};
+}
 
 constexpr Setting table[] = {
     row<server, &ServerConfig::host>(
@@ -156,6 +175,16 @@ constexpr Setting table[] = {
     row<library, &LibraryConfig::stall_seconds>(
         "library.stall_seconds", "--stall-seconds",
         "A download slower than 1 KB/s for so long is tried again.", 1, 3600),
+    row<models, &ModelsConfig::standard>(
+        "models.default", "--default-model",
+        "The model for `hearth chat` and for requests that name none; empty: `hearth chat` takes "
+        "the best one here, the server the built-in one. `hearth use` sets it."),
+    duration_row<models, &ModelsConfig::keep_alive>(
+        "models.keep_alive", "--keep-alive",
+        "How long the server keeps a model in memory after its last use: 90 (seconds), 5m, 1h30m; "
+        "0: not at all; -1: until its memory is needed."),
+    row<models, &ModelsConfig::max_loaded>("models.max_loaded", "--max-loaded",
+                                           "Models in memory at once; 0: as many as fit.", 0, 1000),
     row<collections, &CollectionsConfig::folder>(
         "collections.folder", "--collections",
         "Folder of the collections; empty: ~/.local/share/hearth/collections."),

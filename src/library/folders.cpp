@@ -45,6 +45,8 @@ LibraryFolders standard_folders(const std::vector<std::string>& extra) {
   folders.models = join_path(data, "hearth/models");
   folders.cache = join_path(cache, "hearth");
   folders.catalog = join_path(base_folder("XDG_CONFIG_HOME", ".config"), "hearth/catalog.json");
+  folders.aliases = join_path(data, "hearth/aliases.json");
+  folders.lifecycle = join_path(data, "hearth/lifecycle.json");
 
   std::vector<Shelf>& shelves = folders.shelves;
   for (const std::string& folder : extra) shelves.push_back({"folder", expanded(folder)});

@@ -17,6 +17,8 @@ struct LibraryFolders {
   std::string models;          // our store: $XDG_DATA_HOME/hearth/models
   std::string cache;           // what can be made again: $XDG_CACHE_HOME/hearth
   std::string catalog;         // the user's own catalog: $XDG_CONFIG_HOME/hearth/catalog.json
+  std::string aliases;         // names of the user's own: $XDG_DATA_HOME/hearth/aliases.json
+  std::string lifecycle;       // what became of models: $XDG_DATA_HOME/hearth/lifecycle.json
   std::vector<Shelf> shelves;  // other programs', and the user's own; never written to
 };
 

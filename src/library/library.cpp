@@ -3,12 +3,15 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <chrono>
 #include <filesystem>
+#include <map>
 
 #include "base/guarded.h"
 #include "engines/engines.h"
+#include "hardware/condition.h"
 #include "hardware/cpu.h"
+#include "hardware/memory.h"
+#include "hardware/system_files.h"
 #include "kernels/select.h"
 #include "library/builtin.h"
 #include "library/recommended.h"
@@ -24,58 +27,112 @@ Result<Package> open_found(const LocalModel& model) {
   return open_package(model.path);
 }
 
-// The same file under another name is the same model.
-std::string canonical(const std::string& path) {
-  if (builtin_file(path)) return path;
-  std::error_code error;
-  const auto same = std::filesystem::canonical(path, error);
-  return error ? path : same.string();
-}
-
 std::string id_of(const LocalModel& model) {
-  if (model.name != model.path || builtin_file(model.path)) return model.name;
-  std::string name = file_name(canonical(model.path));
+  if (model.tool != "path") return model.name;
+  std::error_code error;
+  const auto same = std::filesystem::canonical(model.path, error);
+  std::string name = file_name(error ? model.path : same.string());
   for (const std::string_view ending : {".gguf", ".safetensors"})
     if (name.ends_with(ending)) name.resize(name.size() - ending.size());
   return name;
 }
 
-struct Held {
-  std::string path;  // canonical
-  Lease lease;
-};
+constexpr std::uint64_t least_context = 2048;  // worth loading a model for, if it has so much
+constexpr std::uint64_t most_scratch = 100u << 20;
+
+ModelNeeds needs_of(const ModelInfo& info, std::uint32_t context_tokens) {
+  const std::uint64_t context = context_tokens > 0
+                                    ? context_tokens
+                                    : std::min<std::uint64_t>(least_context, info.context_length);
+  // Small models work in little room.
+  return {.weights = info.weight_bytes,
+          .kv = context * info.kv_bytes_per_token,
+          .scratch = std::min(most_scratch, info.weight_bytes / 4)};
+}
+
+// Memory of this process that no file stands behind.  Source: proc(5), /proc/pid/status.
+std::uint64_t anonymous_bytes() {
+  const std::string status = hardware::read_text("/", "proc/self/status");
+  for (const std::string_view line : hardware::lines_of(status))
+    if (line.starts_with("RssAnon:")) return hardware::number_in(line.substr(8)).value_or(0) << 10;
+  return 0;
+}
 
 }  // namespace
 
 struct Library::State {
   LibraryOptions options;
   const kernels::Kernels* table = nullptr;
-  std::shared_ptr<ThreadPool> pool;
-  std::mutex loading;  // one model at a time; never taken while `held` is locked
-  Guarded<std::vector<Held>> held;
+  std::shared_ptr<ThreadPool> threads;
+  // Packages whose headers were read to know what they need, until they are loaded.
+  Guarded<std::map<std::string, Package>> opened;
+  Guarded<std::map<std::string, std::uint64_t>> measured;  // weights in memory, by path
 
-  // By what it is called, or by its file.
-  Lease find(const std::string& reference, const std::string& path = "") {
-    return held.with([&](std::vector<Held>& list) -> Lease {
-      for (const Held& one : list)
-        if (one.lease->id == reference || one.lease->reference == reference || one.path == path)
-          return one.lease;
-      return nullptr;
-    });
-  }
+  Result<ModelNeeds> needs(const LocalModel& model);
+  Result<Lease> load(const LocalModel& model, const LoadOrder& order);
+  ModelSource source();
 
-  // An id that no loaded model has: "model", "model-2", ...
-  std::string free_id(const LocalModel& model) {
-    const std::string wanted = id_of(model);
-    return held.with([&](const std::vector<Held>& list) {
-      std::string id = wanted;
-      for (int n = 2; std::ranges::any_of(list, [&](const Held& h) { return h.lease->id == id; });
-           ++n)
-        id = fmt::format("{}-{}", wanted, n);
-      return id;
-    });
-  }
+  std::unique_ptr<ModelPool> pool;  // last: its models go first
 };
+
+Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
+  Package package = TRY(open_found(model));
+  const auto info = describe(package);
+  if (!info) return Error(info.error()).within(model.name);
+  ModelNeeds needs = needs_of(*info, options.runner.context_tokens);
+  measured.with([&](const auto& known) {
+    if (const auto found = known.find(model.path); found != known.end())
+      needs.weights = found->second;
+  });
+  opened.with([&](auto& packages) { packages.insert_or_assign(model.path, std::move(package)); });
+  return needs;
+}
+
+Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& order) {
+  auto node = opened.with([&](auto& packages) { return packages.extract(model.path); });
+  Package package = node.empty() ? TRY(open_found(model)) : std::move(node.mapped());
+  ops::Context ctx{.kernels = table, .pool = threads.get()};
+  LoadOptions wanted;
+  wanted.context_tokens = options.runner.context_tokens;
+  wanted.progress = order.progress;
+  wanted.stop = order.stop;
+  const std::uint64_t before = anonymous_bytes();
+  auto made = load_with_best_engine(ctx, package, wanted);
+  if (!made) return std::move(made).error().within(model.name);
+  const std::uint64_t after = anonymous_bytes();
+
+  auto loaded = std::make_shared<LoadedModel>();
+  loaded->reference = model.reference.empty() ? model.name : model.reference;
+  loaded->path = model.path;
+  loaded->id = order.id;
+  // What other models took meanwhile is not this one's.
+  const std::uint64_t estimate = (*made)->info().weight_bytes;
+  loaded->weight_bytes = std::clamp(after - std::min(before, after), estimate, 2 * estimate);
+  measured.with([&](auto& known) { known[model.path] = loaded->weight_bytes; });
+  loaded->sampling = recommended_sampling(package);
+  RunnerOptions runner = options.runner;
+  if (runner.kv_budget_bytes == 0) runner.kv_budget_bytes = order.kv_budget_bytes;
+  loaded->runner = TRY(make_runner(std::move(*made), *table, threads, runner));
+  loaded->grammars = std::make_shared<GrammarEngine>(loaded->model().tokenizer());
+  return Lease(std::move(loaded));
+}
+
+ModelSource Library::State::source() {
+  ModelSource source;
+  source.find = options.find;
+  if (!source.find)
+    source.find = [this](const std::string& reference) {
+      return find_model(reference, options.folders);
+    };
+  source.id = id_of;
+  source.needs = [this](const LocalModel& model) { return needs(model); };
+  source.load = [this](const LocalModel& model, const LoadOrder& order) {
+    return load(model, order);
+  };
+  source.free_bytes = [] { return hardware::read_memory().free_bytes(); };
+  source.memory_pressure = [] { return hardware::read_condition().memory_pressure; };
+  return source;
+}
 
 Result<Package> open_reference(const std::string& reference, const LibraryFolders& folders) {
   return open_found(TRY(find_model(reference, folders)));
@@ -89,54 +146,28 @@ Result<std::unique_ptr<Library>> Library::create(const LibraryOptions& options) 
   state->options = options;
   state->table = TRY(kernels::choose(options.kernels));
   const int threads = options.threads > 0 ? options.threads : hardware::usable_cores();
-  state->pool = std::make_shared<ThreadPool>(threads);
+  state->threads = std::make_shared<ThreadPool>(threads);
+  const hardware::Memory memory = hardware::read_memory();
+  const std::uint64_t total = memory.limit_bytes > 0 ? memory.limit_bytes : memory.total_bytes;
+  PoolOptions pool = options.pool;
+  pool.min_free_bytes = std::min(pool.min_free_bytes, total / 16);
+  state->pool = std::make_unique<ModelPool>(state->source(), pool, options.observer);
   return std::unique_ptr<Library>(new Library(std::move(state)));
 }
 
 Result<Lease> Library::acquire(const std::string& reference,
                                const std::function<void(double share)>& progress,
                                std::stop_token stop) {
-  State& state = *state_;
-  if (Lease lease = state.find(reference)) return lease;
-  const LocalModel found = TRY(find_model(reference, state.options.folders));
-  const std::string path = canonical(found.path);
-  const std::lock_guard loading(state.loading);
-  // Loaded under another name, or by somebody else meanwhile.
-  if (Lease lease = state.find(reference, path)) return lease;
-
-  const Package package = TRY(open_found(found));
-  ops::Context ctx{.kernels = state.table, .pool = state.pool.get()};
-  LoadOptions options;
-  options.context_tokens = state.options.runner.context_tokens;
+  AcquireOptions options;
   options.progress = progress;
   options.stop = std::move(stop);
-  auto model = load_with_best_engine(ctx, package, options);
-  if (!model) return std::move(model).error().within(reference);
-
-  auto loaded = std::make_shared<LoadedModel>();
-  loaded->reference = reference;
-  loaded->path = path;
-  loaded->id = state.free_id(found);
-  loaded->loaded_seconds = std::chrono::duration_cast<std::chrono::seconds>(
-                               std::chrono::system_clock::now().time_since_epoch())
-                               .count();
-  loaded->sampling = recommended_sampling(package);
-  loaded->runner =
-      TRY(make_runner(std::move(*model), *state.table, state.pool, state.options.runner));
-  loaded->grammars = std::make_shared<GrammarEngine>(loaded->model().tokenizer());
-  state.held.with([&](std::vector<Held>& list) { list.push_back({path, loaded}); });
-  return Lease(std::move(loaded));
+  return state_->pool->acquire(reference, options);
 }
 
-std::vector<Lease> Library::loaded() const {
-  return state_->held.with([](const std::vector<Held>& list) {
-    std::vector<Lease> leases;
-    for (const Held& one : list) leases.push_back(one.lease);
-    return leases;
-  });
-}
+std::vector<Lease> Library::loaded() const { return state_->pool->loaded(); }
+ModelPool& Library::pool() { return *state_->pool; }
 
-int Library::threads() const { return state_->pool->threads(); }
+int Library::threads() const { return state_->threads->threads(); }
 std::string_view Library::kernels() const { return state_->table->name; }
 
 }  // namespace hearth

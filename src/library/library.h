@@ -12,6 +12,7 @@
 #include "base/result.h"
 #include "formats/package.h"
 #include "library/folders.h"
+#include "library/model_pool.h"
 #include "library/reference.h"
 #include "models/model.h"
 #include "runtime/runner.h"
@@ -30,6 +31,10 @@ struct LibraryOptions {
   std::string kernels;  // name of a kernel table; empty: the best that runs here
   RunnerOptions runner;
   LibraryFolders folders = standard_folders();
+  PoolOptions pool;
+  // What a reference means; empty: whatever find_model() finds.
+  std::function<Result<LocalModel>(const std::string& reference)> find;
+  ModelPool::Observer observer;
 };
 
 // A model in use.  Immutable but for what Runner allows; thread-safe.
@@ -38,6 +43,7 @@ struct LoadedModel {
   std::string path;                 // of its file or folder; the built-in ones: their name
   std::string id;                   // how the server lists it: its name, or its file's or folder's
   std::int64_t loaded_seconds = 0;  // Unix time
+  std::uint64_t weight_bytes = 0;   // of memory, as far as it could be told when it was loaded
   // What the model's authors recommend, for requests that do not say: generation_config.json
   // (temperature, top_k, top_p, min_p, repetition_penalty; do_sample false = temperature 0) or the
   // GGUF keys general.sampling.{temp,top_k,top_p,min_p}; otherwise temperature 0.7, min_p 0.05.
@@ -48,9 +54,6 @@ struct LoadedModel {
 
   const Model& model() const { return runner->model(); }
 };
-
-// Held as long as the model is used; the model unloads when the library and the last lease let go.
-using Lease = std::shared_ptr<LoadedModel>;
 
 // Thread-safe.
 class Library {
@@ -64,6 +67,7 @@ class Library {
                         const std::function<void(double share)>& progress = {},
                         std::stop_token stop = {});
   std::vector<Lease> loaded() const;  // in order of loading
+  ModelPool& pool();
 
   int threads() const;
   std::string_view kernels() const;  // name of the table in use

@@ -14,9 +14,12 @@ namespace hearth {
 
 // What a file says of itself.
 struct ModelFacts {
-  std::string kind;  // "generator", "embedder", "reranker"; empty where `problem` is not
+  std::string kind;   // "generator", "embedder", "reranker"; empty where `problem` is not
+  std::string title;  // "Qwen2.5 0.5B Instruct"
   std::string architecture, quantisation;
+  std::string capabilities;  // of Ollama's words: "completion,tools,thinking", "embedding"
   std::uint64_t parameters = 0, context_length = 0, kv_bytes_per_token = 0;
+  std::uint64_t dim = 0, vocabulary = 0, weight_bytes = 0;
   std::string problem;  // why it does not run; empty: it does, as far as its header tells
 };
 
@@ -37,6 +40,9 @@ std::vector<LocalModel> find_local_models(const LibraryFolders& folders);
 // Fills in facts, from the cache in folders.cache where the file is still the same, otherwise from
 // the header.
 void describe_local_models(const LibraryFolders& folders, std::vector<LocalModel>& models);
+
+// From the header; the built-in ones too.
+ModelFacts read_facts(const LocalModel& model);
 
 // The first one that the reference means, nullptr for none.  Plain names match names, then file
 // names, without regard to case.

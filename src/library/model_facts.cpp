@@ -7,15 +7,18 @@
 #include "base/files.h"
 #include "base/utf8.h"
 #include "formats/package.h"
+#include "library/builtin.h"
 #include "library/local_models.h"
 #include "models/model.h"
+#include "text/answer/answer.h"
+#include "text/chat_format.h"
 
 namespace hearth {
 namespace {
 
 constexpr std::uint64_t max_cache_bytes = 64u << 20;
 // Another number after a change of what is stored, or of what is read: old caches are passed over.
-constexpr std::string_view cache_head = "hearth facts 1 " HEARTH_VERSION "\n";
+constexpr std::string_view cache_head = "hearth facts 2 " HEARTH_VERSION "\n";
 constexpr std::size_t max_problem_bytes = 500;
 
 std::string_view kind_name(ModelKind kind) {
@@ -38,26 +41,19 @@ std::string field(std::string_view text) {
   return clean;
 }
 
-ModelFacts read_facts(const std::string& path) {
-  ModelFacts facts;
-  const auto package = open_package(path);
-  if (!package) {
-    facts.problem = field(package.error().message());
-    return facts;
-  }
-  facts.architecture = field(package->metadata.string("general.architecture").value_or(""));
-  const auto info = describe(*package);
-  if (!info) {
-    facts.problem = field(info.error().message());
-    return facts;
-  }
-  facts.kind = kind_name(info->kind);
-  facts.architecture = field(info->architecture);
-  facts.quantisation = field(info->quantisation);
-  facts.parameters = info->parameters;
-  facts.context_length = info->context_length;
-  facts.kv_bytes_per_token = info->kv_bytes_per_token;
-  return facts;
+// What the chat template shows that the model can do.
+std::string capabilities_of(const Package& package, ModelKind kind) {
+  if (kind == ModelKind::reranker) return "rerank";
+  if (kind == ModelKind::embedder) return "embedding";
+  std::string list = "completion";
+  const auto source = chat_template_source(package);
+  if (!source) return list;
+  const AnswerForm form = find_answer_form(*source);
+  const auto format =
+      form.calls ? ChatFormat::parse(*source) : Result<ChatFormat>(Error(ErrorKind::not_found, ""));
+  if (format && format->traits().tools) list += ",tools";
+  if (form.thoughts) list += ",thinking";
+  return list;
 }
 
 struct Line {
@@ -107,11 +103,16 @@ ModelFacts parse_facts(std::string_view text) {
   Line line{text};
   ModelFacts facts;
   facts.kind = line.text();
+  facts.title = line.text();
+  facts.capabilities = line.text();
   facts.architecture = line.text();
   facts.quantisation = line.text();
   facts.parameters = line.number<std::uint64_t>();
   facts.context_length = line.number<std::uint64_t>();
   facts.kv_bytes_per_token = line.number<std::uint64_t>();
+  facts.dim = line.number<std::uint64_t>();
+  facts.vocabulary = line.number<std::uint64_t>();
+  facts.weight_bytes = line.number<std::uint64_t>();
   facts.problem = line.text();
   return facts;
 }
@@ -120,13 +121,44 @@ void append_line(std::string& text, const LocalModel& model) {
   if (model.path.find_first_of("\t\n") != std::string::npos) return;
   const FileIdentity& id = model.identity;
   const ModelFacts& facts = model.facts;
-  text += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", model.path, id.device,
-                      id.inode, id.bytes, id.modified_ns, facts.kind, facts.architecture,
-                      facts.quantisation, facts.parameters, facts.context_length,
-                      facts.kv_bytes_per_token, facts.problem);
+  text += fmt::format("{}\t{}\t{}\t{}\t{}\t", model.path, id.device, id.inode, id.bytes,
+                      id.modified_ns);
+  text += fmt::format("{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\t{}\n", facts.kind, facts.title,
+                      facts.capabilities, facts.architecture, facts.quantisation, facts.parameters,
+                      facts.context_length, facts.kv_bytes_per_token, facts.dim, facts.vocabulary,
+                      facts.weight_bytes, facts.problem);
 }
 
 }  // namespace
+
+ModelFacts read_facts(const LocalModel& model) {
+  ModelFacts facts;
+  const auto builtin = builtin_file(model.path);
+  const auto package = builtin ? open_package(model.path, MappedFile::of_program(*builtin))
+                               : open_package(model.path);
+  if (!package) {
+    facts.problem = field(package.error().message());
+    return facts;
+  }
+  facts.architecture = field(package->metadata.string("general.architecture").value_or(""));
+  const auto info = describe(*package);
+  if (!info) {
+    facts.problem = field(info.error().message());
+    return facts;
+  }
+  facts.kind = kind_name(info->kind);
+  facts.title = field(info->name);
+  facts.capabilities = capabilities_of(*package, info->kind);
+  facts.architecture = field(info->architecture);
+  facts.quantisation = field(info->quantisation);
+  facts.parameters = info->parameters;
+  facts.context_length = info->context_length;
+  facts.kv_bytes_per_token = info->kv_bytes_per_token;
+  facts.dim = info->dim;
+  facts.vocabulary = info->vocabulary;
+  facts.weight_bytes = info->weight_bytes;
+  return facts;
+}
 
 void describe_local_models(const LibraryFolders& folders, std::vector<LocalModel>& models) {
   const std::string path = join_path(folders.cache, "facts.tsv");
@@ -139,7 +171,7 @@ void describe_local_models(const LibraryFolders& folders, std::vector<LocalModel
       model.facts = parse_facts(found->second.facts);
       ++known;
     } else {
-      model.facts = read_facts(model.path);
+      model.facts = read_facts(model);
     }
   }
   if (known == models.size() && known == cache.size()) return;

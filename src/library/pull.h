@@ -8,9 +8,18 @@
 
 #include "library/folders.h"
 #include "library/hub.h"
+#include "library/reference.h"
 #include "library/store.h"
 
 namespace hearth {
+
+// What a name means to the hubs.
+struct PullTarget {
+  Reference remote;
+  std::string name;  // of the catalog; empty: none
+};
+// Errors: invalid (nothing to download: it is a file, or part of the program), not_found.
+Result<PullTarget> pull_target(const std::string& text, const LibraryFolders& folders);
 
 struct PullProgress {
   std::uint64_t bytes = 0, total = 0;  // total 0: not known

@@ -5,7 +5,7 @@
 namespace hearth {
 namespace {
 
-constexpr double reading_tokens_per_second = 8;
+constexpr double reading_tokens_per_second = 8, patient_tokens_per_second = 1.5;
 // Of the memory's measured speed, what remains for weights beside keys, values and waiting.
 constexpr double usable_share = 0.8;
 
@@ -30,30 +30,41 @@ double expected_tokens_per_second(const CatalogEntry& entry, const MachineFigure
   return bytes > 0 ? usable_share * machine.read_bytes_per_second / bytes : 0;
 }
 
+std::optional<Recommendation> choose_model(const std::vector<CatalogEntry>& catalog,
+                                           const MachineFigures& machine, std::string_view task,
+                                           ModelWish wish) {
+  const double least_speed =
+      wish == ModelWish::best ? patient_tokens_per_second : reading_tokens_per_second;
+  const CatalogEntry* best = nullptr;
+  bool is_best_fast = false;
+  double best_speed = 0;
+  for (const CatalogEntry& entry : catalog) {
+    if (entry.task != task || !entry.is_recommended) continue;
+    if (entry.memory_bytes() > machine.memory_bytes) continue;
+    const double speed = expected_tokens_per_second(entry, machine);
+    const bool is_fast = task == "embed" || speed >= least_speed;
+    const bool is_wanted = wish == ModelWish::smallest
+                               ? !best || entry.bytes < best->bytes
+                               : !best || entry.parameters > best->parameters;
+    const bool is_better = !best || (is_fast && !is_best_fast) ||
+                           (is_fast && is_best_fast && is_wanted) ||
+                           (!is_fast && !is_best_fast && speed > best_speed);
+    if (!is_better) continue;
+    best = &entry;
+    best_speed = speed;
+    is_best_fast = is_fast;
+  }
+  if (!best) return std::nullopt;
+  return Recommendation{std::string(task), *best, best_speed,
+                        reason_of(*best, machine, best_speed)};
+}
+
 std::vector<Recommendation> recommend(const std::vector<CatalogEntry>& catalog,
                                       const MachineFigures& machine) {
   std::vector<Recommendation> chosen;
-  for (const std::string_view task : {"chat", "code", "embed"}) {
-    const CatalogEntry* best = nullptr;
-    bool is_best_fast = false;
-    double best_speed = 0;
-    for (const CatalogEntry& entry : catalog) {
-      if (entry.task != task || !entry.is_recommended) continue;
-      if (entry.memory_bytes() > machine.memory_bytes) continue;
-      const double speed = expected_tokens_per_second(entry, machine);
-      const bool is_fast = task == "embed" || speed >= reading_tokens_per_second;
-      const bool is_better = !best || (is_fast && !is_best_fast) ||
-                             (is_fast && is_best_fast && entry.parameters > best->parameters) ||
-                             (!is_fast && !is_best_fast && speed > best_speed);
-      if (!is_better) continue;
-      best = &entry;
-      best_speed = speed;
-      is_best_fast = is_fast;
-    }
-    if (best)
-      chosen.push_back(
-          {std::string(task), *best, best_speed, reason_of(*best, machine, best_speed)});
-  }
+  for (const std::string_view task : {"chat", "code", "embed"})
+    if (auto best = choose_model(catalog, machine, task, ModelWish::balanced))
+      chosen.push_back(*std::move(best));
   return chosen;
 }
 

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -26,6 +27,16 @@ struct Recommendation {
 // that fits the memory and answers faster than people read; where none is so fast, the fastest.
 std::vector<Recommendation> recommend(const std::vector<CatalogEntry>& catalog,
                                       const MachineFigures& machine);
+
+enum class ModelWish {
+  smallest,  // that is of use
+  balanced,  // the largest that answers faster than people read
+  best,      // the largest that fits, unless it is hopelessly slow
+};
+// Of the recommended entries for the task; nothing: none fits the memory.
+std::optional<Recommendation> choose_model(const std::vector<CatalogEntry>& catalog,
+                                           const MachineFigures& machine, std::string_view task,
+                                           ModelWish wish);
 
 double expected_tokens_per_second(const CatalogEntry& entry, const MachineFigures& machine);
 

@@ -5,6 +5,7 @@
 #include "base/files.h"
 #include "base/nearest.h"
 #include "base/utf8.h"
+#include "library/installed.h"
 
 namespace hearth {
 namespace {
@@ -47,7 +48,10 @@ Missing missing_name(const std::string& text, const std::vector<LocalModel>& mod
 
 }  // namespace
 
-Result<Resolved> resolve(const std::string& text, const LibraryFolders& folders) {
+namespace {
+
+Result<Resolved> resolve(const std::string& text, const LibraryFolders& folders,
+                         const Aliases& aliases) {
   const Reference reference = TRY(parse_reference(text));
   if (reference.kind == Reference::Kind::builtin || reference.kind == Reference::Kind::path) {
     LocalModel model;
@@ -63,6 +67,8 @@ Result<Resolved> resolve(const std::string& text, const LibraryFolders& folders)
   const std::vector<LocalModel> models = find_local_models(folders);
   if (const LocalModel* found = match(models, reference)) return Resolved{*found, std::nullopt};
   if (reference.is_remote()) return Resolved{std::nullopt, missing_remote(reference)};
+  if (const auto alias = aliases.find(text); alias != aliases.end())
+    return resolve(alias->second, folders, {});  // an alias of an alias is none
   const std::vector<CatalogEntry> catalog = TRY(load_catalog(folders));
   const CatalogEntry* entry = find_in_catalog(catalog, reference.text());
   if (!entry) return Resolved{std::nullopt, missing_name(text, models, catalog)};
@@ -73,6 +79,12 @@ Result<Resolved> resolve(const std::string& text, const LibraryFolders& folders)
     return Resolved{std::move(model), std::nullopt};
   }
   return Resolved{std::nullopt, TRY(missing_entry(text, *entry))};
+}
+
+}  // namespace
+
+Result<Resolved> resolve(const std::string& text, const LibraryFolders& folders) {
+  return resolve(text, folders, read_aliases(folders));
 }
 
 Result<LocalModel> find_model(const std::string& reference, const LibraryFolders& folders) {

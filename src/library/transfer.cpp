@@ -201,6 +201,7 @@ List headers_of(const TransferRequest& request, bool is_first_origin) {
     }
   };
   for (const std::string& header : request.headers) add(header);
+  if (!request.body.empty()) add("Content-Type: application/json");
   if (!request.if_range.empty()) add("If-Range: " + request.if_range);
   if (is_first_origin && !request.bearer.empty()) add("Authorization: Bearer " + request.bearer);
   return list;
@@ -234,6 +235,12 @@ Status run_hop(const TransferRequest& request, const Origin& first, const Transf
   curl().setopt(c, CURLOPT_NOPROGRESS, 0L);
   curl().setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
   curl().setopt(c, CURLOPT_XFERINFODATA, &hop);
+  if (request.is_direct) curl().setopt(c, CURLOPT_PROXY, "");
+  if (request.method != "GET") {
+    curl().setopt(c, CURLOPT_CUSTOMREQUEST, request.method.c_str());
+    curl().setopt(c, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body.size()));
+    curl().setopt(c, CURLOPT_POSTFIELDS, request.body.c_str());
+  }
   const std::string range = fmt::format("{}-", request.from_byte);
   if (request.from_byte > 0) curl().setopt(c, CURLOPT_RANGE, range.c_str());
 
@@ -267,7 +274,7 @@ Result<TransferHead> transfer(const TransferRequest& request, const TransferSink
   for (int hop = 0; hop <= max_redirects; ++hop) {
     const Origin from = origin_of(head.url);
     TRY(run_hop(request, first, sink, head, stop));
-    if (!is_redirect(head.status)) return head;
+    if (!is_redirect(head.status) || request.method != "GET") return head;
     const Origin to = origin_of(head.url);
     if (to.scheme != "https" && to.scheme != "http")
       return Error(ErrorKind::io,

@@ -1,4 +1,4 @@
-// One HTTP GET, followed through redirects.  transfer.cpp is the one source that knows libcurl.
+// One HTTP request, followed through redirects.  transfer.cpp is the one source that knows libcurl.
 #pragma once
 
 #include <cstdint>
@@ -21,6 +21,9 @@ struct TransferRequest {
   std::uint64_t from_byte = 0;       // above 0: a Range request
   std::string if_range;              // an ETag
   int stall_seconds = 30;            // under 1 KB/s for so long is a broken connection
+  std::string method = "GET";        // only a GET is redirected
+  std::string body = {};             // of JSON
+  bool is_direct = false;            // past all proxies: this machine
 };
 
 struct TransferHead {

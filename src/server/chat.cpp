@@ -8,7 +8,7 @@ namespace {
 
 Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
-  Lease lease = TRY(service.model_of(body));
+  Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   Asked asked = TRY(read_parameters(body, Dialect::chat, tokenizer.size(), lease->sampling));

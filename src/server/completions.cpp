@@ -35,7 +35,7 @@ Checked<Prompt> make_prompt(const Tokenizer& tokenizer, const TextOrTokens& give
 
 Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
-  Lease lease = TRY(service.model_of(body));
+  Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   Task task;

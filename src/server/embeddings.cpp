@@ -22,7 +22,7 @@ Json to_json(const std::vector<float>& vector, bool as_base64) {
 
 Checked<http::Response> run(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
-  const Lease lease = TRY(service.model_of(body));
+  const Lease lease = TRY(service.model_of(call, body));
   const Model& model = lease->model();
   const auto inputs =
       TRY(read_prompts(body, "input", max_embedding_inputs, model.tokenizer().size()));

@@ -68,6 +68,15 @@ Checked<std::optional<std::string>> read_text(const Json& body, std::string_view
   return std::optional(value->as_string());
 }
 
+Checked<std::optional<Milliseconds>> read_keep_alive(const Json& body) {
+  const Json* value = find_value(body, "keep_alive");
+  if (!value) return std::optional<Milliseconds>();
+  if (value->is_number()) return std::optional(duration_of_seconds(value->as_number()));
+  if (value->is_string())
+    if (const auto duration = parse_duration(value->as_string())) return std::optional(*duration);
+  return invalid_value("keep_alive", "needs a number of seconds or a duration such as 5m");
+}
+
 Checked<Json> parse_body(std::string_view text) {
   JsonLimits limits;
   limits.max_members = max_members;

@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/duration.h"
 #include "base/json.h"
 #include "server/errors.h"
 
@@ -27,6 +28,9 @@ Checked<std::optional<bool>> read_bool(const Json& body, std::string_view name);
 // UTF-8 by construction; at most `max_bytes`.
 Checked<std::optional<std::string>> read_text(const Json& body, std::string_view name,
                                               std::size_t max_bytes);
+
+// "5m", seconds, or a negative number for ever.
+Checked<std::optional<Milliseconds>> read_keep_alive(const Json& body);
 
 // The body as an object.  Errors: 400 for what is not JSON (with the byte), or no object.
 Checked<Json> parse_body(std::string_view text);

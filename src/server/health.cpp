@@ -20,7 +20,7 @@ void livez(Service& service, Call call) {
 void readyz(Service& service, Call call) {
   std::string_view reason;
   if (service.is_stopping()) reason = "stopping";
-  if (service.models.empty()) reason = "no model";
+  if (service.pool->loaded().empty() && !service.installed) reason = "no model";
   if (service.is_full()) reason = "queue full";
   if (reason.empty())
     send(service, call, http::json_response("{\"status\":\"ok\"}"));
@@ -84,12 +84,12 @@ constexpr TransportMetric transport_metrics[] = {
 void metrics(Service& service, Call call) {
   std::string page;
   std::vector<RunnerStats> stats;
-  for (const Lease& lease : service.models) stats.push_back(lease->runner->stats());
+  const std::vector<Lease> models = service.pool->loaded();
+  for (const Lease& lease : models) stats.push_back(lease->runner->stats());
   for (const RunnerMetric& metric : runner_metrics) {
     append_metric(page, metric.name, metric.type, metric.help);
     for (std::size_t i = 0; i < stats.size(); ++i)
-      append_sample(page, metric.name, label("model", service.models[i]->id),
-                    metric.value(stats[i]));
+      append_sample(page, metric.name, label("model", models[i]->id), metric.value(stats[i]));
   }
   const http::ServerStats transport = service.transport();
   for (const TransportMetric& metric : transport_metrics) {

@@ -32,22 +32,18 @@ struct Refused {
   std::string_view path, why;
 };
 
-// Routes of Ollama that change the set of models.
-constexpr Refused refused[] = {
-    {"/api/pull", "models are not downloaded through the server: start it with --model FILE"},
-    {"/api/push", "there is no registry to push to"},
-    {"/api/create", "models are files here: start the server with --model FILE"},
-    {"/api/copy", "models are files here: copy the file"},
-    {"/api/delete", "models are files here, and the server deletes none"},
-    {"/api/blobs", "models are files here: start the server with --model FILE"},
-};
+constexpr Refused refused[] = {{"/api/push", "there is no registry to push to"}};
+
+constexpr std::string_view own_paths[] = {"/api/collections", "/api/models", "/api/downloads",
+                                          "/api/system", "/api/config"};
 
 }  // namespace
 
 Interface interface_of(const http::Request& request) {
   const std::string_view path = without_version(request.path);
   // Our own, though below Ollama's.
-  if (path == "/api/collections" || path.starts_with("/api/collections/")) return Interface::openai;
+  for (const std::string_view own : own_paths)
+    if (path == own || (path.starts_with(own) && path[own.size()] == '/')) return Interface::openai;
   if (path == "/api" || path.starts_with("/api/")) return Interface::ollama;
   if (path == "/messages" || path.starts_with("/messages/")) return Interface::anthropic;
   return request.header("anthropic-version") ? Interface::anthropic : Interface::openai;

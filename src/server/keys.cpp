@@ -40,7 +40,9 @@ std::optional<http::Sha256> parse_digest(std::string_view hex) {
 }
 
 std::optional<std::uint8_t> parse_scopes(std::string_view text) {
-  if (text.empty()) return static_cast<std::uint8_t>(Scope::infer) | std::uint8_t(Scope::metrics);
+  constexpr auto all = static_cast<std::uint8_t>(Scope::infer) | std::uint8_t(Scope::metrics) |
+                       std::uint8_t(Scope::manage);
+  if (text.empty()) return all;
   unsigned scopes = 0;
   while (!text.empty()) {
     const std::string_view name = text.substr(0, text.find(','));
@@ -49,6 +51,8 @@ std::optional<std::uint8_t> parse_scopes(std::string_view text) {
       scopes |= static_cast<unsigned>(Scope::infer);
     else if (name == "metrics")
       scopes |= static_cast<unsigned>(Scope::metrics);
+    else if (name == "manage")
+      scopes |= static_cast<unsigned>(Scope::manage);
     else
       return std::nullopt;
   }

@@ -13,14 +13,14 @@
 namespace hearth::server {
 
 // What a key may be used for.
-enum class Scope : std::uint8_t { none = 0, infer = 1, metrics = 2 };
+enum class Scope : std::uint8_t { none = 0, infer = 1, metrics = 2, manage = 4 };
 
 // Immutable; thread-safe.
 class KeyRing {
  public:
   // One key to a line: the key itself, or "sha256:" and its digest in hex; after white space, the
-  // scopes it has ("infer", "metrics", or both with a comma; all when absent).  '#' begins a
-  // comment.  Errors: io, invalid (with the line; or the file can be read by others).
+  // scopes it has ("infer", "metrics", "manage", with commas between; all when absent).  '#' begins
+  // a comment.  Errors: io, invalid (with the line; or the file can be read by others).
   static Result<KeyRing> load(const std::string& file);
   static Result<KeyRing> parse(std::string_view text);
 

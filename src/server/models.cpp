@@ -2,95 +2,84 @@
 // beside its own are those that clients of other servers read.
 #include "server/describe.h"
 #include "server/interfaces.h"
+#include "server/reply.h"
 #include "server/rows.h"
 
 namespace hearth::server {
 namespace {
 
-Json describe(const LoadedModel& loaded) {
-  const ModelInfo& info = loaded.model().info();
-  const bool is_generator = info.kind == ModelKind::generator;
+Json describe(const ModelCard& card) {
+  const bool is_generator = card.kind == ModelKind::generator;
   Json capabilities = Json::array();
-  for (const std::string_view name : capabilities_of(loaded)) capabilities.push_back(name);
-  const std::int64_t context = loaded.runner->context_tokens();
+  for (const std::string& name : card.capabilities) capabilities.push_back(name);
   const Json text(Json::Array{"text"});
   return Json::object(
-      {{"id", loaded.id},
+      {{"id", card.id},
        {"object", "model"},
-       {"created", loaded.loaded_seconds},
+       {"created", card.created_seconds},
        {"owned_by", "hearth"},
-       {"context_length", context},
-       {"max_model_len", context},
-       {"architecture", Json::object({{"name", info.architecture},
+       {"context_length", card.context},
+       {"max_model_len", card.context},
+       {"architecture", Json::object({{"name", card.architecture},
                                       {"input_modalities", text},
                                       {"output_modalities",
                                        is_generator ? text : Json(Json::Array{"embedding"})}})},
        {"capabilities", std::move(capabilities)},
-       {"meta", Json::object({{"n_ctx_train", info.context_length},
-                              {"n_params", info.parameters},
-                              {"n_vocab", info.vocabulary},
-                              {"n_embd", info.dim},
-                              {"size", info.file_bytes},
-                              {"quantization", info.quantisation}})}});
+       {"loaded", card.is_loaded},
+       {"meta", Json::object({{"n_ctx_train", card.trained_context},
+                              {"n_params", card.parameters},
+                              {"n_vocab", card.vocabulary},
+                              {"n_embd", card.dim},
+                              {"size", card.file_bytes},
+                              {"quantization", card.quantisation}})}});
 }
 
 // Source: Anthropic API reference, "List Models".
-Json describe_to_anthropic(const LoadedModel& loaded) {
-  const std::string& name = loaded.model().info().name;
+Json describe_to_anthropic(const ModelCard& card) {
   return Json::object({{"type", "model"},
-                       {"id", loaded.id},
-                       {"display_name", name.empty() ? loaded.id : name},
-                       {"created_at", time_text(loaded.loaded_seconds * 1'000'000)},
-                       {"max_input_tokens", loaded.runner->context_tokens()}});
+                       {"id", card.id},
+                       {"display_name", card.title.empty() ? card.id : card.title},
+                       {"created_at", time_text(card.created_seconds * 1'000'000)},
+                       {"max_input_tokens", card.context}});
 }
 
-Json list_to_anthropic(const std::vector<Lease>& models) {
+Json list_to_anthropic(const std::vector<ModelCard>& cards) {
   Json data = Json::array();
-  for (const Lease& lease : models) data.push_back(describe_to_anthropic(*lease));
-  const auto id = [](const Lease& lease) { return Json(lease->id); };
+  for (const ModelCard& card : cards) data.push_back(describe_to_anthropic(card));
   return Json::object({{"data", std::move(data)},
                        {"has_more", false},
-                       {"first_id", models.empty() ? Json() : id(models.front())},
-                       {"last_id", models.empty() ? Json() : id(models.back())}});
+                       {"first_id", cards.empty() ? Json() : Json(cards.front().id)},
+                       {"last_id", cards.empty() ? Json() : Json(cards.back().id)}});
 }
 
 bool is_to_anthropic(const Call& call) {
   return interface_of(call.request) == Interface::anthropic;
 }
 
-void list(Service& service, Call call) {
-  if (is_to_anthropic(call)) {
-    send(service, call, http::json_response(write_json(list_to_anthropic(service.models))));
-    return;
-  }
+Checked<Json> list(Service& service, const Call& call) {
+  const std::vector<ModelCard> cards = cards_of(service);
+  if (is_to_anthropic(call)) return list_to_anthropic(cards);
   Json data = Json::array();
-  for (const Lease& lease : service.models) data.push_back(describe(*lease));
-  send(service, call,
-       http::json_response(
-           write_json(Json::object({{"object", "list"}, {"data", std::move(data)}}))));
+  for (const ModelCard& card : cards) data.push_back(describe(card));
+  return Json::object({{"object", "list"}, {"data", std::move(data)}});
 }
 
-void show(Service& service, Call call) {
-  auto lease = service.find_model(call.rest);
-  if (lease.ok())
-    send(
-        service, call,
-        http::json_response(write_json(is_to_anthropic(call) ? describe_to_anthropic(*lease.value())
-                                                             : describe(*lease.value()))));
-  else
-    send(service, call, std::move(lease).error());
+Checked<Json> show(Service& service, const Call& call) {
+  const ModelCard card = TRY(find_card(service, call.rest));
+  return is_to_anthropic(call) ? describe_to_anthropic(card) : describe(card);
 }
 
 }  // namespace
 
-const Endpoint models_endpoint{.method = "GET",
-                               .path = "/v1/models",
-                               .summary = "List the models served.",
-                               .scope = Scope::infer,
-                               .request_schema = "",
-                               .response_schema = "ModelList",
-                               .place = Endpoint::Place::loop,
-                               .handle = list};
+const Endpoint models_endpoint{
+    .method = "GET",
+    .path = "/v1/models",
+    .summary = "List the models that can be asked for: those in memory and all that are installed.",
+    .scope = Scope::infer,
+    .request_schema = "",
+    .response_schema = "ModelList",
+    .place = Endpoint::Place::worker,
+    .handle = reply_json<list>};
 
 const Endpoint model_endpoint{.method = "GET",
                               .path = "/v1/models/{id}",
@@ -98,7 +87,7 @@ const Endpoint model_endpoint{.method = "GET",
                               .scope = Scope::infer,
                               .request_schema = "",
                               .response_schema = "Model",
-                              .place = Endpoint::Place::loop,
-                              .handle = show};
+                              .place = Endpoint::Place::worker,
+                              .handle = reply_json<show>};
 
 }  // namespace hearth::server

@@ -111,10 +111,16 @@ TEST_CASE("ollama generate: raw, system, context, and nothing but loading") {
                R"({"model":"fake","prompt":"a","suffix":"b","stream":false,
 "options":{"num_predict":1}})");
   CHECK(running.runner().last().prompt == std::vector<Token>{256, 258, 97, 259, 98, 260});
-  for (const char* body : {R"({"model":"fake"})", R"({"model":"fake","prompt":"","keep_alive":0})"})
-    CHECK(at(running.json("POST", "/api/generate", body), "done_reason") == Json("load"));
-  CHECK(at(running.json("POST", "/api/chat", R"({"model":"fake","messages":[]})"), "done_reason") ==
-        Json("load"));
+  const struct {
+    const char *path, *body, *reason;
+  } nothing_but_loading[] = {
+      {"/api/generate", R"({"model":"fake"})", "load"},
+      {"/api/generate", R"({"model":"fake","prompt":"","keep_alive":"5m"})", "load"},
+      {"/api/chat", R"({"model":"fake","messages":[]})", "load"},
+      {"/api/chat", R"({"model":"fake","messages":[],"keep_alive":0})", "unload"},
+  };
+  for (const auto& row : nothing_but_loading)
+    CHECK(at(running.json("POST", row.path, row.body), "done_reason") == Json(row.reason));
 }
 
 TEST_CASE("ollama: what is refused is said as a text") {
@@ -148,9 +154,10 @@ TEST_CASE("ollama: what is refused is said as a text") {
        "'raw'"},
       {"POST", "/api/generate", R"({"model":"fake/embed","prompt":"x"})", 400, "generate"},
       {"POST", "/api/show", R"({"name":"nobody"})", 404, "nobody"},
-      {"POST", "/api/pull", R"({"model":"fake"})", 501, "/api/pull is not offered"},
-      {"POST", "/api/blobs/sha256:00", "", 501, "/api/blobs is not offered"},
-      {"DELETE", "/api/delete", "{}", 501, "/api/delete is not offered"},
+      {"POST", "/api/pull", R"({"model":"fake"})", 501, "fixed set of models"},
+      {"POST", "/api/blobs/sha256:00", "", 501, "fixed set of models"},
+      {"DELETE", "/api/delete", "{}", 501, "fixed set of models"},
+      {"POST", "/api/push", "{}", 501, "/api/push is not offered"},
       {"POST", "/api/nothing", "{}", 404, "no such URL"},
       {"GET", "/api/chat", "", 405, "POST"},
   };

@@ -156,6 +156,12 @@ Json schemas() {
        {"RerankAnswer", object_of(Json::object({{"model", type("string")},
                                                 {"results", list_of(type("object"))},
                                                 {"usage", reference("Usage")}}))},
+       {"McpMessage", object_of(Json::object({{"jsonrpc", type("string", "2.0")},
+                                              {"id", any_of({type("string"), type("integer")})},
+                                              {"method", type("string")},
+                                              {"params", type("object")},
+                                              {"result", type("object")},
+                                              {"error", type("object")}}))},
        {"Model", model},
        {"ModelList", object_of(Json::object(
                          {{"object", type("string")}, {"data", list_of(reference("Model"))}}))},
@@ -177,6 +183,7 @@ Json schemas() {
   add_anthropic(all);
   add_responses(all);
   add_collections(all);
+  add_manage(all);
   return all;
 }
 
@@ -266,7 +273,8 @@ std::string http_reference() {
   std::string page =
       "# HTTP\n\n"
       "Every route also answers without `/v1`. Errors are `{\"error\": {message, type, param, "
-      "code}}`;\nunder `/api`, but for `/api/collections`, they are Ollama's `{\"error\": text}`, "
+      "code}}`;\nunder `/api/` followed by a name of Ollama's, they are Ollama's `{\"error\": "
+      "text}`, "
       "under `/v1/messages` "
       "Anthropic's. `/openapi.json` is this page for programs.\n\n"
       "| method | path | what it does | body | key |\n|---|---|---|---|---|\n";
@@ -274,6 +282,7 @@ std::string http_reference() {
     page += fmt::format("| {} | `{}` | {} | {} | {} |\n", endpoint->method, endpoint->path,
                         endpoint->summary, endpoint->request_schema,
                         endpoint->scope == Scope::none      ? "no"
+                        : endpoint->scope == Scope::manage  ? "manage"
                         : endpoint->scope == Scope::metrics ? "metrics"
                                                             : "infer");
   const Json all = schemas();

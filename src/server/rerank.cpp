@@ -83,18 +83,18 @@ Json results_of(const RankRequest& request, const std::vector<float>& scores) {
   return results;
 }
 
-// Without a name, the first model served that ranks.
-Checked<Lease> find_ranker(Service& service, const Json& body) {
+// Without a name, a model in memory that ranks.
+Checked<Lease> find_ranker(Service& service, const Call& call, const Json& body) {
   if (const Json* name = body.find("model"); name && !name->is_null())
-    return service.model_of(body);
-  for (const Lease& lease : service.models)
-    if (lease->model().info().kind == ModelKind::reranker) return lease;
-  return invalid_value("model", "is missing, and no model that ranks texts is served");
+    return service.model_of(call, body);
+  for (const Lease& lease : service.pool->loaded())
+    if (lease->model().info().kind == ModelKind::reranker) return service.find_model(lease->id);
+  return invalid_value("model", "is missing, and no model that ranks texts is in memory");
 }
 
 Checked<http::Response> run(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
-  const Lease lease = TRY(find_ranker(service, body));
+  const Lease lease = TRY(find_ranker(service, call, body));
   const RankRequest request = TRY(read_request(body));
   if (lease->model().info().kind != ModelKind::reranker)
     return unsupported_value("model", "does not rank texts: needs a cross-encoder");

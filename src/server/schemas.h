@@ -22,5 +22,6 @@ void add_ollama(Json& all);
 void add_anthropic(Json& all);
 void add_responses(Json& all);
 void add_collections(Json& all);
+void add_manage(Json& all);
 
 }  // namespace hearth::server::schema

@@ -6,6 +6,7 @@
 #include "server/collections/pool.h"
 #include "server/endpoints.h"
 #include "server/interfaces.h"
+#include "server/manage/manage.h"
 #include "server/responses/store.h"
 
 namespace hearth::server {
@@ -30,6 +31,11 @@ http::Response with_header(http::Response response, std::string name, std::strin
 struct ApiServer::State {
   ~State() {
     http.reset();
+    if (service.library) {
+      service.library->lifecycles.forget(lifecycle_observer);
+      service.library->downloads->forget_all();
+    }
+    service.events.reset();
     service.prepare.reset();
     service.embed.reset();
     service.responses->cancel_all();
@@ -44,9 +50,32 @@ struct ApiServer::State {
   bool take_place(Call& call, std::optional<std::size_t> key);
   void run_on(Workers& workers, Call call);
 
+  // What happens in the library reaches those who listen.
+  void pass_events_on();
+
+  std::unique_ptr<ModelPool> own_pool;  // of models that were given
+  int lifecycle_observer = 0;
   Service service;
   std::unique_ptr<http::Server> http;
 };
+
+void ApiServer::State::pass_events_on() {
+  service.events =
+      std::make_shared<EventHub>(state_of_system, [this] { return service.is_stopping(); });
+  if (!service.library) return;
+  // Told from threads of the library, which may be on their way when the server ends.
+  const std::shared_ptr<EventHub> hub = service.events;
+  lifecycle_observer = service.library->lifecycles.observe([hub](const LifecycleView& view) {
+    Json event = to_json(view);
+    event.set("event", "model");
+    hub->tell(EventHub::Topic::models, event);
+  });
+  service.library->downloads->observe([hub](const Download& download) {
+    Json event = to_json(download);
+    event.set("event", "download");
+    hub->tell(EventHub::Topic::downloads, event);
+  });
+}
 
 std::optional<http::Response> ApiServer::State::admit(const http::Request& request) {
   const auto answer = [&](std::string_view route, http::Response response) {
@@ -143,8 +172,31 @@ ApiServer::~ApiServer() = default;
 Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
                                                      std::vector<Lease> models,
                                                      const ApiServerOptions& options) {
-  raise_open_file_limit();
   auto state = std::make_unique<State>();
+  state->own_pool = std::make_unique<ModelPool>(ModelSource(), PoolOptions());
+  state->service.pool = state->own_pool.get();
+  if (!models.empty())
+    state->service.names.with([&](NameTable& names) { names.standard = models.front()->id; });
+  for (Lease& model : models) state->own_pool->adopt(std::move(model));
+  return start(std::move(state), config, options);
+}
+
+Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
+                                                     LiveLibrary& library,
+                                                     const ApiServerOptions& options) {
+  auto state = std::make_unique<State>();
+  Service& service = state->service;
+  service.library = &library;
+  service.pool = &library.pool();
+  service.installed = &library.installed;
+  service.names.with([&](NameTable& names) { names.standard = options.standard_model; });
+  return start(std::move(state), config, options);
+}
+
+Result<std::unique_ptr<ApiServer>> ApiServer::start(std::unique_ptr<State> state,
+                                                    const ServerConfig& config,
+                                                    const ApiServerOptions& options) {
+  raise_open_file_limit();
   Service& service = state->service;
   if (!config.api_key_file.empty()) service.keys = TRY(KeyRing::load(config.api_key_file));
   if (!is_loopback(config.host) && service.keys.is_empty())
@@ -152,7 +204,6 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
                  fmt::format("server.host = '{}': opens the server to the network; needs "
                              "server.api_key_file",
                              config.host));
-  service.models = std::move(models);
   service.places = std::make_shared<Places>(service.keys.size());
   service.max_queued = static_cast<std::uint32_t>(config.queue);
   service.started_seconds = unix_seconds();
@@ -161,8 +212,16 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
     store.is_synced = !options.collections_relaxed;
     service.collections = std::make_unique<CollectionPool>(options.collections_folder, store);
   }
+  state->pass_events_on();
   service.prepare = std::make_unique<Workers>(prepare_threads, max_waiting_jobs);
   service.embed = std::make_unique<Workers>(embed_threads, max_waiting_jobs);
+
+  State* raw = state.get();
+  service.ask = [raw](http::Request request, std::shared_ptr<http::Responder> responder) {
+    if (auto refusal = raw->admit(request)) return responder->send(std::move(*refusal));
+    raw->handle(std::move(request), std::move(responder));
+  };
+  if (!options.listens) return std::unique_ptr<ApiServer>(new ApiServer(std::move(state)));
 
   http::ServerOptions http_options;
   http_options.host = config.host;
@@ -173,7 +232,6 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
   http_options.tls_key = config.tls_key;
   http_options.max_body_bytes = static_cast<std::size_t>(config.max_body_bytes);
   http_options.stop_on_signals = options.stop_on_signals;
-  State* raw = state.get();
   http::Handler handler;
   handler.admit = [raw](const http::Request& request) { return raw->admit(request); };
   handler.handle = [raw](http::Request request, std::shared_ptr<http::Responder> responder) {
@@ -187,6 +245,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::create(const ServerConfig& config,
 
 std::string ApiServer::url() const { return state_->http->url(); }
 std::uint16_t ApiServer::port() const { return state_->http->port(); }
+void ApiServer::ask(http::Request request, std::shared_ptr<http::Responder> responder) {
+  state_->service.ask(std::move(request), std::move(responder));
+}
 void ApiServer::run() { state_->http->run(); }
 void ApiServer::stop() { state_->http->stop(); }
 

@@ -1,4 +1,4 @@
-// ApiServer: the endpoints on a socket.
+// ApiServer: the endpoints, on a socket or asked by their own program.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,8 @@
 
 #include "base/result.h"
 #include "config/config.h"
-#include "library/library.h"
+#include "http/responder.h"
+#include "library/live.h"
 
 namespace hearth::server {
 
@@ -16,16 +17,21 @@ struct ApiServerOptions {
   bool stop_on_signals = false;      // SIGINT and SIGTERM: finish what runs; a second one: at once
   std::string collections_folder;    // empty: none are kept
   bool collections_relaxed = false;  // writes do not wait for the disk
+  std::string standard_model;        // where a request leaves its model out
+  bool listens = true;               // false: only ask() is answered
 };
 
 class ApiServer {
  public:
-  // Listens, but answers nobody before run().  `models`: what is served, the first one where a
+  // Listens, but answers nobody before run().  `models`: all that is served, the first one where a
   // request may leave its model out.  Errors: invalid (an address that is not loopback without
   // keys, a key file that others may read, hosts, origins, certificates), io (the address is in
   // use).
   static Result<std::unique_ptr<ApiServer>> create(const ServerConfig& config,
                                                    std::vector<Lease> models,
+                                                   const ApiServerOptions& options = {});
+  // Any installed model, loaded when it is asked for; the library outlives the server.
+  static Result<std::unique_ptr<ApiServer>> create(const ServerConfig& config, LiveLibrary& library,
                                                    const ApiServerOptions& options = {});
   ~ApiServer();  // run() must have returned
   ApiServer(const ApiServer&) = delete;
@@ -34,6 +40,8 @@ class ApiServer {
   std::string url() const;  // "http://127.0.0.1:11500"
   std::uint16_t port() const;
 
+  // Has an endpoint answer a request that came in another way than by the socket.  Thread-safe.
+  void ask(http::Request request, std::shared_ptr<http::Responder> responder);
   // Serves on the calling thread until stopped.
   void run();
   // Thread-safe.  Lets streams finish for up to 30 seconds; asked twice: at once.
@@ -41,6 +49,9 @@ class ApiServer {
 
  private:
   struct State;
+  static Result<std::unique_ptr<ApiServer>> start(std::unique_ptr<State> state,
+                                                  const ServerConfig& config,
+                                                  const ApiServerOptions& options);
   explicit ApiServer(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

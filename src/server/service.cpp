@@ -6,12 +6,14 @@
 #include <cmath>
 #include <ctime>
 
+#include "base/log.h"
 #include "base/utf8.h"
 #include "library/local_models.h"
 #include "server/collections/pool.h"
 #include "server/endpoints.h"
 #include "server/fields.h"
 #include "server/interfaces.h"
+#include "server/manage/events.h"
 #include "server/responses/store.h"
 
 namespace hearth::server {
@@ -19,6 +21,7 @@ namespace {
 
 constexpr std::size_t max_model_id_bytes = 256;
 constexpr double min_retry_seconds = 1, max_retry_seconds = 60;
+constexpr std::string_view standard_name = "default";
 
 std::string_view without_latest(std::string_view id) {
   constexpr std::string_view tag = ":latest";
@@ -31,7 +34,20 @@ std::string_view without_latest(std::string_view id) {
 Service::Service() : responses(std::make_unique<ResponseStore>()) {}
 Service::~Service() = default;
 
-Checked<Lease> Service::find_model(std::string_view id) const {
+std::string Service::meant_by(const std::string& name) const {
+  return names.with([&](const NameTable& table) {
+    const auto switched = table.switched.find(name);
+    if (switched != table.switched.end()) return switched->second;
+    return name == standard_name ? table.standard : name;
+  });
+}
+
+Lease Service::find_loaded(const std::string& asked) const {
+  return find_loaded_as(meant_by(asked));
+}
+
+Lease Service::find_loaded_as(const std::string& id) const {
+  const std::vector<Lease> models = pool->loaded();
   for (const Lease& lease : models)
     if (lease->id == id) return lease;
   // Ollama's clients name a tag always, or never.
@@ -44,24 +60,84 @@ Checked<Lease> Service::find_model(std::string_view id) const {
         if (const auto reference = parse_reference(own);
             reference && equal_without_case(reference->text(), wanted->text()))
           return lease;
+  return nullptr;
+}
+
+Problem Service::no_such_model(const std::string& name) const {
   std::string known;
-  for (const Lease& lease : models) known += (known.empty() ? "" : ", ") + lease->id;
+  for (const Lease& lease : pool->loaded()) known += (known.empty() ? "" : ", ") + lease->id;
   return Problem{
       404, "model_not_found",
-      fmt::format("The model '{}' does not exist here; there is: {}", printable(id), known),
+      fmt::format("The model '{}' does not exist here; there is: {}", printable(name), known),
       "model", 0};
 }
 
-Checked<Lease> Service::model_of(const Json& body, bool may_be_absent) const {
+Problem model_problem(const std::string& name, const Error& error) {
+  Problem problem = to_problem(error);
+  const std::string shown = printable(name);
+  switch (error.kind()) {
+    case ErrorKind::not_found:
+      return {404, "model_not_found",
+              fmt::format("The model '{}' does not exist here. {}", shown, error.message()),
+              "model", 0};
+    case ErrorKind::exhausted:
+      problem.code = "insufficient_memory";
+      break;
+    case ErrorKind::corrupt:
+    case ErrorKind::io:
+      log_warning("model cannot be loaded model='{}' error='{}'", shown,
+                  printable(error.message()));
+      problem.code = "model_load_failed";
+      problem.message = fmt::format(
+          "The model '{}' cannot be loaded: its file is {}; `hearth "
+          "verify` tells more",
+          shown, error.kind() == ErrorKind::io ? "unreadable" : "corrupt");
+      break;
+    case ErrorKind::unsupported:
+      problem.code = "model_load_failed";
+      break;
+    default:
+      break;
+  }
+  problem.param = "model";
+  return problem;
+}
+
+Checked<Lease> Service::find_model(const std::string& asked, const AcquireOptions& options) {
+  // Again, when another one was switched to between the two looks.
+  for (int look = 0; look < 2; ++look)
+    if (const Lease lease = find_loaded(asked))
+      if (Lease held = pool->acquire_loaded(lease->id, options)) return held;
+  return load(meant_by(asked), options);
+}
+
+Checked<Lease> Service::find_own_model(const std::string& name, const AcquireOptions& options) {
+  if (const Lease lease = find_loaded_as(name))
+    if (Lease held = pool->acquire_loaded(lease->id, options)) return held;
+  return load(name, options);
+}
+
+Checked<Lease> Service::load(const std::string& name, const AcquireOptions& options) {
+  if (!installed) return no_such_model(name);
+  const Workers::Aside aside;  // it takes seconds
+  auto lease = pool->acquire(name, options);
+  if (!lease) return model_problem(name, lease.error());
+  return *std::move(lease);
+}
+
+Checked<Lease> Service::model_of(const Call& call, const Json& body, bool may_be_absent) {
   const std::optional<std::string> id = TRY(read_text(body, "model", max_model_id_bytes));
-  if (!id && may_be_absent && !models.empty()) return models.front();
-  if (!id) return invalid_value("model", "is missing");
-  return find_model(*id);
+  if (!id && !may_be_absent) return invalid_value("model", "is missing");
+  AcquireOptions options;
+  options.stop = call.responder->stop();
+  if (interface_of(call.request) == Interface::ollama)
+    options.keep_alive = TRY(read_keep_alive(body));
+  return find_model(id.value_or(std::string(standard_name)), options);
 }
 
 bool Service::is_full() const {
   bool has_generator = false;
-  for (const Lease& lease : models) {
+  for (const Lease& lease : pool->loaded()) {
     if (lease->model().info().kind != ModelKind::generator) continue;
     has_generator = true;
     if (lease->runner->stats().queued < max_queued) return false;
@@ -71,7 +147,7 @@ bool Service::is_full() const {
 
 int Service::retry_after_seconds() const {
   double ahead = 0, abreast = 0;
-  for (const Lease& lease : models) {
+  for (const Lease& lease : pool->loaded()) {
     const RunnerStats stats = lease->runner->stats();
     ahead += stats.queued;
     abreast += stats.running;

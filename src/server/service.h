@@ -5,15 +5,17 @@
 #include <chrono>
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/guarded.h"
 #include "config/config.h"
 #include "http/responder.h"
 #include "http/server.h"
-#include "library/library.h"
+#include "library/live.h"
 #include "server/errors.h"
 #include "server/keys.h"
 #include "server/metrics.h"
@@ -30,31 +32,58 @@ struct Places {
 
 class CollectionPool;
 class ResponseStore;
+class EventHub;
+struct Call;
+
+// Names that stand for others while the server runs.
+struct NameTable {
+  std::string standard;  // where a request leaves its model out, or asks for "default"
+  std::map<std::string, std::string, std::less<>> switched;  // name -> the one that answers now
+};
 
 // Thread-safe: its parts are, or do not change once the server runs.
 struct Service {
   Service();
   ~Service();
 
-  std::vector<Lease> models;  // the first is meant where a request may leave its model out
+  ModelPool* pool = nullptr;             // what is in memory; never null once the server runs
+  InstalledModels* installed = nullptr;  // what can be loaded; null: nothing else
+  LiveLibrary* library = nullptr;        // what can be fetched and removed; null: nothing
+  Guarded<NameTable> names;
   KeyRing keys;
   std::shared_ptr<Places> places = std::make_shared<Places>(0);
   Metrics metrics;
   std::int64_t started_seconds = 0;  // Unix time
   std::uint32_t max_queued = 512;    // requests that may wait for one model
   std::function<bool()> is_stopping = [] { return false; };
+  // Has an endpoint answer a request as if it came from the network, its key checked.
+  std::function<void(http::Request, std::shared_ptr<http::Responder>)> ask;
   std::function<http::ServerStats()> transport = [] { return http::ServerStats(); };
 
   std::unique_ptr<CollectionPool> collections;  // null: none are kept
   std::unique_ptr<ResponseStore> responses;
+  std::shared_ptr<EventHub> events;
+  Guarded<std::map<int, int>> followers;  // of downloads that end with the last one: id -> number
 
   // Last, so that their jobs end first.  `prepare` parses and tokenizes; `embed` waits for vectors.
   std::unique_ptr<Workers> prepare, embed;
 
-  // With or without the tag ":latest".  Errors: 404 model_not_found, naming what there is.
-  Checked<Lease> find_model(std::string_view id) const;
-  // The model of the body's "model"; the first one when `may_be_absent` and it is.
-  Checked<Lease> model_of(const Json& body, bool may_be_absent = false) const;
+  // The model that a client names: any reference to an installed one, an alias, "default"; loaded
+  // when it is not in memory.  Blocks.  Errors: 404 model_not_found, and what loading meets.
+  Checked<Lease> find_model(const std::string& name, const AcquireOptions& options = {});
+  // The same, but the name stands for itself, whatever was switched.
+  Checked<Lease> find_own_model(const std::string& name, const AcquireOptions& options = {});
+  // The model of the body's "model", with the body's keep_alive where the interface has one; the
+  // standard one when `may_be_absent` and it is.
+  Checked<Lease> model_of(const Call& call, const Json& body, bool may_be_absent = false);
+  // Only what is in memory; nullptr: it is not there.  No use of it.
+  Lease find_loaded(const std::string& name) const;
+  Lease find_loaded_as(const std::string& name) const;
+  // The name behind "default" and names that were switched.
+  std::string meant_by(const std::string& name) const;
+  Problem no_such_model(const std::string& name) const;
+  // Blocks.
+  Checked<Lease> load(const std::string& name, const AcquireOptions& options);
   // No model that generates has room for another request.
   bool is_full() const;
   // Seconds after which a refused request may find room: 1 to 60.
@@ -77,6 +106,9 @@ struct Call {
 
 void send(Service& service, Call& call, http::Response response);
 void send(Service& service, Call& call, Problem problem);
+
+// What a model that cannot be had means to the client.
+Problem model_problem(const std::string& name, const Error& error);
 
 std::int64_t unix_seconds();
 

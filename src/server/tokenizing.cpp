@@ -8,7 +8,7 @@
 namespace hearth::server {
 namespace {
 
-using Handler = Checked<Json> (*)(Service& service, const Json& body);
+using Handler = Checked<Json> (*)(Service& service, const Call& call, const Json& body);
 
 // The text under any of its names.
 Checked<std::string> read_content(const Json& body) {
@@ -48,8 +48,8 @@ Json id_list(const std::vector<Token>& tokens) {
   return list;
 }
 
-Checked<Json> tokenize(Service& service, const Json& body) {
-  const Lease lease = TRY(service.model_of(body, true));
+Checked<Json> tokenize(Service& service, const Call& call, const Json& body) {
+  const Lease lease = TRY(service.model_of(call, body, true));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   std::vector<Token> tokens;
   if (body.find("messages")) {
@@ -68,8 +68,8 @@ Checked<Json> tokenize(Service& service, const Json& body) {
                        {"max_model_len", lease->runner->context_tokens()}});
 }
 
-Checked<Json> detokenize(Service& service, const Json& body) {
-  const Lease lease = TRY(service.model_of(body, true));
+Checked<Json> detokenize(Service& service, const Call& call, const Json& body) {
+  const Lease lease = TRY(service.model_of(call, body, true));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   const Json* list = body.find("tokens");
   if (!list) return invalid_value("tokens", "is missing");
@@ -80,8 +80,8 @@ Checked<Json> detokenize(Service& service, const Json& body) {
   return Json::object({{"content", text}, {"prompt", text}});
 }
 
-Checked<Json> apply_template(Service& service, const Json& body) {
-  const Lease lease = TRY(service.model_of(body, true));
+Checked<Json> apply_template(Service& service, const Call& call, const Json& body) {
+  const Lease lease = TRY(service.model_of(call, body, true));
   const ChatInput input = TRY(read_chat_input(body));
   ChatPrompt prompt = TRY(render(lease->model(), body, input));
   return Json::object({{"prompt", std::move(prompt.text)}});
@@ -90,7 +90,7 @@ Checked<Json> apply_template(Service& service, const Json& body) {
 template <Handler handler>
 void handle(Service& service, Call call) {
   Checked<Json> body = parse_body(call.request.body);
-  Checked<Json> answer = body.ok() ? handler(service, body.value()) : std::move(body);
+  Checked<Json> answer = body.ok() ? handler(service, call, body.value()) : std::move(body);
   if (answer.ok())
     send(service, call, http::json_response(write_json(answer.value())));
   else

@@ -87,10 +87,10 @@ class Server:
 
 
 @contextlib.contextmanager
-def serving(*arguments):
+def serving(*arguments, env=None):
     """`hearth serve --port 0 ...` until the block ends; then SIGTERM must end it cleanly."""
     process = subprocess.Popen([BINARY, "serve", "--port", "0", *arguments], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, text=True, env=clean_environment())
+                               stderr=subprocess.PIPE, text=True, env=env or clean_environment())
     try:
         line = process.stdout.readline()
         found = re.search(r"https?://([\d.]+|\[[0-9a-f:]+\]):(\d+)", line)

@@ -40,7 +40,7 @@ Checked<Task> read_task(const Json& body, const LoadedModel& loaded) {
 
 Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
-  Lease lease = TRY(service.model_of(body));
+  Lease lease = TRY(service.model_of(call, body));
   if (!body.find("max_tokens")) return invalid_value("max_tokens", "is missing");
   Task task = TRY(read_task(body, *lease));
   std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(task),
@@ -51,7 +51,7 @@ Check run(Service& service, Call& call) {
 
 Checked<Json> count_tokens(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
-  const Lease lease = TRY(service.model_of(body));
+  const Lease lease = TRY(service.model_of(call, body));
   const Task task = TRY(read_task(body, *lease));
   return Json::object({{"input_tokens", task.prompts.front().tokens.size()}});
 }

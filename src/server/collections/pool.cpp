@@ -103,14 +103,14 @@ Checked<std::vector<std::vector<float>>> embed_for(Service& service, const vecto
   if (schema.embedder.empty())
     return invalid_value("vector",
                          "is missing, and the collection has no model to make one of text");
-  for (const Lease& lease : service.models)
-    if (lease->id == schema.embedder || lease->reference == schema.embedder)
-      return TRY(embed_texts(*lease, texts, std::move(stop)));
-  return Problem{400, "model_not_found",
-                 fmt::format("the collection's model '{}' is not served: start the server with "
-                             "--model for it too",
-                             printable(schema.embedder)),
-                 "model", 0};
+  AcquireOptions options;
+  options.stop = stop;
+  auto lease = service.find_model(schema.embedder, options);
+  if (lease.ok()) return TRY(embed_texts(*lease.value(), texts, std::move(stop)));
+  Problem problem = std::move(lease).error();
+  if (problem.status == 404) problem.status = 400;  // the collection is here, its model is not
+  problem.message = fmt::format("the collection's model: {}", problem.message);
+  return problem;
 }
 
 }  // namespace hearth::server

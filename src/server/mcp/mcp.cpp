@@ -1,10 +1,12 @@
-// POST /mcp: the Model Context Protocol over HTTP, without sessions and streams of the server's own.
-// Source: Model Context Protocol, revision 2025-11-25, "Base protocol", "Transports", "Tools",
+// POST /mcp: the Model Context Protocol over HTTP, without sessions and streams of the server's
+// own. Source: Model Context Protocol, revision 2025-11-25, "Base protocol", "Transports", "Tools",
 // "Resources"; JSON-RPC 2.0.
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <array>
+#include <functional>
+#include <variant>
 
 #include "base/utf8.h"
 #include "server/mcp/tools.h"
@@ -36,16 +38,14 @@ struct Failure {
 };
 
 std::string error_message(const Json& id, const Failure& failure) {
-  return write_json(Json::object(
-      {{"jsonrpc", "2.0"},
-       {"id", id},
-       {"error", Json::object({{"code", static_cast<int>(failure.code)},
-                               {"message", failure.message}})}}));
+  return write_json(Json::object({{"jsonrpc", "2.0"},
+                                  {"id", id},
+                                  {"error", Json::object({{"code", static_cast<int>(failure.code)},
+                                                          {"message", failure.message}})}}));
 }
 
 std::string result_message(const Json& id, Json result) {
-  return write_json(
-      Json::object({{"jsonrpc", "2.0"}, {"id", id}, {"result", std::move(result)}}));
+  return write_json(Json::object({{"jsonrpc", "2.0"}, {"id", id}, {"result", std::move(result)}}));
 }
 
 const Json* at_path(const Json& value, std::string_view path) {
@@ -73,9 +73,10 @@ Json tool_result(const Tool& tool, const http::Response& response) {
   const bool failed = response.status >= 400;
   const Json* text = body ? at_path(*body, failed ? "error.message" : tool.text) : nullptr;
   const bool is_text = text && text->is_string();
-  Json result = Json::object(
-      {{"content", texts(is_text ? text->as_string() : text ? write_json(*text) : response.body)},
-       {"isError", failed}});
+  Json result = Json::object({{"content", texts(is_text ? text->as_string()
+                                                : text  ? write_json(*text)
+                                                        : response.body)},
+                              {"isError", failed}});
   if (!failed && body && body->is_object()) result.set("structuredContent", std::move(*body));
   return result;
 }
@@ -134,12 +135,12 @@ Answer initialize(const Message& message) {
   const bool known = std::ranges::find(versions, asked->as_string()) != versions.end();
   return Json::object(
       {{"protocolVersion", known ? asked->as_string() : std::string(versions.front())},
-       {"capabilities",
-        Json::object({{"tools", Json::object()}, {"resources", Json::object()}})},
+       {"capabilities", Json::object({{"tools", Json::object()}, {"resources", Json::object()}})},
        {"serverInfo",
         Json::object({{"name", "hearth"}, {"title", "Hearth"}, {"version", HEARTH_VERSION}})},
        {"instructions",
-        "Local models: list_models says which are here, run_model asks one, search_collection finds "
+        "Local models: list_models says which are here, run_model asks one, search_collection "
+        "finds "
         "documents of this machine."}});
 }
 
@@ -156,12 +157,12 @@ Answer list_tools(const Message& message) {
   if (auto failure = check_cursor(message)) return *failure;
   Json list = Json::array();
   for (const Tool& tool : mcp::tools())
-    list.push_back(Json::object(
-        {{"name", tool.name},
-         {"title", tool.title},
-         {"description", tool.description},
-         {"inputSchema", *parse_json(tool.schema)},
-         {"annotations", Json::object({{"readOnlyHint", tool.only_reads}})}}));
+    list.push_back(
+        Json::object({{"name", tool.name},
+                      {"title", tool.title},
+                      {"description", tool.description},
+                      {"inputSchema", *parse_json(tool.schema)},
+                      {"annotations", Json::object({{"readOnlyHint", tool.only_reads}})}}));
   return Json::object({{"tools", std::move(list)}});
 }
 
@@ -198,7 +199,8 @@ std::optional<Failure> call_tool(Service& service, Call& call, const Message& me
   const auto tools = mcp::tools();
   const auto tool = std::ranges::find(tools, name->as_string(), &Tool::name);
   if (tool == tools.end())
-    return Failure{invalid_params, fmt::format("there is no tool '{}'", printable(name->as_string()))};
+    return Failure{invalid_params,
+                   fmt::format("there is no tool '{}'", printable(name->as_string()))};
   const Json* arguments = message.params.find("arguments");
   if (arguments && !arguments->is_null() && !arguments->is_object())
     return Failure{invalid_params, "arguments: needs an object"};
@@ -228,9 +230,8 @@ std::optional<Failure> read_resource(Service& service, Call& call, const Message
                        id, {response.status == 404 ? resource_not_found : internal_error,
                             why && why->is_string() ? why->as_string() : "the resource failed"});
                  }
-                 Json content = Json::object({{"uri", name},
-                                              {"mimeType", "application/json"},
-                                              {"text", response.body}});
+                 Json content = Json::object(
+                     {{"uri", name}, {"mimeType", "application/json"}, {"text", response.body}});
                  return result_message(
                      id, Json::object({{"contents", Json(Json::Array{std::move(content)})}}));
                });
@@ -277,8 +278,10 @@ void handle(Service& service, Call call) {
   // What needs no answer: notifications, and answers to what we never asked.
   if (is_answer || (method && method->is_string() && !id))
     return send(service, call, http::Response{202, {}, ""});
-  if (!id || !is_id(*id)) return refuse(400, Json(), {invalid_request, "id needs to be a text or a whole number"});
-  if (!method || !method->is_string()) return refuse(400, *id, {invalid_request, "method is missing"});
+  if (!id || !is_id(*id))
+    return refuse(400, Json(), {invalid_request, "id needs to be a text or a whole number"});
+  if (!method || !method->is_string())
+    return refuse(400, *id, {invalid_request, "method is missing"});
   const Json nothing = Json::object();
   const Json* params = body->find("params");
   if (params && !params->is_null() && !params->is_object())

@@ -23,8 +23,8 @@ constexpr Tool all_tools[] = {
 "fits":{"type":"boolean","description":"Only those that fit this machine's memory."}},
 "required":["q"]})",
      ""},
-    {"list_models", "Models here", "The models that are on this machine.", "GET", "/api/models/list",
-     R"({"type":"object","properties":{}})", ""},
+    {"list_models", "Models here", "The models that are on this machine.", "GET",
+     "/api/models/list", R"({"type":"object","properties":{}})", ""},
     {"describe_model", "Describe a model",
      "What a model on this machine is: architecture, parameters, quantisation, context, memory.",
      "POST", "/api/models/show",
@@ -121,7 +121,8 @@ Checked<http::Request> request_of(const Tool& tool, Json arguments) {
     const Json* value = arguments.find(name);
     if (!is_path_part(value)) return invalid_value(name, "needs a name");
     path.replace(open, close - open + 1, value->as_string());
-    std::erase_if(arguments.as_object(), [&](const Json::Member& one) { return one.first == name; });
+    std::erase_if(arguments.as_object(),
+                  [&](const Json::Member& one) { return one.first == name; });
   }
   http::Request made = request(tool.method, std::move(path));
   if (tool.method == "GET") {
@@ -137,8 +138,9 @@ Checked<http::Request> request_of(const Tool& tool, Json arguments) {
 std::optional<http::Request> request_of_resource(std::string_view uri) {
   constexpr std::string_view hole = "{name}";
   for (const Resource& row : all_resources) {
-    if (uri == row.uri) return request("GET", std::string(row.path));
-    if (!row.uri.ends_with(hole)) continue;
+    const bool is_template = row.uri.ends_with(hole);
+    if (!is_template && uri == row.uri) return request("GET", std::string(row.path));
+    if (!is_template) continue;
     const std::string_view start = row.uri.substr(0, row.uri.size() - hole.size());
     if (!uri.starts_with(start)) continue;
     const std::string_view name = uri.substr(start.size());

@@ -1,5 +1,5 @@
-// What the server offers through the Model Context Protocol.  Every tool and resource is an endpoint
-// under another name: it checks its arguments, and its key.
+// What the server offers through the Model Context Protocol.  Every tool and resource is an
+// endpoint under another name: it checks its arguments, and its key.
 #pragma once
 
 #include <optional>

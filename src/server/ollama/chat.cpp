@@ -87,7 +87,8 @@ Checked<ChatInput> read_input(const Json& body, const Json& messages) {
 
 Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
-  Lease lease = TRY(service.model_of(body));
+  if (TRY(take_unload(service, call, body, Shape::chat))) return Done{};
+  Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
   Task wish;
   Asked asked = TRY(read_options(body, *lease, wish.context_tokens));

@@ -21,7 +21,6 @@ Json to_json(const std::vector<float>& vector) {
 Checked<Embedded> embed_field(const Json& body, const LoadedModel& loaded, const Call& call,
                               std::string_view field) {
   const Model& model = loaded.model();
-  TRY(check_keep_alive(body));
   EmbeddingWish wish;
   wish.param = field;
   // Unlike Ollama's, never cut unless asked.
@@ -34,7 +33,7 @@ Checked<Embedded> embed_field(const Json& body, const LoadedModel& loaded, const
 
 Checked<Json> embed(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
-  const Lease lease = TRY(service.model_of(body));
+  const Lease lease = TRY(service.model_of(call, body));
   const Json* input = body.find("input");
   Embedded embedded;
   // Without an input the model is only to be loaded.
@@ -54,7 +53,7 @@ Checked<Json> embed(Service& service, const Call& call) {
 
 Checked<Json> embeddings(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
-  const Lease lease = TRY(service.model_of(body));
+  const Lease lease = TRY(service.model_of(call, body));
   const auto prompt = TRY(read_text(body, "prompt", max_text_bytes));
   if (!prompt || prompt->empty()) return Json::object({{"embedding", Json::array()}});
   const Embedded embedded = TRY(embed_field(body, *lease, call, "prompt"));

@@ -73,7 +73,8 @@ Checked<Task> make_task(const LoadedModel& loaded, const Question& question, Ask
 
 Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
-  Lease lease = TRY(service.model_of(body));
+  if (TRY(take_unload(service, call, body, Shape::generate))) return Done{};
+  Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   std::optional<std::int64_t> context_tokens;

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "http/secrets.h"
+#include "library/recommended.h"
 #include "server/describe.h"
 #include "server/fields.h"
 #include "server/ollama/ollama.h"
@@ -33,62 +34,72 @@ std::string upper(std::string text) {
 }
 
 // Tells files apart without reading them: gigabytes would have to be hashed.
-std::string digest_of(const LoadedModel& loaded) {
-  const ModelInfo& info = loaded.model().info();
+std::string digest_of(const ModelCard& card) {
   std::string hex;
   for (const auto byte :
-       http::sha256(fmt::format("{}\n{}\n{}\n{}\n{}", loaded.id, info.architecture, info.file_bytes,
-                                info.parameters, info.quantisation)))
+       http::sha256(fmt::format("{}\n{}\n{}\n{}\n{}", card.id, card.architecture, card.file_bytes,
+                                card.parameters, card.quantisation)))
     hex += fmt::format("{:02x}", byte);
   return hex;
 }
 
-Json details_of(const LoadedModel& loaded) {
-  const ModelInfo& info = loaded.model().info();
-  const std::string& file = loaded.path;
+Json details_of(const ModelCard& card) {
+  const std::string& file = card.path;
   const bool is_safetensors =
-      file.ends_with(".safetensors") || (file.contains('/') && !file.ends_with(".gguf"));
+      file.ends_with(".safetensors") ||
+      (file.contains('/') && !file.ends_with(".gguf") && !file.contains("/blobs/"));
   return Json::object({{"parent_model", ""},
                        {"format", is_safetensors ? "safetensors" : "gguf"},
-                       {"family", info.architecture},
-                       {"families", Json(Json::Array{info.architecture})},
-                       {"parameter_size", size_text(info.parameters)},
-                       {"quantization_level", upper(info.quantisation)},
-                       {"context_length", loaded.runner->context_tokens()},
-                       {"embedding_length", info.dim}});
+                       {"family", card.architecture},
+                       {"families", Json(Json::Array{card.architecture})},
+                       {"parameter_size", size_text(card.parameters)},
+                       {"quantization_level", upper(card.quantisation)},
+                       {"context_length", card.context},
+                       {"embedding_length", card.dim}});
 }
 
-Json capability_list(const LoadedModel& loaded) {
+Json capability_list(const ModelCard& card) {
   Json list = Json::array();
-  for (const std::string_view name : capabilities_of(loaded)) list.push_back(name);
+  for (const std::string& name : card.capabilities) list.push_back(name);
   return list;
 }
 
-Json entry_of(const LoadedModel& loaded) {
-  const std::string name = tagged(loaded.id);
+Json entry_of(const ModelCard& card) {
+  const std::string name = tagged(card.id);
   return Json::object({{"name", name},
                        {"model", name},
-                       {"modified_at", time_text(loaded.loaded_seconds * 1'000'000)},
-                       {"size", loaded.model().info().file_bytes},
-                       {"digest", digest_of(loaded)},
-                       {"details", details_of(loaded)},
-                       {"capabilities", capability_list(loaded)}});
+                       {"modified_at", time_text(card.created_seconds * 1'000'000)},
+                       {"size", card.file_bytes},
+                       {"digest", digest_of(card)},
+                       {"details", details_of(card)},
+                       {"capabilities", capability_list(card)}});
 }
 
 Checked<Json> tags(Service& service, const Call&) {
   Json models = Json::array();
-  for (const Lease& lease : service.models) models.push_back(entry_of(*lease));
+  for (const ModelCard& card : cards_of(service)) models.push_back(entry_of(card));
   return Json::object({{"models", std::move(models)}});
+}
+
+// What stays says so with a far year.
+std::string expiry_of(const PoolModel& model) {
+  if (model.is_pinned || (!model.expires_in && model.users == 0))
+    return "2999-12-31T00:00:00.000000+00:00";
+  const std::int64_t left_ms = model.expires_in ? model.expires_in->count() : 0;
+  return time_text(unix_seconds() * 1'000'000 + left_ms * 1000);
 }
 
 Checked<Json> ps(Service& service, const Call&) {
   Json models = Json::array();
-  for (const Lease& lease : service.models) {
-    Json entry = entry_of(*lease);
-    // Models stay as long as the server runs.
-    entry.set("expires_at", "2999-12-31T00:00:00.000000+00:00");
+  for (const PoolModel& model : service.pool->models()) {
+    const Lease lease = service.pool->peek(model.id);
+    if (!lease || model.state != PoolModel::State::ready) continue;
+    const ModelCard card = card_of(*lease);
+    Json entry = entry_of(card);
+    entry.set("size", model.bytes);
+    entry.set("expires_at", expiry_of(model));
     entry.set("size_vram", 0);
-    entry.set("context_length", lease->runner->context_tokens());
+    entry.set("context_length", card.context);
     models.push_back(std::move(entry));
   }
   return Json::object({{"models", std::move(models)}});
@@ -98,50 +109,78 @@ Checked<Json> version(Service&, const Call&) {
   return Json::object({{"version", interface_version}, {"hearth", HEARTH_VERSION}});
 }
 
-// As lines of a Modelfile, which some clients read num_ctx from.
-std::string parameters_of(const LoadedModel& loaded) {
-  const SamplingOptions& sampling = loaded.sampling;
-  return fmt::format("num_ctx {}\ntemperature {}\ntop_k {}\ntop_p {}\nmin_p {}\nrepeat_penalty {}",
-                     loaded.runner->context_tokens(), sampling.temperature, sampling.top_k,
-                     sampling.top_p, sampling.min_p, sampling.repetition_penalty);
+// A model as /api/show tells of it, in memory or read from its headers.
+struct Shown {
+  ModelInfo info;
+  SamplingOptions sampling;
+  std::string chat_template, algorithm;
+};
+
+bool can_fill_in(const Tokenizer& tokenizer) {
+  const SpecialTokens& special = tokenizer.special();
+  return special.fim_prefix && special.fim_suffix && special.fim_middle;
 }
 
-Json model_info_of(const LoadedModel& loaded) {
-  const ModelInfo& info = loaded.model().info();
+Checked<Shown> read_shown(Service& service, const std::string& name, ModelCard& card) {
+  if (const Lease lease = service.find_loaded(name))
+    return Shown{lease->model().info(), lease->sampling,
+                 std::string(lease->model().chat_template_source()),
+                 std::string(lease->model().tokenizer().algorithm())};
+  const Package package = TRY(open_reference(card.path));
+  Shown shown{.info = TRY(describe(package)),
+              .sampling = recommended_sampling(package),
+              .chat_template = chat_template_source(package).value_or(""),
+              .algorithm = ""};
+  if (const auto tokenizer = load_tokenizer(package)) {
+    shown.algorithm = (*tokenizer)->algorithm();
+    if (card.kind == ModelKind::generator && can_fill_in(**tokenizer))
+      card.capabilities.emplace_back("insert");
+  }
+  return shown;
+}
+
+// As lines of a Modelfile, which some clients read num_ctx from.
+std::string parameters_of(const ModelCard& card, const SamplingOptions& sampling) {
+  return fmt::format("num_ctx {}\ntemperature {}\ntop_k {}\ntop_p {}\nmin_p {}\nrepeat_penalty {}",
+                     card.context, sampling.temperature, sampling.top_k, sampling.top_p,
+                     sampling.min_p, sampling.repetition_penalty);
+}
+
+Json model_info_of(const ModelCard& card, const Shown& shown) {
+  const ModelInfo& info = shown.info;
   const auto own = [&](std::string_view name) {
     return fmt::format("{}.{}", info.architecture, name);
   };
   return Json::object({{"general.architecture", info.architecture},
                        {"general.name", info.name},
                        {"general.parameter_count", info.parameters},
-                       {own("context_length"), loaded.runner->context_tokens()},
+                       {own("context_length"), card.context},
                        {own("embedding_length"), info.dim},
                        {own("block_count"), info.layers},
                        {own("attention.head_count"), info.heads},
                        {own("attention.head_count_kv"), info.kv_heads},
-                       {"tokenizer.ggml.model", loaded.model().tokenizer().algorithm()}});
+                       {"tokenizer.ggml.model", shown.algorithm}});
 }
 
 Checked<Json> show(Service& service, const Call& call) {
-  Json body = TRY(parse_body(call.request.body));
-  if (const Json* name = body.find("name"); name && !body.find("model"))
-    body.set("model", Json(*name));
-  const Lease lease = TRY(service.model_of(body));
-  std::string text(lease->model().chat_template_source());
-  const auto capabilities = capabilities_of(*lease);
+  const Json body = TRY(parse_body(call.request.body));
+  const std::string name = TRY(read_model_name(body));
+  ModelCard card = TRY(find_card(service, name));
+  const Shown shown = TRY(read_shown(service, name, card));
+  std::string text = shown.chat_template;
   // Editors look for this word in the template to know whether a suffix may be given.
-  if (std::find(capabilities.begin(), capabilities.end(), "insert") != capabilities.end())
+  if (std::ranges::find(card.capabilities, "insert") != card.capabilities.end())
     text += "{# .Suffix #}";
   return Json::object({{"license", ""},
-                       {"modelfile", fmt::format("FROM {}\n", lease->id)},
-                       {"parameters", parameters_of(*lease)},
+                       {"modelfile", fmt::format("FROM {}\n", card.id)},
+                       {"parameters", parameters_of(card, shown.sampling)},
                        {"template", std::move(text)},
                        {"system", ""},
-                       {"details", details_of(*lease)},
+                       {"details", details_of(card)},
                        {"messages", Json::array()},
-                       {"model_info", model_info_of(*lease)},
-                       {"capabilities", capability_list(*lease)},
-                       {"modified_at", time_text(lease->loaded_seconds * 1'000'000)}});
+                       {"model_info", model_info_of(card, shown)},
+                       {"capabilities", capability_list(card)},
+                       {"modified_at", time_text(card.created_seconds * 1'000'000)}});
 }
 
 constexpr Endpoint row(std::string_view method, std::string_view path, std::string_view summary,
@@ -152,7 +191,7 @@ constexpr Endpoint row(std::string_view method, std::string_view path, std::stri
           .scope = Scope::infer,
           .request_schema = method == "POST" ? "OllamaShowRequest" : "",
           .response_schema = response,
-          .place = Endpoint::Place::loop,
+          .place = Endpoint::Place::worker,
           .handle = handle,
           .generates = false};
 }
@@ -160,7 +199,8 @@ constexpr Endpoint row(std::string_view method, std::string_view path, std::stri
 }  // namespace
 
 const Endpoint ollama_tags_endpoint =
-    row("GET", "/api/tags", "List the models served (Ollama).", "OllamaTags", reply_json<tags>);
+    row("GET", "/api/tags", "List the models that can be asked for (Ollama).", "OllamaTags",
+        reply_json<tags>);
 const Endpoint ollama_ps_endpoint =
     row("GET", "/api/ps", "List the models in memory (Ollama).", "OllamaTags", reply_json<ps>);
 const Endpoint ollama_version_endpoint =

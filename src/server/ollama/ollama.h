@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "server/encoder.h"
+#include "server/service.h"
 #include "server/task.h"
 
 namespace hearth::server::ollama {
@@ -19,13 +20,16 @@ std::string tagged(std::string_view id);
 Checked<Asked> read_options(const Json& body, const LoadedModel& loaded,
                             std::optional<std::int64_t>& context_tokens);
 
+// "model", or "name" as older clients write.  Errors: 400: neither.
+Checked<std::string> read_model_name(const Json& body);
+
 // The template's variables for `think`.
 Checked<Json> read_think(const Json& body);
 
-// keep_alive is read and has no effect: models stay as long as the server runs.
-Check check_keep_alive(const Json& body);
-
 enum class Shape { chat, generate };
+
+// A request without a prompt whose keep_alive is 0 unloads its model: true, and it is answered.
+Checked<bool> take_unload(Service& service, Call& call, const Json& body, Shape shape);
 
 // `model`: as the request names it.  `context`: the prompt's tokens, when the answer gives back
 // the conversation as tokens.  The tokenizer outlives the encoder.

@@ -60,11 +60,17 @@ std::string tagged(std::string_view id) {
   return id.find(':') == std::string_view::npos ? fmt::format("{}:latest", id) : std::string(id);
 }
 
+Checked<std::string> read_model_name(const Json& body) {
+  constexpr std::size_t max_bytes = 1024;
+  for (const char* field : {"model", "name"})
+    if (auto name = TRY(read_text(body, field, max_bytes)); name && !name->empty()) return *name;
+  return invalid_value("model", "is missing");
+}
+
 Checked<Asked> read_options(const Json& body, const LoadedModel& loaded,
                             std::optional<std::int64_t>& context_tokens) {
   if (const Json* images = body.find("images"); images && images->size() > 0)
     return unsupported_value("images", "this model reads text");
-  TRY(check_keep_alive(body));
   const Json none = Json::object();
   const Json* options = body.find("options");
   if (!options || options->is_null()) options = &none;
@@ -91,10 +97,21 @@ Checked<Json> read_think(const Json& body) {
   return variables;
 }
 
-Check check_keep_alive(const Json& body) {
-  const Json* value = body.find("keep_alive");
-  if (!value || value->is_null() || value->is_number() || value->is_string()) return Done{};
-  return invalid_value("keep_alive", "needs a number of seconds or a duration such as 5m");
+Checked<bool> take_unload(Service& service, Call& call, const Json& body, Shape shape) {
+  const auto keep_alive = TRY(read_keep_alive(body));
+  const Json* model = body.find("model");
+  if (!keep_alive || keep_alive->count() != 0 || !model || !model->is_string()) return false;
+  const Json* input = body.find(shape == Shape::chat ? "messages" : "prompt");
+  const bool is_empty = !input || input->is_null() || (input->is_array() && input->size() == 0) ||
+                        (input->is_string() && input->as_string().empty());
+  if (!is_empty || body.find("suffix")) return false;
+  const Lease lease = service.find_loaded(model->as_string());
+  // What is not in memory need not go.
+  if (lease) (void)service.pool->unload(lease->id).ok();
+  Json answer = loaded_answer(shape, model->as_string());
+  answer.set("done_reason", "unload");
+  send(service, call, http::json_response(write_json(answer)));
+  return true;
 }
 
 }  // namespace hearth::server::ollama

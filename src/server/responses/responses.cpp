@@ -195,7 +195,7 @@ Call put_into_background(Service& service, Call& call, const Turn& turn, const J
 
 Check create(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
-  Lease lease = TRY(service.model_of(body));
+  Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
   const Turn turn = TRY(read_turn(service, call, body));
   Prepared prepared = TRY(prepare(body, *lease, *turn.record));
@@ -216,7 +216,7 @@ Check create(Service& service, Call& call) {
 
 Checked<Json> count(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
-  const Lease lease = TRY(service.model_of(body));
+  const Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
   const Turn turn = TRY(read_turn(service, call, body));
   const Prepared prepared = TRY(prepare(body, *lease, *turn.record));

@@ -1,0 +1,26 @@
+// Which model a person gets who names none.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "cli/pulling.h"
+#include "library/recommend.h"
+
+namespace hearth::cli {
+
+// This machine, its memory's speed measured (0.2 s).
+MachineFigures measure_machine();
+
+// Writes one setting of the user's own file.
+Status set_user_setting(std::string_view key, const Json& value);
+
+// The setting models.default, or the best model for conversation that is installed and runs well
+// here; nothing: there is none.
+Result<std::optional<std::string>> best_installed(const Arguments& arguments);
+
+// best_installed(), or what suits this machine best, downloaded when the person agrees; otherwise
+// the built-in one, saying so.
+Result<std::string> model_for_chat(App& app, const Arguments& arguments);
+
+}  // namespace hearth::cli

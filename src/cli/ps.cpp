@@ -1,0 +1,91 @@
+// hearth ps and hearth stop: the models in the memory of the running server.
+#include <fmt/core.h>
+
+#include "cli/own_server.h"
+#include "cli/rows.h"
+#include "cli/table.h"
+
+namespace hearth::cli {
+namespace {
+
+std::string text_of(const Json& model, std::string_view name) {
+  const Json* value = model.find(name);
+  return value && value->is_string() ? value->as_string() : "";
+}
+
+double number_of(const Json& model, std::string_view name) {
+  const Json* value = model.find(name);
+  return value && value->is_number() ? value->as_number() : 0;
+}
+
+std::string until_text(const Json& model) {
+  if (text_of(model, "state") != "ready") return "";
+  if (const Json* pinned = model.find("pinned"); pinned && *pinned == Json(true))
+    return "it is stopped";
+  if (number_of(model, "users") > 0) return "in use";
+  const Json* left = model.find("expires_in_seconds");
+  if (!left || !left->is_number()) return "its memory is needed";
+  return readable_seconds(left->as_number()) + " from now";
+}
+
+Status list(App& app, const Arguments& arguments) {
+  const Json status = TRY(ask_server(arguments, "GET", "/api/models/status"));
+  const Json* loaded = status.find("loaded");
+  if (!loaded || !loaded->is_array())
+    return Error(ErrorKind::invalid, "the server does not tell what it has in memory");
+  if (arguments.has("--json")) {
+    app.out.json(Json::object({{"models", *loaded}}));
+    return Done{};
+  }
+  std::vector<TableRow> rows;
+  for (const Json& model : loaded->as_array()) {
+    std::string state = text_of(model, "state");
+    if (state == "loading")
+      state = fmt::format("loading, {:.0f} %", number_of(model, "share") * 100);
+    rows.push_back({text_of(model, "name"),
+                    readable_bytes(static_cast<std::uint64_t>(number_of(model, "bytes"))), state,
+                    fmt::format("{:.0f}", number_of(model, "users")), until_text(model)});
+  }
+  if (rows.empty())
+    app.out.line("No model is in memory; the first request for one loads it.");
+  else
+    print_table(app.out, {"NAME", "SIZE", "STATE", "USERS", "UNTIL"}, rows);
+  return Done{};
+}
+
+Status stop(App& app, const Arguments& arguments) {
+  Json stopped = Json::array();
+  for (const std::string& name : arguments.positional()) {
+    const Json answer =
+        TRY(ask_server(arguments, "POST", "/api/models/unload", Json::object({{"model", name}})));
+    const std::string own = text_of(answer, "name");
+    stopped.push_back(own);
+    if (!arguments.has("--json")) app.out.line(fmt::format("{} leaves memory", own));
+  }
+  if (arguments.has("--json")) app.out.json(Json::object({{"stopped", std::move(stopped)}}));
+  return Done{};
+}
+
+}  // namespace
+
+const Command ps_command{
+    .name = "ps",
+    .arguments = "",
+    .summary = "List the models in the running server's memory.",
+    .details =
+        "With what they take, who uses them, and how long they stay.  A server with keys\n"
+        "wants one in HEARTH_API_KEY.",
+    .options = server_options(),
+    .run = list};
+
+const Command stop_command{
+    .name = "stop",
+    .arguments = "MODEL...",
+    .summary = "Have the running server unload models.",
+    .details =
+        "Answers that are being written are finished first; the next request loads the\n"
+        "model again.",
+    .options = server_options(),
+    .run = stop};
+
+}  // namespace hearth::cli

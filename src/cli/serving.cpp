@@ -1,0 +1,27 @@
+#include "cli/serving.h"
+
+#include "base/duration.h"
+#include "cli/open_model.h"
+#include "cli/pulling.h"
+
+namespace hearth::cli {
+
+Result<std::unique_ptr<LiveLibrary>> open_library(const Arguments& arguments,
+                                                  const Config& config) {
+  LibraryOptions options = TRY(library_options(arguments));
+  options.pool.keep_alive = TRY(parse_duration(config.models.keep_alive));
+  options.pool.max_models = static_cast<std::size_t>(config.models.max_loaded);
+  const LibraryContext context = TRY(library_context(arguments));
+  return LiveLibrary::create(options, context.network);
+}
+
+server::ApiServerOptions api_options(const Config& config) {
+  server::ApiServerOptions options;
+  options.collections_folder = collections_folder(config);
+  options.collections_relaxed = config.collections.relaxed;
+  options.standard_model =
+      config.models.standard.empty() ? std::string(builtin_chat) : config.models.standard;
+  return options;
+}
+
+}  // namespace hearth::cli

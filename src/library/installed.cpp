@@ -1,0 +1,169 @@
+#include "library/installed.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "base/files.h"
+#include "base/json.h"
+#include "base/utf8.h"
+#include "library/catalog.h"
+#include "library/resolve.h"
+
+namespace hearth {
+namespace {
+
+constexpr std::uint64_t max_aliases_bytes = 1u << 20;
+constexpr std::chrono::seconds fresh_for(2);
+
+std::string_view without_latest(std::string_view name) {
+  constexpr std::string_view tag = ":latest";
+  if (name.ends_with(tag)) name.remove_suffix(tag.size());
+  return name;
+}
+
+std::vector<LocalModel> builtin_models() {
+  std::vector<LocalModel> list;
+  for (const std::string_view name : {builtin_chat, builtin_embedder}) {
+    LocalModel model;
+    model.name = model.path = name;
+    model.tool = "program";
+    model.facts = read_facts(model);
+    model.bytes = model.facts.weight_bytes;
+    list.push_back(std::move(model));
+  }
+  return list;
+}
+
+const LocalModel* find_reference(const std::vector<LocalModel>& models, std::string_view text,
+                                 const std::vector<CatalogEntry>& catalog) {
+  const auto reference = parse_reference(text);
+  if (!reference) return nullptr;
+  if (reference->kind == Reference::Kind::builtin || reference->kind == Reference::Kind::path) {
+    for (const LocalModel& model : models)
+      if (model.path == reference->name) return &model;
+    return nullptr;
+  }
+  if (const LocalModel* found = match(models, *reference)) return found;
+  if (reference->kind != Reference::Kind::name) return nullptr;
+  const CatalogEntry* entry = find_in_catalog(catalog, reference->text());
+  if (!entry) return nullptr;
+  if (const auto remote = parse_reference(entry->reference)) return match(models, *remote);
+  return nullptr;
+}
+
+// All ways to understand what a client wrote, the plainest first.
+std::vector<std::string> readings_of(std::string_view name) {
+  const std::string plain(without_latest(name));
+  std::vector<std::string> list{std::string(name)};
+  if (plain != name) list.push_back(plain);
+  list.push_back(fmt::format("ollama:{}", name));
+  if (plain.contains('/')) list.push_back("hf:" + plain);
+  return list;
+}
+
+}  // namespace
+
+Aliases read_aliases(const LibraryFolders& folders) {
+  Aliases aliases;
+  if (folders.aliases.empty()) return aliases;
+  const auto text = read_file(folders.aliases, max_aliases_bytes);
+  const auto json = text ? parse_json(*text) : Result<Json>(Json());
+  if (!json || !json->is_object()) return aliases;
+  for (const auto& [name, reference] : json->as_object())
+    if (reference.is_string()) aliases[name] = reference.as_string();
+  return aliases;
+}
+
+Status set_alias(const LibraryFolders& folders, const std::string& name,
+                 const std::string& reference) {
+  const auto parsed = parse_reference(name);
+  if (!parsed || parsed->kind != Reference::Kind::name)
+    return Error(ErrorKind::invalid,
+                 fmt::format("'{}': needs a plain name such as my-model:latest", printable(name)));
+  Aliases aliases = read_aliases(folders);
+  const std::string key(without_latest(name));
+  if (reference.empty())
+    aliases.erase(key);
+  else
+    aliases[key] = reference;
+  Json json = Json::object();
+  for (const auto& [own, meant] : aliases) json.set(own, meant);
+  return replace_file(folders.aliases, bytes_of(write_json(json, {.indent = 2})));
+}
+
+const LocalModel* find_by_name(const std::vector<LocalModel>& models, std::string_view name,
+                               const LibraryFolders& folders) {
+  for (const LocalModel& model : models)
+    if (model.name == name) return &model;
+  const auto loaded = load_catalog(folders);
+  const std::vector<CatalogEntry> catalog = loaded ? *loaded : std::vector<CatalogEntry>();
+  for (const std::string& text : readings_of(name))
+    if (const LocalModel* found = find_reference(models, text, catalog)) return found;
+  const Aliases aliases = read_aliases(folders);
+  const auto alias = aliases.find(without_latest(name));
+  if (alias == aliases.end()) return nullptr;
+  for (const std::string& text : readings_of(alias->second))
+    if (const LocalModel* found = find_reference(models, text, catalog)) return found;
+  return nullptr;
+}
+
+InstalledModels::InstalledModels(LibraryFolders folders)
+    : folders_(std::move(folders)), builtin_(builtin_models()) {}
+
+// With the lock held.
+InstalledModels::List InstalledModels::look() {
+  std::vector<LocalModel> found = find_local_models(folders_);
+  describe_local_models(folders_, found);
+  auto all = std::make_shared<std::vector<LocalModel>>(builtin_);
+  for (const LocalModel& model : allowed_) all->push_back(model);
+  for (LocalModel& model : found) {
+    const bool is_known = std::ranges::any_of(
+        allowed_, [&](const LocalModel& own) { return own.path == model.path; });
+    if (!is_known) all->push_back(std::move(model));
+  }
+  list_ = std::move(all);
+  looked_ = std::chrono::steady_clock::now();
+  return list_;
+}
+
+InstalledModels::List InstalledModels::list() {
+  const std::lock_guard lock(mutex_);
+  if (list_ && std::chrono::steady_clock::now() - looked_ < fresh_for) return list_;
+  return look();
+}
+
+Result<LocalModel> InstalledModels::find(const std::string& name) {
+  if (const List models = list(); const LocalModel* found = find_by_name(*models, name, folders_))
+    return *found;
+  note_change();
+  const List models = list();
+  if (const LocalModel* found = find_by_name(*models, name, folders_)) return *found;
+  // Whether a file is there is nobody's business.
+  if (TRY(parse_reference(name)).kind != Reference::Kind::path) {
+    Resolved resolved = TRY(resolve(name, folders_));
+    if (resolved.missing) return std::move(resolved.missing->error);
+  }
+  return Error(ErrorKind::not_found,
+               fmt::format("'{}': no model of that name is installed here", printable(name)));
+}
+
+void InstalledModels::allow(LocalModel model) {
+  if (model.tool == "program") return;  // in the list already
+  if (const auto identity = file_identity(model.path); identity && model.identity.inode == 0)
+    model.identity = *identity;
+  if (model.tool == "path") model.name = model_stem(model.path);
+  model.facts = read_facts(model);
+  if (model.bytes == 0) model.bytes = model.identity.bytes;
+  const std::lock_guard lock(mutex_);
+  allowed_.push_back(std::move(model));
+  list_ = nullptr;
+}
+
+void InstalledModels::note_change() {
+  const std::lock_guard lock(mutex_);
+  list_ = nullptr;
+}
+
+}  // namespace hearth

@@ -1,0 +1,62 @@
+// The models that are here under the names that clients write, for a process that lives long.
+#pragma once
+
+#include <chrono>
+#include <functional>
+#include <map>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/result.h"
+#include "library/folders.h"
+#include "library/local_models.h"
+
+namespace hearth {
+
+// Names of the user's own for models: "gpt-4o" -> "qwen3:4b".
+using Aliases = std::map<std::string, std::string, std::less<>>;
+Aliases read_aliases(const LibraryFolders& folders);
+// An empty `reference` takes the name away.  Errors: invalid (no plain name), io.
+Status set_alias(const LibraryFolders& folders, const std::string& name,
+                 const std::string& reference);
+
+// The one that the name means: any form of reference, with or without ":latest", "ollama:" or
+// "hf:", an alias, a name of the catalog.  Paths only of what is in the list: a client names no
+// files of this machine.  nullptr: none.
+const LocalModel* find_by_name(const std::vector<LocalModel>& models, std::string_view name,
+                               const LibraryFolders& folders);
+
+// Thread-safe.
+class InstalledModels {
+ public:
+  using List = std::shared_ptr<const std::vector<LocalModel>>;
+
+  explicit InstalledModels(LibraryFolders folders);
+
+  // The built-in ones first, each described.  Looks at the disk again when that was a while ago.
+  List list();
+  // As find_by_name; looks again before it says no.  Errors: not_found, with the nearest name and
+  // how to get it.
+  Result<LocalModel> find(const std::string& name);
+  // A file of the user's own, wherever it is: it belongs to the list from now on.
+  void allow(LocalModel model);
+  // The disk holds something else now.
+  void note_change();
+
+  const LibraryFolders& folders() const { return folders_; }
+
+ private:
+  List look();
+
+  const LibraryFolders folders_;
+  const std::vector<LocalModel> builtin_;
+  std::vector<LocalModel> allowed_;
+  std::mutex mutex_;  // held while looking: others want the same answer
+  List list_;
+  std::chrono::steady_clock::time_point looked_;
+};
+
+}  // namespace hearth

@@ -1,0 +1,68 @@
+#include "library/live.h"
+
+#include <fmt/core.h>
+
+namespace hearth {
+
+std::optional<Error> why_not_ours(const LocalModel& model) {
+  if (model.tool == "hearth") return std::nullopt;
+  if (model.tool == "program")
+    return Error(ErrorKind::invalid, fmt::format("'{}' is part of the program", model.name));
+  if (model.tool == "path")
+    return Error(
+        ErrorKind::invalid,
+        fmt::format("'{}' is a file of yours: Hearth removes only what it downloaded", model.name));
+  const std::string remedy =
+      model.tool == "ollama"        ? fmt::format("`ollama rm {}` removes it", model.name.substr(7))
+      : model.tool == "huggingface" ? std::string("`hf cache rm` removes it")
+                                    : fmt::format("it lies at {}", model.path);
+  return Error(ErrorKind::invalid,
+               fmt::format("'{}' is not in Hearth's store but another program's ({}): {}",
+                           model.name, model.tool, remedy));
+}
+
+LiveLibrary::LiveLibrary(const LibraryFolders& folders)
+    : lifecycles(folders.lifecycle), installed(folders) {}
+
+LiveLibrary::~LiveLibrary() {
+  downloads.reset();
+  library.reset();
+}
+
+Result<std::unique_ptr<LiveLibrary>> LiveLibrary::create(LibraryOptions options,
+                                                         const Network& network) {
+  std::unique_ptr<LiveLibrary> live(new LiveLibrary(options.folders));
+  LiveLibrary* raw = live.get();
+  options.find = [raw](const std::string& name) { return raw->installed.find(name); };
+  options.observer = [raw](const std::string& name, ModelEvent event, double share) {
+    raw->note(name, event, share);
+  };
+  live->library = TRY(Library::create(options));
+  live->downloads = std::make_unique<DownloadQueue>(options.folders, network, live->lifecycles,
+                                                    [raw] { raw->installed.note_change(); });
+  return live;
+}
+
+void LiveLibrary::note(const std::string& name, ModelEvent event, double share) {
+  if (event == ModelEvent::load && share > 0) {
+    lifecycles.advance(name, share);
+    return;
+  }
+  if (lifecycles.apply(name, event).ok() || event != ModelEvent::initialize) return;
+  // It is here, or it would not be loaded.
+  if (lifecycles.apply(name, ModelEvent::find_here).ok()) (void)lifecycles.apply(name, event).ok();
+}
+
+Status LiveLibrary::remove(const std::string& name) {
+  const LocalModel model = TRY(installed.find(name));
+  if (const auto refusal = why_not_ours(model)) return *refusal;
+  (void)pool().unload(model.name).ok();  // its users keep what is mapped
+  (void)lifecycles.apply(model.name, ModelEvent::remove).ok();
+  const Status removed = remove_from_store(installed.folders().models, model.folder);
+  (void)lifecycles.apply(model.name, removed.ok() ? ModelEvent::finish_cleanup : ModelEvent::fail)
+      .ok();
+  installed.note_change();
+  return removed;
+}
+
+}  // namespace hearth

@@ -1,0 +1,41 @@
+// LiveLibrary: the library of a server.  Any installed model is loaded when it is asked for, and
+// models come and go while it runs.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "library/downloads.h"
+#include "library/installed.h"
+#include "library/library.h"
+#include "library/lifecycle.h"
+
+namespace hearth {
+
+// Thread-safe: its parts are.
+class LiveLibrary {
+ public:
+  // Errors: those of Library::create.
+  static Result<std::unique_ptr<LiveLibrary>> create(LibraryOptions options,
+                                                     const Network& network);
+  ~LiveLibrary();
+
+  ModelPool& pool() { return library->pool(); }
+  // Out of our store and out of memory.  Errors: invalid (another program's, or the program's own),
+  // not_found, io.
+  Status remove(const std::string& name);
+
+  Lifecycles lifecycles;
+  InstalledModels installed;
+  std::unique_ptr<Library> library;
+  std::unique_ptr<DownloadQueue> downloads;
+
+ private:
+  explicit LiveLibrary(const LibraryFolders& folders);
+  void note(const std::string& name, ModelEvent event, double share);
+};
+
+// Why `hearth rm` and the server do not remove this model; nothing: they may.
+std::optional<Error> why_not_ours(const LocalModel& model);
+
+}  // namespace hearth

@@ -1,0 +1,111 @@
+#include "server/schemas.h"
+
+namespace hearth::server::schema {
+namespace {
+
+// An object whose members are all texts, whole numbers, booleans, lists or objects.
+struct Field {
+  std::string_view name, type, description = "";
+};
+
+Json object(std::initializer_list<Field> fields, std::initializer_list<Json> needed = {}) {
+  Json properties = Json::object();
+  for (const Field& field : fields)
+    properties.set(std::string(field.name), field.type == "array"
+                                                ? list_of(type("object"))
+                                                : type(field.type, field.description));
+  return object_of(std::move(properties), needed);
+}
+
+void add_requests(Json& all) {
+  constexpr std::string_view any_name = "Any name of the model.";
+  const Json keep_alive = any_of({type("integer"), type("string")});
+  all.set("ModelName", object({{"model", "string", any_name}}, {"model"}));
+  all.set("PullRequest",
+          object({{"model", "string", "A name of the catalog, hf:, ollama: or an address."},
+                  {"priority", "integer", "Greater ones begin first."},
+                  {"stream", "boolean",
+                   "Progress until it is there; as lines of JSON or, when "
+                   "asked for, server-sent events."}},
+                 {"model"}));
+  Json load = object(
+      {{"model", "string", any_name}, {"pin", "boolean", "It stays until it is unloaded by name."}},
+      {"model"});
+  load.find("properties")->set("keep_alive", keep_alive);
+  all.set("LoadRequest", std::move(load));
+  all.set("SwitchRequest",
+          object({{"model", "string", "Answers from now on."},
+                  {"from", "string", "For this name; for requests that name none when absent."},
+                  {"keep_old", "boolean", "The one before stays in memory."}},
+                 {"model"}));
+  all.set("OllamaModelName", object({{"model", "string", any_name}}, {"model"}));
+  all.set("OllamaPullRequest",
+          object({{"model", "string"}, {"stream", "boolean", "true when absent."}}, {"model"}));
+  all.set("OllamaCopyRequest",
+          object({{"source", "string"}, {"destination", "string"}}, {"source", "destination"}));
+  all.set("OllamaCreateRequest",
+          object({{"model", "string"},
+                  {"from", "string", "A model that is here."},
+                  {"files", "object", "Or one file: its name and the digest of a blob."},
+                  {"stream", "boolean"}},
+                 {"model"}));
+}
+
+}  // namespace
+
+void add_manage(Json& all) {
+  add_requests(all);
+  all.set("Download", object({{"id", "integer"},
+                              {"name", "string"},
+                              {"reference", "string"},
+                              {"state", "string", "queued, downloading, done, failed, cancelled"},
+                              {"bytes", "integer"},
+                              {"total_bytes", "integer"},
+                              {"bytes_per_second", "number"},
+                              {"seconds_left", "number"},
+                              {"error", "object"}}));
+  all.set("DownloadList", object({{"downloads", "array"}, {"unfinished", "array", ""}}));
+  all.set("LibraryModel", object({{"name", "string"},
+                                  {"reference", "string"},
+                                  {"from", "string", "Whose store it lies in."},
+                                  {"bytes", "integer"},
+                                  {"kind", "string", "generator, embedder or reranker"},
+                                  {"context_length", "integer"},
+                                  {"loaded", "boolean"},
+                                  {"problem", "string", "Why it does not run; empty: it does."}}));
+  all.set("LibraryList", object({{"models", "array"}, {"default", "string"}}));
+  all.set("CatalogList", object({{"memory_for_models", "integer"}, {"models", "array"}}));
+  all.set("LibraryStatus", object({{"default", "string"},
+                                   {"switched", "object"},
+                                   {"memory", "object"},
+                                   {"loaded", "array"},
+                                   {"lifecycle", "array"}}));
+  all.set("LoadedModel", object({{"name", "string"},
+                                 {"state", "string"},
+                                 {"bytes", "integer"},
+                                 {"users", "integer"},
+                                 {"pinned", "boolean"},
+                                 {"expires_in_seconds", "number"}}));
+  all.set(
+      "SwitchAnswer",
+      object({{"from", "string"}, {"was", "string"}, {"model", "string"}, {"seconds", "number"}}));
+  all.set("VerifyAnswer", object({{"name", "string"},
+                                  {"checked", "boolean", "false: nothing is known to check by."},
+                                  {"right", "boolean"},
+                                  {"files", "array"}}));
+  all.set("UploadAnswer", object({{"name", "string"},
+                                  {"bytes", "integer", "That are here."},
+                                  {"done", "boolean"},
+                                  {"sha256", "string"}}));
+  all.set("SystemInfo", object({{"cpu", "object"},
+                                {"memory", "object"},
+                                {"gpus", "array"},
+                                {"now", "object"},
+                                {"version", "string"}}));
+  all.set("OllamaStatus", object({{"status", "string"},
+                                  {"digest", "string"},
+                                  {"total", "integer"},
+                                  {"completed", "integer"}}));
+}
+
+}  // namespace hearth::server::schema

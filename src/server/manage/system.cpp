@@ -1,0 +1,85 @@
+// GET /api/system/info and /api/system/events: the machine, as it is and once a second.
+#include "hardware/condition.h"
+#include "hardware/cpu.h"
+#include "hardware/devices.h"
+#include "hardware/memory.h"
+#include "server/manage/manage.h"
+#include "server/reply.h"
+#include "server/rows.h"
+
+namespace hearth::server {
+namespace {
+
+template <typename T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json();
+}
+
+Json to_json(const hardware::Memory& memory) {
+  return Json::object({{"total_bytes", memory.total_bytes},
+                       {"limit_bytes", memory.limit_bytes},
+                       {"free_bytes", memory.free_bytes()}});
+}
+
+Json to_json(const hardware::Condition& now) {
+  return Json::object({{"hottest_celsius", or_null(now.hottest_celsius)},
+                       {"throttled", now.throttled},
+                       {"on_mains", or_null(now.on_mains)},
+                       {"battery_percent", or_null(now.battery_percent)},
+                       {"processor_joules", or_null(now.processor_joules)},
+                       {"load", now.load},
+                       {"memory_pressure", now.memory_pressure},
+                       {"processor_pressure", now.processor_pressure}});
+}
+
+Checked<Json> info(Service&, const Call&) {
+  const hardware::Cpu cpu = hardware::read_cpu();
+  Json features = Json::array(), gpus = Json::array(), npus = Json::array();
+  for (const std::string& feature : cpu.features) features.push_back(feature);
+  for (const hardware::Gpu& gpu : hardware::read_gpus())
+    gpus.push_back(Json::object({{"vendor", gpu.vendor},
+                                 {"name", gpu.name},
+                                 {"driver", gpu.driver},
+                                 {"memory_bytes", gpu.memory_bytes},
+                                 {"free_bytes", gpu.free_bytes}}));
+  for (const hardware::Npu& npu : hardware::read_npus()) npus.push_back(npu.name);
+  return Json::object({{"cpu", Json::object({{"brand", cpu.brand},
+                                             {"physical_cores", cpu.physical_cores},
+                                             {"logical_cores", cpu.logical_cores},
+                                             {"usable_cores", cpu.usable_cores},
+                                             {"features", std::move(features)}})},
+                       {"memory", to_json(hardware::read_memory())},
+                       {"gpus", std::move(gpus)},
+                       {"npus", std::move(npus)},
+                       {"inside", hardware::read_enclosure()},
+                       {"now", to_json(hardware::read_condition())},
+                       {"version", HEARTH_VERSION}});
+}
+
+Check events(Service& service, Call& call) {
+  service.metrics.count_answer(call.endpoint->path, 200);
+  service.events->listen({EventHub::Topic::system}, call.responder, form_of(call, EventForm::sse),
+                         {state_of_system()});
+  return Done{};
+}
+
+constexpr auto worker = Endpoint::Place::worker;
+constexpr Endpoint rows[] = {
+    {"GET", "/api/system/info", "The machine: processor, memory, GPUs, heat, power.",
+     Scope::metrics, "", "SystemInfo", worker, reply_json<info>},
+    {"GET", "/api/system/events", "How the machine feels, once a second.", Scope::metrics, "", "",
+     worker, start_answer<events>},
+};
+
+}  // namespace
+
+Json state_of_system() {
+  return Json::object({{"event", "system"},
+                       {"time", unix_seconds()},
+                       {"memory", to_json(hardware::read_memory())},
+                       {"now", to_json(hardware::read_condition())}});
+}
+
+std::span<const Endpoint> system_rows() { return rows; }
+
+}  // namespace hearth::server

@@ -1,0 +1,246 @@
+// POST /api/pull, /api/copy, /api/create, DELETE /api/delete and /api/blobs: what changes the set
+// of models.  Source: Ollama, docs/api.md.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <thread>
+
+#include "base/store_files.h"
+#include "base/utf8.h"
+#include "http/secrets.h"
+#include "library/import.h"
+#include "server/fields.h"
+#include "server/manage/manage.h"
+#include "server/ollama/ollama.h"
+#include "server/reply.h"
+#include "server/rows.h"
+
+namespace hearth::server {
+namespace {
+
+using namespace ollama;
+
+Json status_line(std::string_view status) { return Json::object({{"status", status}}); }
+
+// The lines of one moment of a download.
+std::vector<Json> lines_of(const Download& download) {
+  switch (download.state) {
+    case Download::State::queued:
+      return {status_line("pulling manifest")};
+    case Download::State::running: {
+      if (!download.remark.empty()) return {status_line(download.remark)};
+      Json line = status_line(fmt::format("pulling {}", download.name));
+      line.set("digest", fmt::format("hearth:{}", download.reference));
+      line.set("total", download.progress.total);
+      line.set("completed", std::min(download.progress.bytes, download.progress.total));
+      return {std::move(line)};
+    }
+    case Download::State::done:
+      return {status_line("verifying sha256 digest"), status_line("writing manifest"),
+              status_line("success")};
+    case Download::State::failed:
+      return {Json::object({{"error", download.error->message()}})};
+    case Download::State::cancelled:
+      return {Json::object({{"error", "cancelled"}})};
+  }
+  return {};
+}
+
+// A plain name means Ollama's library where the catalog has no such model.
+Result<Download> add_download(LiveLibrary& library, const std::string& name) {
+  auto added = library.downloads->add(name);
+  if (added || added.error().kind() != ErrorKind::not_found) return added;
+  return library.downloads->add("ollama:" + name);
+}
+
+// Until it is over, or the client leaves.
+Checked<Json> wait_for(Service& service, const Call& call, int id) {
+  const Workers::Aside aside;
+  for (;;) {
+    const auto download = service.library->downloads->find(id);
+    if (!download) return Problem{500, "internal_error", "the download is gone", "", 0};
+    if (download->state == Download::State::failed) return to_problem(*download->error);
+    if (download->is_over()) return status_line("success");
+    if (call.responder->stop().stop_requested())
+      return Error(ErrorKind::cancelled, "the client left");
+    std::this_thread::sleep_for(std::chrono::milliseconds(100));
+  }
+}
+
+Check pull(Service& service, Call& call) {
+  LiveLibrary* library = TRY(library_of(service));
+  const Json body = TRY(parse_body(call.request.body));
+  const std::string name = TRY(read_model_name(body));
+  const bool stream = TRY(read_bool(body, "stream")).value_or(true);
+  const Download download = TRY(add_download(*library, name));
+  if (stream) {
+    follow_download(service, std::move(call), download, EventForm::lines, true, lines_of);
+    return Done{};
+  }
+  const Json done = TRY(wait_for(service, call, download.id));
+  send(service, call, http::json_response(write_json(done)));
+  return Done{};
+}
+
+// Done without a word.
+Check reply_nothing(Service& service, Call& call, int status = 200) {
+  send(service, call, http::Response{status, {}, ""});
+  return Done{};
+}
+
+Check remove(Service& service, Call& call) {
+  LiveLibrary* library = TRY(library_of(service));
+  const Json body = TRY(parse_body(call.request.body));
+  const std::string name = TRY(read_model_name(body));
+  const LibraryFolders& folders = library->installed.folders();
+  const std::string plain(name.ends_with(":latest") ? name.substr(0, name.size() - 7) : name);
+  if (read_aliases(folders).contains(plain)) {
+    TRY(set_alias(folders, plain, ""));
+    service.pool->forget_name(name);
+    service.pool->forget_name(plain);
+    return reply_nothing(service, call);
+  }
+  const Status removed = library->remove(name);
+  if (!removed.ok()) return model_problem(name, removed.error());
+  return reply_nothing(service, call);
+}
+
+// Another name for what is here: nothing is copied.
+Status copy_name(Service& service, const std::string& source, const std::string& target) {
+  InstalledModels& installed = service.library->installed;
+  const LocalModel model = TRY(installed.find(service.meant_by(source)));
+  if (const auto list = installed.list();
+      std::ranges::any_of(*list, [&](const LocalModel& own) { return own.name == target; }))
+    return Error(ErrorKind::invalid, fmt::format("'{}' is a model of its own", target));
+  TRY(set_alias(installed.folders(), target, model.name));
+  service.pool->forget_name(target);
+  return Done{};
+}
+
+Check copy(Service& service, Call& call) {
+  TRY(library_of(service));
+  const Json body = TRY(parse_body(call.request.body));
+  const auto source = TRY(read_text(body, "source", 1024));
+  const auto target = TRY(read_text(body, "destination", 256));
+  if (!source || !target) return invalid_value("destination", "needs a source and a destination");
+  const Status copied = copy_name(service, *source, *target);
+  if (!copied.ok()) return model_problem(*source, copied.error());
+  return reply_nothing(service, call);
+}
+
+// ---- Blobs: files sent before the model that is made of them ----
+
+Checked<std::string> blob_path(const LiveLibrary& library, std::string_view digest) {
+  const bool is_digest = digest.size() == 71 && digest.starts_with("sha256:") &&
+                         std::ranges::all_of(digest.substr(7), [](char c) {
+                           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
+                         });
+  if (!is_digest) return invalid_value("digest", "needs sha256: and 64 hex digits");
+  return join_path(join_path(library.installed.folders().models, ".uploads"),
+                   "sha256-" + std::string(digest.substr(7)));
+}
+
+Check find_blob(Service& service, Call& call) {
+  LiveLibrary* library = TRY(library_of(service));
+  const std::string path = TRY(blob_path(*library, call.rest));
+  return reply_nothing(service, call, is_file(path) ? 200 : 404);
+}
+
+Check put_blob(Service& service, Call& call) {
+  LiveLibrary* library = TRY(library_of(service));
+  const std::string path = TRY(blob_path(*library, call.rest));
+  std::string hex;
+  for (const auto byte : http::sha256(call.request.body)) hex += fmt::format("{:02x}", byte);
+  if (call.rest.substr(7) != hex) return invalid_value("digest", "is not that of the body");
+  TRY(make_folders(parent_folder(path)));
+  TRY(replace_file(path, std::as_bytes(std::span(call.request.body))));
+  return reply_nothing(service, call, 201);
+}
+
+// {"model.gguf": "sha256:..."}: the one file that the model is made of.
+Status import_blob(Service& service, const std::string& name, const std::string& file,
+                   const std::string& blob, std::stop_token stop) {
+  LiveLibrary& library = *service.library;
+  if (!is_safe_path(file) || file.contains('/'))
+    return Error(ErrorKind::invalid, fmt::format("'{}': no name of a file", printable(file)));
+  const std::string folder = blob + ".model";
+  TRY(make_folders(folder));
+  const std::string path = join_path(folder, file);
+  TRY(move_path(blob, path));
+  ImportOptions options;
+  options.name = name.ends_with(":latest") ? name.substr(0, name.size() - 7) : name;
+  options.is_replacing = true;
+  options.stop = std::move(stop);
+  auto made = import_model(path, library.installed.folders(), options);
+  (void)remove_all(folder).ok();
+  if (!made) return std::move(made).error();
+  library.installed.note_change();
+  (void)service.pool->unload(options.name).ok();
+  return Done{};
+}
+
+// What a model made here cannot be: its own prompts and parameters are the client's to send.
+constexpr std::string_view unsupported_fields[] = {"system",   "template", "parameters", "messages",
+                                                   "adapters", "quantize", "license"};
+
+Check create(Service& service, Call& call) {
+  LiveLibrary* library = TRY(library_of(service));
+  const Json body = TRY(parse_body(call.request.body));
+  const std::string name = TRY(read_model_name(body));
+  const bool stream = TRY(read_bool(body, "stream")).value_or(true);
+  for (const std::string_view field : unsupported_fields)
+    if (const Json* value = body.find(field);
+        value && !value->is_null() &&
+        (value->is_string() ? !value->as_string().empty() : value->size() > 0))
+      return unsupported_value(field, "a model is its file here: send this with the requests");
+  const auto from = TRY(read_text(body, "from", 1024));
+  const Json* files = body.find("files");
+  Status made = Error(ErrorKind::invalid, "needs \"from\" or \"files\"");
+  const Workers::Aside aside;
+  if (from && !from->empty()) {
+    made = copy_name(service, *from, name);
+    if (!made.ok()) return model_problem(*from, made.error());
+  } else if (files && files->is_object() && files->size() == 1) {
+    const auto& [file, digest] = files->as_object().front();
+    if (!digest.is_string()) return invalid_value("files", "needs digests");
+    const std::string blob = TRY(blob_path(*library, digest.as_string()));
+    if (!is_file(blob)) return Problem{404, "not_found", "there is no such blob", "files", 0};
+    made = import_blob(service, name, file, blob, call.responder->stop());
+  }
+  if (!made.ok() && made.error().kind() == ErrorKind::corrupt)
+    return Problem{400, "not_a_model", "the file is no model that can be read", "files", 0};
+  TRY(made);
+  const std::string last = write_json(status_line("success"));
+  if (!stream) {
+    send(service, call, http::json_response(last));
+    return Done{};
+  }
+  service.metrics.count_answer(call.endpoint->path, 200);
+  start_events(*call.responder, EventForm::lines);
+  call.responder->write(event_text(EventForm::lines, status_line("writing manifest")));
+  call.responder->write(last + "\n");
+  call.responder->finish();
+  return Done{};
+}
+
+constexpr auto worker = Endpoint::Place::worker;
+constexpr Endpoint rows[] = {
+    {"POST", "/api/pull", "Download a model (Ollama).", Scope::manage, "OllamaPullRequest",
+     "OllamaStatus", worker, start_answer<pull>},
+    {"DELETE", "/api/delete", "Remove a model, or a name (Ollama).", Scope::manage,
+     "OllamaModelName", "", worker, start_answer<remove>},
+    {"POST", "/api/copy", "Give a model another name (Ollama).", Scope::manage, "OllamaCopyRequest",
+     "", worker, start_answer<copy>},
+    {"POST", "/api/create", "Make a model of a file that was sent, or of another one (Ollama).",
+     Scope::manage, "OllamaCreateRequest", "OllamaStatus", worker, start_answer<create>},
+    {"GET", "/api/blobs/{id}", "Whether a file was sent (Ollama).", Scope::manage, "", "", worker,
+     start_answer<find_blob>},
+    {"POST", "/api/blobs/{id}", "Send a file of a model (Ollama).", Scope::manage, "", "", worker,
+     start_answer<put_blob>},
+};
+
+}  // namespace
+
+std::span<const Endpoint> ollama_manage_rows() { return rows; }
+
+}  // namespace hearth::server

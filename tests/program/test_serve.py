@@ -1,0 +1,415 @@
+"""hearth serve: any installed model on demand, managed over HTTP."""
+import concurrent.futures
+import contextlib
+import hashlib
+import http.client
+import json
+import pathlib
+import signal
+import threading
+import time
+import unittest
+
+import program
+from world import MODEL, SHA, World
+
+EMBEDDER = (program.ROOT / "src/library/builtin/embed.gguf").read_bytes()
+
+
+def chat(server, model, text="Hello", **more):
+    return server.request("POST", "/v1/chat/completions", {
+        "model": model, "max_tokens": 4, "messages": [{"role": "user", "content": text}], **more})
+
+
+@contextlib.contextmanager
+def running(world, *arguments):
+    with program.serving(*arguments, env=world.environment) as server:
+        yield server
+
+
+def eventually(test, condition, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return
+        time.sleep(0.05)
+    test.fail("did not happen in time")
+
+
+def in_memory(server):
+    return [m["name"] for m in server.json("GET", "/api/ps")["models"]]
+
+
+def lines(server, method, path, body=None, headers=None):
+    """The JSON lines of a stream, as they come."""
+    connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+    connection.request(method, path, json.dumps(body) if body is not None else None,
+                       {"Content-Type": "application/json", **(headers or {})})
+    response = connection.getresponse()
+    if response.status != 200:
+        raise AssertionError(f"{path}: {response.status} {response.read()}")
+    for line in response:
+        if line.strip():
+            yield json.loads(line)
+    connection.close()
+
+
+class OnDemand(unittest.TestCase):
+    def test_any_name_of_an_installed_model(self):
+        with World() as world:
+            world.run("pull", "hf:org/model")
+            mine = pathlib.Path(world.home.name, "mine")
+            mine.mkdir()
+            (mine / "own-embed.gguf").write_bytes(EMBEDDER)
+            world.environment["HEARTH_LIBRARY_FOLDERS"] = str(mine)
+            with running(world) as server:
+                listed = [m["id"] for m in server.json("GET", "/v1/models")["data"]]
+                self.assertEqual(listed, ["builtin", "builtin-embed", "hf:org/model:Q8_0", "own-embed"])
+                self.assertEqual([m["name"] for m in server.json("GET", "/api/tags")["models"]],
+                                 ["builtin:latest", "builtin-embed:latest", "hf:org/model:Q8_0",
+                                  "own-embed:latest"])
+                self.assertEqual(in_memory(server), [])
+                for name in ("hf:org/model:Q8_0", "hf:org/model", "org/model", "hf.co/org/model:q8_0",
+                             "hf:org/model:latest", "builtin", "builtin:latest", "default"):
+                    status, _, text = chat(server, name)
+                    self.assertEqual(status, 200, f"{name}: {text}")
+                self.assertEqual(sorted(in_memory(server)), ["builtin:latest", "hf:org/model:Q8_0"])
+                vector = server.json("POST", "/v1/embeddings", {"model": "own-embed", "input": "a"})
+                self.assertGreater(len(vector["data"][0]["embedding"]), 8)
+                for body in ({"model": "own-embed"}, {"name": "own-embed:latest"}):
+                    shown = server.json("POST", "/api/show", body)
+                    self.assertEqual(shown["capabilities"], ["embedding"])
+                shown = server.json("POST", "/api/show", {"model": "hf:org/model"})
+                self.assertIn("completion", shown["capabilities"])
+
+    def test_names_that_mean_nothing(self):
+        with World() as world, running(world) as server:
+            for name, says in (("nothing", "no model"), ("qwen3:0.6b", "hearth pull qwen3:0.6b"),
+                               ("hf:no/such", "hearth pull"), ("/etc/passwd", "no model"),
+                               ("/no/such/file", "no model"), ("../x.gguf", "no model")):
+                status, _, text = chat(server, name)
+                self.assertEqual(status, 404, text)
+                error = json.loads(text)["error"]
+                self.assertEqual(error["code"], "model_not_found")
+                self.assertIn(says, error["message"])
+            # Whether a file is there is not told.
+            texts = [chat(server, name)[2].replace(name, "") for name in ("/etc/passwd", "/no/file")]
+            self.assertEqual(texts[0], texts[1])
+
+    def test_a_loading_that_fails_leaves_others_serving(self):
+        with World() as world:
+            mine = pathlib.Path(world.home.name, "mine")
+            mine.mkdir()
+            (mine / "cut.gguf").write_bytes(MODEL[:100_000])
+            world.environment["HEARTH_LIBRARY_FOLDERS"] = str(mine)
+            with running(world) as server:
+                listed = [m["id"] for m in server.json("GET", "/v1/models")["data"]]
+                self.assertNotIn("cut", listed)
+                for _ in range(3):
+                    status, _, text = chat(server, "cut")
+                    self.assertEqual(status, 500)
+                    self.assertEqual(json.loads(text)["error"]["code"], "model_load_failed")
+                    self.assertNotIn(world.home.name, text)
+                    self.assertEqual(chat(server, "builtin")[0], 200)
+
+    def test_many_clients_share_one_loading(self):
+        with World() as world:
+            world.run("pull", "hf:org/model")
+            with running(world) as server, concurrent.futures.ThreadPoolExecutor(64) as pool:
+                answers = list(pool.map(lambda _: chat(server, "org/model")[0], range(64)))
+                self.assertEqual(answers, [200] * 64)
+                status = server.json("GET", "/api/models/status")
+                self.assertEqual([m["name"] for m in status["loaded"]], ["hf:org/model:Q8_0"])
+
+    def test_keep_alive(self):
+        with World() as world, running(world, "--keep-alive", "1") as server:
+            self.assertEqual(chat(server, "builtin")[0], 200)
+            eventually(self, lambda: in_memory(server) == [])
+            ask = lambda keep: server.json("POST", "/api/generate", {
+                "model": "builtin", "prompt": "a", "stream": False, "keep_alive": keep,
+                "options": {"num_predict": 2}})
+            ask(0)
+            eventually(self, lambda: in_memory(server) == [], 2)
+            ask("-1")
+            time.sleep(1.5)
+            ps = server.json("GET", "/api/ps")["models"]
+            self.assertEqual(ps[0]["expires_at"][:4], "2999")
+            self.assertGreater(ps[0]["size"], 1_000_000)
+            unloaded = server.json("POST", "/api/generate", {"model": "builtin", "keep_alive": 0})
+            self.assertEqual(unloaded["done_reason"], "unload")
+            eventually(self, lambda: in_memory(server) == [], 2)
+            loaded = server.json("POST", "/api/chat", {"model": "builtin", "keep_alive": "1h"})
+            self.assertEqual(loaded["done_reason"], "load")
+            self.assertEqual(in_memory(server), ["builtin:latest"])
+            for wrong in ("soon", True, []):
+                status, _, _ = server.request("POST", "/api/generate", {
+                    "model": "builtin", "prompt": "a", "keep_alive": wrong})
+                self.assertEqual(status, 400)
+
+    def test_one_model_at_a_time(self):
+        with World() as world, running(world, "--max-loaded", "1") as server:
+            for _ in range(3):
+                self.assertEqual(chat(server, "builtin")[0], 200)
+                vector = server.request("POST", "/v1/embeddings", {"model": "builtin-embed", "input": "a"})
+                self.assertEqual(vector[0], 200)
+                self.assertEqual(len(in_memory(server)), 1)
+
+    def test_named_at_start_stays_and_answers_for_none(self):
+        with World() as world:
+            path = pathlib.Path(world.home.name, "special.gguf")
+            path.write_bytes(MODEL)
+            with running(world, "--model", str(path), "--keep-alive", "0") as server:
+                self.assertEqual(in_memory(server), ["special:latest"])
+                self.assertEqual(chat(server, "special")[0], 200)
+                self.assertEqual(chat(server, "builtin")[0], 200)
+                answer = server.json("POST", "/tokenize", {"content": "a"})
+                self.assertEqual(answer["count"], 1)
+                eventually(self, lambda: in_memory(server) == ["special:latest"])
+                ids = [m["id"] for m in server.json("GET", "/v1/models")["data"]]
+                self.assertEqual(ids.count("special"), 1)
+
+
+class Commands(unittest.TestCase):
+    def test_ps_and_stop(self):
+        with World() as world:
+            none = world.run("ps", "--port", "1")
+            self.assertEqual(none.returncode, 7)
+            self.assertIn("hearth serve", none.err)
+            with running(world) as server:
+                port = ("--port", str(server.port))
+                self.assertIn("No model is in memory", world.run("ps", *port).out)
+                chat(server, "builtin")
+                self.assertRegex(world.run("ps", *port).out, r"NAME +SIZE.*\nbuiltin +\S+ MB +ready +0")
+                shown = json.loads(world.run("ps", "--json", *port).out)
+                self.assertEqual(shown["models"][0]["name"], "builtin")
+                self.assertEqual(world.run("stop", "builtin", *port).returncode, 0)
+                eventually(self, lambda: in_memory(server) == [])
+                again = world.run("stop", "builtin", *port)
+                self.assertEqual(again.returncode, 3)
+                self.assertIn("not in memory", again.err)
+
+
+class Switch(unittest.TestCase):
+    def test_no_request_fails_while_models_are_switched(self):
+        with World() as world:
+            for name in ("one", "two"):
+                world.hub.add(f"org/{name}", {f"{name}-Q8_0.gguf": MODEL + b"\0" * (name == "two")})
+                self.assertEqual(world.run("pull", f"hf:org/{name}").returncode, 0)
+            with running(world) as server:
+                bad, good, stop = [], [0], threading.Event()
+
+                def clients(name):
+                    while not stop.is_set():
+                        status, _, text = chat(server, name)
+                        if status == 200:
+                            good[0] += 1
+                        else:
+                            bad.append(text)
+                threads = [threading.Thread(target=clients, args=(name,))
+                           for name in ("default", "default", "org/one", "house")]
+                server.json("POST", "/api/models/switch", {"model": "org/one", "from": "house"})
+                for thread in threads:
+                    thread.start()
+                slowest = 0
+                for i in range(20):
+                    name = ("org/two", "org/one")[i % 2]
+                    began = time.monotonic()
+                    for old in ({}, {"from": "house"}):
+                        answer = server.json("POST", "/api/models/switch", {"model": name, **old})
+                        self.assertEqual(answer["model"], f"hf:{name}:Q8_0")
+                    slowest = max(slowest, time.monotonic() - began)
+                    time.sleep(0.15)
+                stop.set()
+                for thread in threads:
+                    thread.join()
+                self.assertEqual(bad, [])
+                self.assertGreater(good[0], 20)
+                self.assertLess(slowest, 4)  # two switches
+                print(f"20 switches, {good[0]} answers, the slowest pair took {slowest:.2f} s")
+
+
+class Manage(unittest.TestCase):
+    def test_pull_with_progress_then_delete(self):
+        with World() as world, running(world) as server:
+            world.hub.rate = 3_000_000
+            seen = list(lines(server, "POST", "/api/models/pull", {"model": "hf:org/model", "stream": True}))
+            self.assertEqual(seen[-1]["state"], "done", seen[-1])
+            moving = [e["bytes"] for e in seen if e["state"] == "downloading"]
+            self.assertGreater(len(moving), 3)
+            self.assertEqual(moving, sorted(moving))
+            self.assertTrue(any(e["seconds_left"] for e in seen), seen)
+            self.assertEqual(chat(server, "org/model")[0], 200)
+            verified = server.json("POST", "/api/models/verify", {"model": "org/model"})
+            self.assertTrue(verified["right"] and verified["checked"])
+            shown = server.json("GET", "/api/models/show/hf:org/model:Q8_0")
+            self.assertEqual(shown["lifecycle"]["state"], "ready")
+            status, _, text = server.request("DELETE", "/api/models/hf:org/model:Q8_0")
+            self.assertEqual(status, 200, text)
+            self.assertEqual(chat(server, "org/model")[0], 404)
+            self.assertEqual(world.files(), [])
+            for name in ("builtin", "nothing"):
+                status, _, _ = server.request("POST", "/api/models/delete", {"model": name})
+                self.assertEqual(status, 404 if name == "nothing" else 400)
+
+    def test_downloads_are_shared_stopped_and_go_on(self):
+        with World() as world, running(world) as server:
+            world.hub.rate = 1_000_000
+            first = server.request("POST", "/api/models/pull", {"model": "hf:org/model"})
+            self.assertEqual(first[0], 202)
+            download = json.loads(first[2])
+            again = json.loads(server.request("POST", "/api/models/pull", {"model": "hf.co/org/model"})[2])
+            self.assertEqual(again["id"], download["id"])
+            path = f"/api/downloads/{download['id']}"
+            eventually(self, lambda: server.json("GET", path)["bytes"] > 500_000)
+            status = server.json("GET", "/api/models/status")["lifecycle"]
+            self.assertEqual([(w["name"], w["state"]) for w in status], [("hf:org/model", "downloading")])
+            self.assertEqual(server.json("DELETE", path), {"id": download["id"], "cancelled": True})
+            eventually(self, lambda: server.json("GET", path)["state"] == "cancelled")
+            self.assertEqual(server.request("DELETE", path)[0], 400)
+            self.assertEqual(server.request("GET", "/api/downloads/99")[0], 404)
+            self.assertEqual(len(server.json("GET", "/api/downloads")["unfinished"]), 1)
+            world.hub.rate = 0
+            sent = sum(n for _, n in world.hub.served)
+            end = list(lines(server, "POST", "/api/models/pull", {"model": "hf:org/model", "stream": True}))[-1]
+            self.assertEqual(end["state"], "done", end)
+            self.assertLess(sum(n for _, n in world.hub.served) - sent, len(MODEL) - 400_000)
+
+    def test_events(self):
+        with World() as world, running(world) as server:
+            connection = http.client.HTTPConnection(server.host, server.port, timeout=30)
+            connection.request("GET", "/api/models/events")
+            stream = connection.getresponse()
+            self.assertEqual(stream.getheader("Content-Type"), "text/event-stream")
+            states = []
+
+            def read():
+                for line in stream:
+                    if line.startswith(b"data: "):
+                        event = json.loads(line[6:])
+                        states.append((event["event"], event["state"]))
+            thread = threading.Thread(target=read, daemon=True)
+            thread.start()
+            chat(server, "builtin")
+            list(lines(server, "POST", "/api/models/pull", {"model": "hf:org/model", "stream": True}))
+            eventually(self, lambda: ("download", "done") in states)
+            for state in ("initializing", "loading", "ready", "executing"):
+                self.assertIn(("model", state), states)
+            self.assertIn(("model", "validated"), states)
+            system = http.client.HTTPConnection(server.host, server.port, timeout=30)
+            system.request("GET", "/api/system/events", headers={"Accept": "application/x-ndjson"})
+            began, response = time.monotonic(), system.getresponse()
+            events = [json.loads(response.readline()) for _ in range(3)]
+            self.assertLess(abs(time.monotonic() - began - 2), 1)
+            self.assertGreater(events[-1]["memory"]["free_bytes"], 0)
+            self.assertGreater(server.json("GET", "/api/system/info")["cpu"]["usable_cores"], 0)
+
+    def test_a_pull_that_fails(self):
+        with World() as world, running(world) as server:
+            status, _, text = server.request("POST", "/api/models/pull", {"model": "nothing-here"})
+            self.assertEqual(status, 404, text)
+            end = list(lines(server, "POST", "/api/models/pull", {"model": "hf:no/such", "stream": True}))[-1]
+            self.assertEqual(end["state"], "failed")
+            self.assertIn("no/such", end["error"]["message"])
+            ways = server.json("GET", "/api/models/status")["lifecycle"]
+            self.assertEqual(ways[0]["state"], "error")
+
+    def test_upload(self):
+        with World() as world, running(world) as server:
+            part, sent = 1_000_000, 0
+            while sent < len(MODEL):
+                body = MODEL[sent:sent + part]
+                path = f"/api/models/upload?name=mine:1b&offset={sent}&total={len(MODEL)}"
+                connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+                connection.request("POST", path, body)
+                answer = json.loads(connection.getresponse().read())
+                sent += len(body)
+                self.assertEqual(answer["done"], sent == len(MODEL), answer)
+            self.assertEqual(answer["sha256"], SHA)
+            self.assertEqual(chat(server, "mine:1b")[0], 200)
+            self.assertEqual(world.files(), ["mine--1b/model.gguf", "mine--1b/model.json"])
+            for query, status in (("name=../x&total=3", 400), ("name=a&offset=9", 409),
+                                  ("name=a&file=../x", 400), ("name=junk", 400), ("name=mine:1b", 400)):
+                connection.request("POST", f"/api/models/upload?{query}", b"GGUFjunk")
+                response = connection.getresponse()
+                self.assertEqual(response.status, status, response.read())
+                response.read()
+            self.assertEqual(world.files(), ["mine--1b/model.gguf", "mine--1b/model.json"])
+
+
+class Ollama(unittest.TestCase):
+    def test_pull_copy_create_delete(self):
+        with World() as world:
+            world.hub.ollama["library/tiny:latest"] = MODEL
+            with running(world) as server:
+                world.hub.rate = 3_000_000
+                seen = list(lines(server, "POST", "/api/pull", {"model": "tiny"}))
+                self.assertEqual(seen[-1], {"status": "success"}, seen[-3:])
+                self.assertTrue(any(e.get("completed", 0) > 0 and e["total"] == len(MODEL) for e in seen))
+                self.assertEqual(server.json("POST", "/api/pull", {"name": "tiny", "stream": False}),
+                                 {"status": "success"})
+                for name in ("tiny", "tiny:latest", "ollama:tiny"):
+                    self.assertEqual(chat(server, name)[0], 200, name)
+                copied = server.request("POST", "/api/copy", {"source": "tiny", "destination": "gpt-4o"})
+                self.assertEqual((copied[0], copied[2]), (200, ""))
+                self.assertEqual(chat(server, "gpt-4o")[0], 200)
+                names = [m["name"] for m in server.json("GET", "/api/tags")["models"]]
+                self.assertIn("gpt-4o:latest", names)
+                made = server.json("POST", "/api/create", {"model": "mine", "from": "tiny", "stream": False})
+                self.assertEqual(made, {"status": "success"})
+                self.assertEqual(server.request("DELETE", "/api/delete", {"model": "gpt-4o:latest"})[0], 200)
+                self.assertEqual(chat(server, "gpt-4o")[0], 404)
+                self.assertEqual(chat(server, "mine")[0], 200)
+                # What it runs in processes of its own knows the name too.
+                self.assertEqual(world.run("show", "mine").returncode, 0)
+                self.assertEqual(server.request("DELETE", "/api/delete", {"model": "tiny"})[0], 200)
+                self.assertEqual(chat(server, "tiny")[0], 404)
+                self.assertEqual(server.request("DELETE", "/api/delete", {"model": "tiny"})[0], 404)
+                self.assertEqual(server.request("POST", "/api/copy", {"source": "no", "destination": "b"})[0], 404)
+
+    def test_blobs(self):
+        with World() as world, running(world) as server:
+            digest = "sha256:" + SHA
+            self.assertEqual(server.request("HEAD", f"/api/blobs/{digest}")[0], 404)
+            connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+            connection.request("POST", f"/api/blobs/{digest}", MODEL)
+            self.assertEqual(connection.getresponse().status, 201)
+            self.assertEqual(server.request("HEAD", f"/api/blobs/{digest}")[0], 200)
+            wrong = "sha256:" + hashlib.sha256(b"x").hexdigest()
+            self.assertEqual(server.request("POST", f"/api/blobs/{wrong}", "y")[0], 400)
+            self.assertEqual(server.request("POST", "/api/blobs/sha256:../../x", "y")[0], 400)
+            seen = list(lines(server, "POST", "/api/create",
+                              {"model": "made", "files": {"model.gguf": digest}}))
+            self.assertEqual(seen[-1], {"status": "success"})
+            self.assertEqual(chat(server, "made")[0], 200)
+            self.assertEqual(server.request("POST", "/api/create", {
+                "model": "b", "from": "made", "system": "Be brief."})[0], 400)
+
+    def test_a_client_that_leaves_stops_its_pull(self):
+        with World() as world, running(world) as server:
+            world.hub.rate = 500_000
+            connection = http.client.HTTPConnection(server.host, server.port, timeout=60)
+            connection.request("POST", "/api/pull", json.dumps({"model": "hf:org/model"}))
+            connection.getresponse().readline()
+            connection.close()
+            state = lambda: server.json("GET", "/api/downloads")["downloads"][0]["state"]
+            eventually(self, lambda: state() == "cancelled")
+
+
+class Ends(unittest.TestCase):
+    def test_the_server_ends_while_it_downloads_and_loads(self):
+        with World() as world:
+            world.hub.rate = 200_000
+            with running(world) as server:
+                server.request("POST", "/api/models/pull", {"model": "hf:org/model"})
+                watching = http.client.HTTPConnection(server.host, server.port, timeout=60)
+                watching.request("GET", "/api/models/events")
+                watching.getresponse()
+                threading.Thread(target=chat, args=(server, "builtin"), daemon=True).start()
+                time.sleep(0.3)
+                server.process.send_signal(signal.SIGTERM)
+                server.process.wait(20)
+            self.assertFalse((world.store / "hf--org--model--Q8_0").exists())
+
+
+if __name__ == "__main__":
+    program.main()

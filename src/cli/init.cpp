@@ -147,10 +147,16 @@ Status use(App& app, const Arguments& arguments) {
   return Done{};
 }
 
-constexpr Option init_options[] = {
-    {"--profile", "NAME", "minimalist, balanced (default) or perfectionist."},
-    {"--non-interactive", "", "Ask nothing: the command itself is the consent to download."},
-};
+std::span<const Option> init_options() {
+  static const std::vector<Option> list = [] {
+    std::vector<Option> all{
+        {"--profile", "NAME", "minimalist, balanced (default) or perfectionist."},
+        {"--non-interactive", "", "Ask nothing: the command itself is the consent to download."}};
+    for (const Option& option : setting_options("library.")) all.push_back(option);
+    return all;
+  }();
+  return list;
+}
 
 }  // namespace
 
@@ -163,7 +169,7 @@ const Command init_command{
         "makes it the one that is meant when none is named.  Without a network, or without your\n"
         "consent, the small built-in model stays.\n\n"
         "  hearth init --non-interactive --profile minimalist",
-    .options = init_options,
+    .options = init_options(),
     .run = run};
 
 const Command use_command{

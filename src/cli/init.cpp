@@ -41,7 +41,7 @@ void show_machine(Output& out, const MachineFigures& machine) {
                                 readable_bytes(hardware::read_memory().total_bytes),
                                 readable_bytes(machine.memory_bytes)));
   out.row("its speed",
-          fmt::format("{} per second, measured now",
+          fmt::format("{} per second, as measured",
                       readable_bytes(static_cast<std::uint64_t>(machine.read_bytes_per_second))));
 }
 
@@ -96,10 +96,10 @@ void show_outcome(Output& out, const Outcome& outcome) {
     out.line(fmt::format("{} is {}, and meant wherever no model is named.", out.bold(outcome.model),
                          outcome.was_here ? "here already" : "here, verified"));
   }
-  out.row("hearth chat", "talk to it");
-  out.row("hearth run default \"...\"", "ask one thing");
-  out.row("hearth serve", "serve it to editors and other clients");
-  out.row("hearth list --available", "other models");
+  out.line("  hearth chat                 talk to it");
+  out.line("  hearth run default \"...\"    ask one thing");
+  out.line("  hearth serve                serve it to editors and other clients");
+  out.line("  hearth list --available     other models");
 }
 
 Status run(App& app, const Arguments& arguments) {

@@ -269,6 +269,37 @@ class Completion(unittest.TestCase):
                     self.assertEqual(run.returncode, 0, run.stderr)
 
 
+class Speeds(unittest.TestCase):
+    def test_measured_once_and_predicted_by(self):
+        with World() as world:
+            self.assertIn("not measured yet", world.run("info").out)
+            self.assertIsNone(json.loads(world.run("show", "qwen3:4b", "--json").out)
+                              ["expected_tokens_per_second"])
+            speeds = json.loads(world.run("info", "--benchmark", "--json").out)
+            self.assertGreater(speeds["memory"][0]["bytes_per_second"], 1e8)
+            self.assertIn(speeds["kernels"], [t["name"] for t in speeds["tables"]])
+            for table in speeds["tables"]:
+                self.assertGreater(table["whole_per_second"], 1e8)
+                self.assertGreater(table["float_per_second"], 1e8)
+            self.assertEqual([w["dtype"] for w in speeds["weights"]], ["q4_k", "q8_0", "f16"])
+            self.assertGreater(speeds["disk_read_bytes_per_second"], 1e6)
+            self.assertLess(speeds["seconds"], 30)  # 10 on a machine that is not busy
+            self.assertEqual(world.files(), [])
+            self.assertEqual(json.loads(world.run("info", "--json").out)["speeds"], speeds)
+            entries = json.loads(world.run("list", "--available", "--json").out)["models"]
+            by_name = {e["name"]: e["expected_tokens_per_second"] for e in entries}
+            self.assertGreater(by_name["qwen3:0.6b"], by_name["qwen3:4b"])
+            world.run("pull", "hf:org/model")
+            self.assertGreater(json.loads(world.run("show", "org/model", "--json").out
+                                          or world.run("show", "hf:org/model", "--json").out)
+                               ["expected_tokens_per_second"], 1)
+            bench = world.run("bench", "hf:org/model", "--gen-tokens", "4", "--rounds", "1").out
+            self.assertRegex(bench, r"expected +[0-9.]+ tokens/s.*: [0-9]+ % of it reached")
+            cache = pathlib.Path(world.home.name, ".cache/hearth/machine.json")
+            cache.write_text(cache.read_text().replace(speeds["processor"], "Another"))
+            self.assertIn("not measured yet", world.run("info").out)
+
+
 class Thousand(unittest.TestCase):
     def test_a_thousand_models_are_listed_at_once(self):
         with World() as world:

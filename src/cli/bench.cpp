@@ -7,6 +7,7 @@
 #include "cli/interrupts.h"
 #include "cli/open_model.h"
 #include "cli/rows.h"
+#include "library/machine_speeds.h"
 
 namespace hearth::cli {
 namespace {
@@ -86,21 +87,30 @@ Status run(App& app, const Arguments& arguments) {
     prefill.push_back(timing.prefill);
     decode.push_back(timing.decode);
   }
+  const auto speeds = load_speeds(standard_folders());
+  const auto package = open_reference(open.lease->path);
+  const double expected =
+      speeds && package && load.streams == 1
+          ? expected_tokens_per_second(*speeds, open.lease->model().info().quantisation,
+                                       bytes_per_token(*package))
+          : 0;
   if (arguments.has("--json")) {
     Json::Array all_prefill(prefill.begin(), prefill.end()),
         all_decode(decode.begin(), decode.end());
-    app.out.json(Json::object({{"model", open.lease->id},
-                               {"kernels", open.library->kernels()},
-                               {"threads", open.library->threads()},
-                               {"depth", load.depth},
-                               {"prompt_tokens", load.prompt_tokens},
-                               {"gen_tokens", load.gen_tokens},
-                               {"streams", load.streams},
-                               {"load_seconds", loading.count()},
-                               {"prefill_tokens_per_second", median(prefill)},
-                               {"decode_tokens_per_second", median(decode)},
-                               {"prefill_rounds", std::move(all_prefill)},
-                               {"decode_rounds", std::move(all_decode)}}));
+    app.out.json(
+        Json::object({{"model", open.lease->id},
+                      {"kernels", open.library->kernels()},
+                      {"threads", open.library->threads()},
+                      {"depth", load.depth},
+                      {"prompt_tokens", load.prompt_tokens},
+                      {"gen_tokens", load.gen_tokens},
+                      {"streams", load.streams},
+                      {"load_seconds", loading.count()},
+                      {"prefill_tokens_per_second", median(prefill)},
+                      {"decode_tokens_per_second", median(decode)},
+                      {"expected_tokens_per_second", expected > 0 ? Json(expected) : Json()},
+                      {"prefill_rounds", std::move(all_prefill)},
+                      {"decode_rounds", std::move(all_decode)}}));
     return Done{};
   }
   app.out.line(fmt::format("{} on {} threads, kernels {}", open.lease->id, open.library->threads(),
@@ -112,6 +122,10 @@ Status run(App& app, const Arguments& arguments) {
               fmt::format("{:.1f} tokens/s (median of {}, {} tokens{})", median(decode), rounds,
                           load.gen_tokens,
                           load.streams > 1 ? fmt::format(", {} streams", load.streams) : ""));
+  if (expected > 0)
+    app.out.row("expected", fmt::format("{:.1f} tokens/s by `hearth info --benchmark`: {:.0f} % of "
+                                        "it reached",
+                                        expected, 100 * median(decode) / expected));
   return Done{};
 }
 

@@ -7,10 +7,8 @@
 #include "base/files.h"
 #include "cli/settings.h"
 #include "config/file_edit.h"
-#include "hardware/bandwidth.h"
-#include "hardware/cpu.h"
-#include "hardware/memory.h"
 #include "library/catalog.h"
+#include "library/machine_speeds.h"
 
 namespace hearth::cli {
 namespace {
@@ -40,10 +38,7 @@ const LocalModel* best_of(const std::vector<LocalModel>& models, const MachineFi
 
 }  // namespace
 
-MachineFigures measure_machine() {
-  return {memory_for_models(hardware::read_memory()),
-          hardware::measure_read_bandwidth(hardware::usable_cores())};
-}
+MachineFigures measure_machine() { return machine_figures(standard_folders()); }
 
 Status set_user_setting(std::string_view key, const Json& value) {
   std::string path;

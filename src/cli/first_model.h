@@ -9,7 +9,7 @@
 
 namespace hearth::cli {
 
-// This machine, its memory's speed measured (0.2 s).
+// This machine, its memory's speed as `hearth info --benchmark` found it, or measured now (0.2 s).
 MachineFigures measure_machine();
 
 // Writes one setting of the user's own file.

@@ -12,7 +12,7 @@
 #include "hardware/devices.h"
 #include "hardware/memory.h"
 #include "kernels/select.h"
-#include "library/folders.h"
+#include "library/machine_speeds.h"
 
 namespace hearth::cli {
 namespace {
@@ -189,17 +189,73 @@ Status watch(App& app, const Arguments& arguments, Profile profile) {
   return Done{};
 }
 
-Status run(App& app, const Arguments& arguments) {
-  Profile profile = TRY(read_profile(arguments));
-  if (arguments.has("--watch")) return watch(app, arguments, std::move(profile));
-  if (arguments.has("--json"))
-    app.out.json(to_json(profile));
-  else
-    print(app.out, profile);
+std::string per_second(double amount, std::string_view unit) {
+  return fmt::format("{:.1f} {}/s", amount / 1e9, unit);
+}
+
+void print(Output& out, const MachineSpeeds& speeds) {
+  for (const MachineSpeeds::Memory& one : speeds.memory)
+    out.row(fmt::format("memory, {} thread{}", one.threads, one.threads == 1 ? "" : "s"),
+            per_second(one.bytes_per_second, "GB"));
+  for (const MachineSpeeds::Table& one : speeds.tables)
+    out.row(fmt::format("kernels {}", one.name),
+            fmt::format("one thread: {} of 8 bits, {} of 32 bits",
+                        per_second(one.whole_per_second, "Gop"),
+                        per_second(one.float_per_second, "GFLOP")));
+  for (const MachineSpeeds::Weights& one : speeds.weights)
+    out.row(fmt::format("weights, {}", one.dtype),
+            fmt::format("{}, one token at a time", per_second(one.bytes_per_second, "GB")));
+  if (speeds.disk_read_bytes_per_second > 0)
+    out.row("disk",
+            fmt::format("reads {}, writes {}", per_second(speeds.disk_read_bytes_per_second, "GB"),
+                        per_second(speeds.disk_write_bytes_per_second, "GB")));
+}
+
+// Measures, keeps and shows.
+Status benchmark(App& app, const Arguments& arguments) {
+  const LibraryFolders folders = standard_folders();
+  const InterruptScope interrupts;
+  const auto speeds = measure_speeds(
+      folders, arguments.text("--cpu"), interrupts.token(),
+      [&](std::string_view what) { app.out.progress_text(fmt::format("measuring: {}", what)); });
+  app.out.progress_done();
+  if (!speeds) return speeds.error();
+  TRY(save_speeds(folders, *speeds));
+  if (arguments.has("--json")) {
+    app.out.json(to_json(*speeds));
+    return Done{};
+  }
+  print(app.out, *speeds);
+  app.out.line(
+      fmt::format("Measured in {}, and kept: `hearth show MODEL` and `hearth list "
+                  "--available` tell tokens per second by it.",
+                  readable_seconds(speeds->seconds)));
   return Done{};
 }
 
-constexpr Option options[] = {{"--watch", "", "Once a second, until Ctrl-C."}};
+Status run(App& app, const Arguments& arguments) {
+  if (arguments.has("--benchmark")) return benchmark(app, arguments);
+  Profile profile = TRY(read_profile(arguments));
+  if (arguments.has("--watch")) return watch(app, arguments, std::move(profile));
+  const auto speeds = load_speeds(standard_folders());
+  if (arguments.has("--json")) {
+    Json json = to_json(profile);
+    json.set("speeds", speeds ? to_json(*speeds) : Json());
+    app.out.json(json);
+    return Done{};
+  }
+  print(app.out, profile);
+  if (speeds)
+    print(app.out, *speeds);
+  else
+    app.out.row("speeds", "not measured yet: `hearth info --benchmark`, some seconds");
+  return Done{};
+}
+
+constexpr Option options[] = {
+    {"--watch", "", "Once a second, until Ctrl-C."},
+    {"--benchmark", "",
+     "Measure memory, kernels and disk (under 10 s), and keep the figures for predictions."}};
 
 }  // namespace
 

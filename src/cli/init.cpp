@@ -41,7 +41,7 @@ void show_machine(Output& out, const MachineFigures& machine) {
                                 readable_bytes(hardware::read_memory().total_bytes),
                                 readable_bytes(machine.memory_bytes)));
   out.row("its speed",
-          fmt::format("{} per second, measured now",
+          fmt::format("{} per second, as measured",
                       readable_bytes(static_cast<std::uint64_t>(machine.read_bytes_per_second))));
 }
 
@@ -96,10 +96,10 @@ void show_outcome(Output& out, const Outcome& outcome) {
     out.line(fmt::format("{} is {}, and meant wherever no model is named.", out.bold(outcome.model),
                          outcome.was_here ? "here already" : "here, verified"));
   }
-  out.row("hearth chat", "talk to it");
-  out.row("hearth run default \"...\"", "ask one thing");
-  out.row("hearth serve", "serve it to editors and other clients");
-  out.row("hearth list --available", "other models");
+  out.line("  hearth chat                 talk to it");
+  out.line("  hearth run default \"...\"    ask one thing");
+  out.line("  hearth serve                serve it to editors and other clients");
+  out.line("  hearth list --available     other models");
 }
 
 Status run(App& app, const Arguments& arguments) {
@@ -147,10 +147,16 @@ Status use(App& app, const Arguments& arguments) {
   return Done{};
 }
 
-constexpr Option init_options[] = {
-    {"--profile", "NAME", "minimalist, balanced (default) or perfectionist."},
-    {"--non-interactive", "", "Ask nothing: the command itself is the consent to download."},
-};
+std::span<const Option> init_options() {
+  static const std::vector<Option> list = [] {
+    std::vector<Option> all{
+        {"--profile", "NAME", "minimalist, balanced (default) or perfectionist."},
+        {"--non-interactive", "", "Ask nothing: the command itself is the consent to download."}};
+    for (const Option& option : setting_options("library.")) all.push_back(option);
+    return all;
+  }();
+  return list;
+}
 
 }  // namespace
 
@@ -163,7 +169,7 @@ const Command init_command{
         "makes it the one that is meant when none is named.  Without a network, or without your\n"
         "consent, the small built-in model stays.\n\n"
         "  hearth init --non-interactive --profile minimalist",
-    .options = init_options,
+    .options = init_options(),
     .run = run};
 
 const Command use_command{

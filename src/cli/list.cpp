@@ -9,6 +9,7 @@
 #include "cli/table.h"
 #include "hardware/memory.h"
 #include "library/catalog.h"
+#include "library/machine_speeds.h"
 
 namespace hearth::cli {
 namespace {
@@ -67,7 +68,7 @@ Status list_local(App& app, const Arguments& arguments, const LibraryContext& co
   return Done{};
 }
 
-Json to_json(const CatalogEntry& entry, bool fits, bool is_here) {
+Json to_json(const CatalogEntry& entry, double speed, bool fits, bool is_here) {
   return Json::object(
       {{"name", entry.name},
        {"task", entry.task},
@@ -80,6 +81,7 @@ Json to_json(const CatalogEntry& entry, bool fits, bool is_here) {
        {"bytes", entry.bytes},
        {"memory_bytes", entry.memory_bytes()},
        {"context_length", entry.context},
+       {"expected_tokens_per_second", speed > 0 ? Json(speed) : Json()},
        {"fits", fits},
        {"is_here", is_here}});
 }
@@ -98,25 +100,32 @@ Status list_available(App& app, const Arguments& arguments, const LibraryContext
            (arguments.has("--fits") && entry.memory_bytes() > memory);
   });
   const std::vector<LocalModel> models = find_local_models(context.folders);
+  const auto speeds = load_speeds(context.folders);
   Json list = Json::array();
   std::vector<Row> rows;
   for (const CatalogEntry& entry : entries) {
     const bool fits = entry.memory_bytes() <= memory;
     const auto remote = parse_reference(entry.reference);
     const bool is_here = remote && match(models, *remote) != nullptr;
-    list.push_back(to_json(entry, fits, is_here));
+    const bool answers = entry.task != "embed" && entry.task != "rerank";
+    const double speed = speeds && answers
+                             ? expected_tokens_per_second(*speeds, "q4_k", entry.bytes_per_token())
+                             : 0;
+    list.push_back(to_json(entry, speed, fits, is_here));
     rows.push_back({entry.name, entry.task, readable_bytes(entry.bytes),
                     readable_bytes(entry.memory_bytes()),
                     is_here ? "here"
                     : fits  ? "yes"
                             : "no",
-                    context_text(entry.context), entry.licence, entry.summary});
+                    speed > 0 ? fmt::format("{:.0f}", speed) : "", context_text(entry.context),
+                    entry.licence, entry.summary});
   }
   if (arguments.has("--json"))
     app.out.json(Json::object({{"memory_for_models", memory}, {"models", std::move(list)}}));
   else
-    print_table(app.out, {"NAME", "TASK", "SIZE", "MEMORY", "FITS", "CONTEXT", "LICENCE", "WHAT"},
-                rows);
+    print_table(
+        app.out,
+        {"NAME", "TASK", "SIZE", "MEMORY", "FITS", "TOKENS/S", "CONTEXT", "LICENCE", "WHAT"}, rows);
   return Done{};
 }
 

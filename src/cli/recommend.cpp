@@ -5,9 +5,9 @@
 
 #include "cli/pulling.h"
 #include "cli/rows.h"
-#include "hardware/bandwidth.h"
 #include "hardware/cpu.h"
 #include "hardware/memory.h"
+#include "library/machine_speeds.h"
 
 namespace hearth::cli {
 namespace {
@@ -17,8 +17,7 @@ Status run(App& app, const Arguments& arguments) {
   const std::vector<CatalogEntry> catalog = TRY(load_catalog(context.folders));
   const hardware::Memory memory = hardware::read_memory();
   const int threads = hardware::usable_cores();
-  const MachineFigures machine{memory_for_models(memory),
-                               hardware::measure_read_bandwidth(threads)};
+  const MachineFigures machine = machine_figures(context.folders);
   const std::vector<Recommendation> chosen = recommend(catalog, machine);
   if (arguments.has("--json")) {
     Json list = Json::array();
@@ -42,7 +41,7 @@ Status run(App& app, const Arguments& arguments) {
       "This machine: {} cores, {} of memory; {} of it for models, the rest for everything else.",
       threads, readable_bytes(memory.total_bytes), readable_bytes(machine.memory_bytes)));
   out.line(
-      fmt::format("It reads memory at {}/s, measured now: that bounds how fast models answer.\n",
+      fmt::format("It reads memory at {}/s, as measured: that bounds how fast models answer.\n",
                   readable_bytes(static_cast<std::uint64_t>(machine.read_bytes_per_second))));
   for (const Recommendation& one : chosen) {
     out.line(fmt::format("{}: {} ({} to download, {})", one.task, out.bold(one.entry.name),

@@ -5,6 +5,7 @@
 #include "cli/rows.h"
 #include "hardware/memory.h"
 #include "library/library.h"
+#include "library/machine_speeds.h"
 #include "library/resolve.h"
 
 namespace hearth::cli {
@@ -41,6 +42,13 @@ Json tensors_json(const Package& package) {
   return tensors;
 }
 
+// Of one answer on this machine; 0: nothing was measured, or the model writes nothing.
+double expected_speed(const Package& package, const ModelInfo& info) {
+  const auto speeds = load_speeds(standard_folders());
+  if (!speeds || info.kind != ModelKind::generator) return 0;
+  return expected_tokens_per_second(*speeds, info.quantisation, bytes_per_token(package));
+}
+
 Json to_json(const Package& package, const ModelInfo& info, bool tensors) {
   Json json = Json::object({{"name", info.name},
                             {"format", package.format},
@@ -60,13 +68,23 @@ Json to_json(const Package& package, const ModelInfo& info, bool tensors) {
                             {"kv_bytes_per_token", info.kv_bytes_per_token},
                             {"metadata", package.metadata.to_json()}});
   if (tensors) json.set("tensors", tensors_json(package));
+  const double speed = expected_speed(package, info);
+  json.set("expected_tokens_per_second", speed > 0 ? Json(speed) : Json());
   return json;
+}
+
+bool has_answers(const CatalogEntry& entry) {
+  return entry.task != "embed" && entry.task != "rerank";
 }
 
 // A model of the catalog that is not here.
 void show_entry(App& app, const Arguments& arguments, const CatalogEntry& entry) {
   const std::uint64_t memory = memory_for_models(hardware::read_memory());
   const bool fits = entry.memory_bytes() <= memory;
+  const auto speeds = load_speeds(standard_folders());
+  const double speed = speeds && has_answers(entry)
+                           ? expected_tokens_per_second(*speeds, "q4_k", entry.bytes_per_token())
+                           : 0;
   if (arguments.has("--json")) {
     app.out.json(Json::object({{"name", entry.name},
                                {"is_here", false},
@@ -78,6 +96,7 @@ void show_entry(App& app, const Arguments& arguments, const CatalogEntry& entry)
                                {"bytes", entry.bytes},
                                {"memory_bytes", entry.memory_bytes()},
                                {"context_length", entry.context},
+                               {"expected_tokens_per_second", speed > 0 ? Json(speed) : Json()},
                                {"fits", fits}}));
     return;
   }
@@ -90,6 +109,7 @@ void show_entry(App& app, const Arguments& arguments, const CatalogEntry& entry)
   out.row("download", fmt::format("{} from {}", readable_bytes(entry.bytes), entry.reference));
   out.row("memory", fmt::format("about {}: {}", readable_bytes(entry.memory_bytes()),
                                 fits ? "fits this machine" : "more than this machine has"));
+  if (speed > 0) out.row("speed", fmt::format("about {:.1f} tokens/s for one answer here", speed));
   out.row("not here", fmt::format("`hearth pull {}` gets it", entry.name));
 }
 
@@ -131,6 +151,8 @@ Status run(App& app, const Arguments& arguments) {
     out.row("memory, context",
             fmt::format("{} per token, {} for all of it", readable_bytes(info.kv_bytes_per_token),
                         readable_bytes(info.kv_bytes_per_token * info.context_length)));
+  if (const double speed = expected_speed(package, info); speed > 0)
+    out.row("speed", fmt::format("about {:.1f} tokens/s for one answer here", speed));
   if (!tensors) return Done{};
   out.line("");
   for (const TensorEntry& tensor : package.tensors)

@@ -15,7 +15,7 @@ namespace hearth {
 struct ArchiveLimits {
   std::uint64_t max_bytes = 1ull << 40;  // unpacked, all together; the disk's room counts too
   std::uint64_t max_ratio = 200;         // unpacked to packed, past the first 64 MB
-  std::uint64_t max_entries = 100'000;
+  std::uint64_t max_entries = 10'000;
   std::size_t max_name_bytes = 1024, max_part_bytes = 255, max_depth = 32;
   std::stop_token stop = {};
   std::function<void(double share)> progress = {};  // of the packed bytes

@@ -17,9 +17,11 @@ std::string reason_of(const CatalogEntry& entry, const MachineFigures& machine, 
   std::string text = fmt::format("needs {} of the {} that models may take here",
                                  gigabytes(entry.memory_bytes()), gigabytes(machine.memory_bytes));
   if (entry.task == "embed") return text;
+  const double rate = machine.weights_bytes_per_second > 0 ? machine.weights_bytes_per_second
+                                                           : machine.read_bytes_per_second;
   text += fmt::format("; reads {} per token, at {} per second about {:.0f} tokens per second",
                       gigabytes(entry.bytes_per_token()),
-                      gigabytes(static_cast<std::uint64_t>(machine.read_bytes_per_second)), speed);
+                      gigabytes(static_cast<std::uint64_t>(rate)), speed);
   return text;
 }
 
@@ -27,7 +29,10 @@ std::string reason_of(const CatalogEntry& entry, const MachineFigures& machine, 
 
 double expected_tokens_per_second(const CatalogEntry& entry, const MachineFigures& machine) {
   const auto bytes = static_cast<double>(entry.bytes_per_token());
-  return bytes > 0 ? usable_share * machine.read_bytes_per_second / bytes : 0;
+  const double rate = machine.weights_bytes_per_second > 0
+                          ? machine.weights_bytes_per_second
+                          : usable_share * machine.read_bytes_per_second;
+  return bytes > 0 ? rate / bytes : 0;
 }
 
 std::optional<Recommendation> choose_model(const std::vector<CatalogEntry>& catalog,

@@ -14,6 +14,8 @@ namespace hearth {
 struct MachineFigures {
   std::uint64_t memory_bytes = 0;    // that models may take
   double read_bytes_per_second = 0;  // of all threads together
+  // Of weights, as one token passes through them; 0: not measured, taken as a share of the former.
+  double weights_bytes_per_second = 0;
 };
 
 struct Recommendation {

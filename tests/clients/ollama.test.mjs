@@ -91,7 +91,8 @@ test('errors are texts', async () => {
   await fails(client.chat(ask({ options: { temperature: 9 } })), 400, /'temperature'/);
   const tools = [{ type: 'function', function: { name: 'weather', parameters: { type: 'object', properties: {} } } }];
   await fails(client.chat(ask({ tools })), 400, /does not support tools/);
-  await fails(client.pull({ model: 'anything' }), 501, /\/api\/pull is not offered/);
+  await fails(client.push({ model: 'anything' }), 501, /\/api\/push is not offered/);
+  await fails(client.pull({ model: 'builtin' }), 400, /nothing to download/);
   const long = [{ role: 'user', content: 'word '.repeat(100_000) }];
   await fails(client.chat(ask({ messages: long })), 400, /maximum context length is \d+ tokens/);
 });

@@ -4,6 +4,7 @@
 #include "base/utf8.h"
 #include "hardware/memory.h"
 #include "library/catalog.h"
+#include "library/machine_speeds.h"
 #include "library/verify.h"
 #include "server/describe.h"
 #include "server/fields.h"
@@ -121,12 +122,17 @@ Checked<Json> available(Service& service, const Call& call) {
   const std::string words = query_value(call.request, "q").value_or("");
   const bool only_fitting = query_value(call.request, "fits") == "true";
   const InstalledModels::List here = library->installed.list();
+  const auto speeds = load_speeds(library->installed.folders());
   Json models = Json::array();
   for (const CatalogEntry& entry : entries) {
     const bool fits = entry.memory_bytes() <= memory;
     if ((!task.empty() && entry.task != task) || (only_fitting && !fits)) continue;
     if (!has_words(entry.name + " " + entry.summary, words)) continue;
     const auto remote = parse_reference(entry.reference);
+    const bool answers = entry.task != "embed" && entry.task != "rerank";
+    const double speed = speeds && answers
+                             ? expected_tokens_per_second(*speeds, "q4_k", entry.bytes_per_token())
+                             : 0;
     models.push_back(Json::object({{"name", entry.name},
                                    {"task", entry.task},
                                    {"reference", entry.reference},
@@ -136,6 +142,7 @@ Checked<Json> available(Service& service, const Call& call) {
                                    {"bytes", entry.bytes},
                                    {"memory_bytes", entry.memory_bytes()},
                                    {"context_length", entry.context},
+                                   {"expected_tokens_per_second", speed > 0 ? Json(speed) : Json()},
                                    {"recommended", entry.is_recommended},
                                    {"fits", fits},
                                    {"is_here", remote && match(*here, *remote) != nullptr}}));

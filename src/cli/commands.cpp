@@ -6,15 +6,36 @@
 namespace hearth::cli {
 
 std::span<const Command* const> commands() {
-  static constexpr std::array list{
-      &run_command,          &chat_command,         &serve_command,          &list_command,
-      &pull_command,         &recommend_command,    &show_command,           &rm_command,
-      &du_command,           &verify_command,       &embed_command,          &tokenize_command,
-      &index_add_command,    &search_command,       &index_list_command,     &index_info_command,
-      &index_create_command, &index_rm_command,     &index_tune_command,     &index_reindex_command,
-      &index_import_command, &index_export_command, &index_snapshot_command, &index_restore_command,
-      &bench_command,        &config_command,       &info_command,           &doctor_command,
-      &help_command};
+  static constexpr std::array list{&run_command,
+                                   &chat_command,
+                                   &serve_command,
+                                   &list_command,
+                                   &pull_command,
+                                   &recommend_command,
+                                   &show_command,
+                                   &rm_command,
+                                   &du_command,
+                                   &verify_command,
+                                   &embed_command,
+                                   &tokenize_command,
+                                   &index_add_command,
+                                   &search_command,
+                                   &index_list_command,
+                                   &index_info_command,
+                                   &index_create_command,
+                                   &index_rm_command,
+                                   &index_tune_command,
+                                   &index_reindex_command,
+                                   &index_import_command,
+                                   &index_export_command,
+                                   &index_snapshot_command,
+                                   &index_restore_command,
+                                   &index_feedback_command,
+                                   &bench_command,
+                                   &config_command,
+                                   &info_command,
+                                   &doctor_command,
+                                   &help_command};
   return list;
 }
 

@@ -35,11 +35,10 @@ Status run(App& app, const Arguments& arguments) {
   std::vector<Lease> models;
   for (const std::string& reference : references)
     models.push_back(TRY(acquire(app, arguments, *library, reference)));
-  const auto server =
-      TRY(server::ApiServer::create(config.server, models,
-                                    {.stop_on_signals = true,
-                                     .collections_folder = collections_folder(config),
-                                     .collections_relaxed = config.collections.relaxed}));
+  CollectionsConfig collections = config.collections;
+  collections.folder = collections_folder(config);
+  const auto server = TRY(server::ApiServer::create(
+      config.server, models, {.stop_on_signals = true, .collections = std::move(collections)}));
   announce(app, arguments, *server, models);
   allow_interrupts();
   server->run();

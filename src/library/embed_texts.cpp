@@ -53,6 +53,8 @@ Result<std::vector<float>> rerank_texts(const LoadedModel& loaded, const std::st
   const std::size_t limit = loaded.runner->context_tokens();
   auto start = TRY(tokenizer.encode(query, {.add_special = true}));
   cut(start, limit / 2);
+  // RoBERTa and its kin mark the middle twice.  Source: Liu et al. 2019, section 3.
+  if (!start.empty() && tokenizer.name(start.back()) == "</s>") start.push_back(start.back());
   std::vector<float> scores;
   for (std::size_t begin = 0; begin < texts.size(); begin += texts_at_once) {
     const std::size_t end = std::min(begin + texts_at_once, texts.size());

@@ -13,9 +13,8 @@
 namespace hearth::server {
 
 struct ApiServerOptions {
-  bool stop_on_signals = false;      // SIGINT and SIGTERM: finish what runs; a second one: at once
-  std::string collections_folder;    // empty: none are kept
-  bool collections_relaxed = false;  // writes do not wait for the disk
+  bool stop_on_signals = false;   // SIGINT and SIGTERM: finish what runs; a second one: at once
+  CollectionsConfig collections;  // an empty folder: none are kept
 };
 
 class ApiServer {

@@ -113,4 +113,22 @@ Checked<std::vector<std::vector<float>>> embed_for(Service& service, const vecto
                  "model", 0};
 }
 
+Check rerank_for(Service& service, const std::string& model, const std::string& text, std::size_t k,
+                 std::vector<vectors::Match>& matches, std::stop_token stop) {
+  const Lease lease = TRY(service.find_model(model));
+  if (lease->model().info().kind != ModelKind::reranker)
+    return invalid_value("rerank", fmt::format("'{}' is no cross-encoder", printable(model)));
+  std::vector<std::string> texts;
+  for (const vectors::Match& match : matches) texts.push_back(match.document.text);
+  if (!texts.empty()) {
+    const auto scores = TRY(rerank_texts(*lease, text, texts, std::move(stop)));
+    for (std::size_t i = 0; i < matches.size(); ++i)
+      matches[i].score = static_cast<double>(scores[i]);
+  }
+  std::stable_sort(matches.begin(), matches.end(),
+                   [](const auto& a, const auto& b) { return a.score > b.score; });
+  if (matches.size() > k) matches.resize(k);
+  return Done{};
+}
+
 }  // namespace hearth::server

@@ -61,4 +61,9 @@ Checked<std::vector<std::vector<float>>> embed_for(Service& service, const vecto
                                                    const std::vector<std::string>& texts,
                                                    std::stop_token stop);
 
+// The best k of the matches, in the order a served cross-encoder gives them.
+Check rerank_for(Service& service, const std::string& model, const std::string& text, std::size_t k,
+                 std::vector<vectors::Match>& matches, std::stop_token stop);
+constexpr std::size_t reranked_share = 5;  // so many times k are given to the model
+
 }  // namespace hearth::server

@@ -114,6 +114,11 @@ test('collections: all of it', async () => {
   assert.equal((await api('POST', '/points/reindex', { kind: 'hnsw', m: 8 })).index.kind, 'hnsw');
   assert.equal((await api('POST', '/points/tune', {})).measured, 1);
   assert.equal((await api('POST', '/points/snapshot', { label: 'one' })).snapshot, 'points-one');
+  assert.deepEqual((await api('GET', '')).snapshots, ['points-one']);
+  assert.equal((await api('POST', '', { name: 'again', snapshot: 'points-one' })).documents, 39);
+  assert.equal((await api('POST', '/again/query', { vector: [20, 0], k: 1 })).matches[0].id, 'p/20');
+  assert.equal((await api('POST', '', { name: 'points', snapshot: 'points-one' })).status, 400);
+  assert.equal((await api('POST', '', { name: 'other', snapshot: 'nothing' })).status, 404);
   assert.equal((await api('POST', '/points/feedback', { vector: [1, 0], relevant: ['p/20'] })).status, 501);
   assert.equal((await api('DELETE', '/points/feedback')).forgotten, true);
   const groups = await api('POST', '/points/query', { vector: [0, 0], k: 3, group_by: 'n', mmr: 0.5, max_distance: 1e6 });

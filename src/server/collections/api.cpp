@@ -32,7 +32,9 @@ Checked<Json> list(Service& service, const Call&) {
     }
     all.push_back(vectors::to_json(TRY((*collection)->info())));
   }
-  return Json::object({{"collections", std::move(all)}});
+  Json snapshots = Json::array();
+  for (const std::string& name : pool->snapshots()) snapshots.push_back(name);
+  return Json::object({{"collections", std::move(all)}, {"snapshots", std::move(snapshots)}});
 }
 
 // A model's name among those served; nothing: the vectors come with the documents.
@@ -50,6 +52,10 @@ Checked<Json> create(Service& service, const Call& call) {
   Json body = TRY(parse_body(call.request.body));
   const auto name = TRY(read_text(body, "name", vectors::max_name_bytes));
   if (!name) return invalid_value("name", "is missing");
+  if (const auto snapshot = TRY(read_text(body, "snapshot", 2 * vectors::max_name_bytes))) {
+    const OpenCollection restored = TRY(pool->restore(*name, *snapshot));
+    return vectors::to_json(TRY(restored->info()));
+  }
   const std::string embedder = TRY(read_embedder(service, body));
   if (!embedder.empty()) {
     const Lease lease = TRY(service.find_model(embedder));

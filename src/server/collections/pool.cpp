@@ -92,6 +92,27 @@ Result<std::string> CollectionPool::snapshot(const std::string& name, const std:
   return target;
 }
 
+std::vector<std::string> CollectionPool::snapshots() const {
+  return vectors::list_collections(root_ + "-snapshots");
+}
+
+Result<OpenCollection> CollectionPool::restore(const std::string& name,
+                                               const std::string& snapshot) {
+  TRY(vectors::check_name(name));
+  TRY(vectors::check_name(snapshot));
+  const std::string source = join_path(root_ + "-snapshots", snapshot);
+  if (!vectors::is_collection(source))
+    return Error(ErrorKind::not_found, fmt::format("there is no snapshot '{}'", snapshot));
+  {
+    const std::lock_guard lock(mutex_);
+    if (vectors::is_collection(folder(name)))
+      return Error(ErrorKind::invalid, fmt::format("collection '{}' exists already", name));
+    const auto copy = TRY(vectors::open_collection(source, vectors::Access::write, options_));
+    TRY(copy->snapshot(folder(name)));
+  }
+  return open(name, vectors::Access::write);
+}
+
 Checked<CollectionPool*> pool_of(Service& service) {
   if (service.collections) return service.collections.get();
   return Problem{501, "unsupported", "this server keeps no collections", "", 0};

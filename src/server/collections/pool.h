@@ -35,6 +35,10 @@ class CollectionPool {
   std::vector<std::string> names() const;
   // A copy beside the collections; returns its folder.
   Result<std::string> snapshot(const std::string& name, const std::string& label);
+  // Their names: "NAME-LABEL".
+  std::vector<std::string> snapshots() const;
+  // A collection as it was; the copy stays.
+  Result<OpenCollection> restore(const std::string& name, const std::string& snapshot);
   const std::string& root() const { return root_; }
 
  private:

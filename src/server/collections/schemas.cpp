@@ -75,6 +75,7 @@ void add_collection_itself(Json& all) {
           object_of(Json::object(
                         {{"name", text()},
                          {"model", type("string", "Makes the vectors; builtin-embed when absent.")},
+                         {"snapshot", type("string", "Restores this one; nothing else is needed.")},
                          {"dim", type("integer", "Length of vectors that you give; no model.")},
                          {"metric", type("string", "cosine, l2 or inner_product.")},
                          {"index", type("object", "{\"kind\": \"hnsw\", \"m\": 32}")},
@@ -92,7 +93,8 @@ void add_collection_itself(Json& all) {
                                                 {"recall", type("object", "As sampled.")},
                                                 {"tuning", type("object")}})));
   all.set("CollectionList",
-          object_of(Json::object({{"collections", list_of(reference("Collection"))}})));
+          object_of(Json::object({{"collections", list_of(reference("Collection"))},
+                                  {"snapshots", list_of(text())}})));
   all.set("CollectionReindex",
           object_of(Json::object({{"kind", text()},
                                   {"m", type("integer", "And other parameters of the kind.")}}),

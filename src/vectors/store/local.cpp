@@ -18,6 +18,8 @@ constexpr std::string_view lock_name = "LOCK";
 constexpr std::string_view words_name = "words.sqlite";
 constexpr std::string_view reserve_name = "RESERVE";
 constexpr std::size_t reserve_bytes = 64 << 10;
+// The index takes late rows in: they are compared one by one until then.
+constexpr std::size_t many_changes = 8192;
 constexpr std::size_t max_batch = 100'000;
 constexpr std::size_t max_batch_bytes = 512u << 20;
 constexpr std::size_t max_group_bytes = 64u << 20;  // of several writes that reach the disk as one
@@ -116,7 +118,6 @@ Status LocalCollection::open() {
 
 Status LocalCollection::open_segments() {
   Bits dead;
-  std::size_t total = 0;
   for (const std::string& file : manifest_.segments) {
     auto segment =
         TRY(Segment::open(*files_, path_of(file), manifest_.schema.dim, manifest_.store_id));
@@ -128,7 +129,6 @@ Status LocalCollection::open_segments() {
                    fmt::format("{}: its rows are those of other segments", segment->path()));
     for (const Row row : segment->dead()) dead.set(row);
     for (const Row row : rows) live_.set(row);
-    total += rows.size();
     segments_.push_back(std::move(segment));
   }
   live_.drop(dead);
@@ -357,10 +357,11 @@ Status LocalCollection::commit(std::span<Pending* const> group) {
   }
   TRY(std::move(written));
   publish(steps);
-  if (log_->bytes() + unflushed_bytes_ > options_.flush_bytes) {
-    const std::lock_guard lock(wake_mutex_);
-    has_work_ = true;
-    wake_.notify_all();
+  changes_since_work_ += steps.size();
+  if (log_->bytes() + unflushed_bytes_ > options_.flush_bytes ||
+      changes_since_work_ > many_changes) {
+    changes_since_work_ = 0;
+    wake_background();
   }
   return Done{};
 }

@@ -1,7 +1,9 @@
 // Local collections: reading and searching.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <set>
 #include <unordered_map>
 

@@ -211,6 +211,7 @@ struct LocalCollection final : Collection {
   std::uint64_t next_epoch_ = 0;
   std::vector<std::uint64_t> old_epochs_;  // logs before log_ that are not in a segment yet
   std::uint64_t unflushed_bytes_ = 0;      // in those
+  std::size_t changes_since_work_ = 0;
   std::atomic<bool> has_reserve_ = false;
   std::atomic<std::size_t> unsaved_rows_ = 0;  // changes since the index was saved
   bool is_tracking_ = false;                   // an index is built or saved:

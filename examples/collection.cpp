@@ -1,4 +1,4 @@
-// Keeps a few texts in a folder and finds one by its meaning: collection FOLDER TEXT
+// Keeps a few texts in a folder, finds one by its meaning and all of a year: collection FOLDER TEXT
 #include <cstdio>
 #include <hearth/hearth.hpp>
 
@@ -20,6 +20,10 @@ int main(int count, char** words) try {
     quoted += *c;
   }
   std::printf("%s\n", collection.search("{\"k\": 1, \"query\": " + quoted + "\"}").c_str());
+  std::printf("%s\n", collection.scroll(R"({"filter": "year >= 2022", "include": []})").c_str());
+  collection.reindex(R"({"kind": "hnsw"})");
+  std::printf("%d removed, %d left\n", static_cast<int>(collection.remove_where("year < 2022")),
+              static_cast<int>(collection.count()));
 } catch (const hearth::Failure& failure) {
   std::fprintf(stderr, "%s\n", failure.what());
   return 1;

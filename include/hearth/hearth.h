@@ -152,12 +152,44 @@ HEARTH_API hearth_status hearth_collection_remove(hearth_collection* collection,
                                                   hearth_error* error);
 /* query: JSON: {"query": "a text", "vector": [...], "k": 10, "filter": "year >= 2020", ...}; a
  * text is found by its words and, with a model, by its meaning.  on_answer is called once, with a
- * JSON list of the matches, best first. */
+ * JSON list of the matches, best first.  A list of queries is answered by a list of such lists. */
 HEARTH_API hearth_status hearth_collection_search(hearth_collection* collection, const char* query,
                                                   hearth_on_text on_answer, void* user,
                                                   hearth_error* error);
 HEARTH_API hearth_status hearth_collection_count(hearth_collection* collection, uint64_t* count,
                                                  hearth_error* error);
+
+/* What docs/reference/http.md says of the routes of these names, without a server: requests and
+ * answers are the same JSON.  on_answer is called once. */
+/* {"ids": ["a"], "include": ["vector", "text", "metadata"]}: {"documents": [...]}. */
+HEARTH_API hearth_status hearth_collection_get(hearth_collection* collection, const char* request,
+                                               hearth_on_text on_answer, void* user,
+                                               hearth_error* error);
+/* {"from": "", "limit": 100, "filter": ..., "include": ...}: {"documents": [...], "next": ...}. */
+HEARTH_API hearth_status hearth_collection_scroll(hearth_collection* collection,
+                                                  const char* request, hearth_on_text on_answer,
+                                                  void* user, hearth_error* error);
+/* filter: as text ("year < 2000") or JSON.  removed may be NULL. */
+HEARTH_API hearth_status hearth_collection_remove_where(hearth_collection* collection,
+                                                        const char* filter, uint64_t* removed,
+                                                        hearth_error* error);
+HEARTH_API hearth_status hearth_collection_info(hearth_collection* collection,
+                                                hearth_on_text on_answer, void* user,
+                                                hearth_error* error);
+/* {"kind": "hnsw", "m": 24}.  Reads and writes of other threads go on meanwhile. */
+HEARTH_API hearth_status hearth_collection_reindex(hearth_collection* collection, const char* index,
+                                                   hearth_error* error);
+/* {"recall": 0.95, "queries": 100} or NULL. */
+HEARTH_API hearth_status hearth_collection_tune(hearth_collection* collection, const char* options,
+                                                hearth_on_text on_answer, void* user,
+                                                hearth_error* error);
+/* {"vector": [...] or "query": "a text", "relevant": ["a"], "irrelevant": ["b"]}; NULL: forget all
+ * that was said. */
+HEARTH_API hearth_status hearth_collection_feedback(hearth_collection* collection,
+                                                    const char* feedback, hearth_error* error);
+/* A copy as it is now, as a collection of its own. */
+HEARTH_API hearth_status hearth_collection_snapshot(hearth_collection* collection,
+                                                    const char* folder, hearth_error* error);
 
 #ifdef __cplusplus
 }

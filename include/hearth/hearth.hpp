@@ -197,15 +197,47 @@ class Collection {
     check(hearth_collection_remove(collection_.get(), pointers.data(), pointers.size(),
                                    &check.error));
   }
-  std::string search(const std::string& query) const {
-    std::string answer;
-    const hearth_on_text keep = [](const char* text, std::size_t size, void* user) -> int {
-      static_cast<std::string*>(user)->assign(text, size);
-      return 0;
-    };
+  // How many.  filter: "year < 2000", or JSON.
+  std::uint64_t remove_where(const std::string& filter) {
     detail::Check check;
-    check(hearth_collection_search(collection_.get(), query.c_str(), keep, &answer, &check.error));
+    std::uint64_t removed = 0;
+    check(
+        hearth_collection_remove_where(collection_.get(), filter.c_str(), &removed, &check.error));
+    return removed;
+  }
+  std::string search(const std::string& query) const {
+    return ask(hearth_collection_search, query.c_str());
+  }
+  std::string get(const std::string& request) const {
+    return ask(hearth_collection_get, request.c_str());
+  }
+  std::string scroll(const std::string& request = "{}") const {
+    return ask(hearth_collection_scroll, request.c_str());
+  }
+  std::string tune(const std::string& options = "{}") {
+    return ask(hearth_collection_tune, options.c_str());
+  }
+  std::string info() const {
+    std::string answer;
+    detail::Check check;
+    check(hearth_collection_info(collection_.get(), keep, &answer, &check.error));
     return answer;
+  }
+  void reindex(const std::string& index) {
+    detail::Check check;
+    check(hearth_collection_reindex(collection_.get(), index.c_str(), &check.error));
+  }
+  void learn(const std::string& feedback) {
+    detail::Check check;
+    check(hearth_collection_feedback(collection_.get(), feedback.c_str(), &check.error));
+  }
+  void forget_feedback() {
+    detail::Check check;
+    check(hearth_collection_feedback(collection_.get(), nullptr, &check.error));
+  }
+  void snapshot(const std::string& folder) {
+    detail::Check check;
+    check(hearth_collection_snapshot(collection_.get(), folder.c_str(), &check.error));
   }
   std::uint64_t count() const {
     detail::Check check;
@@ -215,6 +247,19 @@ class Collection {
   }
 
  private:
+  static int keep(const char* text, std::size_t size, void* user) {
+    static_cast<std::string*>(user)->assign(text, size);
+    return 0;
+  }
+  using Function = hearth_status(hearth_collection*, const char*, hearth_on_text, void*,
+                                 hearth_error*);
+  std::string ask(Function* function, const char* request) const {
+    std::string answer;
+    detail::Check check;
+    check(function(collection_.get(), request, keep, &answer, &check.error));
+    return answer;
+  }
+
   static hearth_collection* open(const std::string& folder, const std::string& schema,
                                  const LocalModel* model, bool read_only) {
     hearth_collection_options options = HEARTH_COLLECTION_OPTIONS_INIT;

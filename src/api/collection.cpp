@@ -44,8 +44,7 @@ Status upsert(hearth_collection& handle, const char* text) {
   return vectors::upsert(*handle.collection, std::move(documents));
 }
 
-Result<std::string> search(const hearth_collection& handle, const char* text) {
-  const Json json = TRY(parse_json(text));
+Result<Json> search_one(const hearth_collection& handle, const Json& json) {
   vectors::Query query = TRY(vectors::query_from_json(json));
   const std::string words = TRY(optional<std::string>(json, "query", ""));
   if (!words.empty()) {
@@ -55,7 +54,92 @@ Result<std::string> search(const hearth_collection& handle, const char* text) {
   Json matches = Json::array();
   for (const vectors::Match& match : TRY(handle.collection->search(query)))
     matches.push_back(vectors::to_json(match, query));
-  return write_json(matches);
+  return matches;
+}
+
+Result<Json> search(const hearth_collection& handle, const Json& json) {
+  if (!json.is_array()) return search_one(handle, json);
+  Json all = Json::array();
+  for (const Json& query : json.as_array()) all.push_back(TRY(search_one(handle, query)));
+  return all;
+}
+
+Result<Json> get(const hearth_collection& handle, const Json& json) {
+  const Json* list = json.find("ids");
+  std::vector<std::string> ids;
+  if (!list || !list->is_array()) return Error(ErrorKind::invalid, "'ids': needs a list");
+  for (const Json& id : list->as_array()) {
+    if (!id.is_string()) return Error(ErrorKind::invalid, "'ids': holds what is no text");
+    ids.push_back(id.as_string());
+  }
+  const vectors::Parts parts = TRY(vectors::parts_member(json, {}));
+  Json documents = Json::array();
+  for (const vectors::Document& document : TRY(handle.collection->get(ids, parts)))
+    documents.push_back(vectors::to_json(document, parts));
+  return Json::object({{"documents", std::move(documents)}});
+}
+
+Result<Json> scroll(const hearth_collection& handle, const Json& json) {
+  const std::string from = TRY(optional<std::string>(json, "from", ""));
+  const auto limit = TRY(optional<std::int64_t>(json, "limit", std::int64_t{100}));
+  if (limit < 1) return Error(ErrorKind::invalid, "'limit': needs 1 or more");
+  const auto filter = TRY(vectors::filter_member(json));
+  const vectors::Parts parts = TRY(vectors::parts_member(json, {}));
+  const vectors::Page page = TRY(handle.collection->scroll(from, static_cast<std::size_t>(limit),
+                                                           filter ? &*filter : nullptr, parts));
+  Json documents = Json::array();
+  for (const vectors::Document& document : page.documents)
+    documents.push_back(vectors::to_json(document, parts));
+  return Json::object({{"documents", std::move(documents)},
+                       {"next", page.next.empty() ? Json() : Json(page.next)}});
+}
+
+Result<std::size_t> remove_where(hearth_collection& handle, std::string_view text) {
+  const bool is_json = text.find_first_not_of(" \t\r\n") != text.npos &&
+                       text[text.find_first_not_of(" \t\r\n")] == '{';
+  Json wish{std::string(text)};
+  if (is_json) wish = TRY(parse_json(text));
+  const auto filter = TRY(vectors::filter_member(Json::object({{"filter", std::move(wish)}})));
+  return handle.collection->remove_where(*filter);
+}
+
+Status reindex(hearth_collection& handle, const Json& json) {
+  vectors::IndexChoice choice{TRY(required<std::string>(json, "kind")), Json::object()};
+  for (const auto& [name, value] : json.as_object())
+    if (name != "kind") choice.parameters.set(name, value);
+  return handle.collection->reindex(choice, {}, {});
+}
+
+Result<Json> tune(hearth_collection& handle, const Json& json) {
+  vectors::TuneOptions options;
+  options.recall = TRY(optional<double>(json, "recall", options.recall));
+  const auto queries = TRY(optional<std::int64_t>(json, "queries", std::int64_t{100}));
+  options.queries = queries < 1 ? 0 : static_cast<std::size_t>(queries);
+  return handle.collection->tune(options, {});
+}
+
+Status learn(hearth_collection& handle, const Json& json) {
+  vectors::Feedback feedback = TRY(vectors::feedback_from_json(json));
+  const std::string text = TRY(optional<std::string>(json, "query", ""));
+  if (feedback.vector.empty() && !text.empty()) feedback.vector = TRY(embed_one(handle, text));
+  return handle.collection->learn_from(feedback);
+}
+
+// Reads the request, calls `use` and gives its answer on.
+template <typename Use>
+hearth_status answer(const char* request, hearth_on_text on_answer, void* user, hearth_error* error,
+                     Use use) {
+  const auto json = parse_json(request);
+  if (!json.ok()) return report(error, json.error());
+  const Result<Json> made = use(*json);
+  if (!made.ok()) return report(error, made.error());
+  const std::string text = write_json(*made);
+  on_answer(text.data(), text.size(), user);
+  return HEARTH_OK;
+}
+
+hearth_status done(hearth_error* error, const Status& status) {
+  return status.ok() ? HEARTH_OK : report(error, status.error());
 }
 
 }  // namespace
@@ -112,10 +196,77 @@ hearth_status hearth_collection_search(hearth_collection* collection, const char
                                        hearth_on_text on_answer, void* user, hearth_error* error) {
   if (!collection || !query || !on_answer)
     return report(error, HEARTH_INVALID, "hearth_collection_search: a NULL argument");
-  const auto answer = search(*collection, query);
-  if (!answer.ok()) return report(error, answer.error());
-  on_answer(answer->data(), answer->size(), user);
+  return answer(query, on_answer, user, error,
+                [&](const Json& json) { return search(*collection, json); });
+}
+
+hearth_status hearth_collection_get(hearth_collection* collection, const char* request,
+                                    hearth_on_text on_answer, void* user, hearth_error* error) {
+  if (!collection || !request || !on_answer)
+    return report(error, HEARTH_INVALID, "hearth_collection_get: a NULL argument");
+  return answer(request, on_answer, user, error,
+                [&](const Json& json) { return get(*collection, json); });
+}
+
+hearth_status hearth_collection_scroll(hearth_collection* collection, const char* request,
+                                       hearth_on_text on_answer, void* user, hearth_error* error) {
+  if (!collection || !request || !on_answer)
+    return report(error, HEARTH_INVALID, "hearth_collection_scroll: a NULL argument");
+  return answer(request, on_answer, user, error,
+                [&](const Json& json) { return scroll(*collection, json); });
+}
+
+hearth_status hearth_collection_remove_where(hearth_collection* collection, const char* filter,
+                                             uint64_t* removed, hearth_error* error) {
+  if (!collection || !filter)
+    return report(error, HEARTH_INVALID, "hearth_collection_remove_where: a NULL argument");
+  const auto count = remove_where(*collection, filter);
+  if (!count.ok()) return report(error, count.error());
+  if (removed) *removed = *count;
   return HEARTH_OK;
+}
+
+hearth_status hearth_collection_info(hearth_collection* collection, hearth_on_text on_answer,
+                                     void* user, hearth_error* error) {
+  if (!collection || !on_answer)
+    return report(error, HEARTH_INVALID, "hearth_collection_info: a NULL argument");
+  return answer("{}", on_answer, user, error, [&](const Json&) -> Result<Json> {
+    return vectors::to_json(TRY(collection->collection->info()));
+  });
+}
+
+hearth_status hearth_collection_reindex(hearth_collection* collection, const char* index,
+                                        hearth_error* error) {
+  if (!collection || !index)
+    return report(error, HEARTH_INVALID, "hearth_collection_reindex: a NULL argument");
+  const auto json = parse_json(index);
+  if (!json.ok()) return report(error, json.error());
+  return done(error, reindex(*collection, *json));
+}
+
+hearth_status hearth_collection_tune(hearth_collection* collection, const char* options,
+                                     hearth_on_text on_answer, void* user, hearth_error* error) {
+  if (!collection || !on_answer)
+    return report(error, HEARTH_INVALID, "hearth_collection_tune: a NULL argument");
+  return answer(options ? options : "{}", on_answer, user, error,
+                [&](const Json& json) { return tune(*collection, json); });
+}
+
+hearth_status hearth_collection_feedback(hearth_collection* collection, const char* feedback,
+                                         hearth_error* error) {
+  if (!collection)
+    return report(error, HEARTH_INVALID, "hearth_collection_feedback: a NULL argument");
+  if (!feedback) return done(error, collection->collection->forget_feedback());
+  const auto json = parse_json(feedback);
+  if (!json.ok()) return report(error, json.error());
+  return done(error, learn(*collection, *json));
+}
+
+hearth_status hearth_collection_snapshot(hearth_collection* collection, const char* folder,
+                                         hearth_error* error) {
+  if (!collection || !folder)
+    return report(error, HEARTH_INVALID, "hearth_collection_snapshot: a NULL argument");
+  return done(error, collection->collection->snapshot(folder));
 }
 
 hearth_status hearth_collection_count(hearth_collection* collection, uint64_t* count,

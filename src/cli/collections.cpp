@@ -13,6 +13,8 @@ Result<CollectionPlace> collection_place(const Arguments& arguments) {
   CollectionPlace place;
   place.root = collections_folder(config);
   place.options.is_synced = !config.collections.relaxed;
+  place.options.hot_bytes = static_cast<std::uint64_t>(config.collections.hot_mb) << 20;
+  place.options.warm_bytes = static_cast<std::uint64_t>(config.collections.warm_mb) << 20;
   return place;
 }
 

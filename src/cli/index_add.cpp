@@ -40,6 +40,14 @@ Json to_json(const vectors::FileReport& report, const std::string& name) {
                                                 {"embedded", report.chunks_embedded}})}});
 }
 
+// The index becomes what suits the documents now, so that searches need not wait for it.  Being
+// interrupted here loses nothing: the next program that opens the collection goes on with it.
+Status settle(vectors::Collection& collection, const InterruptScope& interrupts) {
+  const Status done = collection.maintain(interrupts.token());
+  if (done.ok() || done.error().kind() == ErrorKind::cancelled) return Done{};
+  return done;
+}
+
 Status add(App& app, const Arguments& arguments) {
   const CollectionPlace place = TRY(collection_place(arguments));
   const std::string name = arguments.text("--to", default_collection);
@@ -63,6 +71,7 @@ Status add(App& app, const Arguments& arguments) {
       },
       [&](double share) { app.out.progress("indexing", share); }, interrupts.token()));
   app.out.progress_done();
+  if (report.chunks_written + report.chunks_removed > 0) TRY(settle(*collection, interrupts));
   if (arguments.has("--json")) {
     app.out.json(to_json(report, name));
     return Done{};
@@ -84,7 +93,9 @@ Status import(App& app, const Arguments& arguments) {
   const auto collection = TRY(open_collection(place, arguments[0], Access::write));
   Embedder embedder(app, arguments, collection->schema().embedder);
   const InterruptScope interrupts;
+  std::size_t taken = 0;
   const auto use = [&](std::vector<vectors::Document> documents) -> Status {
+    taken += documents.size();
     std::vector<std::string> texts;
     for (const auto& document : documents)
       if (document.vector.empty()) texts.push_back(document.text);
@@ -96,12 +107,18 @@ Status import(App& app, const Arguments& arguments) {
     }
     return vectors::upsert(*collection, std::move(documents));
   };
-  const std::size_t read =
-      TRY(vectors::read_documents(arguments[1], format, use, interrupts.token()));
+  const auto read = vectors::read_documents(
+      arguments[1], format, use, [&](double share) { app.out.progress("importing", share); },
+      interrupts.token());
+  app.out.progress_done();
+  if (!read.ok() && taken > 0 && !arguments.has("--json"))
+    app.out.remark(fmt::format("{} documents were read before this", taken));
+  TRY(read);
+  TRY(settle(*collection, interrupts));
   if (arguments.has("--json"))
-    app.out.json(Json::object({{"collection", arguments[0]}, {"documents", read}}));
+    app.out.json(Json::object({{"collection", arguments[0]}, {"documents", *read}}));
   else
-    app.out.line(fmt::format("Read {} documents into '{}'.", read, arguments[0]));
+    app.out.line(fmt::format("Read {} documents into '{}'.", *read, arguments[0]));
   return Done{};
 }
 

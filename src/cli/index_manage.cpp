@@ -95,6 +95,22 @@ Status list(App& app, const Arguments& arguments) {
   return Done{};
 }
 
+// The share of the exact answers that was found when some queries were answered exactly as well.
+std::string recall_line(const vectors::CollectionInfo& info) {
+  const Json* recall = info.recall.find("recall");
+  if (!recall)
+    return info.index.kind == "flat" ? "every document is compared"
+                                     : "not sampled yet: `hearth index tune` measures it";
+  const auto member = [&](std::string_view name) {
+    const Json* found = info.recall.find(name);
+    return found ? found->as_number() : 0;
+  };
+  const Json* of = info.recall.find("of");
+  return fmt::format("recall@{:.0f} {:.3f}, sampled on {:.0f} {} over {:.0f} documents",
+                     member("k"), recall->as_number(), member("queries"),
+                     of && of->is_string() ? of->as_string() : "queries", member("documents"));
+}
+
 Status info(App& app, const Arguments& arguments) {
   const CollectionPlace place = TRY(collection_place(arguments));
   const auto collection = TRY(open_collection(place, arguments[0], Access::read));
@@ -113,12 +129,25 @@ Status info(App& app, const Arguments& arguments) {
   out.row("memory, index", readable_bytes(info.index.memory_bytes));
   out.row("disk", fmt::format("{} in {} segments, {} of log", readable_bytes(info.disk_bytes),
                               info.segments, readable_bytes(info.log_bytes)));
+  for (const vectors::TierInfo& tier : info.tiers)
+    if (tier.segments > 0)
+      out.row(tier.name,
+              fmt::format("{} in {} segments", readable_bytes(tier.bytes), tier.segments));
+  if (info.unindexed > 0)
+    out.row("not in the index",
+            fmt::format("{} documents, compared one by one until it is built", info.unindexed));
   if (info.removed > 0) out.row("removed", fmt::format("{}, not yet compacted", info.removed));
   if (const Json* target = info.tuning.find("target"))
     out.row("tuned",
-            fmt::format("recall {:.3f} measured, {:.0f} queries/s (at target {})",
+            fmt::format("for recall {}: {:.3f} measured, {:.0f} queries/s (at target {})",
+                        write_json(*info.tuning.find("recall")),
                         info.tuning.find("measured")->as_number(),
                         info.tuning.find("queries_per_second")->as_number(), write_json(*target)));
+  out.row("recall", recall_line(info));
+  out.row("a write is there", info.is_synced
+                                  ? "after any crash and a loss of power"
+                                  : "after a crash of the program; a loss of power may take the "
+                                    "writes of the last second");
   out.row("folder", info.folder);
   if (!info.problem.empty()) out.row("problem", info.problem);
   return Done{};
@@ -187,7 +216,10 @@ Status reindex(App& app, const Arguments& arguments) {
   const auto choice = TRY(index_choice(arguments, arguments[1]));
   const auto collection = TRY(open_collection(place, arguments[0], Access::write));
   const InterruptScope interrupts;
-  TRY(collection->reindex(choice, interrupts.token()));
+  Status built = collection->reindex(
+      choice, [&](double share) { app.out.progress("building", share); }, interrupts.token());
+  app.out.progress_done();
+  TRY(std::move(built));
   const auto made = TRY(collection->info());
   if (arguments.has("--json"))
     app.out.json(vectors::to_json(made));

@@ -28,6 +28,10 @@ Result<vectors::Query> read_query(const Arguments& arguments, std::size_t k) {
   query.k = k;
   query.is_exact = arguments.has("--exact");
   query.group_by = arguments.text("--group-by");
+  query.group_size =
+      static_cast<std::size_t>(TRY(arguments.integer("--group-size", std::int64_t{1}, 1, 1000)));
+  if (arguments.has("--max-distance"))
+    query.max_distance = static_cast<float>(TRY(arguments.real("--max-distance", 0, -1e30, 1e30)));
   if (arguments.has("--where"))
     query.filter = TRY(vectors::parse_filter(arguments.text("--where")));
   if (arguments.has("--mmr")) query.mmr = TRY(arguments.real("--mmr", 0, 0, 1));
@@ -125,7 +129,9 @@ std::span<const Option> options() {
        {"--exact", "", "Compare with every document."},
        {"--target-recall", "R", "The share of the true nearest that is enough."},
        {"--mmr", "L", "Vary the answers: 1: not at all, 0: as much as can be."},
+       {"--max-distance", "D", "Only answers as near, by the collection's metric."},
        {"--group-by", "FIELD", "One answer for each value of the field, such as path."},
+       {"--group-size", "N", "So many answers of each value (default: 1)."},
        {"--rerank", "MODEL", "Order the answers by a model that reads query and text together."}});
   return list;
 }

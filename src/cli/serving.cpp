@@ -17,8 +17,8 @@ Result<std::unique_ptr<LiveLibrary>> open_library(const Arguments& arguments,
 
 server::ApiServerOptions api_options(const Config& config) {
   server::ApiServerOptions options;
-  options.collections_folder = collections_folder(config);
-  options.collections_relaxed = config.collections.relaxed;
+  options.collections = config.collections;
+  options.collections.folder = collections_folder(config);
   options.standard_model =
       config.models.standard.empty() ? std::string(builtin_chat) : config.models.standard;
   return options;

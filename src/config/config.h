@@ -47,6 +47,7 @@ struct ModelsConfig {
 struct CollectionsConfig {
   std::string folder;  // empty: the standard one
   bool relaxed = false;
+  std::int64_t hot_mb = 1024, warm_mb = 10'240;  // of each collection
 };
 
 struct Config {

@@ -192,6 +192,15 @@ constexpr Setting table[] = {
         "collections.relaxed", "--relaxed",
         "A write does not wait for the disk: a loss of power may lose what was written in the last "
         "second, a crash of the program nothing."),
+    row<collections, &CollectionsConfig::hot_mb>(
+        "collections.hot_mb", "--hot-mb",
+        "Of each collection: the documents used most are kept in memory up to so many MiB.", 0,
+        1 << 24),
+    row<collections, &CollectionsConfig::warm_mb>("collections.warm_mb", "--warm-mb",
+                                                  "Of each collection: so many MiB of documents "
+                                                  "stay in mapped files; those beyond, the least "
+                                                  "used, go to a database that is read one by one.",
+                                                  1, 1 << 30),
 };
 
 }  // namespace

@@ -54,6 +54,8 @@ Result<Ranking> rerank_texts(const LoadedModel& loaded, const std::string& query
   auto start = TRY(tokenizer.encode(query, {.add_special = true}));
   Ranking ranking;
   ranking.is_cut = cut(start, limit / 2);
+  // RoBERTa and its kin mark the middle twice.  Source: Liu et al. 2019, section 3.
+  if (!start.empty() && tokenizer.name(start.back()) == "</s>") start.push_back(start.back());
   for (std::size_t begin = 0; begin < texts.size(); begin += texts_at_once) {
     const std::size_t end = std::min(begin + texts_at_once, texts.size());
     std::vector<std::vector<Token>> pairs;

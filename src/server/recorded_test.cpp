@@ -127,6 +127,7 @@ class Kept {
                                                      {"chunk", 0},
                                                      {"attributes", Json::object({{"n", 1}})},
                                                      {"bytes", 6},
+                                                     {"batch", "vsfb_abc"},
                                                      {"created_at", 1700000000}})}})
                 .ok());
     const std::string file = root() + "-files/file-a1";
@@ -170,7 +171,7 @@ TEST_CASE("recorded exchanges") {
       auto server = ApiServer::create(
           config,
           {fake_lease("fake", ModelKind::generator), fake_lease("embed", ModelKind::embedder)},
-          {.collections_folder = kept ? kept->root() : "", .standard_model = ""});
+          {.collections = {.folder = kept ? kept->root() : ""}, .standard_model = ""});
       REQUIRE(server);
       std::jthread thread([&] { (*server)->run(); });
       const std::string path = join_path(folder, name.substr(0, name.size() - 8));

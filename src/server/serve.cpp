@@ -207,10 +207,12 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(std::unique_ptr<State> state
   service.places = std::make_shared<Places>(service.keys.size());
   service.max_queued = static_cast<std::uint32_t>(config.queue);
   service.started_seconds = unix_seconds();
-  if (!options.collections_folder.empty()) {
+  if (!options.collections.folder.empty()) {
     vectors::StoreOptions store;
-    store.is_synced = !options.collections_relaxed;
-    service.collections = std::make_unique<CollectionPool>(options.collections_folder, store);
+    store.is_synced = !options.collections.relaxed;
+    store.hot_bytes = static_cast<std::uint64_t>(options.collections.hot_mb) << 20;
+    store.warm_bytes = static_cast<std::uint64_t>(options.collections.warm_mb) << 20;
+    service.collections = std::make_unique<CollectionPool>(options.collections.folder, store);
   }
   state->pass_events_on();
   service.prepare = std::make_unique<Workers>(prepare_threads, max_waiting_jobs);

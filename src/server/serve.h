@@ -14,11 +14,10 @@
 namespace hearth::server {
 
 struct ApiServerOptions {
-  bool stop_on_signals = false;      // SIGINT and SIGTERM: finish what runs; a second one: at once
-  std::string collections_folder;    // empty: none are kept
-  bool collections_relaxed = false;  // writes do not wait for the disk
-  std::string standard_model;        // where a request leaves its model out
-  bool listens = true;               // false: only ask() is answered
+  bool stop_on_signals = false;   // SIGINT and SIGTERM: finish what runs; a second one: at once
+  CollectionsConfig collections;  // an empty folder: none are kept
+  std::string standard_model;     // where a request leaves its model out
+  bool listens = true;            // false: only ask() is answered
 };
 
 class ApiServer {

@@ -81,6 +81,13 @@ IndexInfo AutoIndex::info() const {
   return info;
 }
 
+Status AutoIndex::learn_from(std::span<const float> query, std::span<const Row> relevant,
+                             std::span<const Row> irrelevant) {
+  return current()->learn_from(query, relevant, irrelevant);
+}
+
+Status AutoIndex::forget_feedback() { return current()->forget_feedback(); }
+
 Status AutoIndex::save(const std::string& path) const { return current()->save(path); }
 
 // Rows that come or go meanwhile are taken care of by replay().  Row numbers are small, so looking

@@ -48,6 +48,9 @@ class AutoIndex final : public Index {
   IndexInfo info() const override;
   // Changes the kind when another suits better, then does what the index itself has due.
   Status maintain(std::stop_token stop) override;
+  Status learn_from(std::span<const float> query, std::span<const Row> relevant,
+                    std::span<const Row> irrelevant) override;
+  Status forget_feedback() override;
   // The file of the index that it is at present; open_index() with a spec of kind "auto" makes it
   // one of this kind again.
   Status save(const std::string& path) const override;

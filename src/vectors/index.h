@@ -57,6 +57,7 @@ struct IndexInfo {
   std::size_t removed = 0;  // rows removed whose place is not yet reused
   std::size_t memory_bytes = 0;
   std::size_t mapped_bytes = 0;
+  bool has_lessons = false;  // it has learned from feedback since it was trained
 };
 
 // Thread-safe: any number of searches beside one writer (writers take turns inside).  A search sees
@@ -83,6 +84,16 @@ class Index {
 
   // Background work that is due (sealing, compaction, retraining), done now.
   virtual Status maintain(std::stop_token stop) = 0;
+
+  // Learns from what somebody thought of answers to a query, within bounds, until it is told to
+  // forget it.  Error unsupported: an index of this kind learns nothing.
+  virtual Status learn_from(std::span<const float> query, std::span<const Row> relevant,
+                            std::span<const Row> irrelevant) {
+    (void)query, (void)relevant, (void)irrelevant;
+    return Error(ErrorKind::unsupported,
+                 "only learned and hybrid indexes learn from feedback: see `hearth index reindex`");
+  }
+  virtual Status forget_feedback() { return Done{}; }
 
   // The index as one file (own magic, version, checksum), written whole and renamed into place.
   virtual Status save(const std::string& path) const = 0;

@@ -38,6 +38,10 @@ test('vector stores: files in, answers out', async () => {
   assert.equal(put.status, 'completed');
   const batch = await client.vectorStores.fileBatches.createAndPoll(store.id, { file_ids: [taxes.id] });
   assert.equal(batch.file_counts.completed, 1);
+  const inBatch = await client.vectorStores.fileBatches.listFiles(batch.id, { vector_store_id: store.id });
+  assert.deepEqual(inBatch.data.map((file) => file.id), [taxes.id]);
+  assert.equal((await client.vectorStores.fileBatches.retrieve(batch.id, { vector_store_id: store.id })).status, 'completed');
+  assert.equal((await client.vectorStores.fileBatches.cancel(batch.id, { vector_store_id: store.id })).file_counts.total, 1);
   const files = await client.vectorStores.files.list(store.id);
   assert.deepEqual(files.data.map((file) => file.id).sort(), [cats.id, taxes.id].sort());
   assert.equal((await client.vectorStores.retrieve(store.id)).file_counts.total, 2);
@@ -69,6 +73,9 @@ test('vector stores: what is wrong is said', async () => {
   const store = await client.vectorStores.create({});
   for (const wrong of [
     () => client.vectorStores.retrieve('vs_nothing'),
+    () => client.vectorStores.create({ expires_after: { anchor: 'last_active_at', days: 1 } }),
+    () => client.vectorStores.fileBatches.retrieve('vsfb_nothing', { vector_store_id: store.id }),
+    () => client.vectorStores.search(store.id, { query: 'x', ranking_options: { ranker: 'nobody' } }),
     () => client.vectorStores.files.create(store.id, { file_id: 'file-nothing' }),
     () => client.vectorStores.search(store.id, { query: '' }),
     () => client.vectorStores.search(store.id, { query: 'x', max_num_results: 51 }),
@@ -107,6 +114,15 @@ test('collections: all of it', async () => {
   assert.equal((await api('POST', '/points/reindex', { kind: 'hnsw', m: 8 })).index.kind, 'hnsw');
   assert.equal((await api('POST', '/points/tune', {})).measured, 1);
   assert.equal((await api('POST', '/points/snapshot', { label: 'one' })).snapshot, 'points-one');
+  assert.deepEqual((await api('GET', '')).snapshots, ['points-one']);
+  assert.equal((await api('POST', '', { name: 'again', snapshot: 'points-one' })).documents, 39);
+  assert.equal((await api('POST', '/again/query', { vector: [20, 0], k: 1 })).matches[0].id, 'p/20');
+  assert.equal((await api('POST', '', { name: 'points', snapshot: 'points-one' })).status, 400);
+  assert.equal((await api('POST', '', { name: 'other', snapshot: 'nothing' })).status, 404);
+  assert.equal((await api('POST', '/points/feedback', { vector: [1, 0], relevant: ['p/20'] })).status, 501);
+  assert.equal((await api('DELETE', '/points/feedback')).forgotten, true);
+  const groups = await api('POST', '/points/query', { vector: [0, 0], k: 3, group_by: 'n', mmr: 0.5, max_distance: 1e6 });
+  assert.equal(new Set(groups.matches.map((match) => match.group)).size, 3);
   assert.equal((await api('GET', '/points')).documents, 39);
   assert.ok((await api('GET', '')).collections.some((one) => one.name === 'points'));
   for (const [method, path, body, status] of [

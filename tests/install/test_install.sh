@@ -28,6 +28,8 @@ for _ in first again; do
   found=$("$work/examples/collection" "$work/texts" "when must I pay the tax")
   echo "collection: $found"
   grep -q '"id":"taxes"' <<< "$found"
+  grep -q '"documents":\[{"id":"taxes"}\]' <<< "$found"
+  grep -q '1 removed, 2 left' <<< "$found"
 done
 
 # Nothing but the C API leaves the library.

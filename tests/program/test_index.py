@@ -53,6 +53,11 @@ class Notes(unittest.TestCase):
         self.assertEqual(self.json("index", "import", "points", str(source))["documents"], 100)
         found = self.json("search", "points", "point", "--words", "--where", "n >= 97", "-k", "9")
         self.assertEqual({m["id"] for m in found["matches"]}, {"97", "98", "99"})
+        told = self.hearth("index", "info", "points").stdout
+        for line in ("every document is compared", "a loss of power"):
+            self.assertIn(line, told)
+        relaxed = self.hearth("index", "info", "points", "--relaxed").stdout
+        self.assertIn("may take the writes of the last second", relaxed)
         self.assertEqual(self.json("index", "rm", "points", "--where", "n < 90")["removed_documents"], 90)
         self.assertEqual(self.json("index", "tune", "points")["measured"], 1)
         self.assertEqual(self.json("index", "reindex", "points", "hnsw")["documents"], 10)
@@ -66,6 +71,79 @@ class Notes(unittest.TestCase):
         self.json("index", "rm", "again", "--yes")
         names = [one["name"] for one in self.json("index", "list")["collections"]]
         self.assertEqual(names, ["points"])
+
+    def test_a_cross_encoder_orders_the_answers(self):
+        model = str(program.ROOT / "tests/golden/reranker")
+        golden = json.loads((pathlib.Path(model) / "golden.json").read_text())
+        documents = [{"id": str(i), "text": text} for i, text in enumerate(golden["texts"])]
+        source = pathlib.Path(self.scratch.name) / "texts.jsonl"
+        source.write_text("".join(json.dumps(document) + "\n" for document in documents))
+        self.json("index", "create", "texts")
+        self.json("index", "import", "texts", str(source))
+        found = self.json("search", "texts", golden["query"], "-k", "4", "--rerank", model)["matches"]
+        best = sorted(range(4), key=lambda i: -golden["scores"][i])
+        self.assertEqual([int(match["id"]) for match in found], best)
+        for match in found:
+            self.assertAlmostEqual(match["score"], golden["scores"][int(match["id"])], delta=0.02)
+        # The same over HTTP, where the model is served under its name.
+        with program.serving("--collections", self.store, "--model", "builtin-embed",
+                             "--model", model) as server:
+            names = [one["id"] for one in server.json("GET", "/v1/models")["data"]]
+            ranker = next(name for name in names if "reranker" in name)
+            answer = server.json("POST", "/api/collections/texts/query",
+                                 {"query": golden["query"], "k": 2, "rerank": ranker})
+            self.assertEqual([int(match["id"]) for match in answer["matches"]], best[:2])
+            status, _, text = server.request("POST", "/api/collections/texts/query",
+                                             {"query": "x", "rerank": "builtin-embed"})
+            self.assertEqual(status, 400, text)
+
+    def test_feedback_is_learned_and_forgotten(self):
+        self.json("index", "create", "words", "--index", "learned")
+        source = pathlib.Path(self.scratch.name) / "words.jsonl"
+        source.write_text("".join(json.dumps({"id": str(i), "text": f"house {i * 7919 % 600} of street {i % 40}"})
+                                  + "\n" for i in range(600)))
+        self.json("index", "import", "words", str(source))
+        learned = self.json("index", "info", "words")["index"]
+        self.assertIn("learned bits", learned["explanation"])
+        self.json("index", "feedback", "words", "where is the post office", "--relevant", "7", "--irrelevant", "8")
+        self.assertIn("turned by feedback", self.json("index", "info", "words")["index"]["explanation"])
+        self.json("index", "feedback", "words", "--forget")
+        self.assertNotIn("feedback", self.json("index", "info", "words")["index"]["explanation"])
+        run = self.hearth("index", "feedback", "words", "x", "--relevant", "nobody", check=False)
+        self.assertEqual(run.returncode, 3, run.stderr)
+
+    def test_vectors_come_and_go_as_files_of_other_programs(self):
+        self.json("index", "create", "points", "--dim", "3", "--metric", "l2")
+        source = pathlib.Path(self.scratch.name) / "points.jsonl"
+        source.write_text("".join(json.dumps({"id": str(i), "vector": [i, i % 7, 1.5]}) + "\n" for i in range(50)))
+        self.json("index", "import", "points", str(source))
+        for kind in ("fvecs", "npy", "jsonl"):
+            with self.subTest(kind):
+                path = str(pathlib.Path(self.scratch.name) / f"out.{kind}")
+                self.assertEqual(self.json("index", "export", "points", path)["documents"], 50)
+                self.json("index", "create", kind, "--dim", "3", "--metric", "l2")
+                self.assertEqual(self.json("index", "import", kind, path)["documents"], 50)
+                again = str(pathlib.Path(self.scratch.name) / f"again.{kind}")
+                self.json("index", "export", kind, again)
+                self.assertEqual(pathlib.Path(path).read_bytes(), pathlib.Path(again).read_bytes())
+
+    def test_two_processes_share_a_collection(self):
+        self.json("index", "create", "points", "--dim", "2", "--metric", "l2")
+        with program.serving("--collections", self.store) as server:
+            write = lambda i: server.json("POST", "/api/collections/points/documents",
+                                          {"documents": [{"id": str(i), "vector": [i, 0]}]})
+            write(0)
+            source = pathlib.Path(self.scratch.name) / "more.jsonl"
+            source.write_text('{"id": "x", "vector": [1, 2]}\n')
+            run = self.hearth("index", "import", "points", str(source), check=False)
+            self.assertNotEqual(run.returncode, 0)
+            self.assertIn(str(server.process.pid), run.stderr)  # who has it
+            for i in range(1, 30):
+                write(i)
+                if i % 10 == 0:  # a reader sees what has been acknowledged
+                    self.assertEqual(self.json("index", "info", "points")["documents"], i + 1)
+        self.json("index", "import", "points", str(source))
+        self.assertEqual(self.json("index", "info", "points")["documents"], 31)
 
     def test_what_is_wrong_is_said(self):
         rows = [

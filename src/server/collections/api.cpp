@@ -32,7 +32,9 @@ Checked<Json> list(Service& service, const Call&) {
     }
     all.push_back(vectors::to_json(TRY((*collection)->info())));
   }
-  return Json::object({{"collections", std::move(all)}});
+  Json snapshots = Json::array();
+  for (const std::string& name : pool->snapshots()) snapshots.push_back(name);
+  return Json::object({{"collections", std::move(all)}, {"snapshots", std::move(snapshots)}});
 }
 
 // A model's name among those served; nothing: the vectors come with the documents.
@@ -50,6 +52,10 @@ Checked<Json> create(Service& service, const Call& call) {
   Json body = TRY(parse_body(call.request.body));
   const auto name = TRY(read_text(body, "name", vectors::max_name_bytes));
   if (!name) return invalid_value("name", "is missing");
+  if (const auto snapshot = TRY(read_text(body, "snapshot", 2 * vectors::max_name_bytes))) {
+    const OpenCollection restored = TRY(pool->restore(*name, *snapshot));
+    return vectors::to_json(TRY(restored->info()));
+  }
   const std::string embedder = TRY(read_embedder(service, body));
   if (!embedder.empty()) {
     const Lease lease = TRY(service.find_model(embedder));
@@ -214,13 +220,31 @@ Json matches_json(const std::vector<vectors::Match>& matches, const vectors::Que
   return list;
 }
 
+// "rerank": the name of a cross-encoder, which orders the answers to a text.
+Checked<std::vector<vectors::Match>> answer(Service& service, const Call& call, const Json& body,
+                                            const vectors::Collection& collection,
+                                            vectors::Query query) {
+  const auto model = TRY(read_text(body, "rerank", 256));
+  if (!model) return TRY(collection.search(query));
+  std::string text = TRY(read_text(body, "query", 64 << 10)).value_or("");
+  if (text.empty()) text = query.text;
+  if (text.empty()) return invalid_value("rerank", "needs a query that is a text");
+  const std::size_t k = query.k;
+  query.k = std::min<std::size_t>(k * reranked_share, 10'000);
+  query.parts.text = true;
+  std::vector<vectors::Match> matches = TRY(collection.search(query));
+  TRY(rerank_for(service, *model, text, k, matches, call.responder->stop()));
+  return matches;
+}
+
 Checked<Json> query(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   const OpenCollection collection = TRY(open(service, call, Access::read));
   const Json* many = body.find("queries");
   if (!many) {
     const vectors::Query one = TRY(read_query(service, call, body, *collection));
-    return Json::object({{"matches", matches_json(TRY(collection->search(one)), one)}});
+    const auto matches = TRY(answer(service, call, body, *collection, one));
+    return Json::object({{"matches", matches_json(matches, one)}});
   }
   if (!many->is_array() || many->size() == 0 || many->size() > max_queries)
     return invalid_value("queries", fmt::format("needs 1 to {}", max_queries));
@@ -232,6 +256,27 @@ Checked<Json> query(Service& service, const Call& call) {
   for (std::size_t i = 0; i < answers.size(); ++i)
     all.push_back(Json::object({{"matches", matches_json(answers[i], queries[i])}}));
   return Json::object({{"answers", std::move(all)}});
+}
+
+Checked<Json> learn(Service& service, const Call& call) {
+  const Json body = TRY(parse_body(call.request.body));
+  vectors::Feedback feedback = TRY(vectors::feedback_from_json(body));
+  const OpenCollection collection = TRY(open(service, call, Access::write));
+  if (feedback.vector.empty()) {
+    const auto text = TRY(read_text(body, "query", 64 << 10));
+    if (!text || text->empty()) return invalid_value("query", "needs a text, or a vector");
+    const auto schema = collection->schema();
+    feedback.vector =
+        std::move(TRY(embed_for(service, schema, {*text}, call.responder->stop())).at(0));
+  }
+  TRY(collection->learn_from(feedback));
+  return Json::object({{"learned", true}});
+}
+
+Checked<Json> forget(Service& service, const Call& call) {
+  const OpenCollection collection = TRY(open(service, call, Access::write));
+  TRY(collection->forget_feedback());
+  return Json::object({{"forgotten", true}});
 }
 
 Checked<Json> snapshot(Service& service, const Call& call) {
@@ -251,7 +296,7 @@ Checked<Json> reindex(Service& service, const Call& call) {
   for (const auto& [name, value] : body.as_object())
     if (name != "kind") choice.parameters.set(name, value);
   const OpenCollection collection = TRY(open(service, call, Access::write));
-  TRY(collection->reindex(choice, call.responder->stop()));
+  TRY(collection->reindex(choice, {}, call.responder->stop()));
   return vectors::to_json(TRY(collection->info()));
 }
 
@@ -276,8 +321,8 @@ constexpr Endpoint collections_endpoints[] = {
      "Collection", on_worker, reply_json<create>},
     {"GET", "/api/collections/{name}", "What a collection holds.", Scope::infer, "", "Collection",
      on_worker, reply_json<info>},
-    {"DELETE", "/api/collections/{name}", "Remove a collection.", Scope::infer, "", "", on_worker,
-     reply_json<remove>},
+    {"DELETE", "/api/collections/{name}", "Remove a collection.", Scope::infer, "",
+     "CollectionGone", on_worker, reply_json<remove>},
     {"POST", "/api/collections/{name}/documents",
      "Write documents; those of the same id are replaced.  All or none.", Scope::infer,
      "CollectionDocuments", "CollectionWritten", on_worker, reply_json<upsert>},
@@ -295,14 +340,19 @@ constexpr Endpoint collections_endpoints[] = {
      "CollectionCount", "CollectionCounted", on_worker, reply_json<count>},
     {"POST", "/api/collections/{name}/query", "Search, by vector, words or both.", Scope::infer,
      "CollectionQuery", "CollectionAnswer", on_worker, reply_json<query>},
+    {"POST", "/api/collections/{name}/feedback",
+     "Say which answers to a query were right: a learned index comes nearer to them.", Scope::infer,
+     "CollectionFeedback", "CollectionLearned", on_worker, reply_json<learn>},
+    {"DELETE", "/api/collections/{name}/feedback", "Forget all feedback.", Scope::infer, "",
+     "CollectionForgotten", on_worker, reply_json<forget>},
     {"POST", "/api/collections/{name}/snapshot", "Copy a collection as it is now.", Scope::infer,
-     "CollectionSnapshot", "", on_worker, reply_json<snapshot>},
+     "CollectionSnapshot", "CollectionSnapshotMade", on_worker, reply_json<snapshot>},
     {"POST", "/api/collections/{name}/reindex",
      "Build another kind of index while reads and writes go on.", Scope::infer, "CollectionReindex",
      "Collection", on_worker, reply_json<reindex>},
     {"POST", "/api/collections/{name}/tune",
      "Measure recall and speed, and keep the setting that reaches a recall.", Scope::infer,
-     "CollectionTune", "", on_worker, reply_json<tune>},
+     "CollectionTune", "CollectionTuned", on_worker, reply_json<tune>},
 };
 
 std::span<const Endpoint> collection_rows() { return collections_endpoints; }

@@ -129,8 +129,8 @@ constexpr Endpoint rows[] = {
      reply_json<list>},
     {"GET", "/v1/files/{file_id}", "What an uploaded file is.", Scope::infer, "", "File", on_worker,
      reply_json<show>},
-    {"DELETE", "/v1/files/{file_id}", "Delete an uploaded file.", Scope::infer, "", "", on_worker,
-     reply_json<remove>},
+    {"DELETE", "/v1/files/{file_id}", "Delete an uploaded file.", Scope::infer, "", "Deleted",
+     on_worker, reply_json<remove>},
     {"GET", "/v1/files/{file_id}/content", "The file itself.", Scope::infer, "", "", on_worker,
      content},
 };

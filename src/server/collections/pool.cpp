@@ -92,6 +92,27 @@ Result<std::string> CollectionPool::snapshot(const std::string& name, const std:
   return target;
 }
 
+std::vector<std::string> CollectionPool::snapshots() const {
+  return vectors::list_collections(root_ + "-snapshots");
+}
+
+Result<OpenCollection> CollectionPool::restore(const std::string& name,
+                                               const std::string& snapshot) {
+  TRY(vectors::check_name(name));
+  TRY(vectors::check_name(snapshot));
+  const std::string source = join_path(root_ + "-snapshots", snapshot);
+  if (!vectors::is_collection(source))
+    return Error(ErrorKind::not_found, fmt::format("there is no snapshot '{}'", snapshot));
+  {
+    const std::lock_guard lock(mutex_);
+    if (vectors::is_collection(folder(name)))
+      return Error(ErrorKind::invalid, fmt::format("collection '{}' exists already", name));
+    const auto copy = TRY(vectors::open_collection(source, vectors::Access::write, options_));
+    TRY(copy->snapshot(folder(name)));
+  }
+  return open(name, vectors::Access::write);
+}
+
 Checked<CollectionPool*> pool_of(Service& service) {
   if (service.collections) return service.collections.get();
   return Problem{501, "unsupported", "this server keeps no collections", "", 0};
@@ -111,6 +132,24 @@ Checked<std::vector<std::vector<float>>> embed_for(Service& service, const vecto
   if (problem.status == 404) problem.status = 400;  // the collection is here, its model is not
   problem.message = fmt::format("the collection's model: {}", problem.message);
   return problem;
+}
+
+Check rerank_for(Service& service, const std::string& model, const std::string& text, std::size_t k,
+                 std::vector<vectors::Match>& matches, std::stop_token stop) {
+  const Lease lease = TRY(service.find_model(model));
+  if (lease->model().info().kind != ModelKind::reranker)
+    return invalid_value("rerank", fmt::format("'{}' is no cross-encoder", printable(model)));
+  std::vector<std::string> texts;
+  for (const vectors::Match& match : matches) texts.push_back(match.document.text);
+  if (!texts.empty()) {
+    const Ranking ranking = TRY(rerank_texts(*lease, text, texts, std::move(stop)));
+    for (std::size_t i = 0; i < matches.size(); ++i)
+      matches[i].score = static_cast<double>(ranking.scores[i]);
+  }
+  std::stable_sort(matches.begin(), matches.end(),
+                   [](const auto& a, const auto& b) { return a.score > b.score; });
+  if (matches.size() > k) matches.resize(k);
+  return Done{};
 }
 
 }  // namespace hearth::server

@@ -35,6 +35,10 @@ class CollectionPool {
   std::vector<std::string> names() const;
   // A copy beside the collections; returns its folder.
   Result<std::string> snapshot(const std::string& name, const std::string& label);
+  // Their names: "NAME-LABEL".
+  std::vector<std::string> snapshots() const;
+  // A collection as it was; the copy stays.
+  Result<OpenCollection> restore(const std::string& name, const std::string& snapshot);
   const std::string& root() const { return root_; }
 
  private:
@@ -60,5 +64,10 @@ Checked<CollectionPool*> pool_of(Service& service);
 Checked<std::vector<std::vector<float>>> embed_for(Service& service, const vectors::Schema& schema,
                                                    const std::vector<std::string>& texts,
                                                    std::stop_token stop);
+
+// The best k of the matches, in the order a served cross-encoder gives them.
+Check rerank_for(Service& service, const std::string& model, const std::string& text, std::size_t k,
+                 std::vector<vectors::Match>& matches, std::stop_token stop);
+constexpr std::size_t reranked_share = 5;  // so many times k are given to the model
 
 }  // namespace hearth::server

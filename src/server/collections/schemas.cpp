@@ -58,6 +58,7 @@ void add_queries(Json& all) {
                {"group_by", type("string", "A field: so many answers of each of its values.")},
                {"group_size", type("integer")},
                {"include", include()},
+               {"rerank", type("string", "A served cross-encoder that orders the answers.")},
                {"queries", list_of(type("object", "Several queries in one request."))}})));
   const Json match = object_of(Json::object({{"id", text()},
                                              {"score", number("Greater is better.")},
@@ -74,6 +75,7 @@ void add_collection_itself(Json& all) {
           object_of(Json::object(
                         {{"name", text()},
                          {"model", type("string", "Makes the vectors; builtin-embed when absent.")},
+                         {"snapshot", type("string", "Restores this one; nothing else is needed.")},
                          {"dim", type("integer", "Length of vectors that you give; no model.")},
                          {"metric", type("string", "cosine, l2 or inner_product.")},
                          {"index", type("object", "{\"kind\": \"hnsw\", \"m\": 32}")},
@@ -84,11 +86,15 @@ void add_collection_itself(Json& all) {
                                                 {"schema", type("object")},
                                                 {"index", type("object")},
                                                 {"segments", type("integer")},
+                                                {"unindexed", type("integer")},
+                                                {"tiers", type("object", "hot, warm, cold")},
                                                 {"disk_bytes", type("integer")},
+                                                {"synced", truth("A write survives power loss.")},
                                                 {"recall", type("object", "As sampled.")},
                                                 {"tuning", type("object")}})));
   all.set("CollectionList",
-          object_of(Json::object({{"collections", list_of(reference("Collection"))}})));
+          object_of(Json::object({{"collections", list_of(reference("Collection"))},
+                                  {"snapshots", list_of(text())}})));
   all.set("CollectionReindex",
           object_of(Json::object({{"kind", text()},
                                   {"m", type("integer", "And other parameters of the kind.")}}),
@@ -96,6 +102,22 @@ void add_collection_itself(Json& all) {
   all.set("CollectionTune",
           object_of(Json::object({{"recall", number("0.95 when absent.")},
                                   {"queries", whole(1, 10'000, "100 when absent.")}})));
+  all.set("CollectionTuned",
+          object_of(Json::object({{"recall", number("Asked for.")},
+                                  {"measured", number("Reached.")},
+                                  {"target", number("What the index is asked for from now on.")},
+                                  {"queries_per_second", number("One query at a time.")},
+                                  {"table", list_of(type("object", "Every target measured."))}})));
+  all.set("CollectionFeedback",
+          object_of(Json::object({{"query", type("string", "The text that was asked.")},
+                                  {"vector", list_of(number("In place of it."))},
+                                  {"relevant", list_of(type("string", "Ids of documents."))},
+                                  {"irrelevant", list_of(text())}})));
+  all.set("CollectionLearned", object_of(Json::object({{"learned", truth("")}})));
+  all.set("CollectionForgotten", object_of(Json::object({{"forgotten", truth("")}})));
+  all.set("CollectionGone", object_of(Json::object({{"name", text()}, {"removed", truth("")}})));
+  all.set("CollectionSnapshotMade",
+          object_of(Json::object({{"name", text()}, {"snapshot", text()}})));
   all.set("CollectionSnapshot",
           object_of(Json::object({{"label", type("string", "The time when absent.")}})));
 }
@@ -136,11 +158,30 @@ void add_vector_stores(Json& all) {
                                                      {"vector_store_id", text()},
                                                      {"status", text()},
                                                      {"attributes", type("object")}})));
+  all.set("VectorStoreFileList",
+          object_of(
+              Json::object({{"object", text()}, {"data", list_of(reference("VectorStoreFile"))}})));
+  all.set("VectorStoreFileUpdate", object_of(Json::object({{"attributes", type("object")}})));
+  all.set("VectorStoreFileContent",
+          object_of(Json::object({{"object", text()}, {"data", list_of(type("object"))}})));
+  all.set("VectorStoreBatchCreate", object_of(Json::object({{"file_ids", list_of(text())},
+                                                            {"attributes", type("object")},
+                                                            {"chunking_strategy", type("object")}}),
+                                              {"file_ids"}));
+  all.set("VectorStoreBatch", object_of(Json::object({{"id", text()},
+                                                      {"object", text()},
+                                                      {"vector_store_id", text()},
+                                                      {"status", text()},
+                                                      {"file_counts", type("object")}})));
+  all.set(
+      "Deleted",
+      object_of(Json::object({{"id", text()}, {"object", text()}, {"deleted", type("boolean")}})));
   all.set("VectorStoreSearch",
           object_of(Json::object({{"query", any_of({text(), list_of(text())})},
                                   {"max_num_results", whole(1, 50, "10 when absent.")},
                                   {"filters", type("object", "About attributes.")},
-                                  {"ranking_options", type("object", "score_threshold")}}),
+                                  {"ranking_options",
+                                   type("object", "score_threshold; ranker: a cross-encoder")}}),
                     {"query"}));
   all.set("VectorStoreResults", object_of(Json::object({{"object", text()},
                                                         {"search_query", list_of(text())},

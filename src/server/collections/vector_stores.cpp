@@ -4,6 +4,8 @@
 // file_id, filename, chunk and attributes; the first piece tells what the file is.
 #include <fmt/core.h>
 
+#include <cmath>
+
 #include "base/utf8.h"
 #include "server/collections/files.h"
 #include "server/collections/pool.h"
@@ -18,7 +20,7 @@ namespace {
 using vectors::Access;
 using vectors::Filter;
 
-constexpr std::string_view prefix = "vs_";
+constexpr std::string_view prefix = "vs_", batch_prefix = "vsfb_";
 constexpr std::size_t max_name_bytes = 256, max_attributes = 16, max_files = 500;
 constexpr std::int64_t max_results = 50, standard_results = 10;
 // OpenAI counts tokens; a token is taken for so many bytes.
@@ -114,7 +116,7 @@ struct Chunking {
 Checked<Chunking> read_chunking(const Json& body) {
   std::int64_t size = standard_chunk_tokens, overlap = standard_overlap_tokens;
   const Json* given = body.find("chunking_strategy");
-  if (given && *given->find("type") == Json("static")) {
+  if (given && member(*given, "type") == Json("static")) {
     const Json* wish = given->find("static");
     if (!wish || !wish->is_object()) return invalid_value("chunking_strategy", "needs 'static'");
     size = TRY(read_integer(*wish, "max_chunk_size_tokens", 100, 4096)).value_or(800);
@@ -133,6 +135,7 @@ struct Attachment {
   std::string file_id;
   Json attributes;
   Chunking chunking;
+  std::string batch = {};  // its id; empty: it comes by itself
 };
 
 // The pieces of the file become documents, in the place of those it had, as one.
@@ -158,6 +161,7 @@ Checked<Json> attach(Service& service, const Call& call, vectors::Collection& st
       document.metadata.set("bytes", file.bytes);
       document.metadata.set("created_at", unix_seconds());
       document.metadata.set("chunking_strategy", wish.chunking.told);
+      if (!wish.batch.empty()) document.metadata.set("batch", wish.batch);
     }
     texts.push_back(chunk.heading.empty() ? chunk.text : chunk.heading + "\n" + chunk.text);
     batch.upserts.push_back(std::move(document));
@@ -186,6 +190,12 @@ Checked<std::vector<std::string>> read_file_ids(const Json& body) {
   return ids;
 }
 
+Check refuse_expiry(const Json& body) {
+  const Json* expiry = body.find("expires_after");
+  if (!expiry || expiry->is_null()) return Done{};
+  return invalid_value("expires_after", "is not done here: a store stays until it is deleted");
+}
+
 Checked<Json> create(Service& service, const Call& call) {
   CollectionPool* pool = TRY(pool_of(service));
   const Json body = TRY(parse_body(call.request.body.empty() ? "{}" : call.request.body));
@@ -193,6 +203,7 @@ Checked<Json> create(Service& service, const Call& call) {
   const Json metadata = TRY(read_attributes(body, "metadata"));
   const auto file_ids = TRY(read_file_ids(body));
   const Chunking chunking = TRY(read_chunking(body));
+  TRY(refuse_expiry(body));
   const auto model = TRY(read_text(body, "model", max_name_bytes));  // ours: which one embeds
   const Lease lease = TRY(service.find_model(model.value_or(std::string(builtin_embedder))));
   for (const std::string& id : file_ids) TRY(find_file(service, id));
@@ -204,7 +215,7 @@ Checked<Json> create(Service& service, const Call& call) {
                                {"metadata", metadata}});
   const OpenCollection store = TRY(pool->create(fresh_id(prefix), schema));
   for (const std::string& id : file_ids)
-    TRY(attach(service, call, *store, {id, Json::object(), chunking}));
+    TRY(attach(service, call, *store, {id, Json::object(), chunking, {}}));
   return describe(*store);
 }
 
@@ -230,6 +241,7 @@ Checked<Json> show(Service& service, const Call& call) {
 Checked<Json> update(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   const OpenCollection store = TRY(open_store(service, call, Access::write));
+  TRY(refuse_expiry(body));
   Json extra = store->schema().extra;
   if (const auto name = TRY(read_text(body, "name", max_name_bytes))) extra.set("name", *name);
   if (body.find("metadata")) extra.set("metadata", TRY(read_attributes(body, "metadata")));
@@ -321,8 +333,22 @@ Checked<Json> file_content(Service& service, const Call& call) {
                        {"next_page", nullptr}});
 }
 
+Json batch_json(const std::string& id, const Json& created, const std::string& store,
+                std::size_t files) {
+  return Json::object({{"id", id},
+                       {"object", "vector_store.file_batch"},
+                       {"created_at", created},
+                       {"vector_store_id", store},
+                       {"status", "completed"},
+                       {"file_counts", Json::object({{"in_progress", 0},
+                                                     {"completed", files},
+                                                     {"failed", 0},
+                                                     {"cancelled", 0},
+                                                     {"total", files}})}});
+}
+
 // Every file is there, or none of those behind the first that fails: batches are done when they
-// are answered, and their id tells what they were.
+// are answered, and their files remember them.
 Checked<Json> add_batch(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   const auto ids = TRY(read_file_ids(body));
@@ -331,36 +357,37 @@ Checked<Json> add_batch(Service& service, const Call& call) {
   const Chunking chunking = TRY(read_chunking(body));
   const OpenCollection store = TRY(open_store(service, call, Access::write));
   for (const std::string& id : ids) TRY(find_file(service, id));
-  for (const std::string& id : ids) TRY(attach(service, call, *store, {id, attributes, chunking}));
-  return Json::object({{"id", fmt::format("vsfb_{}_{}", ids.size(), fresh_id(""))},
-                       {"object", "vector_store.file_batch"},
-                       {"created_at", unix_seconds()},
-                       {"vector_store_id", store->name()},
-                       {"status", "completed"},
-                       {"file_counts", Json::object({{"in_progress", 0},
-                                                     {"completed", ids.size()},
-                                                     {"failed", 0},
-                                                     {"cancelled", 0},
-                                                     {"total", ids.size()}})}});
+  const std::string batch = fresh_id(batch_prefix);
+  for (const std::string& id : ids)
+    TRY(attach(service, call, *store, {id, attributes, chunking, batch}));
+  return batch_json(batch, unix_seconds(), store->name(), ids.size());
+}
+
+Checked<std::vector<vectors::Document>> files_of_batch(const vectors::Collection& store,
+                                                       const std::string& batch) {
+  std::vector<vectors::Document> found = TRY(first_pieces(store));
+  std::erase_if(found, [&](const vectors::Document& first) {
+    return member(first.metadata, "batch") != Json(batch);
+  });
+  if (!batch.starts_with(batch_prefix) || found.empty())
+    return Problem{404, "not_found", fmt::format("No such file batch '{}'", printable(batch)), "",
+                   0};
+  return found;
 }
 
 Checked<Json> show_batch(Service& service, const Call& call) {
   const OpenCollection store = TRY(open_store(service, call, Access::read));
-  const std::string& id = call.parts.at(1);
-  const std::size_t number = id.find('_') == id.npos ? 0 : id.find('_') + 1;
-  const int files = std::atoi(id.c_str() + number);
-  if (!id.starts_with("vsfb_") || files < 1)
-    return Problem{404, "not_found", fmt::format("No such file batch '{}'", printable(id)), "", 0};
-  return Json::object({{"id", id},
-                       {"object", "vector_store.file_batch"},
-                       {"created_at", unix_seconds()},
-                       {"vector_store_id", store->name()},
-                       {"status", "completed"},
-                       {"file_counts", Json::object({{"in_progress", 0},
-                                                     {"completed", files},
-                                                     {"failed", 0},
-                                                     {"cancelled", 0},
-                                                     {"total", files}})}});
+  const auto files = TRY(files_of_batch(*store, call.parts.at(1)));
+  return batch_json(call.parts[1], member(files[0].metadata, "created_at"), store->name(),
+                    files.size());
+}
+
+Checked<Json> list_batch(Service& service, const Call& call) {
+  const OpenCollection store = TRY(open_store(service, call, Access::read));
+  std::vector<Json> items;
+  for (const vectors::Document& first : TRY(files_of_batch(*store, call.parts.at(1))))
+    items.push_back(describe_file(first, store->name()));
+  return list_page(call, std::move(items));
 }
 
 // Conditions are about attributes.
@@ -381,6 +408,22 @@ Checked<std::string> read_search_text(const Json& body) {
   return text;
 }
 
+struct Ranking {
+  double threshold = 0;
+  std::string model;  // a served cross-encoder; empty: none
+};
+Checked<Ranking> read_ranking(const Json& body) {
+  Ranking ranking;
+  const Json* given = body.find("ranking_options");
+  if (!given || !given->is_object()) return ranking;
+  ranking.threshold = TRY(read_number(*given, "score_threshold", {0, 1})).value_or(0);
+  const std::string ranker = TRY(read_text(*given, "ranker", max_name_bytes)).value_or("auto");
+  // Those are OpenAI's own names.
+  if (ranker != "auto" && ranker != "none" && !ranker.starts_with("default-"))
+    ranking.model = ranker;
+  return ranking;
+}
+
 Checked<Json> search(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   const std::string text = TRY(read_search_text(body));
@@ -392,17 +435,20 @@ Checked<Json> search(Service& service, const Call& call) {
     query.filter = TRY(vectors::filter_from_json(*filters));
     point_to_attributes(*query.filter);
   }
-  double threshold = 0;
-  if (const Json* ranking = body.find("ranking_options"); ranking && ranking->is_object())
-    threshold = TRY(read_number(*ranking, "score_threshold", {0, 1})).value_or(0);
+  const Ranking ranking = TRY(read_ranking(body));
   const OpenCollection store = TRY(open_store(service, call, Access::read));
   query.vector =
       std::move(TRY(embed_for(service, store->schema(), {text}, call.responder->stop())).at(0));
+  const bool is_ranked = !ranking.model.empty();
+  const std::size_t k = query.k;
+  if (is_ranked) query.k *= reranked_share;
+  std::vector<vectors::Match> matches = TRY(store->search(query));
+  if (is_ranked) TRY(rerank_for(service, ranking.model, text, k, matches, call.responder->stop()));
   Json data = Json::array();
-  for (const vectors::Match& match : TRY(store->search(query))) {
-    // Fused ranks, so that the first of both searches has 1.
-    const double score = match.score * (60 + 1) / 2;
-    if (score < threshold) continue;
+  for (const vectors::Match& match : matches) {
+    // A cross-encoder's log-odds, or fused ranks, so that the first of both searches has 1.
+    const double score = is_ranked ? 1 / (1 + std::exp(-match.score)) : match.score * (60 + 1) / 2;
+    if (score < ranking.threshold) continue;
     const Json& metadata = match.document.metadata;
     data.push_back(Json::object(
         {{"file_id", member(metadata, "file_id")},
@@ -431,25 +477,31 @@ constexpr Endpoint rows[] = {
     {"POST", "/v1/vector_stores/{vector_store_id}", "Change its name or metadata.", Scope::infer,
      "VectorStoreCreate", "VectorStore", on_worker, reply_json<update>},
     {"DELETE", "/v1/vector_stores/{vector_store_id}", "Delete a vector store.", Scope::infer, "",
-     "", on_worker, reply_json<remove>},
+     "Deleted", on_worker, reply_json<remove>},
     {"POST", "/v1/vector_stores/{vector_store_id}/search", "Search a vector store.", Scope::infer,
      "VectorStoreSearch", "VectorStoreResults", on_worker, reply_json<search>},
     {"POST", "/v1/vector_stores/{vector_store_id}/files", "Put an uploaded file into a store.",
      Scope::infer, "VectorStoreFileCreate", "VectorStoreFile", on_worker, reply_json<add_file>},
     {"GET", "/v1/vector_stores/{vector_store_id}/files", "List the files of a store.", Scope::infer,
-     "", "", on_worker, reply_json<list_files>},
+     "", "VectorStoreFileList", on_worker, reply_json<list_files>},
     {"GET", "/v1/vector_stores/{vector_store_id}/files/{file_id}", "A file of a store.",
      Scope::infer, "", "VectorStoreFile", on_worker, reply_json<show_file>},
     {"POST", "/v1/vector_stores/{vector_store_id}/files/{file_id}", "Change its attributes.",
-     Scope::infer, "", "VectorStoreFile", on_worker, reply_json<update_file>},
+     Scope::infer, "VectorStoreFileUpdate", "VectorStoreFile", on_worker, reply_json<update_file>},
     {"DELETE", "/v1/vector_stores/{vector_store_id}/files/{file_id}", "Take a file out of a store.",
-     Scope::infer, "", "", on_worker, reply_json<remove_file>},
+     Scope::infer, "", "Deleted", on_worker, reply_json<remove_file>},
     {"GET", "/v1/vector_stores/{vector_store_id}/files/{file_id}/content", "The pieces of a file.",
-     Scope::infer, "", "", on_worker, reply_json<file_content>},
+     Scope::infer, "", "VectorStoreFileContent", on_worker, reply_json<file_content>},
     {"POST", "/v1/vector_stores/{vector_store_id}/file_batches", "Put several files into a store.",
-     Scope::infer, "", "", on_worker, reply_json<add_batch>},
+     Scope::infer, "VectorStoreBatchCreate", "VectorStoreBatch", on_worker, reply_json<add_batch>},
     {"GET", "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}", "How far a batch is.",
-     Scope::infer, "", "", on_worker, reply_json<show_batch>},
+     Scope::infer, "", "VectorStoreBatch", on_worker, reply_json<show_batch>},
+    {"GET", "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/files",
+     "List the files of a batch.", Scope::infer, "", "VectorStoreFileList", on_worker,
+     reply_json<list_batch>},
+    {"POST", "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel",
+     "A batch is done when it is answered: says so.", Scope::infer, "", "VectorStoreBatch",
+     on_worker, reply_json<show_batch>},
 };
 
 }  // namespace

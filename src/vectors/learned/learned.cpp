@@ -327,12 +327,13 @@ Status Learned::learn_from(std::span<const float> query, std::span<const Row> re
   return Done{};
 }
 
-void Learned::forget_feedback() {
+Status Learned::forget_feedback() {
   const std::lock_guard lock(writing_);
   auto next = std::make_shared<View>(*view());
   next->query_encoder = nullptr;
   writer_->feedback = 0;
   publish(std::move(next));
+  return Done{};
 }
 
 }  // namespace hearth::vectors

@@ -74,8 +74,8 @@ class Learned final : public Index {
   // to the others.  All turns together stay within a twentieth of the encoder's own weights; rows
   // keep their codes, so forget_feedback() takes everything back.  Error invalid: not trained yet.
   Status learn_from(std::span<const float> query, std::span<const Row> relevant,
-                    std::span<const Row> irrelevant);
-  void forget_feedback();
+                    std::span<const Row> irrelevant) override;
+  Status forget_feedback() override;
 
   // Of the rows added since the last training.
   Drift drift() const;

@@ -241,6 +241,17 @@ IndexInfo Learned::info() const {
       now->tables->segments(), radius_.load(),
       breadth == SIZE_MAX ? std::string("for recall@10 of 0.95 every row is looked at")
                           : fmt::format("for recall@10 of 0.95 it ranks {} rows", breadth));
+  info.has_lessons = now->query_encoder != nullptr;
+  if (info.has_lessons) info.explanation += "; turned by feedback";
+  // Not while it is trained.
+  if (const std::unique_lock lock(writing_, std::try_to_lock); lock.owns_lock()) {
+    const Drift drift = drift_of(*now);
+    if (drift.mmd != 0 || drift.kl != 0)
+      info.explanation += fmt::format(
+          "; rows since the training drifted by {:.3f} (discrepancy) and {:.3f} "
+          "(divergence), of {} that start another",
+          drift.mmd, drift.kl, spec_.drift_threshold);
+  }
   return info;
 }
 

@@ -154,7 +154,7 @@ TEST_CASE("feedback brings a query nearer to what was relevant, within bounds, a
   for (int i = 0; i < 60; ++i) REQUIRE(learned.learn_from(query, relevant, irrelevant).ok());
   CHECK(count() >= relevant_before);
   CHECK(*learned.candidates(query, 400, nullptr) != *before);
-  learned.forget_feedback();
+  REQUIRE(learned.forget_feedback().ok());
   CHECK(*learned.candidates(query, 400, nullptr) == *before);
 }
 

@@ -34,6 +34,21 @@ class Bits {
     for (const std::uint64_t word : words_) total += static_cast<std::size_t>(std::popcount(word));
     return total;
   }
+  bool is_empty() const {
+    return std::all_of(words_.begin(), words_.end(), [](std::uint64_t word) { return word == 0; });
+  }
+  // Of rows from `first` to `last`, both among them.
+  std::size_t count_between(Row first, Row last) const {
+    std::size_t total = 0;
+    const std::size_t end = std::min<std::size_t>(last / 64 + 1, words_.size());
+    for (std::size_t w = first / 64; w < end; ++w) {
+      std::uint64_t word = words_[w];
+      if (w == first / 64) word &= ~0ull << (first % 64);
+      if (w == last / 64) word &= ~0ull >> (63 - last % 64);
+      total += static_cast<std::size_t>(std::popcount(word));
+    }
+    return total;
+  }
   // Rows past the shorter one's end are in neither.
   void keep(const Bits& other) {
     if (words_.size() > other.words_.size()) words_.resize(other.words_.size());

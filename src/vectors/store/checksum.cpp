@@ -26,12 +26,7 @@ constexpr Tables make_tables() {
 
 constexpr Tables tables = make_tables();
 
-}  // namespace
-
-std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t before) {
-  std::uint32_t crc = ~before;
-  const std::byte* p = bytes.data();
-  std::size_t left = bytes.size();
+std::uint32_t by_tables(const std::byte* p, std::size_t left, std::uint32_t crc) {
   for (; left >= 8; left -= 8, p += 8) {
     std::uint64_t word;
     std::memcpy(&word, p, sizeof word);
@@ -42,7 +37,37 @@ std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t before) {
   }
   for (; left > 0; --left, ++p)
     crc = (crc >> 8) ^ tables[0][(crc ^ static_cast<std::uint32_t>(*p)) & 255];
-  return ~crc;
+  return crc;
+}
+
+#if defined(__x86_64__)
+// The processor's own instruction: eight bytes every three cycles.
+__attribute__((target("sse4.2"))) std::uint32_t by_instruction(const std::byte* p, std::size_t left,
+                                                               std::uint32_t crc) {
+  std::uint64_t wide = crc;
+  for (; left >= 8; left -= 8, p += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, p, sizeof word);
+    wide = __builtin_ia32_crc32di(wide, word);
+  }
+  crc = static_cast<std::uint32_t>(wide);
+  for (; left > 0; --left, ++p) crc = __builtin_ia32_crc32qi(crc, static_cast<unsigned char>(*p));
+  return crc;
+}
+#endif
+
+}  // namespace
+
+std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t before) {
+#if defined(__x86_64__)
+  static const bool has_instruction = __builtin_cpu_supports("sse4.2") != 0;
+  if (has_instruction) return ~by_instruction(bytes.data(), bytes.size(), ~before);
+#endif
+  return crc32c_by_tables(bytes, before);
+}
+
+std::uint32_t crc32c_by_tables(std::span<const std::byte> bytes, std::uint32_t before) {
+  return ~by_tables(bytes.data(), bytes.size(), ~before);
 }
 
 }  // namespace hearth::vectors

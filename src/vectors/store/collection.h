@@ -2,6 +2,7 @@
 // here lives in a folder (local.h); one behind a database may stand beside it.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -63,18 +64,27 @@ struct Page {
   std::string next;                 // where to go on; empty: the end
 };
 
+struct TierInfo {
+  std::string name;  // "hot", "warm", "cold"
+  std::size_t segments = 0;
+  std::uint64_t bytes = 0;
+};
+
 struct CollectionInfo {
   std::string name;
   std::string folder;
   Schema schema;
   std::size_t documents = 0;
   std::size_t segments = 0, removed = 0;  // removed: places that compaction will give back
+  std::vector<TierInfo> tiers;            // of the segments
+  std::size_t unindexed = 0;  // documents not in the index yet, which every search looks through
   std::uint64_t disk_bytes = 0, log_bytes = 0;
   std::uint64_t truncated_log_bytes = 0;  // unfinished writes dropped when it was opened
   bool is_read_only = false;
+  bool is_synced = true;  // false: a loss of power may take the writes of the last second
   IndexInfo index;
   Json tuning;          // null: not tuned
-  Json recall;          // sampled: {"measured": 0.97, "queries": 50}; null: not yet
+  Json recall;          // sampled: {"recall": 0.97, "queries": 50, ...}; null: not yet
   std::string problem;  // what background work failed with, last
 };
 
@@ -82,6 +92,14 @@ struct TuneOptions {
   double recall = 0.95;
   std::size_t queries = 100, k = 10;
 };
+
+// What somebody thought of answers: the index learns from it, within bounds.
+struct Feedback {
+  std::vector<float> vector;                      // of the query
+  std::vector<std::string> relevant, irrelevant;  // ids
+};
+
+using OnShare = std::function<void(double share)>;  // 0 to 1
 
 // Thread-safe.  A write that has returned survives crashes and losses of power (see StoreOptions).
 class Collection {
@@ -108,8 +126,11 @@ class Collection {
   virtual Result<std::vector<std::vector<Match>>> search_batch(
       std::span<const Query> queries) const = 0;
 
-  // Another index over the same documents, built while reads and writes go on.
-  virtual Status reindex(const IndexChoice& choice, std::stop_token stop) = 0;
+  // Another index over the same documents, built while reads and writes go on.  done may be empty.
+  virtual Status reindex(const IndexChoice& choice, const OnShare& done, std::stop_token stop) = 0;
+  // Error unsupported: an index of this kind learns nothing.
+  virtual Status learn_from(const Feedback& feedback) = 0;
+  virtual Status forget_feedback() = 0;
   // Measures recall on held-out vectors and sets what a target recall means from now on.
   virtual Result<Json> tune(const TuneOptions& options, std::stop_token stop) = 0;
   // Replaces Schema::extra.

@@ -60,6 +60,8 @@ StoreOptions crash_options() {
   options.indexes = plain_indexes();
   options.flush_bytes = 20'000;  // so that the kills meet flushes and merges too
   options.max_segments = 3;
+  options.segment_bytes = 60'000;  // and segments that become cold
+  options.warm_bytes = 100'000;
   return options;
 }
 

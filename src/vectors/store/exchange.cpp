@@ -84,7 +84,9 @@ Result<NpyShape> read_npy_header(ByteReader& in) {
 // Gathers documents and gives them on by the thousand.
 class Batches {
  public:
-  Batches(const Use& use, std::stop_token stop) : use_(use), stop_(std::move(stop)) {}
+  Batches(const Use& use, const OnShare& done, std::stop_token stop)
+      : use_(use), done_(done), stop_(std::move(stop)) {}
+  void reach(double share) { share_ = share; }
   Status add(Document document) {
     documents_.push_back(std::move(document));
     ++count_;
@@ -93,13 +95,17 @@ class Batches {
   Status flush() {
     if (stop_.stop_requested()) return stopped();
     if (documents_.empty()) return Done{};
-    return use_(std::exchange(documents_, {}));
+    TRY(use_(std::exchange(documents_, {})));
+    if (done_) done_(share_);
+    return Done{};
   }
   std::size_t count() const { return count_; }
 
  private:
   const Use& use_;
+  const OnShare& done_;
   std::stop_token stop_;
+  double share_ = 0;  // of the file, that has been read
   std::vector<Document> documents_;
   std::size_t count_ = 0;
 };
@@ -110,6 +116,7 @@ Status read_jsonl(std::string_view text, Batches& out) {
     const std::size_t end = std::min(text.find('\n', at), text.size());
     const std::string_view one = text.substr(at, end - at);
     at = end + 1;
+    out.reach(static_cast<double>(end) / static_cast<double>(text.size()));
     if (one.find_first_not_of(" \t\r") == one.npos) continue;
     const auto json = parse_json(one);
     if (!json.ok()) return Error(json.error()).within(fmt::format("line {}", line));
@@ -123,6 +130,7 @@ Status read_jsonl(std::string_view text, Batches& out) {
 Status read_npy(ByteReader& in, Batches& out) {
   const NpyShape shape = TRY(read_npy_header(in));
   for (std::uint64_t row = 0; row < shape.rows; ++row) {
+    out.reach(static_cast<double>(row + 1) / static_cast<double>(shape.rows));
     Document document;
     document.id = fmt::format("{}", row);
     for (std::uint64_t i = 0; i < shape.dim; ++i)
@@ -136,7 +144,9 @@ Status read_npy(ByteReader& in, Batches& out) {
 
 Status read_fvecs(ByteReader& in, Batches& out) {
   std::uint32_t dim = 0;
+  const auto all = static_cast<double>(in.remaining());
   for (std::uint64_t row = 0; in.remaining() > 0; ++row) {
+    out.reach(1 - static_cast<double>(in.remaining()) / all);
     const auto length = TRY(in.value<std::uint32_t>());
     if (row == 0) dim = length;
     if (length != dim || dim == 0 || dim > max_dim)
@@ -198,17 +208,22 @@ Result<std::size_t> export_documents(const Collection& collection, const std::st
   return count;
 }
 
-Result<std::size_t> read_documents(const std::string& path, ExchangeFormat format, const Use& use,
-                                   std::stop_token stop) {
-  const auto file = TRY(MappedFile::open(path));
-  Batches batches(use, std::move(stop));
-  ByteReader in(file->bytes());
-  Status read = Done{};
-  if (format == ExchangeFormat::jsonl) read = read_jsonl(text_of(file->bytes()), batches);
-  if (format == ExchangeFormat::npy) read = read_npy(in, batches);
-  if (format == ExchangeFormat::fvecs) read = read_fvecs(in, batches);
-  if (!read.ok()) return std::move(read).error().within(path);
+Result<std::size_t> read_documents(std::span<const std::byte> bytes, ExchangeFormat format,
+                                   const Use& use, const OnShare& done, std::stop_token stop) {
+  Batches batches(use, done, std::move(stop));
+  ByteReader in(bytes);
+  if (format == ExchangeFormat::jsonl) TRY(read_jsonl(text_of(bytes), batches));
+  if (format == ExchangeFormat::npy) TRY(read_npy(in, batches));
+  if (format == ExchangeFormat::fvecs) TRY(read_fvecs(in, batches));
   return batches.count();
+}
+
+Result<std::size_t> read_documents(const std::string& path, ExchangeFormat format, const Use& use,
+                                   const OnShare& done, std::stop_token stop) {
+  const auto file = TRY(MappedFile::open(path));
+  auto read = read_documents(file->bytes(), format, use, done, std::move(stop));
+  if (!read.ok()) return std::move(read).error().within(path);
+  return read;
 }
 
 }  // namespace hearth::vectors

@@ -21,10 +21,15 @@ Result<ExchangeFormat> exchange_format(std::string_view path);
 Result<std::size_t> export_documents(const Collection& collection, const std::string& path,
                                      ExchangeFormat format, std::stop_token stop);
 
-// Calls use(batch) with documents in the file's order; those of JSON lines may lack vectors.
+// Calls use(batch) with documents in the file's order; those of JSON lines may lack vectors.  done
+// may be empty.
 // Errors name the line or row.
 Result<std::size_t> read_documents(const std::string& path, ExchangeFormat format,
                                    const std::function<Status(std::vector<Document>)>& use,
-                                   std::stop_token stop);
+                                   const OnShare& done, std::stop_token stop);
+// The same of a file's bytes.
+Result<std::size_t> read_documents(std::span<const std::byte> bytes, ExchangeFormat format,
+                                   const std::function<Status(std::vector<Document>)>& use,
+                                   const OnShare& done, std::stop_token stop);
 
 }  // namespace hearth::vectors

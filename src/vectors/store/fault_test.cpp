@@ -21,6 +21,10 @@ StoreOptions options_for(std::shared_ptr<FakeFiles> files) {
   options.has_background = false;
   options.flush_bytes = 2000;
   options.max_segments = 2;
+  // So that segments go from one tier to another as well.
+  options.segment_bytes = 2000;
+  options.hot_bytes = 3000;
+  options.warm_bytes = 4000;
   return options;
 }
 
@@ -166,7 +170,8 @@ TEST_CASE("a full disk refuses writes and takes them again when there is room") 
   auto collection = create_collection(folder, schema, options_for(files));
   REQUIRE(collection.ok());
   Model model;
-  files->capacity = 6000;
+  constexpr std::size_t reserved = 64 << 10;
+  files->capacity = reserved + 6000;
   int refused = 0;
   for (int n = 0; n < 60; ++n) {
     if (n == 40) files->capacity = ~std::size_t{0};
@@ -176,6 +181,12 @@ TEST_CASE("a full disk refuses writes and takes them again when there is room") 
     else
       CHECK(written.error().kind() == ErrorKind::exhausted);
     refused += !written.ok();
+    if (n == 39) {  // what makes room is taken on a full disk
+      const std::string id = model.begin()->first;
+      REQUIRE(!upsert(**collection, {document("y", std::string(6000, 'y'))}).ok());
+      REQUIRE(remove(**collection, {id}).ok());
+      model.erase(id);
+    }
     if (n >= 40) CHECK(written.ok());
     (void)(*collection)->maintain({}).ok();
     CHECK(contents(**collection) == model);

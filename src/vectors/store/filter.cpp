@@ -1,5 +1,8 @@
 #include "vectors/store/filter.h"
 
+#include <algorithm>
+#include <optional>
+
 #include <fmt/core.h>
 
 #include "base/utf8.h"

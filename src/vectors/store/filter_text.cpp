@@ -1,6 +1,7 @@
 // Filters as people write them: year >= 2020 and lang = 'de'.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
 #include <cmath>
 

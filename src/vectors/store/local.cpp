@@ -16,6 +16,10 @@ namespace {
 
 constexpr std::string_view lock_name = "LOCK";
 constexpr std::string_view words_name = "words.sqlite";
+constexpr std::string_view reserve_name = "RESERVE";
+constexpr std::size_t reserve_bytes = 64 << 10;
+// The index takes late rows in: they are compared one by one until then.
+constexpr std::size_t many_changes = 8192;
 constexpr std::size_t max_batch = 100'000;
 constexpr std::size_t max_batch_bytes = 512u << 20;
 constexpr std::size_t max_group_bytes = 64u << 20;  // of several writes that reach the disk as one
@@ -103,14 +107,17 @@ Status LocalCollection::open() {
   TRY(open_segments());
   TRY(replay_logs());
   if (access_ == Access::write) TRY(clean_folder());
+  TRY(read_lessons());
   TRY(open_index());
-  if (access_ == Access::write && options_.has_background) start_background();
+  TRY(repeat_lessons());
+  if (access_ == Access::write) keep_reserve();
+  if (options_.has_background && (access_ == Access::write || unindexed_rows_ > 0))
+    start_background();
   return Done{};
 }
 
 Status LocalCollection::open_segments() {
   Bits dead;
-  std::size_t total = 0;
   for (const std::string& file : manifest_.segments) {
     auto segment =
         TRY(Segment::open(*files_, path_of(file), manifest_.schema.dim, manifest_.store_id));
@@ -122,7 +129,6 @@ Status LocalCollection::open_segments() {
                    fmt::format("{}: its rows are those of other segments", segment->path()));
     for (const Row row : segment->dead()) dead.set(row);
     for (const Row row : rows) live_.set(row);
-    total += rows.size();
     segments_.push_back(std::move(segment));
   }
   live_.drop(dead);
@@ -131,11 +137,11 @@ Status LocalCollection::open_segments() {
     const auto rows = segment->rows();
     for (std::size_t i = 0; i < rows.size(); ++i) {
       if (!live_.has(rows[i])) continue;
-      const auto view = segment->document(i);
-      if (view.ok())
-        ids_.set(view->id, no_row, rows[i]);
+      const auto id = segment->id(i);
+      if (id.ok())
+        ids_.set(*id, no_row, rows[i]);
       else if (damage_.empty())
-        damage_ = view.error().message();
+        damage_ = id.error().message();
     }
   }
   return Done{};
@@ -175,7 +181,7 @@ Status LocalCollection::replay_logs() {
         return Error(ErrorKind::corrupt, fmt::format("{}: row {}", path, step.row));
     }
     if (is_first) active_->first = next_row_;
-    apply(contents.steps);
+    apply(contents.steps, {});
     old_epochs_.push_back(epoch);
     unflushed_bytes_ += contents.good_bytes;
   }
@@ -185,7 +191,8 @@ Status LocalCollection::replay_logs() {
 
 Status LocalCollection::clean_folder() {
   std::vector<std::string> kept(manifest_.segments);
-  kept.insert(kept.end(), {std::string(manifest_name), std::string(lock_name)});
+  kept.insert(kept.end(),
+              {std::string(manifest_name), std::string(lock_name), std::string(lessons_name)});
   if (manifest_.index) {
     kept.push_back(manifest_.index->file);
     kept.push_back(manifest_.index->rows_file);
@@ -193,11 +200,31 @@ Status LocalCollection::clean_folder() {
   for (const std::string& file : TRY(files_->list(folder_))) {
     if (std::find(kept.begin(), kept.end(), file) != kept.end()) continue;
     if (file.starts_with(words_name)) continue;  // SQLite looks after its own
+    if (file == reserve_name) {
+      has_reserve_ = true;
+      continue;
+    }
     const auto epoch = log_epoch(file);
     if (epoch && *epoch >= manifest_.log_floor) continue;
     remove_file(path_of(file));
   }
   return Done{};
+}
+
+// Room that only removals may use.  Without it the disk is full already.
+void LocalCollection::keep_reserve() {
+  if (has_reserve_) return;
+  const std::string path = path_of(reserve_name);
+  const Status kept = [&]() -> Status {
+    const auto file = TRY(files_->create(path));
+    const std::vector<std::byte> zeros(reserve_bytes);
+    TRY(file->append(zeros));
+    return file->sync();
+  }();
+  if (kept.ok())
+    has_reserve_ = true;
+  else
+    remove_file(path);
 }
 
 void LocalCollection::remove_file(const std::string& path) const {
@@ -304,6 +331,14 @@ std::vector<LogStep> LocalCollection::plan(std::span<Pending* const> group) cons
   return steps;
 }
 
+Status LocalCollection::append(const std::vector<LogStep>& steps) {
+  if (!log_) {
+    log_ = TRY(LogWriter::create(*files_, folder_, store_id_, next_epoch_));
+    ++next_epoch_;
+  }
+  return log_->append(steps, options_.is_synced);
+}
+
 Status LocalCollection::commit(std::span<Pending* const> group) {
   TRY(check_writable());
   const std::vector<LogStep> steps = plan(group);
@@ -311,16 +346,22 @@ Status LocalCollection::commit(std::span<Pending* const> group) {
   if (steps.size() >= max_rows - next_row_)
     return Error(ErrorKind::exhausted,
                  fmt::format("collection '{}': its rows are used up; export and import it", name_));
-  if (!log_) {
-    log_ = TRY(LogWriter::create(*files_, folder_, store_id_, next_epoch_));
-    ++next_epoch_;
+  Status written = append(steps);
+  // What makes room must not want for room.
+  const bool is_removal = std::none_of(
+      steps.begin(), steps.end(), [](const LogStep& step) { return step.document != nullptr; });
+  if (!written.ok() && written.error().kind() == ErrorKind::exhausted && is_removal &&
+      has_reserve_.exchange(false)) {
+    remove_file(path_of(reserve_name));
+    written = append(steps);
   }
-  TRY(log_->append(steps, options_.is_synced));
+  TRY(std::move(written));
   publish(steps);
-  if (log_->bytes() + unflushed_bytes_ > options_.flush_bytes) {
-    const std::lock_guard lock(wake_mutex_);
-    has_work_ = true;
-    wake_.notify_all();
+  changes_since_work_ += steps.size();
+  if (log_->bytes() + unflushed_bytes_ > options_.flush_bytes ||
+      changes_since_work_ > many_changes) {
+    changes_since_work_ = 0;
+    wake_background();
   }
   return Done{};
 }
@@ -339,16 +380,27 @@ void LocalCollection::publish(const std::vector<LogStep>& steps) {
     came.push_back(step.row);
     vectors.insert(vectors.end(), step.document->vector.begin(), step.document->vector.end());
   }
+  // Read before the lock is taken: readers wait for as little as can be.
+  std::vector<Json> metadata;
+  const bool has_fields = [&] {
+    const std::shared_lock lock(state_mutex_);
+    return !fields_.empty();
+  }();
+  if (has_fields)
+    for (const LogStep& step : steps)
+      metadata.push_back(step.document ? parse_json(step.document->metadata).value_or(Json())
+                                       : Json());
   // New rows are found before old ones are gone: a reader always finds one of the two.
   const std::shared_ptr<Index> index = index_;
   Status added = index->add(came, vectors);
-  if (!added.ok()) {
-    is_index_behind_ = true;
-    problem_.with([&](std::string& text) { text = added.error().message(); });
-  }
+  if (!added.ok()) problem_.with([&](std::string& text) { text = added.error().message(); });
   {
     const std::unique_lock lock(state_mutex_);
-    apply(steps);
+    apply(steps, metadata);
+    if (!added.ok()) {
+      for (const Row row : came) unindexed_.set(row);
+      unindexed_rows_ += came.size();
+    }
   }
   index->remove(went);
   unsaved_rows_ += came.size() + went.size();
@@ -357,14 +409,19 @@ void LocalCollection::publish(const std::vector<LogStep>& steps) {
   changed_rows_.insert(changed_rows_.end(), went.begin(), went.end());
 }
 
-void LocalCollection::apply(const std::vector<LogStep>& steps) {
-  for (const LogStep& step : steps) {
+void LocalCollection::apply(const std::vector<LogStep>& steps, std::span<const Json> metadata) {
+  for (std::size_t i = 0; i < steps.size(); ++i) {
+    const LogStep& step = steps[i];
     // A segment that was merged before the crash has lost the row that its log removes.
     const bool had_row = step.dead != no_row && live_.has(step.dead);
     if (had_row) {
       if (!step.document) ids_.erase(id_of(step.dead), step.dead);
       live_.clear(step.dead);
       --live_rows_;
+      if (unindexed_.has(step.dead)) {
+        unindexed_.clear(step.dead);
+        --unindexed_rows_;
+      }
       if (step.dead < active_->first) active_->dead.push_back(step.dead);
     }
     if (!step.document) continue;
@@ -375,9 +432,10 @@ void LocalCollection::apply(const std::vector<LogStep>& steps) {
     ++live_rows_;
     next_row_ = std::max(next_row_, step.row + 1);
     if (fields_.empty()) continue;
-    const auto metadata = parse_json(step.document->metadata);
-    for (auto& [name, field] : fields_)
-      field->add(step.row, metadata.ok() ? find_field(*metadata, name) : nullptr);
+    const Json read =
+        metadata.empty() ? parse_json(step.document->metadata).value_or(Json()) : Json();
+    const Json& values = metadata.empty() ? read : metadata[i];
+    for (auto& [name, field] : fields_) field->add(step.row, find_field(values, name));
   }
   ++changes_;
 }

@@ -28,9 +28,16 @@ struct StoreOptions {
   // crash of this process loses nothing, a crash of the machine or a loss of power what was written
   // in that second, as a whole from some write on.
   bool is_synced = true;
-  bool has_background = true;            // false: only maintain() does background work
-  std::uint64_t flush_bytes = 64 << 20;  // a log of this size becomes a segment
-  std::size_t max_segments = 8;          // more are merged
+  bool has_background = true;               // false: only maintain() does background work
+  std::uint64_t flush_bytes = 64 << 20;     // a log of this size becomes a segment
+  std::size_t max_segments = 8;             // more are merged,
+  std::uint64_t segment_bytes = 512 << 20;  // but for those as large as this
+  // Segments that are used most are kept in memory up to hot_bytes; what does not fit warm_bytes of
+  // mapped files becomes cold.  Of each collection.
+  std::uint64_t hot_bytes = 1ull << 30, warm_bytes = 10ull << 30;
+  // Rows that the saved index lacks when a collection is opened: more are brought into it in the
+  // background, and compared one by one until then.
+  std::size_t indexed_at_once = 2000;
 };
 
 // One process at a time may write a collection; any number may read it as it was when they opened

@@ -11,7 +11,9 @@ namespace {
 
 constexpr std::string_view index_rows_magic = "HEARTHIR";
 constexpr std::size_t fill_rows = 1024;         // given to an index at a time
-constexpr std::size_t min_saved_rows = 10'000;  // a smaller index is built in no time
+constexpr std::size_t gap_rows = 256;           // while searches look through the rest
+constexpr std::size_t min_saved_rows = 10'000;  // a smaller index is built in no time,
+constexpr std::size_t min_learned_rows = 500;   // but for one that is trained
 constexpr std::size_t enough_caught_up = 1000;  // rows that a writer may wait for
 
 std::string encode_rows(const Bits& rows, std::span<const Row> unsure) {
@@ -24,15 +26,12 @@ std::string encode_rows(const Bits& rows, std::span<const Row> unsure) {
 
 }  // namespace
 
-Status LocalCollection::fill_index(Index& index, const Bits& rows, std::stop_token stop) const {
+Status LocalCollection::fill_index(Index& index, const Bits& rows, const OnShare& done,
+                                   std::stop_token stop) const {
   std::vector<Row> batch;
   std::vector<float> vectors;
-  const auto give = [&]() -> Status {
-    Status added = index.add(batch, vectors);
-    batch.clear();
-    vectors.clear();
-    return added;
-  };
+  std::size_t given = 0;
+  const std::size_t all = done ? rows.count() : 0;
   Row from = 0;
   for (bool has_more = true; has_more;) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
@@ -52,12 +51,61 @@ Status LocalCollection::fill_index(Index& index, const Bits& rows, std::stop_tok
           },
           from);
     }
-    TRY(give());
+    TRY(index.add(batch, vectors));
+    given += batch.size();
+    batch.clear();
+    vectors.clear();
+    if (all > 0) done(static_cast<double>(given) / static_cast<double>(all));
   }
   return Done{};
 }
 
-Result<std::shared_ptr<Index>> LocalCollection::load_index() {
+// Beside writers, who put their own rows into the index themselves.
+Status LocalCollection::fill_gap(std::stop_token stop) {
+  std::vector<Row> batch, gone;
+  std::vector<float> vectors;
+  for (;;) {
+    if (unindexed_rows_ == 0) return Done{};
+    if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
+    std::shared_ptr<Index> index;
+    {
+      const std::shared_lock lock(state_mutex_);
+      index = index_;
+      unindexed_.each([&](Row row) {
+        const auto view = view_of(row);
+        batch.push_back(row);
+        if (!view.ok()) {  // damaged: told when it was opened
+          gone.push_back(row);
+          batch.pop_back();
+        } else {
+          vectors.insert(vectors.end(), view->vector.begin(), view->vector.end());
+        }
+        return batch.size() < gap_rows;
+      });
+    }
+    TRY(index->add(batch, vectors));
+    unsaved_rows_ += batch.size();
+    {
+      const std::unique_lock lock(state_mutex_);
+      for (const std::vector<Row>* rows : {&batch, &gone})
+        for (const Row row : *rows) {
+          if (!unindexed_.has(row)) continue;
+          unindexed_.clear(row);
+          --unindexed_rows_;
+        }
+      gone.clear();
+      // Whoever removed a row before now did not find it in the index.
+      for (const Row row : batch)
+        if (!live_.has(row)) gone.push_back(row);
+    }
+    index->remove(gone);
+    batch.clear();
+    vectors.clear();
+    gone.clear();
+  }
+}
+
+Result<std::shared_ptr<Index>> LocalCollection::load_index(Bits& missing) {
   const auto& load = options_.indexes.load;
   if (!manifest_.index || !load) return Error(ErrorKind::not_found, "no index was saved");
   const std::string body =
@@ -74,33 +122,34 @@ Result<std::shared_ptr<Index>> LocalCollection::load_index() {
     saved.clear(gone.back());
   }
   std::shared_ptr<Index> index = TRY(load(manifest_.schema, path_of(manifest_.index->file)));
-  Bits missing = live_, dead = saved;
-  missing.drop(saved);
+  Bits dead = saved;
   dead.drop(live_);
   dead.each([&](Row row) {
     gone.push_back(row);
     return true;
   });
   index->remove(gone);
-  TRY(fill_index(*index, missing, {}));
-  unsaved_rows_ = missing.count() + gone.size();
+  missing = live_;
+  missing.drop(saved);
+  unsaved_rows_ = gone.size();
   return index;
 }
 
+// Answers can be given at once: what the index lacks is compared one by one until it is in it.
 Status LocalCollection::open_index() {
-  auto loaded = load_index();
+  auto loaded = load_index(unindexed_);
   if (loaded.ok()) {
     index_ = std::move(*loaded);
-    return Done{};
+  } else {
+    if (loaded.error().kind() != ErrorKind::not_found)
+      log_warning("collection.index name={} problem={} remedy=rebuild", name_,
+                  loaded.error().message());
+    index_ = TRY(options_.indexes.make(manifest_.schema));
+    unindexed_ = live_;
   }
-  if (loaded.error().kind() != ErrorKind::not_found)
-    log_warning("collection.index name={} problem={} remedy=rebuild", name_,
-                loaded.error().message());
-  std::shared_ptr<Index> index = TRY(options_.indexes.make(manifest_.schema));
-  TRY(fill_index(*index, live_, {}));
-  index_ = std::move(index);
-  unsaved_rows_ = live_rows_.load();
-  return Done{};
+  unindexed_rows_ = unindexed_.count();
+  const bool is_little = unindexed_rows_ <= options_.indexed_at_once;
+  return is_little || !options_.has_background ? fill_gap({}) : Status(Done{});
 }
 
 Status LocalCollection::catch_up(Index& index, std::span<const Row> changed) const {
@@ -125,7 +174,8 @@ Status LocalCollection::catch_up(Index& index, std::span<const Row> changed) con
   return index.add(came, vectors);
 }
 
-Status LocalCollection::rebuild_index(const IndexChoice& choice, std::stop_token stop) {
+Status LocalCollection::rebuild_index(const IndexChoice& choice, const OnShare& done,
+                                      std::stop_token stop) {
   Schema wanted = schema();
   wanted.index = choice;
   std::shared_ptr<Index> index = TRY(options_.indexes.make(wanted));
@@ -136,7 +186,8 @@ Status LocalCollection::rebuild_index(const IndexChoice& choice, std::stop_token
     is_tracking_ = true;
     changed_rows_.clear();
   }
-  Status filled = fill_index(*index, rows, stop);
+  Status filled = fill_index(*index, rows, done, stop);
+  if (filled.ok()) filled = index->maintain(stop);  // lists are made and networks trained
   while (filled.ok()) {
     const Lead lead(*this);
     const std::vector<Row> changed = std::exchange(changed_rows_, {});
@@ -146,9 +197,12 @@ Status LocalCollection::rebuild_index(const IndexChoice& choice, std::stop_token
     next.schema.index = choice;
     next.index.reset();
     is_tracking_ = false;
-    is_index_behind_ = false;
     unsaved_rows_ = rows.count();
-    return install(std::move(next), [&] { index_ = index; });
+    return install(std::move(next), [&] {
+      index_ = index;
+      unindexed_ = {};
+      unindexed_rows_ = 0;
+    });
   }
   const Lead lead(*this);
   is_tracking_ = false;
@@ -156,16 +210,25 @@ Status LocalCollection::rebuild_index(const IndexChoice& choice, std::stop_token
   return filled;
 }
 
-Status LocalCollection::reindex(const IndexChoice& choice, std::stop_token stop) {
+Status LocalCollection::reindex(const IndexChoice& choice, const OnShare& done,
+                                std::stop_token stop) {
   TRY(check_writable());
   const std::lock_guard work_lock(work_mutex_);
-  TRY(rebuild_index(choice, stop));
+  TRY(rebuild_index(choice, done, stop));
   return save_index();
 }
 
+// When much has changed, or the index is of another kind now.
 Status LocalCollection::save_index() {
-  const std::size_t due = std::max<std::size_t>(min_saved_rows, live_rows_ / 10);
-  if (!options_.indexes.load || unsaved_rows_ < due || live_rows_ < min_saved_rows) return Done{};
+  if (!options_.indexes.load) return Done{};
+  const std::string kind = index_->info().kind;
+  const std::size_t least =
+      kind == "learned" || kind == "hybrid" ? min_learned_rows : min_saved_rows;
+  const bool is_large = live_rows_ >= least;
+  const std::size_t due = std::max<std::size_t>(least, live_rows_ / 10);
+  const bool is_other = is_large && (!manifest_.index || manifest_.index->kind != kind);
+  const bool is_changed = is_large && unsaved_rows_ >= due;
+  if (!is_other && !is_changed) return Done{};
   const std::string file = fresh_name("index");
   const std::string rows_file = file + ".rows";
   std::shared_ptr<Index> index;
@@ -175,6 +238,7 @@ Status LocalCollection::save_index() {
     const Lead lead(*this);
     index = index_;
     rows = live_;
+    rows.drop(unindexed_);
     unsaved = unsaved_rows_.load();
     is_tracking_ = true;
     changed_rows_.clear();
@@ -187,7 +251,8 @@ Status LocalCollection::save_index() {
   TRY(write_checked(*files_, path_of(rows_file), index_rows_magic, encode_rows(rows, unsure)));
   TRY(sync_log());
   Manifest next = manifest_;
-  const std::optional<SavedIndex> old = std::exchange(next.index, SavedIndex{file, rows_file});
+  const std::optional<SavedIndex> old =
+      std::exchange(next.index, SavedIndex{file, rows_file, kind});
   TRY(install(std::move(next), [] {}));
   unsaved_rows_ -= std::min<std::size_t>(unsaved, unsaved_rows_);
   if (old) {

@@ -1,7 +1,9 @@
 // Local collections: reading and searching.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <charconv>
+#include <cmath>
 #include <set>
 #include <unordered_map>
 
@@ -17,6 +19,8 @@ constexpr std::size_t max_page = 10'000;
 constexpr std::size_t max_query_bytes = 64 << 10;
 constexpr std::size_t kept_selections = 16, kept_queries = 200;
 constexpr float standard_recall = 0.95f;
+// Of a reader, over rows that the index lacks, before it brings them in.
+constexpr std::size_t patient_searches = 8;
 // Of each way to search, when several are fused, grouped or varied.
 constexpr std::size_t min_candidates = 100, candidates_per_answer = 4;
 
@@ -24,6 +28,10 @@ double score_of(Metric metric, float distance) {
   const double d = static_cast<double>(distance);
   return metric == Metric::cosine ? 1 - d : metric == Metric::inner_product ? -d : 1 / (1 + d);
 }
+
+constexpr auto is_nearer = [](const auto& a, const auto& b) {
+  return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
+};
 
 Status check(const Query& query, std::size_t dim) {
   const auto wrong = [](std::string message) { return Error(ErrorKind::invalid, message); };
@@ -88,22 +96,31 @@ Result<DocumentView> LocalCollection::view_of(Row row) const {
     if (!document) break;
     return DocumentView{document->id, document->text, document->metadata, document->vector};
   }
-  // The last segment that begins at or before the row.
+  if (const Segment* segment = segment_of(row))
+    if (const auto place = segment->find(row); place >= 0)
+      return segment->document(static_cast<std::size_t>(place));
+  return Error(ErrorKind::not_found, fmt::format("row {} is gone", row));
+}
+
+// The last segment that begins at or before the row.
+const Segment* LocalCollection::segment_of(Row row) const {
   const auto after = std::upper_bound(
       segments_.begin(), segments_.end(), row, [](Row wanted, const auto& segment) {
         return segment->rows().empty() || wanted < segment->rows().front();
       });
-  if (after != segments_.begin()) {
-    const auto& segment = *std::prev(after);
-    if (const auto place = segment->find(row); place >= 0)
-      return segment->document(static_cast<std::size_t>(place));
-  }
-  return Error(ErrorKind::not_found, fmt::format("row {} is gone", row));
+  return after == segments_.begin() ? nullptr : std::prev(after)->get();
 }
 
 std::string_view LocalCollection::id_of(Row row) const {
-  const auto view = view_of(row);
-  return view.ok() ? view->id : std::string_view();
+  for (const MemoryRows* memory : {static_cast<const MemoryRows*>(active_.get()), frozen_.get()})
+    if (memory && row >= memory->first && row - memory->first < memory->documents.size()) {
+      const auto& document = memory->documents[row - memory->first];
+      return document ? document->id : std::string_view();
+    }
+  const Segment* segment = segment_of(row);
+  const auto place = segment ? segment->find(row) : -1;
+  if (place < 0) return {};
+  return segment->id(static_cast<std::size_t>(place)).value_or(std::string_view());
 }
 
 Row LocalCollection::find_id(std::string_view id) const {
@@ -131,7 +148,9 @@ Result<std::vector<Document>> LocalCollection::get(std::span<const std::string> 
   std::vector<Document> documents;
   for (const std::string& id : ids) {
     const Row row = find_id(id);
-    if (row != no_row) documents.push_back(to_document(TRY(view_of(row)), parts));
+    if (row == no_row) continue;
+    if (const Segment* segment = segment_of(row)) segment->note_use();
+    documents.push_back(to_document(TRY(view_of(row)), parts));
   }
   return documents;
 }
@@ -244,70 +263,116 @@ Result<std::shared_ptr<const Bits>> LocalCollection::select_rows(const Filter& f
 
 // ---- Searching ----
 
+// In slices, so that writers need not wait for all of it.
 Result<std::vector<LocalCollection::Scored>> LocalCollection::exact_rows(
     const Query& query, std::size_t n, const Bits* allowed) const {
-  const std::shared_lock lock(state_mutex_);
+  constexpr Row slice = 4096;
   const Metric metric = made_with_.metric;
   std::vector<Scored> best;  // a heap, the farthest on top
-  const auto nearer = [](const Scored& a, const Scored& b) {
-    return a.distance != b.distance ? a.distance < b.distance : a.row < b.row;
-  };
   Status status = Done{};
-  (allowed ? *allowed : live_).each([&](Row row) {
-    if (!live_.has(row)) return true;
+  const auto look = [&](Row row) {
     const auto view = view_of(row);
     if (!view.ok()) {
+      if (!damage_.empty()) return true;  // told when it was opened
       status = view.error();
       return false;
     }
     const float distance = distance_between(metric, query.vector, view->vector);
     if (query.max_distance && distance > *query.max_distance) return true;
     const Scored candidate{row, distance, score_of(metric, distance)};
-    if (best.size() == n && !nearer(candidate, best.front())) return true;
+    if (best.size() == n && !is_nearer(candidate, best.front())) return true;
     if (best.size() == n) {
-      std::pop_heap(best.begin(), best.end(), nearer);
+      std::pop_heap(best.begin(), best.end(), is_nearer);
       best.pop_back();
     }
     best.push_back(candidate);
-    std::push_heap(best.begin(), best.end(), nearer);
+    std::push_heap(best.begin(), best.end(), is_nearer);
     return true;
-  });
-  TRY(std::move(status));
-  std::sort_heap(best.begin(), best.end(), nearer);
+  };
+  for (Row from = 0;;) {
+    const std::shared_lock lock(state_mutex_);
+    const Bits& rows = allowed ? *allowed : live_;
+    std::size_t seen = 0;
+    bool is_over = true;
+    rows.each(
+        [&](Row row) {
+          if (seen++ == slice) {
+            from = row;
+            is_over = false;
+            return false;
+          }
+          return !live_.has(row) || look(row);
+        },
+        from);
+    TRY(std::move(status));
+    if (is_over) break;
+  }
+  std::sort_heap(best.begin(), best.end(), is_nearer);
   return best;
+}
+
+// What was measured says what to ask of the index.
+SearchOptions LocalCollection::search_options(const Query& query, std::size_t n) const {
+  SearchOptions options;
+  options.k = n;
+  options.max_distance = query.max_distance;
+  options.breadth = query.breadth;
+  options.target_recall = query.target_recall.value_or(standard_recall);
+  const std::shared_lock lock(state_mutex_);
+  const Json* wanted = manifest_.tuning.find("recall");
+  const Json* target = manifest_.tuning.find("target");
+  if (wanted && target &&
+      (!query.target_recall || static_cast<double>(*query.target_recall) <= wanted->as_number()))
+    options.target_recall =
+        std::max(options.target_recall, static_cast<float>(target->as_number()));
+  return options;
+}
+
+std::vector<LocalCollection::Scored> LocalCollection::scored(std::span<const Hit> hits) const {
+  std::vector<Scored> found;
+  for (const Hit& hit : hits)
+    found.push_back({hit.row, hit.distance, score_of(made_with_.metric, hit.distance)});
+  return found;
 }
 
 Result<std::vector<LocalCollection::Scored>> LocalCollection::near_rows(const Query& query,
                                                                         std::size_t n,
                                                                         const Bits* allowed) const {
+  return indexed_rows(query.vector, search_options(query, n), allowed);
+}
+
+Result<std::vector<LocalCollection::Scored>> LocalCollection::indexed_rows(
+    std::span<const float> vector, SearchOptions options, const Bits* allowed) const {
   std::shared_ptr<Index> index;
-  SearchOptions options;
-  options.k = n;
-  options.max_distance = query.max_distance;
-  options.breadth = query.breadth;
+  Bits gap;
   {
     const std::shared_lock lock(state_mutex_);
     index = index_;
-    options.target_recall = query.target_recall.value_or(standard_recall);
-    // What was measured says what to ask of the index.
-    if (const Json* wanted = manifest_.tuning.find("recall");
-        wanted &&
-        (!query.target_recall || static_cast<double>(*query.target_recall) <= wanted->as_number()))
-      if (const Json* target = manifest_.tuning.find("target"))
-        options.target_recall =
-            std::max(options.target_recall, static_cast<float>(target->as_number()));
+    if (unindexed_rows_ > 0) gap = unindexed_;
   }
   RowFilter filter{};
   if (allowed) {
     filter = {allowed->words(), allowed->count()};
     options.filter = &filter;
     if (filter.allowed_rows == 0) return std::vector<Scored>{};
+    gap.keep(*allowed);
   }
-  const auto hits = TRY(index->search(query.vector, options));
-  const Metric metric = made_with_.metric;
-  std::vector<Scored> found;
-  for (const Hit& hit : hits)
-    found.push_back({hit.row, hit.distance, score_of(metric, hit.distance)});
+  const auto hits = TRY(index->search(vector, options));
+  std::vector<Scored> found = scored(hits);
+  if (gap.is_empty()) return found;
+  if (access_ == Access::read && ++gap_searches_ == patient_searches) wake_background();
+  Query query;
+  query.vector.assign(vector.begin(), vector.end());
+  query.max_distance = options.max_distance;
+  std::vector<Scored> rest = TRY(exact_rows(query, options.k, &gap));
+  // What came into the index meanwhile may be in both.
+  std::erase_if(rest, [&](const Scored& one) {
+    return std::any_of(found.begin(), found.end(),
+                       [&](const Scored& other) { return other.row == one.row; });
+  });
+  found.insert(found.end(), rest.begin(), rest.end());
+  std::sort(found.begin(), found.end(), is_nearer);
+  if (found.size() > options.k) found.resize(options.k);
   return found;
 }
 
@@ -335,10 +400,29 @@ Result<std::vector<LocalCollection::Scored>> LocalCollection::word_rows(const Qu
 }
 
 void LocalCollection::remember_query(const Query& query) const {
-  recent_queries_.with([&](std::deque<std::vector<float>>& kept) {
-    kept.push_front(query.vector);
+  ++fresh_queries_;
+  recent_queries_.with([&](std::deque<Probe>& kept) {
+    kept.push_front({query.vector, query.filter});
     if (kept.size() > kept_queries) kept.pop_back();
   });
+}
+
+Result<std::vector<LocalCollection::Scored>> LocalCollection::find_rows(const Query& query,
+                                                                        std::size_t n,
+                                                                        const Bits* allowed) const {
+  std::vector<Scored> found;
+  if (!query.vector.empty())
+    found = query.is_exact ? TRY(exact_rows(query, n, allowed)) : TRY(near_rows(query, n, allowed));
+  if (query.text.empty()) return found;
+  std::vector<Scored> by_words = TRY(word_rows(query, n, allowed));
+  if (query.vector.empty()) return by_words;
+  const auto fused = fuse_ranks({found, by_words}, [](const Scored& one) { return one.row; });
+  std::unordered_map<Row, Scored> by_row;
+  for (const auto& list : {found, by_words})
+    for (const Scored& one : list) by_row.emplace(one.row, one);
+  found.clear();
+  for (const auto& [row, score] : fused) found.push_back({row, by_row.at(row).distance, score});
+  return found;
 }
 
 Result<std::vector<Match>> LocalCollection::search(const Query& query) const {
@@ -347,28 +431,17 @@ Result<std::vector<Match>> LocalCollection::search(const Query& query) const {
   if (query.filter) allowed = TRY(select_rows(*query.filter));
   const bool is_fused = !query.vector.empty() && !query.text.empty();
   const bool is_chosen_from = is_fused || query.mmr || !query.group_by.empty();
-  const std::size_t n =
+  std::size_t n =
       is_chosen_from ? std::max(min_candidates, query.k * candidates_per_answer) : query.k;
-  std::vector<Scored> found;
-  if (!query.vector.empty()) {
-    found = query.is_exact ? TRY(exact_rows(query, n, allowed.get()))
-                           : TRY(near_rows(query, n, allowed.get()));
-    if (!query.is_exact && !query.filter) remember_query(query);
+  if (!query.vector.empty() && !query.is_exact) remember_query(query);
+  for (;;) {
+    std::vector<Scored> found = TRY(find_rows(query, n, allowed.get()));
+    const bool is_all = found.size() < n || n >= live_rows_;
+    std::vector<Match> matches = TRY(resolve(query, std::move(found)));
+    // A large group may leave no room for others: look farther.
+    if (query.group_by.empty() || matches.size() >= query.k || is_all) return matches;
+    n *= 8;
   }
-  if (!query.text.empty()) {
-    std::vector<Scored> by_words = TRY(word_rows(query, n, allowed.get()));
-    if (!is_fused) {
-      found = std::move(by_words);
-    } else {
-      const auto fused = fuse_ranks({found, by_words}, [](const Scored& one) { return one.row; });
-      std::unordered_map<Row, Scored> by_row;
-      for (const auto& list : {found, by_words})
-        for (const Scored& one : list) by_row.emplace(one.row, one);
-      found.clear();
-      for (const auto& [row, score] : fused) found.push_back({row, by_row.at(row).distance, score});
-    }
-  }
-  return resolve(query, std::move(found));
 }
 
 // From rows to documents; groups and varied answers are chosen here.
@@ -395,6 +468,7 @@ Result<std::vector<Match>> LocalCollection::resolve(const Query& query,
         distance = distance_between(metric, query.vector, TRY(view_of(row)).vector);
     }
     if (!taken.insert(row).second) continue;
+    if (const Segment* segment = segment_of(row)) segment->note_use();
     Match match{to_document(TRY(view_of(row)), parts), distance, one.score, {}};
     if (!query.group_by.empty()) {
       if (const Json* group = find_field(match.document.metadata, query.group_by))
@@ -424,7 +498,8 @@ Result<std::vector<std::vector<Match>>> LocalCollection::search_batch(
     return is_plain(query) && query.k == first.k && query.max_distance == first.max_distance &&
            query.target_recall == first.target_recall && query.breadth == first.breadth;
   };
-  if (queries.size() < 2 || !std::all_of(queries.begin(), queries.end(), is_alike)) {
+  if (queries.size() < 2 || unindexed_rows_ > 0 ||
+      !std::all_of(queries.begin(), queries.end(), is_alike)) {
     for (std::size_t i = 0; i < queries.size(); ++i) answers[i] = TRY(search(queries[i]));
     return answers;
   }
@@ -438,18 +513,11 @@ Result<std::vector<std::vector<Match>>> LocalCollection::search_batch(
     const std::shared_lock lock(state_mutex_);
     index = index_;
   }
-  SearchOptions options;
-  options.k = queries.front().k;
-  options.max_distance = queries.front().max_distance;
-  options.target_recall = queries.front().target_recall.value_or(standard_recall);
-  options.breadth = queries.front().breadth;
+  remember_query(queries.front());
+  const SearchOptions options = search_options(queries.front(), queries.front().k);
   const auto all = TRY(index->search_batch(flat, options));
-  for (std::size_t i = 0; i < queries.size(); ++i) {
-    std::vector<Scored> found;
-    for (const Hit& hit : all[i])
-      found.push_back({hit.row, hit.distance, score_of(made_with_.metric, hit.distance)});
-    answers[i] = TRY(resolve(queries[i], std::move(found)));
-  }
+  for (std::size_t i = 0; i < queries.size(); ++i)
+    answers[i] = TRY(resolve(queries[i], scored(all[i])));
   return answers;
 }
 

@@ -35,10 +35,12 @@ Result<Manifest> from_json(const Json& json) {
   manifest.next_row = static_cast<std::uint32_t>(TRY(required<std::int64_t>(json, "next_row")));
   if (const Json* index = json.find("index"); index && index->is_object()) {
     SavedIndex saved{TRY(required<std::string>(*index, "file")),
-                     TRY(required<std::string>(*index, "rows"))};
+                     TRY(required<std::string>(*index, "rows")),
+                     TRY(optional<std::string>(*index, "kind", ""))};
     if (is_plain_name(saved.file) && is_plain_name(saved.rows_file)) manifest.index = saved;
   }
   if (const Json* tuning = json.find("tuning")) manifest.tuning = *tuning;
+  if (const Json* recall = json.find("recall")) manifest.recall = *recall;
   return manifest;
 }
 
@@ -92,10 +94,12 @@ Status write_manifest(Files& files, const std::string& folder, const Manifest& m
                             {"log_floor", manifest.log_floor},
                             {"next_file", manifest.next_file},
                             {"next_row", manifest.next_row},
-                            {"tuning", manifest.tuning}});
+                            {"tuning", manifest.tuning},
+                            {"recall", manifest.recall}});
   if (manifest.index)
-    json.set("index",
-             Json::object({{"file", manifest.index->file}, {"rows", manifest.index->rows_file}}));
+    json.set("index", Json::object({{"file", manifest.index->file},
+                                    {"rows", manifest.index->rows_file},
+                                    {"kind", manifest.index->kind}}));
   return write_checked(files, join_path(folder, manifest_name), manifest_magic,
                        write_json(json, {.indent = 1}));
 }

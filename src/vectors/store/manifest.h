@@ -14,6 +14,7 @@ namespace hearth::vectors {
 struct SavedIndex {
   std::string file;       // the index as it saves itself
   std::string rows_file;  // which rows are in it
+  std::string kind;       // what it was: an index may become another by itself
 };
 
 struct Manifest {
@@ -24,7 +25,7 @@ struct Manifest {
   std::uint64_t next_file = 1;
   std::uint32_t next_row = 0;
   std::optional<SavedIndex> index;
-  Json tuning;
+  Json tuning, recall;  // see CollectionInfo
 };
 
 constexpr std::string_view manifest_name = "MANIFEST";

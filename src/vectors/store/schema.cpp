@@ -1,5 +1,7 @@
 #include "vectors/store/schema.h"
 
+#include <algorithm>
+
 #include <fmt/core.h>
 
 #include "base/utf8.h"

@@ -6,6 +6,7 @@
 
 #include "base/bytes.h"
 #include "vectors/store/checksum.h"
+#include "vectors/store/cold.h"
 #include "vectors/store/encoding.h"
 
 namespace hearth::vectors {
@@ -20,6 +21,7 @@ constexpr std::size_t buffer_bytes = 1 << 20;
 // checksum of the chunks' checksums, checksum of the footer before it.
 constexpr std::size_t footer_bytes = 96;
 constexpr std::size_t record_bytes = 16;  // lengths of id, text, metadata, 0
+constexpr std::uint64_t max_hot_bytes = 1ull << 40;
 
 template <typename T>
 std::span<const T> table(std::span<const std::byte> bytes, std::uint64_t offset, std::size_t n) {
@@ -116,15 +118,44 @@ Status SegmentWriter::commit(std::span<const Row> dead) {
   return file_->sync();
 }
 
+std::string_view name_of(Tier tier) {
+  return tier == Tier::hot ? "hot" : tier == Tier::warm ? "warm" : "cold";
+}
+
+Segment::Segment() = default;
+Segment::~Segment() = default;
+
 Result<std::shared_ptr<const Segment>> Segment::open(Files& files, const std::string& path,
-                                                     std::size_t dim, std::uint64_t store_id) {
+                                                     std::size_t dim, std::uint64_t store_id,
+                                                     Tier tier) {
   std::shared_ptr<Segment> segment(new Segment());
   segment->path_ = path;
   segment->dim_ = dim;
-  segment->file_ = TRY(files.map(path));
-  segment->bytes_ = segment->file_->bytes();
-  Status read = segment->read_footer(store_id);
-  if (!read.ok()) return Error(ErrorKind::corrupt, read.error().message()).within(path);
+  segment->tier_ = tier;
+  if (tier == Tier::hot) {
+    segment->held_ = TRY(files.read(path, max_hot_bytes));
+    segment->bytes_ = bytes_of(segment->held_);
+  } else {
+    segment->file_ = TRY(files.map(path));
+    segment->bytes_ = segment->file_->bytes();
+  }
+  const auto corrupt = [&](const Error& error) {
+    return Error(error.kind() == ErrorKind::exhausted ? error.kind() : ErrorKind::corrupt,
+                 error.message())
+        .within(path);
+  };
+  if (!text_of(segment->bytes_).starts_with(cold_magic)) {
+    Status read = segment->read_footer(store_id);
+    if (!read.ok()) return corrupt(read.error());
+    if (tier == Tier::cold) segment->tier_ = Tier::warm;
+    return std::shared_ptr<const Segment>(std::move(segment));
+  }
+  auto cold = ColdDocuments::open(segment->bytes_, dim, store_id);
+  if (!cold.ok()) return corrupt(cold.error());
+  segment->tier_ = Tier::cold;
+  segment->cold_ = std::move(*cold);
+  segment->rows_ = segment->cold_->rows();
+  segment->dead_ = segment->cold_->dead();
   return std::shared_ptr<const Segment>(std::move(segment));
 }
 
@@ -198,7 +229,17 @@ std::ptrdiff_t Segment::find(Row row) const {
   return found != rows_.end() && *found == row ? found - rows_.begin() : -1;
 }
 
+Result<std::string_view> Segment::id(std::size_t place) const {
+  if (cold_) return cold_->id(place);
+  return TRY(document(place)).id;
+}
+
 Result<DocumentView> Segment::document(std::size_t place) const {
+  if (cold_) {
+    auto view = cold_->document(place);
+    if (!view.ok()) return Error(view.error()).within(path_);
+    return view;
+  }
   const std::uint64_t at = offsets_[place];
   const std::size_t vector_bytes = dim_ * sizeof(float);
   TRY(check(at, record_bytes + vector_bytes));

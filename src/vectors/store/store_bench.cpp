@@ -1,4 +1,5 @@
-// store_bench [FOLDER] [ROWS] [DIM]: durable writes, recovery, filters.
+// store_bench [FOLDER] [ROWS] [DIM] [INDEX]: durable writes, recovery, filters and their recall,
+// and how long readers take beside a writer.
 #include <fmt/core.h>
 
 #include <chrono>
@@ -78,15 +79,65 @@ void measure_filters(const Collection& collection, std::size_t rows, std::size_t
     std::sort(all.begin(), all.end());
     return all[all.size() / 2] * 1e3;
   };
+  const auto recall = [&](const std::string& text) {
+    std::size_t found = 0, wanted = 0;
+    for (std::size_t i = 0; i < 20; ++i) {
+      Query query;
+      query.vector = document(rows + i, dim).vector;
+      query.filter = *parse_filter(text);
+      const auto got = collection.search(query);
+      query.is_exact = true;
+      const auto exact = collection.search(query);
+      need(got.ok() && exact.ok(), text);
+      wanted += exact->size();
+      for (const Match& match : *got)
+        found += std::any_of(exact->begin(), exact->end(), [&](const Match& one) {
+          return one.document.id == match.document.id;
+        });
+    }
+    return wanted == 0 ? 1 : static_cast<double>(found) / static_cast<double>(wanted);
+  };
   for (const double share : {1.0, 0.5, 0.1, 0.01, 0.001, 0.0001}) {
     const std::string text =
         fmt::format("n < {}", static_cast<std::size_t>(share * static_cast<double>(rows)));
     const double select = time(text, false);
-    fmt::print("filter {:>7.2f} %: selected in {:.3f} ms, searched in {:.3f} ms\n", share * 100,
-               select, time(text, true));
+    fmt::print(
+        "filter {:>7.2f} %: selected in {:.3f} ms, searched in {:.3f} ms, recall@10 {:.4f}\n",
+        share * 100, select, time(text, true), recall(text));
   }
   fmt::print("filter word = 'w7' (0.1 %): {:.3f} ms; tenth in (1, 2) (20 %): {:.3f} ms\n",
              time("word = 'w7'", false), time("tenth in (1, 2)", false));
+}
+
+// Median, 99th percentile and longest of searches, in milliseconds.
+void measure_readers(Collection& collection, std::size_t rows, std::size_t dim, bool has_writer) {
+  std::vector<double> all;
+  std::atomic<bool> is_over = false;
+  std::size_t written = 0;
+  {
+    std::jthread writer([&] {
+      for (std::size_t n = 0; has_writer && !is_over; ++n) {
+        std::vector<Document> batch;
+        for (std::size_t i = 0; i < 100; ++i) batch.push_back(document((n * 100 + i) % rows, dim));
+        need(upsert(collection, std::move(batch)).ok(), "a write failed");
+        written += 100;
+      }
+    });
+    const auto began = Clock::now();
+    for (std::size_t i = 0; seconds_since(began) < 5; ++i) {
+      Query query;
+      query.vector = document(rows + i, dim).vector;
+      const auto asked = Clock::now();
+      need(collection.search(query).ok(), "a search failed");
+      all.push_back(seconds_since(asked) * 1e3);
+    }
+    is_over = true;
+  }
+  std::sort(all.begin(), all.end());
+  fmt::print(
+      "searches {}: median {:.3f} ms, 99 % {:.3f} ms, longest {:.3f} ms; {} documents written\n",
+      has_writer ? "beside a writer" : "alone", all[all.size() / 2], all[all.size() * 99 / 100],
+      all.back(), written);
 }
 
 }  // namespace
@@ -110,8 +161,8 @@ int main(int count, char** words) {
     collection->reset();
     fmt::print("closed in {:.2f} s\n", seconds_since(began));
   }
+  schema.index.kind = count > 4 ? words[4] : "auto";
   StoreOptions options;
-  options.flush_bytes = 256 << 20;
   auto collection = create_collection(folder + "/rows", schema, options);
   need(collection.ok(), "cannot be made");
   auto began = Clock::now();
@@ -122,14 +173,29 @@ int main(int count, char** words) {
   }
   fmt::print("{} rows of {} in {:.1f} s\n", rows, dim, seconds_since(began));
   // What a reader finds now is what a killed writer leaves: segments and a log.
+  const auto recover = [&](const char* when) {
+    const auto opening = Clock::now();
+    const auto reader = open_collection(folder + "/rows", Access::read, options);
+    need(reader.ok(), "cannot be opened");
+    const double opened = seconds_since(opening);
+    Query query;
+    query.vector = document(rows, dim).vector;
+    need((*reader)->search(query).ok(), "a search failed");
+    fmt::print("recovered {} in {:.2f} s, first answer {:.2f} s later, {} documents unindexed\n",
+               when, opened, seconds_since(opening) - opened, (*reader)->info()->unindexed);
+  };
+  recover("from a kill before the index was saved");
   began = Clock::now();
-  need(open_collection(folder + "/rows", Access::read, options).ok(), "cannot be opened");
-  fmt::print("recovered in {:.2f} s, log and all\n", seconds_since(began));
+  need((*collection)->maintain({}).ok(), "maintenance failed");
+  fmt::print("index made and saved in {:.1f} s: {}\n", seconds_since(began),
+             (*collection)->info()->index.explanation);
+  recover("from a kill after it");
   collection->reset();
   began = Clock::now();
   collection = open_collection(folder + "/rows", Access::write, options);
   need(collection.ok(), "cannot be opened");
   fmt::print("opened in {:.2f} s\n", seconds_since(began));
+  for (const bool has_writer : {false, true}) measure_readers(**collection, rows, dim, has_writer);
   began = Clock::now();
   const auto first = parse_filter("n < 0 and word = 'x' and tenth = 3");
   need((*collection)->count(&*first).ok(), "a filter failed");

@@ -136,7 +136,7 @@ TEST_CASE("another index, a snapshot, while writes go on") {
         break;
   });
   for (int round = 0; round < 5; ++round) {
-    REQUIRE(collection->reindex({"flat", Json::object()}, {}).ok());
+    REQUIRE(collection->reindex({"flat", Json::object()}, {}, {}).ok());
     REQUIRE(collection->maintain({}).ok());
     REQUIRE(collection->snapshot(fmt::format("copies/c{}", round)).ok());
   }

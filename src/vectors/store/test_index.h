@@ -55,9 +55,23 @@ class PlainIndex final : public Index {
   }
   IndexInfo info() const override {
     IndexInfo info;
+    const std::lock_guard lock(mutex_);
     info.kind = "plain";
     info.rows = rows_.size();
+    info.has_lessons = lessons_ > 0;
+    info.removed = lessons_;  // for tests to count
     return info;
+  }
+  Status learn_from(std::span<const float>, std::span<const Row> relevant,
+                    std::span<const Row> irrelevant) override {
+    const std::lock_guard lock(mutex_);
+    lessons_ += relevant.size() + irrelevant.size();
+    return Done{};
+  }
+  Status forget_feedback() override {
+    const std::lock_guard lock(mutex_);
+    lessons_ = 0;
+    return Done{};
   }
   Status maintain(std::stop_token) override { return Done{}; }
   Status save(const std::string&) const override {
@@ -69,6 +83,7 @@ class PlainIndex final : public Index {
   Metric metric_;
   mutable std::mutex mutex_;
   std::map<Row, std::vector<float>> rows_;
+  std::size_t lessons_ = 0;
 };
 
 inline IndexMaker plain_indexes() {

@@ -125,8 +125,28 @@ Result<Query> query_from_json(const Json& json) {
   return query;
 }
 
+Result<Feedback> feedback_from_json(const Json& json) {
+  Feedback feedback;
+  if (const Json* vector = json.find("vector"); vector && !vector->is_null())
+    feedback.vector = TRY(vector_from_json(*vector));
+  for (const auto& [name, ids] :
+       {std::pair("relevant", &feedback.relevant), std::pair("irrelevant", &feedback.irrelevant)}) {
+    const Json* list = json.find(name);
+    if (!list || list->is_null()) continue;
+    if (!list->is_array()) return Error(ErrorKind::invalid, fmt::format("'{}': needs ids", name));
+    for (const Json& id : list->as_array()) {
+      if (!id.is_string()) return Error(ErrorKind::invalid, fmt::format("'{}': needs ids", name));
+      ids->push_back(id.as_string());
+    }
+  }
+  return feedback;
+}
+
 Json to_json(const CollectionInfo& info) {
   const IndexInfo& index = info.index;
+  Json tiers = Json::object();
+  for (const TierInfo& tier : info.tiers)
+    tiers.set(tier.name, Json::object({{"segments", tier.segments}, {"bytes", tier.bytes}}));
   Json json = Json::object({{"name", info.name},
                             {"documents", info.documents},
                             {"schema", to_json(info.schema)},
@@ -136,11 +156,14 @@ Json to_json(const CollectionInfo& info) {
                                                     {"removed", index.removed},
                                                     {"memory_bytes", index.memory_bytes},
                                                     {"mapped_bytes", index.mapped_bytes}})},
+                            {"unindexed", info.unindexed},
                             {"segments", info.segments},
+                            {"tiers", std::move(tiers)},
                             {"removed", info.removed},
                             {"disk_bytes", info.disk_bytes},
                             {"log_bytes", info.log_bytes},
                             {"read_only", info.is_read_only},
+                            {"synced", info.is_synced},
                             {"recall", info.recall},
                             {"tuning", info.tuning}});
   if (info.truncated_log_bytes > 0) json.set("truncated_log_bytes", info.truncated_log_bytes);

@@ -24,6 +24,9 @@ Result<std::optional<Filter>> filter_member(const Json& json);
 Result<Parts> parts_member(const Json& json, const Parts& fallback);
 Result<std::vector<float>> vector_from_json(const Json& json);
 
+// {"vector": [...], "relevant": ["id"], "irrelevant": ["id"]}; a vector may be absent.
+Result<Feedback> feedback_from_json(const Json& json);
+
 Json to_json(const CollectionInfo& info);
 
 }  // namespace hearth::vectors

@@ -171,7 +171,7 @@ TEST_CASE("documents go out and come in the same") {
       for (Document& one : batch) read.push_back(std::move(one));
       return Done{};
     };
-    REQUIRE(read_documents(path, *format, use, {}).ok());
+    REQUIRE(read_documents(path, *format, use, {}, {}).ok());
     REQUIRE(read.size() == 1500);
     for (std::size_t i = 0; i < read.size(); ++i) {
       CHECK(read[i].id == documents[i].id);
@@ -189,7 +189,7 @@ TEST_CASE("documents go out and come in the same") {
     for (std::size_t cut = 0; cut < 400; cut += 7) {
       std::ofstream(path, std::ios::binary) << bytes.substr(0, cut);
       read.clear();
-      const auto got = read_documents(path, *format, use, {});
+      const auto got = read_documents(path, *format, use, {}, {});
       if (got.ok()) CHECK(read.size() <= cut / 12);
     }
   }

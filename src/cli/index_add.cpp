@@ -42,8 +42,10 @@ Json to_json(const vectors::FileReport& report, const std::string& name) {
 
 // The index becomes what suits the documents now, so that searches need not wait for it.  Being
 // interrupted here loses nothing: the next program that opens the collection goes on with it.
-Status settle(vectors::Collection& collection, const InterruptScope& interrupts) {
+Status settle(App& app, vectors::Collection& collection, const InterruptScope& interrupts) {
+  app.out.progress_text("bringing the index up to date");
   const Status done = collection.maintain(interrupts.token());
+  app.out.progress_done();
   if (done.ok() || done.error().kind() == ErrorKind::cancelled) return Done{};
   return done;
 }
@@ -71,7 +73,7 @@ Status add(App& app, const Arguments& arguments) {
       },
       [&](double share) { app.out.progress("indexing", share); }, interrupts.token()));
   app.out.progress_done();
-  if (report.chunks_written + report.chunks_removed > 0) TRY(settle(*collection, interrupts));
+  if (report.chunks_written + report.chunks_removed > 0) TRY(settle(app, *collection, interrupts));
   if (arguments.has("--json")) {
     app.out.json(to_json(report, name));
     return Done{};
@@ -114,7 +116,7 @@ Status import(App& app, const Arguments& arguments) {
   if (!read.ok() && taken > 0 && !arguments.has("--json"))
     app.out.remark(fmt::format("{} documents were read before this", taken));
   TRY(read);
-  TRY(settle(*collection, interrupts));
+  TRY(settle(app, *collection, interrupts));
   if (arguments.has("--json"))
     app.out.json(Json::object({{"collection", arguments[0]}, {"documents", *read}}));
   else

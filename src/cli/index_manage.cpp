@@ -95,6 +95,10 @@ Status list(App& app, const Arguments& arguments) {
   return Done{};
 }
 
+std::string segments_text(std::size_t count) {
+  return count == 1 ? "one segment" : fmt::format("{} segments", count);
+}
+
 // The share of the exact answers that was found when some queries were answered exactly as well.
 std::string recall_line(const vectors::CollectionInfo& info) {
   const Json* recall = info.recall.find("recall");
@@ -127,12 +131,12 @@ Status info(App& app, const Arguments& arguments) {
   out.row("model", info.schema.embedder.empty() ? "none" : info.schema.embedder);
   out.row("index", fmt::format("{}: {}", info.index.kind, info.index.explanation));
   out.row("memory, index", readable_bytes(info.index.memory_bytes));
-  out.row("disk", fmt::format("{} in {} segments, {} of log", readable_bytes(info.disk_bytes),
-                              info.segments, readable_bytes(info.log_bytes)));
+  out.row("disk", fmt::format("{} in {}, {} of log", readable_bytes(info.disk_bytes),
+                              segments_text(info.segments), readable_bytes(info.log_bytes)));
   for (const vectors::TierInfo& tier : info.tiers)
     if (tier.segments > 0)
       out.row(tier.name,
-              fmt::format("{} in {} segments", readable_bytes(tier.bytes), tier.segments));
+              fmt::format("{} in {}", readable_bytes(tier.bytes), segments_text(tier.segments)));
   if (info.unindexed > 0)
     out.row("not in the index",
             fmt::format("{} documents, compared one by one until it is built", info.unindexed));

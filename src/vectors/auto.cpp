@@ -30,6 +30,11 @@ AutoIndex::AutoIndex(const AutoSpec& spec, MakeKind make, std::shared_ptr<Index>
 Result<std::unique_ptr<Index>> AutoIndex::create(const AutoSpec& spec, MakeKind make,
                                                  std::unique_ptr<Index> first) {
   std::string why = "goes on as it was";
+  if (first != nullptr) {
+    const IndexInfo info = first->info();
+    const Suited suited = suited_kind(spec, info.rows, 0);
+    if (suited.kind == info.kind) why = suited.why;
+  }
   if (first == nullptr) {
     first = TRY(make("flat"));
     why = suited_kind(spec, 0, 0).why;

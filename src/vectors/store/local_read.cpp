@@ -311,20 +311,26 @@ Result<std::vector<LocalCollection::Scored>> LocalCollection::exact_rows(
   return best;
 }
 
-// What was measured says what to ask of the index.
+// What was measured says what to ask of the index: the least that reached as much.
 SearchOptions LocalCollection::search_options(const Query& query, std::size_t n) const {
   SearchOptions options;
   options.k = n;
   options.max_distance = query.max_distance;
   options.breadth = query.breadth;
-  options.target_recall = query.target_recall.value_or(standard_recall);
   const std::shared_lock lock(state_mutex_);
-  const Json* wanted = manifest_.tuning.find("recall");
-  const Json* target = manifest_.tuning.find("target");
-  if (wanted && target &&
-      (!query.target_recall || static_cast<double>(*query.target_recall) <= wanted->as_number()))
-    options.target_recall =
-        std::max(options.target_recall, static_cast<float>(target->as_number()));
+  const Json* tuned = manifest_.tuning.find("recall");
+  const float standard = tuned ? static_cast<float>(tuned->as_number()) : standard_recall;
+  const float asked = query.target_recall.value_or(standard);
+  options.target_recall = asked;
+  const Json* table = manifest_.tuning.find("table");
+  if (!table || !table->is_array()) return options;
+  for (const Json& row : table->as_array()) {
+    const Json *target = row.find("target"), *recall = row.find("recall");
+    if (!target || !recall || !target->is_number() || !recall->is_number()) continue;
+    options.target_recall = static_cast<float>(target->as_number());
+    if (static_cast<float>(recall->as_number()) >= asked) return options;
+  }
+  options.target_recall = std::max(options.target_recall, asked);
   return options;
 }
 

@@ -10,7 +10,8 @@ namespace {
 
 constexpr std::size_t sampled_k = 10;
 constexpr std::size_t sampled_queries = 20;  // in the background, at a time
-constexpr double sample_seconds = 0.5;       // but no more queries than so long
+constexpr double sample_seconds = 0.5;       // but no more queries than so long,
+constexpr std::size_t least_queries = 8;     // if there are so many
 constexpr std::size_t min_rows = 1000;       // fewer are compared one by one anyway
 constexpr double recall_slack = 0.01;        // below what was asked for: measured again,
 constexpr double some_changed = 0.02, many_changed = 0.2;  // once such a share of rows changed
@@ -48,7 +49,8 @@ Result<Json> LocalCollection::measure(std::span<const Probe> probes, std::size_t
                       [&](const Scored& one) { return one.row == hit.row; }) ||
           hit.distance <= farthest - tolerance * std::abs(farthest))
         ++found;
-    if (std::chrono::duration<double>(Clock::now() - begun).count() > max_seconds) break;
+    const bool is_late = std::chrono::duration<double>(Clock::now() - begun).count() > max_seconds;
+    if (is_late && queries >= least_queries) break;
   }
   const double recall =
       wanted == 0 ? 1 : std::min(1.0, static_cast<double>(found) / static_cast<double>(wanted));
@@ -111,7 +113,8 @@ Result<Json> LocalCollection::tune_now(const TuneOptions& options, std::stop_tok
                               {"queries", options.queries},
                               {"k", options.k},
                               {"index", index_->info().kind},
-                              {"documents", live_rows_.load()}});
+                              {"documents", live_rows_.load()},
+                              {"table", std::move(table)}});
   {
     const Lead lead(*this);
     Manifest next = manifest_;
@@ -119,7 +122,6 @@ Result<Json> LocalCollection::tune_now(const TuneOptions& options, std::stop_tok
     next.recall = Json();  // it was measured with another setting
     TRY(install(std::move(next), [] {}));
   }
-  tuning.set("table", std::move(table));
   return tuning;
 }
 

@@ -8,7 +8,7 @@
 
 namespace hearth::vectors {
 
-class PlainIndex final : public Index {
+class PlainIndex : public Index {
  public:
   PlainIndex(std::size_t dim, Metric metric) : dim_(dim), metric_(metric) {}
 

@@ -205,14 +205,16 @@ Status run(const Options& o) {
     const Rows data = TRY(open_rows(o.data));
     TRY(build(*index, o, data));
   }
+  if (!o.open.empty()) TRY(index->maintain({}));
   fmt::print("{{\"info\": \"{}\"}}\n", index->info().explanation);
   if (const auto* ivf = dynamic_cast<const Ivf*>(index.get()); ivf != nullptr && o.plans)
     for (const TunedPlan& tuned : ivf->state()->tuning->plans)
       fmt::print(
           "{{\"plan\": {}, \"gap\": {}, \"candidates\": {}, \"exact\": {}, \"lists\": {}, "
-          "\"rows\": {}, \"crowding\": {}}}\n",
+          "\"rows\": {}, \"depth\": {}, \"power\": {}, \"weights\": [{}, {}]}}\n",
           tuned.target, tuned.plan.gap, tuned.plan.candidates, tuned.plan.exact, tuned.lists,
-          tuned.rows, tuned.plan.crowding);
+          tuned.rows, tuned.plan.depth, tuned.plan.model.power, tuned.plan.model.weights[0],
+          tuned.plan.model.weights[1]);
   if (!o.save.empty()) TRY(index->save(o.save));
   return measure(*index, o, queries);
 }

@@ -79,6 +79,32 @@ float Centroids::keys(float* keys, const float* query, bool with_norms) const {
                              norms_.size() / byte_panel_rows, dim_);
 }
 
+void Centroids::keys(float* keys, const float* queries, std::size_t n, bool with_norms) const {
+  constexpr std::size_t together = 16, some_panels = 32, some = some_panels * byte_panel_rows;
+  std::vector<std::uint8_t> bytes(together * dim_);
+  std::vector<std::int32_t> dots(together * some);
+  const std::vector<float>& terms = with_norms ? norms_ : zeros_;
+  float factors[together];
+  for (std::size_t first = 0; first < n; first += together) {
+    const std::size_t count = std::min(together, n - first);
+    for (std::size_t i = 0; i < count; ++i)
+      factors[i] =
+          2 * scale_ * to_unsigned_bytes(&bytes[i * dim_], queries + (first + i) * dim_, dim_);
+    for (std::size_t column = 0; column < terms.size(); column += some) {
+      const std::size_t width = std::min(some, terms.size() - column);
+      kernels_.dots_panels(dots.data(), some, bytes.data(), dim_, count,
+                           panels_.data() + column * dim_, width / byte_panel_rows, dim_);
+      for (std::size_t i = 0; i < count; ++i) {
+        float* out = keys + (first + i) * terms.size() + column;
+        const std::int32_t* dot = &dots[i * some];
+        for (std::size_t c = 0; c < width; ++c)
+          out[c] =
+              terms[column + c] - factors[i] * static_cast<float>(dot[c] - offsets_[column + c]);
+      }
+    }
+  }
+}
+
 void Centroids::assign(std::uint32_t* nearest, float* distances, const float* rows,
                        std::size_t n) const {
   std::vector<std::uint8_t> bytes(some_rows * dim_);

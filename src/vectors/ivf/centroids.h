@@ -32,6 +32,8 @@ class Centroids {
   // keys: [padded_count].  For every centroid nearly |c|^2 - 2 q.c, or -2 q.c without norms;
   // infinity in the places past count.  Returns the least.
   float keys(float* keys, const float* query, bool with_norms) const;
+  // The same of n queries.  keys: [n, padded_count]; queries: [n, dim].
+  void keys(float* keys, const float* queries, std::size_t n, bool with_norms) const;
 
   // The nearest centroid of each row and its exact squared distance.  rows: [n, dim];
   // `distances` may be null.

@@ -91,7 +91,8 @@ void BatchSearch::choose_lists(std::size_t q, const float* keys, const ProbePlan
     best = std::min(best, values[i]);
   }
   for (std::size_t i = 0; i < found; ++i)
-    (values[i] <= bound ? near_ : far_).push_back({static_cast<std::uint32_t>(q), places[i]});
+    (values[i] <= bound ? near_ : far_)
+        .push_back({static_cast<std::uint32_t>(q), trained_.centroids.id(places[i])});
 }
 
 bool BatchSearch::run(const ProbePlan& plan, float scale, std::span<TopHits> top) {

@@ -27,11 +27,6 @@ struct IvfState {
   std::size_t rows() const;
 };
 
-enum class Residence {
-  loaded,  // in memory
-  mapped,  // lists stay in the file and are read when they are first touched
-};
-
 // Thread-safe.  A search takes no lock that a writer holds for longer than it takes to copy a
 // pointer.
 class Ivf final : public Index {

@@ -15,7 +15,7 @@
 namespace hearth::vectors {
 namespace {
 
-constexpr std::uint32_t version = 2, oldest_version = 1;
+constexpr std::uint32_t version = 3, oldest_version = 1;
 constexpr std::size_t alignment = 64, trailer_bytes = 16;
 constexpr std::uint32_t trailer_magic = 0x46564948;  // "HIVF"
 constexpr std::uint64_t most_rows = 1ull << 32, most_file_segments = 255;
@@ -163,6 +163,7 @@ void describe(Description& about, const Tuning& tuning) {
     for (float* x : numbers_of(copy.plan.model)) about.value(*x);
     about.value(static_cast<std::uint64_t>(tuned.plan.candidates));
     about.value(static_cast<std::uint64_t>(tuned.plan.exact));
+    about.value(static_cast<std::uint64_t>(tuned.plan.chunks));
   }
 }
 
@@ -293,23 +294,23 @@ struct IvfFile {
     tuning->typical_distance = TRY(in.value<float>());
     tuning->rows = TRY(in.value<std::uint64_t>());
     const auto count = TRY(in.value<std::uint64_t>());
-    const bool old = written == 1;  // plans of another kind: measured anew by the next maintain()
-    TRY(in.expect_records(count, old ? 44 : 84));
+    const bool old = written < version;  // other plans: measured anew by the next maintain()
+    const std::size_t unused_numbers = written == 1 ? 7 : 17;
+    TRY(in.expect_records(count, old ? 16 + 4 * unused_numbers : 92));
     for (std::uint64_t i = 0; i < count; ++i) {
+      if (old) {
+        TRY(in.take(16 + 4 * unused_numbers));
+        continue;
+      }
       TunedPlan tuned{};
-      float unused[2] = {};
-      std::vector<float*> numbers = {&tuned.target, &tuned.reached, &tuned.lists, &tuned.rows,
-                                     &tuned.plan.gap};
-      if (old)
-        numbers.insert(numbers.end(), {&unused[0], &unused[1]});
-      else
-        numbers.push_back(&tuned.plan.depth);
-      if (!old)
-        for (float* x : numbers_of(tuned.plan.model)) numbers.push_back(x);
+      std::vector<float*> numbers = {&tuned.target, &tuned.reached,  &tuned.lists,
+                                     &tuned.rows,   &tuned.plan.gap, &tuned.plan.depth};
+      for (float* x : numbers_of(tuned.plan.model)) numbers.push_back(x);
       float sum = 0;
       for (float* x : numbers) sum += * x = TRY(in.value<float>());
       tuned.plan.candidates = TRY(in.value<std::uint64_t>());
       tuned.plan.exact = TRY(in.value<std::uint64_t>());
+      tuned.plan.chunks = TRY(in.value<std::uint64_t>());
       if (tuned.plan.candidates == 0 || tuned.plan.candidates > 1u << 20 || tuned.plan.exact == 0 ||
           tuned.plan.exact > tuned.plan.candidates || !std::isfinite(sum))
         return corrupt("an impossible plan");

@@ -81,8 +81,7 @@ void SegmentSearch::prepare_query() {
     constant_ = static_cast<float>(shift);
   }
   byte_scale_ = to_signed_bytes(room(s_.bytes, padded), q, padded);
-  least_ = trained_.centroids.keys(room(s_.keys, trained_.centroids.padded_count()), q,
-                                   trained_.metric == Metric::l2);
+  room(s_.keys, trained_.centroids.padded_count());
   trained_.coder->tables(room(s_.tables, trained_.coder->groups() * 32), &code_scale_,
                          &code_offset_, q);
   s_.lists.clear();
@@ -122,7 +121,7 @@ void SegmentSearch::choose_lists(float above, float up_to, std::size_t most) {
     order[starts[drawer(values[i])]++] = static_cast<std::uint32_t>(i);
   const std::size_t room_left = most > before ? most - before : 0;
   for (std::size_t i = 0; i < std::min(found, room_left); ++i) {
-    s_.lists.push_back(places[order[i]]);
+    s_.lists.push_back(trained_.centroids.id(places[order[i]]));
     s_.list_keys.push_back(values[order[i]]);
   }
   s_.bases.resize(s_.lists.size(), NAN);
@@ -380,10 +379,11 @@ bool SegmentSearch::probe_by_model(const ProbePlan& plan, float* up_to) {
   return scan_lists();
 }
 
-std::optional<Features> SegmentSearch::features_of(const GapModel& model, std::size_t candidates) {
+std::optional<Features> SegmentSearch::features_of(const ProbePlan& plan) {
   Features seen;
-  wanted_ = candidates;
-  if (!probe_first(model, &seen)) return std::nullopt;
+  wanted_ = plan.candidates;
+  prepare_keys(plan.chunks);
+  if (!probe_first(plan.model, &seen)) return std::nullopt;
   return seen;
 }
 
@@ -391,6 +391,9 @@ bool SegmentSearch::run(const ProbePlan& plan, std::size_t k, float scale, TopHi
   if (segments_.empty()) return true;
   const std::size_t all_lists = trained_.centroids.count();
   wanted_ = plan.candidates;
+  const bool modelled = plan.model.wide > 0 && filter_ == nullptr && plan.radius == infinity;
+  const bool widens = plan.typical_distance != 0;
+  prepare_keys(modelled && plan.lists == 0 && !widens ? plan.chunks : 0);
   float up_to = least_ + plan.gap / key_scale();
   if (plan.lists > 0) {  // the key of the last list
     const std::size_t most = std::min(plan.lists, all_lists);
@@ -400,7 +403,7 @@ bool SegmentSearch::run(const ProbePlan& plan, std::size_t k, float scale, TopHi
     up_to = *last;
     choose_lists(-infinity, up_to, most);
     if (!scan_lists()) return false;
-  } else if (plan.model.wide > 0 && filter_ == nullptr && plan.radius == infinity) {
+  } else if (modelled) {
     if (!probe_by_model(plan, &up_to)) return false;
   } else {
     choose_lists(-infinity, up_to, all_lists);
@@ -408,7 +411,7 @@ bool SegmentSearch::run(const ProbePlan& plan, std::size_t k, float scale, TopHi
   }
   end_counting();
   rank_by_bytes();
-  if (plan.lists == 0 && plan.typical_distance != 0 && !widen(plan, k, up_to)) return false;
+  if (plan.lists == 0 && widens && !widen(plan, k, up_to)) return false;
   offer(plan, scale, top);
   return true;
 }

@@ -48,7 +48,8 @@ struct GapModel {
 struct ProbePlan {
   float gap = 0, depth = 0;
   GapModel model;
-  std::size_t lists = 0;  // > 0: so many lists, whatever their distance
+  std::size_t chunks = 0;  // of centroids that are compared with the query; 0: all
+  std::size_t lists = 0;   // > 0: so many lists, whatever their distance
   std::size_t candidates = 100, exact = 20;
   // Of the tenth hit, when `gap` was found to suffice: where hits are farther (filters, many hits),
   // the gap grows in proportion.  0: it does not grow.
@@ -119,7 +120,7 @@ class SegmentSearch {
   // mapped file is damaged.
   bool run(const ProbePlan& plan, std::size_t k, float scale, TopHits& top);
   // What the model looks at; in place of run().  None: a list is damaged.
-  std::optional<Features> features_of(const GapModel& model, std::size_t candidates);
+  std::optional<Features> features_of(const ProbePlan& plan);
 
   // Exactly these rows, by their floats or else bytes.
   void offer_rows(std::span<const Candidate> rows, float scale, TopHits& top);
@@ -128,6 +129,10 @@ class SegmentSearch {
 
  private:
   void prepare_query();
+  void prepare_keys(std::size_t chunks) {
+    least_ = trained_.centroids.keys(s_.keys.data(), s_.query.data(), trained_.metric == Metric::l2,
+                                     chunks);
+  }
   float key_scale() const { return trained_.metric == Metric::l2 ? 1.0f : 0.5f; }
   void choose_lists(float above, float up_to, std::size_t most);
   bool scan_lists();

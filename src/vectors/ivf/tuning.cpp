@@ -17,7 +17,11 @@ constexpr std::size_t hits = 10;
 constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // What steps of a search take, in nanoseconds, for rows of 128 numbers: only their ratios matter.
-constexpr double list_cost = 130, row_cost = 3, candidate_cost = 140;
+constexpr double list_cost = 130, row_cost = 3, candidate_cost = 140, centroid_cost = 4;
+
+// Candidates, and tenths of the chunks of centroids, that plans are made of; 10: all.
+constexpr std::pair<std::size_t, std::size_t> swept[] = {{30, 3},  {60, 3},  {100, 3}, {100, 6},
+                                                         {150, 6}, {250, 6}, {400, 10}};
 
 struct Query {
   std::vector<float> vector;
@@ -68,6 +72,7 @@ bool answer(const Trained& trained, std::span<const SegmentView> segments,
 
 struct Measured {
   double recall = 0, lists = 0, rows = 0, gap = 0;
+  double centroids = 0;  // compared with each query
 };
 
 Measured measure(const Trained& trained, std::span<const SegmentView> segments,
@@ -179,8 +184,9 @@ GapStudy::GapStudy(const Trained& trained, std::span<const SegmentView> segments
     trained.rotate_query(rotated.data(), query.vector.data());
     const float least = trained.centroids.keys(keys.data(), rotated.data(), l2);
     Spread spread;
-    for (std::size_t c = 0; c < n; ++c)
-      spread.lists.push_back((l2 ? 1.0f : 0.5f) * (keys[c] - least));
+    spread.lists.resize(n);
+    for (std::size_t p = 0; p < n; ++p)
+      spread.lists[trained.centroids.id(p)] = (l2 ? 1.0f : 0.5f) * (keys[p] - least);
     for (const Row row : query.answer)
       for (const SegmentView& view : segments)
         if (const Slot place = view.segment->places->find(row);
@@ -247,8 +253,9 @@ GapModel GapStudy::learn(const Trained& trained, std::span<const SegmentView> se
   SearchScratch scratch;
   for (const Query& query : queries) {
     SegmentSearch search(trained, segments, query.vector.data(), nullptr, scratch);
-    constexpr std::size_t candidates = 100;
-    const auto found = search.features_of(model, candidates);
+    ProbePlan plan;
+    plan.model = model;
+    const auto found = search.features_of(plan);
     if (!found) return {};
     seen.push_back(*found);
     for (std::size_t f = 0; f < features; ++f)
@@ -290,8 +297,11 @@ std::vector<Point> sweep(const Trained& trained, std::span<const SegmentView> se
   float factor = 0.04f;
   for (plan.depth = 1; plan.depth < 40 && idle < 2; plan.depth += plan.depth < 8 ? 0.5f : 1.0f) {
     plan.gap = unit * (factor *= 1.3f);
-    const Measured now = measure(trained, segments, queries, plan, pool);
+    Measured now = measure(trained, segments, queries, plan, pool);
     if (modelled) plan.gap = static_cast<float>(now.gap);
+    now.centroids = plan.chunks == 0 ? all
+                                     : all * static_cast<double>(plan.chunks) /
+                                           static_cast<double>(trained.centroids.chunks());
     points.push_back({plan, now});
     idle = now.recall <= best + 5e-4 && now.lists > 4 ? idle + 1 : 0;
     best = std::max(best, now.recall);
@@ -316,7 +326,9 @@ std::pair<double, TunedPlan> cheapest(std::span<const Point> points, float targe
     chosen.lists = static_cast<float>(lists);
     chosen.rows = static_cast<float>(rows);
     const double candidates = static_cast<double>(high.plan.candidates);
-    return {lists * list_cost + width * (rows * row_cost + candidates * candidate_cost), chosen};
+    return {lists * list_cost + width * (rows * row_cost + candidates * candidate_cost +
+                                         high.measured.centroids * centroid_cost),
+            chosen};
   }
   return {std::numeric_limits<double>::infinity(), chosen};
 }
@@ -376,12 +388,14 @@ Tuning tune(const Trained& trained, std::span<const SegmentView> segments,
       GapStudy(trained, segments, queries, unit).learn(trained, segments, queries);
   const double width = static_cast<double>(trained.padded()) / 128;
   std::vector<std::vector<Point>> sweeps;
-  for (const std::size_t candidates : {30, 60, 100, 150, 250, 400}) {
+  for (const auto& [candidates, chunk_tenths] : swept) {
     if (stop.stop_requested()) return Tuning{};
+    if (trained.centroids.chunks() == 0 && candidates == 100 && chunk_tenths == 3) continue;
     ProbePlan plan;
     plan.model = model;
     plan.candidates = candidates;
-    plan.exact = std::min<std::size_t>(candidates, 20);
+    plan.chunks = trained.centroids.chunks() * chunk_tenths / 10;
+    plan.exact = std::min<std::size_t>(plan.candidates, 20);
     sweeps.push_back(sweep(trained, segments, queries, plan, unit, pool));
   }
   for (const float target : tuned_targets) {

@@ -227,6 +227,16 @@ void BatchSearch::offer(Query& query, const float* vector, float scale, TopHits&
       const auto measure = l2() ? trained_.kernels.l2_at[0] : trained_.kernels.dot_at[0];
       measure(&distance, vector, segment.arrays.floats.data(), bytes, &c.place, 1, dim_);
       if (!l2()) distance = -distance;
+    } else {  // without the rounding of the query
+      ResidualTerms terms;
+      std::memcpy(&terms, segment.row(c.place), sizeof terms);
+      const float* x = &rotated_[static_cast<std::size_t>(&query - queries_.data()) * padded_];
+      const float* centroid = trained_.centroids.at(segment.list_of(c.place));
+      (l2() ? trained_.kernels.l2[0] : trained_.kernels.dot[0])(&distance, x, centroid, 0, 1,
+                                                                padded_);
+      if (!l2()) distance = query.constant - distance;
+      distance +=
+          terms.first - (l2() ? 2.0f : 1.0f) * exact_product(segment, c.place, x, query.sum);
     }
     top.offer(segment.arrays.ids[c.place], l2() ? std::max(0.0f, scale * distance) : distance);
   }

@@ -299,6 +299,16 @@ void SegmentSearch::exact_distances(std::span<Candidate> part) {
   for (std::size_t i = 0; i < n; ++i) part[i].distance = l2 ? distances[i] : -distances[i];
 }
 
+// Without the rounding of the query.
+float SegmentSearch::distance_by_bytes(const Candidate& c) {
+  const Segment& segment = *segments_[c.segment].segment;
+  ResidualTerms terms;
+  std::memcpy(&terms, segment.row(c.place), sizeof terms);
+  const float times = trained_.metric == Metric::l2 ? 2.0f : 1.0f;
+  return exact_base(c.list) + terms.first -
+         times * exact_product(segment, c.place, s_.query.data(), sum_);
+}
+
 // Calls f for the candidates of each segment.
 template <typename F>
 void SegmentSearch::each_segment(F f) {
@@ -326,10 +336,11 @@ void SegmentSearch::rank_by_bytes() {
 }
 
 void SegmentSearch::offer(const ProbePlan& plan, float scale, TopHits& top) {
-  if (has_floats(segments_)) {
-    cut_candidates(plan.exact);
+  cut_candidates(plan.exact);
+  if (has_floats(segments_))
     each_segment([&](std::span<Candidate> part) { exact_distances(part); });
-  }
+  else
+    for (Candidate& c : found()) c.distance = distance_by_bytes(c);
   for (const Candidate& c : found())
     top.offer(segments_[c.segment].segment->arrays.ids[c.place],
               trained_.metric == Metric::l2 ? std::max(0.0f, scale * c.distance) : c.distance);

@@ -154,6 +154,7 @@ class SegmentSearch {
   float exact_base(std::size_t slot);
   void byte_distances(std::span<Candidate> part);
   void exact_distances(std::span<Candidate> part);
+  float distance_by_bytes(const Candidate& candidate);
   void offer(const ProbePlan& plan, float scale, TopHits& top);
 
   const Trained& trained_;

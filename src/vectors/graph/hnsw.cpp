@@ -16,7 +16,7 @@ constexpr std::size_t parallel_rows = 512;  // fewer are not worth a team
 constexpr std::size_t least_capacity = 256;
 constexpr std::size_t batch_share = 24;  // a batch is at most this share of the graph
 constexpr std::size_t most_batch = 16384;
-constexpr std::size_t held_out_rows = 150;
+constexpr std::size_t held_out_rows = 300;
 constexpr std::size_t tuned_rows = 4000;  // smaller indexes are not tuned while rows come
 
 using kernels::RowType;

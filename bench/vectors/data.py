@@ -1,6 +1,6 @@
 """Data for benches: a fixed-seed generator, and readers of the common files of vectors.
 
-data.py make FOLDER [sift|embed|all]   writes NAME.fvecs, NAME-queries.fvecs
+data.py make FOLDER [sift|embed|sift10m|all]   writes NAME.fvecs, NAME-queries.fvecs
 data.py check SIFT.tsv                 statistics of the generator beside those of real descriptors
 """
 import pathlib
@@ -50,8 +50,8 @@ def read_any(path):
     return read_fvecs(path)
 
 
-def write_fvecs(path, rows):
-    with open(path, "wb") as file:
+def write_fvecs(path, rows, mode="wb"):
+    with open(path, mode) as file:
         for first in range(0, len(rows), 65536):
             part = np.ascontiguousarray(rows[first:first + 65536], np.float32)
             out = np.empty((len(part), part.shape[1] + 1), np.int32)
@@ -100,6 +100,35 @@ def sift_like(count, queries, seed=1):
     return rows[:count], rows[count:]
 
 
+def sift_like_parts(counts, seed=3):
+    """Rows of one mixture, part after part: more of them than memory would hold."""
+    mixture = Mixture(128, 80, 48, 2.7, 0.95, 0.12, seed)
+    for part, count in enumerate(counts):
+        rows = mixture.draw(count, np.random.default_rng(1000 * seed + part))
+        np.maximum(rows + 2.2, 0, out=rows)
+        rows *= 512 / np.maximum(np.linalg.norm(rows, axis=1, keepdims=True), 1e-6)
+        np.clip(np.rint(rows), 0, 218, out=rows)
+        yield rows
+
+
+def make_in_parts(stem, parts, count, queries_count):
+    """STEM.fvecs, -queries.fvecs and -truth.ivecs (ten neighbours), with one part in memory at a time."""
+    drawn = sift_like_parts([queries_count] + [count] * parts)
+    queries = next(drawn)
+    near = np.empty((len(queries), 0), np.float32)
+    found = np.empty((len(queries), 0), np.int32)
+    for part, rows in enumerate(drawn):
+        write_fvecs(f"{stem}.fvecs", rows, "wb" if part == 0 else "ab")
+        distances = (rows ** 2).sum(1)[None] - 2 * queries @ rows.T
+        best = np.argpartition(distances, 10, axis=1)[:, :10]
+        near = np.hstack([near, np.take_along_axis(distances, best, 1)])
+        found = np.hstack([found, (best + part * count).astype(np.int32)])
+        order = near.argsort(1)[:, :10]
+        near, found = np.take_along_axis(near, order, 1), np.take_along_axis(found, order, 1)
+    write_fvecs(f"{stem}-queries.fvecs", queries)
+    np.hstack([np.full((len(found), 1), 10, np.int32), found]).tofile(f"{stem}-truth.ivecs")
+
+
 def embedding_like(count, queries, seed=11):
     """Of length one, around a common direction."""
     mixture = Mixture(768, 300, 48, 2.5, 0.94, 0.08, seed)
@@ -134,11 +163,12 @@ def main(arguments):
         return
     folder = pathlib.Path(arguments[1])
     folder.mkdir(parents=True, exist_ok=True)
-    kinds = {"sift": lambda: sift_like(1_000_000, 1000), "embed": lambda: embedding_like(200_000, 1000),
-             "sift10m": lambda: sift_like(10_000_000, 1000, 3)}
+    kinds = {"sift": lambda: sift_like(1_000_000, 1000), "embed": lambda: embedding_like(200_000, 1000)}
     wanted = arguments[2] if len(arguments) > 2 else "all"
+    if wanted == "sift10m":
+        make_in_parts(folder / "sift10m", 20, 500_000, 500)
     for name, make in kinds.items():
-        if wanted == name or (wanted == "all" and name != "sift10m"):
+        if wanted in (name, "all"):
             rows, queries = make()
             write_fvecs(folder / f"{name}.fvecs", rows)
             write_fvecs(folder / f"{name}-queries.fvecs", queries)

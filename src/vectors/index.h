@@ -29,6 +29,12 @@ struct Hit {
   friend bool operator==(const Hit&, const Hit&) = default;
 };
 
+// Where the arrays of an index that was saved are when it is opened.
+enum class Residence {
+  loaded,  // in memory
+  mapped,  // in the file; they are read when they are first touched
+};
+
 // Which rows may be answered: bit r of words[r / 64].  Rows past the end are not allowed.
 struct RowFilter {
   std::span<const std::uint64_t> words;

@@ -11,7 +11,10 @@
 
 #include "base/files.h"
 #include "vectors/flat/flat.h"
+#include "vectors/graph/hnsw.h"
 #include "vectors/ivf/ivf.h"
+#include "vectors/learned/learned.h"
+#include "vectors/make_index.h"
 
 namespace hearth::vectors {
 namespace {
@@ -20,7 +23,7 @@ struct Options {
   std::string data, queries, truth, index = "ivf", save, open, targets = "0.9,0.95,0.99";
   std::string metric = "l2";
   bool floats = true, batch = false, mapped = false, plans = false;
-  std::size_t lists = 0, limit = 0, batch_rows = 0, breadth = 0;
+  std::size_t lists = 0, limit = 0, batch_rows = 0, breadth = 0, sample_rows = 0, first = 0;
   int threads = 1, rounds = 3, bits = 1;
   float filter = 1;
 };
@@ -69,7 +72,9 @@ Options parse(int argc, char** argv) {
   const std::map<std::string, std::size_t*> numbers = {{"--lists", &o.lists},
                                                        {"--limit", &o.limit},
                                                        {"--batch-rows", &o.batch_rows},
-                                                       {"--breadth", &o.breadth}};
+                                                       {"--breadth", &o.breadth},
+                                                       {"--sample-rows", &o.sample_rows},
+                                                       {"--first", &o.first}};
   for (int i = 1; i < argc; ++i) {
     const std::string name = argv[i];
     const char* value = i + 1 < argc ? argv[i + 1] : "";
@@ -102,9 +107,20 @@ Metric metric_of(const std::string& name) {
 }
 
 Result<std::unique_ptr<Index>> make_index(const Options& o, std::size_t dim) {
+  const Residence residence = o.mapped ? Residence::mapped : Residence::loaded;
   if (!o.open.empty() && o.index == "ivf") {
-    auto ivf = TRY(Ivf::open(o.open, o.mapped ? Residence::mapped : Residence::loaded, o.threads));
+    auto ivf = TRY(Ivf::open(o.open, residence, o.threads));
     return std::unique_ptr<Index>(std::move(ivf));
+  }
+  if (!o.open.empty())
+    return o.index == "hnsw" ? Hnsw::open(o.open, residence) : open_index(o.open);
+  if (o.index == "hnsw" || o.index == "learned") {
+    IndexSpec spec;
+    spec.kind = o.index;
+    spec.dim = dim;
+    spec.metric = metric_of(o.metric);
+    spec.threads = o.threads;
+    return hearth::vectors::make_index(spec);
   }
   if (o.index == "flat")
     return make_flat({.dim = dim, .metric = metric_of(o.metric), .threads = o.threads});
@@ -123,6 +139,14 @@ Status build(Index& index, const Options& o, const Rows& data) {
   const double start = cpu_seconds();
   const std::size_t n = o.limit > 0 ? std::min(o.limit, data.count) : data.count;
   const std::size_t step = o.batch_rows > 0 ? o.batch_rows : n;
+  if (auto* ivf = dynamic_cast<Ivf*>(&index); ivf != nullptr && o.sample_rows > 0) {
+    std::vector<float> sample;
+    for (std::size_t i = 0; i < o.sample_rows; ++i) {
+      const float* row = data.at(i * n / o.sample_rows);
+      sample.insert(sample.end(), row, row + data.dim);
+    }
+    TRY(ivf->train(sample, n, {}));
+  }
   for (std::size_t first = 0; first < n; first += step) {
     const std::size_t count = std::min(step, n - first);
     std::vector<Row> rows(count);
@@ -131,6 +155,7 @@ Status build(Index& index, const Options& o, const Rows& data) {
     TRY(index.maintain({}));
   }
   fmt::print("{{\"build_cpu_s\": {:.2f}, \"rows\": {}}}\n", cpu_seconds() - start, n);
+  std::fflush(stdout);
   return Done{};
 }
 
@@ -199,20 +224,23 @@ Status measure(const Index& index, const Options& o, const Rows& queries) {
 }
 
 Status run(const Options& o) {
-  const Rows queries = TRY(open_rows(o.queries));
+  Rows queries = TRY(open_rows(o.queries));
+  if (o.first > 0) queries.count = std::min(queries.count, o.first);
   std::unique_ptr<Index> index = TRY(make_index(o, queries.dim));
   if (o.open.empty()) {
     const Rows data = TRY(open_rows(o.data));
     TRY(build(*index, o, data));
   }
+  if (!o.open.empty() && !o.mapped && o.index == "ivf") TRY(index->maintain({}));
   fmt::print("{{\"info\": \"{}\"}}\n", index->info().explanation);
   if (const auto* ivf = dynamic_cast<const Ivf*>(index.get()); ivf != nullptr && o.plans)
     for (const TunedPlan& tuned : ivf->state()->tuning->plans)
       fmt::print(
           "{{\"plan\": {}, \"gap\": {}, \"candidates\": {}, \"exact\": {}, \"lists\": {}, "
-          "\"rows\": {}, \"crowding\": {}}}\n",
+          "\"rows\": {}, \"depth\": {}, \"power\": {}, \"weights\": [{}, {}]}}\n",
           tuned.target, tuned.plan.gap, tuned.plan.candidates, tuned.plan.exact, tuned.lists,
-          tuned.rows, tuned.plan.crowding);
+          tuned.rows, tuned.plan.depth, tuned.plan.model.power, tuned.plan.model.weights[0],
+          tuned.plan.model.weights[1]);
   if (!o.save.empty()) TRY(index->save(o.save));
   return measure(*index, o, queries);
 }

@@ -145,6 +145,8 @@ void wide_dots_panels(std::int32_t* out, std::size_t ldo, const u8* rows, std::s
       strip_dots<8>(out + p * byte_panel_rows, ldo, rows, stride, m, panel(p), dim);
   for (; count - p >= 4; p += 4)
     strip_dots<4>(out + p * byte_panel_rows, ldo, rows, stride, m, panel(p), dim);
+  for (; count - p >= 2; p += 2)
+    strip_dots<2>(out + p * byte_panel_rows, ldo, rows, stride, m, panel(p), dim);
   for (; p < count; ++p)
     strip_dots<1>(out + p * byte_panel_rows, ldo, rows, stride, m, panel(p), dim);
 }

@@ -17,6 +17,9 @@
 
 namespace hearth::vectors {
 
+// Whether halves hold all of these exactly.
+bool fit_halves(std::span<const float> values);
+
 // A list of links on one level: `degree` places, filled from the front, then no_slot.
 class Links {
  public:
@@ -54,13 +57,16 @@ struct GraphShape {
 struct Arrays {
   GraphShape shape;
   Codec codec;
+  kernels::RowType row_type = kernels::RowType::f32;
   std::size_t capacity = 0;        // slots
   std::size_t upper_capacity = 1;  // blocks of upper links; block 0 is nobody's
 
   std::uint8_t* codes = nullptr;  // [capacity, codec.stride]
-  float* rows = nullptr;          // [capacity, dim]; cosine: of length one
-  Slot* links = nullptr;          // [capacity, 2 * m]
-  Row* row_of = nullptr;          // [capacity]
+  // [capacity, dim] of `row_type`: halves while they hold every number exactly, else f32.  cosine:
+  // of length one.
+  std::byte* rows = nullptr;
+  Slot* links = nullptr;  // [capacity, 2 * m]
+  Row* row_of = nullptr;  // [capacity]
   // [capacity]: 16 times the block of level 1, plus the highest level.
   std::uint32_t* upper = nullptr;
   Slot* upper_links = nullptr;  // [upper_capacity, m]: level l is l - 1 blocks after level 1
@@ -69,12 +75,13 @@ struct Arrays {
   std::shared_ptr<PageBuffer> buffers[6];  // what the pointers point into, or
   std::shared_ptr<const MappedFile> file;  // this, which is not written
 
-  static Result<std::unique_ptr<Arrays>> allocate(const GraphShape& shape, std::size_t capacity,
+  static Result<std::unique_ptr<Arrays>> allocate(const GraphShape& shape,
+                                                  kernels::RowType row_type, std::size_t capacity,
                                                   std::size_t upper_capacity);
   // A copy in memory of its own with more room; the first `used` slots are copied.  Codes are left
   // to the caller when `codec` differs.
-  Result<std::unique_ptr<Arrays>> grown(std::size_t new_capacity, std::size_t new_upper_capacity,
-                                        std::size_t used) const;
+  Result<std::unique_ptr<Arrays>> grown(kernels::RowType new_type, std::size_t new_capacity,
+                                        std::size_t new_upper_capacity, std::size_t used) const;
 
   std::size_t degree(int level) const { return level == 0 ? 2 * shape.m : shape.m; }
   Links at(Slot slot, int level) const {
@@ -89,7 +96,11 @@ struct Arrays {
   }
   int level_of(Slot slot) const { return static_cast<int>(upper[slot] & 15); }
   const std::uint8_t* code(Slot slot) const { return codes + slot * codec.stride; }
-  const float* row(Slot slot) const { return rows + slot * shape.dim; }
+  std::size_t row_bytes() const {
+    return shape.dim * (row_type == kernels::RowType::f32 ? sizeof(float) : 2);
+  }
+  void copy_row(float* out, Slot slot) const;  // [dim]
+  void set_row(Slot slot, const float* row);   // which `row_type` holds exactly
   // Whose the slot is; only RowMap says whether it still is.
   Row owner(Slot slot) const {
     return std::atomic_ref<Row>(row_of[slot]).load(std::memory_order_acquire);

@@ -16,8 +16,10 @@ constexpr std::size_t parallel_rows = 512;  // fewer are not worth a team
 constexpr std::size_t least_capacity = 256;
 constexpr std::size_t batch_share = 24;  // a batch is at most this share of the graph
 constexpr std::size_t most_batch = 16384;
-constexpr std::size_t held_out_rows = 150;
+constexpr std::size_t held_out_rows = 300;
 constexpr std::size_t tuned_rows = 4000;  // smaller indexes are not tuned while rows come
+
+using kernels::RowType;
 
 std::uint64_t packed(Entry entry) {
   return std::uint64_t{entry.slot} << 32 | static_cast<std::uint32_t>(entry.level);
@@ -47,7 +49,8 @@ Hnsw::~Hnsw() = default;
 Result<std::unique_ptr<Index>> Hnsw::create(const HnswSpec& spec) {
   TRY(check_spec(spec));
   std::unique_ptr<Hnsw> index(new Hnsw(spec));
-  index->writer_->arrays = TRY(Arrays::allocate({spec.dim, spec.metric, spec.m}, 0, 1));
+  index->writer_->arrays =
+      TRY(Arrays::allocate({spec.dim, spec.metric, spec.m}, RowType::f32, 0, 1));
   index->arrays_ = index->writer_->arrays.get();
   return std::unique_ptr<Index>(std::move(index));
 }
@@ -63,10 +66,17 @@ Status Hnsw::reserve(std::size_t more, std::span<const float> coming) {
   Writer& w = *writer_;
   const std::size_t used = used_, dim = spec_.dim;
   const std::size_t slots = used + more - std::min(more, w.free.size());
+  // An index that begins with numbers that halves hold keeps halves until one comes that they do
+  // not.
+  RowType type = w.arrays->row_type;
+  const bool halves = (used == 0 && spec_.metric != Metric::cosine) || type == RowType::f16;
+  if (!coming.empty() && halves) type = fit_halves(coming) ? RowType::f16 : RowType::f32;
+  const bool same_type = type == w.arrays->row_type;
   const bool drifted = w.encoded > 100 * dim && w.clipped * 50 > w.encoded;
   const bool blocks_low =
       w.blocks + more / spec_.m * 2 + most_levels + 64 > w.arrays->upper_capacity;
-  if (slots <= w.arrays->capacity && !blocks_low && !drifted && w.arrays->file == nullptr)
+  if (slots <= w.arrays->capacity && !blocks_low && !drifted && same_type &&
+      w.arrays->file == nullptr)
     return Done{};
   if (slots > most_slots)
     return Error(ErrorKind::exhausted, fmt::format("an index holds at most {} rows", most_slots));
@@ -74,21 +84,25 @@ Status Hnsw::reserve(std::size_t more, std::span<const float> coming) {
   if (slots > capacity) capacity = std::max(slots, used < 4 * more ? slots : used + used / 2);
   const std::size_t blocks =
       std::max(w.arrays->upper_capacity, w.blocks + (capacity - used) / spec_.m * 2 + 256);
-  auto grown = TRY(w.arrays->grown(capacity, blocks, used));
+  auto grown = TRY(w.arrays->grown(type, capacity, blocks, used));
 
-  std::vector<float> sample;
+  std::vector<float> sample, row(dim);
   const std::size_t n = coming.size() / dim, all = used + n,
                     taken = std::min<std::size_t>(all, 4000);
   for (std::size_t i = 0; i < taken; ++i) {
     const std::size_t at = i * all / taken;
-    const float* row = at < used ? grown->row(static_cast<Slot>(at)) : &coming[(at - used) * dim];
-    sample.insert(sample.end(), row, row + dim);
+    if (at < used)
+      grown->copy_row(row.data(), static_cast<Slot>(at));
+    else
+      std::copy_n(&coming[(at - used) * dim], dim, row.data());
+    sample.insert(sample.end(), row.begin(), row.end());
     if (spec_.metric == Metric::cosine && at >= used) normalise(std::span(sample).last(dim));
   }
   if (taken > 0) grown->codec = Codec::train(spec_.metric, dim, sample);
-  for (std::size_t slot = 0; slot < used; ++slot)
-    grown->codec.encode(grown->codes + slot * grown->codec.stride,
-                        grown->row(static_cast<Slot>(slot)));
+  for (std::size_t slot = 0; slot < used; ++slot) {
+    grown->copy_row(row.data(), static_cast<Slot>(slot));
+    grown->codec.encode(grown->codes + slot * grown->codec.stride, row.data());
+  }
   w.clipped = w.encoded = 0;
   w.dead.resize(capacity);
   arrays_.store(grown.get(), std::memory_order_seq_cst);
@@ -108,10 +122,10 @@ Slot Hnsw::place(Row row, const float* vector) {
     slot = w.free.back();
     w.free.pop_back();
   }
-  float* place = arrays.rows + slot * spec_.dim;
-  std::copy_n(vector, spec_.dim, place);
-  if (spec_.metric == Metric::cosine) normalise({place, spec_.dim});
-  w.clipped += arrays.codec.encode(arrays.codes + slot * arrays.codec.stride, place);
+  w.row.assign(vector, vector + spec_.dim);
+  if (spec_.metric == Metric::cosine) normalise(w.row);
+  arrays.set_row(slot, w.row.data());
+  w.clipped += arrays.codec.encode(arrays.codes + slot * arrays.codec.stride, w.row.data());
   w.encoded += spec_.dim;
 
   const double unit = (static_cast<double>(w.random() >> 11) + 1) * 0x1p-53;
@@ -219,18 +233,12 @@ Status Hnsw::add_unique(std::span<const Row> rows, std::span<const float> vector
   const std::size_t held = worth ? std::min(held_out_rows, slots.size() / 16) : 0;
   link(std::span(slots).first(slots.size() - held));
   if (worth && held >= 50) {
-    std::vector<float> queries;
-    for (std::size_t i = slots.size() - held; i < slots.size(); ++i)
-      queries.insert(queries.end(), w.arrays->row(slots[i]), w.arrays->row(slots[i]) + spec_.dim);
-    tune(queries, {});
+    tune(vectors_of(std::span(slots).last(held)), {});
   }
   link(std::span(slots).last(held));
   if (worth && held < 50) {
     const std::vector<Slot> sample = sample_slots(held_out_rows);
-    std::vector<float> queries;
-    for (const Slot slot : sample)
-      queries.insert(queries.end(), w.arrays->row(slot), w.arrays->row(slot) + spec_.dim);
-    tune(queries, sample);
+    tune(vectors_of(sample), sample);
   }
   w.team.reset();
   if (dead_ > 256 && dead_ * 8 > live_) return drop_dead({});
@@ -303,10 +311,7 @@ Status Hnsw::maintain(std::stop_token stop) {
   const bool due = live_ >= 1000 && (live_ * 2 >= measured * 3 || live_ * 2 < measured);
   if (!due || stop.stop_requested()) return Done{};
   const std::vector<Slot> sample = sample_slots(held_out_rows);
-  std::vector<float> queries;
-  for (const Slot slot : sample)
-    queries.insert(queries.end(), w.arrays->row(slot), w.arrays->row(slot) + spec_.dim);
-  tune(queries, sample);
+  tune(vectors_of(sample), sample);
   return Done{};
 }
 

@@ -32,8 +32,9 @@ Status check_spec(const HnswSpec& spec);  // error invalid: a number outside of 
 class Hnsw final : public Index {
  public:
   static Result<std::unique_ptr<Index>> create(const HnswSpec& spec);
-  // Maps the file; memory of its own is taken at the first write.
-  static Result<std::unique_ptr<Index>> open(const std::string& path);
+  // mapped: memory of its own is taken at the first write.
+  static Result<std::unique_ptr<Index>> open(const std::string& path,
+                                             Residence residence = Residence::mapped);
   static constexpr std::string_view magic = "HRTHHNSW";
 
   Status add(std::span<const Row> rows, std::span<const float> vectors) override;
@@ -66,6 +67,7 @@ class Hnsw final : public Index {
                     std::span<const std::uint32_t> order);
   void tune(std::span<const float> queries, std::span<const Slot> leave_out) const;
   std::vector<Slot> sample_slots(std::size_t n) const;
+  std::vector<float> vectors_of(std::span<const Slot> slots) const;
   Linker linker(std::size_t rows);
 
   Status read(ByteReader& in, Arrays& arrays, std::uint64_t used, std::uint64_t blocks);

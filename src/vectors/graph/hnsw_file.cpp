@@ -9,7 +9,7 @@
 namespace hearth::vectors {
 namespace {
 
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 2, oldest_version = 1;  // 1: rows are always f32
 
 template <typename T>
 void put(CheckedWriter& out, const T* values, std::size_t n) {
@@ -29,14 +29,16 @@ Status take(ByteReader& in, T*& pointer, std::uint64_t count, std::uint64_t each
 struct Header {
   HnswSpec spec;
   std::uint64_t used, blocks, entry;
+  kernels::RowType row_type = kernels::RowType::f32;
 };
 
 Error bad(std::string_view what) { return Error(ErrorKind::corrupt, std::string(what)); }
 
 Result<Header> read_header(ByteReader& in) {
   Header header{};
-  if (const auto found = TRY(in.value<std::uint32_t>()); found != version)
-    return Error(ErrorKind::unsupported, fmt::format("version {}", found));
+  const auto written = TRY(in.value<std::uint32_t>());
+  if (written < oldest_version || written > version)
+    return Error(ErrorKind::unsupported, fmt::format("version {}", written));
   const auto metric = TRY(in.value<std::uint32_t>());
   if (metric > static_cast<std::uint32_t>(Metric::cosine)) return bad("an unknown metric");
   header.spec.metric = static_cast<Metric>(metric);
@@ -46,6 +48,12 @@ Result<Header> read_header(ByteReader& in) {
   header.used = TRY(in.value<std::uint64_t>());
   header.blocks = TRY(in.value<std::uint64_t>());
   header.entry = TRY(in.value<std::uint64_t>());
+  if (written > 1) {
+    const auto type = TRY(in.value<std::uint32_t>());
+    if (type > static_cast<std::uint32_t>(kernels::RowType::f16))
+      return bad("an unknown kind of rows");
+    header.row_type = static_cast<kernels::RowType>(type);
+  }
   if (header.used > most_slots || header.blocks > 1u << 28 || header.blocks == 0)
     return bad("more slots than an index holds");
   return header;
@@ -90,6 +98,7 @@ Status Hnsw::save(const std::string& path) const {
   for (const std::uint64_t number : {spec_.dim, spec_.m, spec_.ef_construction, used, w.blocks})
     out.value(number);
   out.value(entry_.load());
+  out.value(static_cast<std::uint32_t>(arrays.row_type));
   out.value(arrays.codec.scale);
   std::vector<float> offsets = arrays.codec.offsets;
   offsets.resize(spec_.dim);
@@ -104,7 +113,7 @@ Status Hnsw::save(const std::string& path) const {
     owners[i] = map_.find(row) == slot ? row : no_row;
   }
   put(out, arrays.codes, used * Codec::stride_for(spec_.dim));
-  put(out, arrays.rows, used * spec_.dim);
+  put(out, arrays.rows, used * arrays.row_bytes());
   put(out, arrays.links, used * 2 * spec_.m);
   put(out, owners.data(), used);
   put(out, arrays.upper, used);
@@ -129,7 +138,7 @@ Status Hnsw::read(ByteReader& in, Arrays& arrays, std::uint64_t used, std::uint6
     tuning_.set(c, recall);
   }
   TRY(take(in, arrays.codes, used, codec.stride));
-  TRY(take(in, arrays.rows, used, spec_.dim));
+  TRY(take(in, arrays.rows, used, arrays.row_bytes()));
   TRY(take(in, arrays.links, used, 2 * spec_.m));
   TRY(take(in, arrays.row_of, used, 1));
   TRY(take(in, arrays.upper, used, 1));
@@ -157,7 +166,7 @@ Status Hnsw::claim_rows(const Arrays& arrays) {
   return Done{};
 }
 
-Result<std::unique_ptr<Index>> Hnsw::open(const std::string& path) {
+Result<std::unique_ptr<Index>> Hnsw::open(const std::string& path, Residence residence) {
   const CheckedFile checked = TRY(open_checked(path, magic));
   ByteReader in(checked.body);
   auto opened = [&]() -> Result<std::unique_ptr<Index>> {
@@ -166,10 +175,14 @@ Result<std::unique_ptr<Index>> Hnsw::open(const std::string& path) {
     std::unique_ptr<Hnsw> index(new Hnsw(header.spec));
     auto arrays = std::make_unique<Arrays>();
     arrays->shape = {header.spec.dim, header.spec.metric, header.spec.m};
-    arrays->distances = distances_for(header.spec.metric);
+    arrays->row_type = header.row_type;
+    arrays->distances = distances_for(header.spec.metric, header.row_type);
     arrays->file = checked.file;
     index->entry_ = header.entry;
     TRY(index->read(in, *arrays, header.used, header.blocks));
+    if (residence == Residence::loaded)
+      arrays = TRY(
+          arrays->grown(header.row_type, arrays->capacity, arrays->upper_capacity, header.used));
     Writer& w = *index->writer_;
     w.blocks = header.blocks;
     w.linked = header.used;

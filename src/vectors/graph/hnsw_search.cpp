@@ -114,7 +114,7 @@ void Hnsw::walk(const Arrays& arrays, Scratch& scratch, const SearchPlan& plan,
 void Hnsw::rank(const Arrays& arrays, Scratch& scratch, const float* query, const SearchPlan& plan,
                 std::vector<Slot>& candidates, std::vector<Hit>& hits) const {
   scratch.row_distances.resize(candidates.size());
-  arrays.distances.rows(scratch.row_distances.data(), query, arrays.rows, spec_.dim * sizeof(float),
+  arrays.distances.rows(scratch.row_distances.data(), query, arrays.rows, arrays.row_bytes(),
                         candidates.data(), candidates.size(), spec_.dim);
   hits.clear();
   for (std::size_t i = 0; i < candidates.size(); ++i) {
@@ -191,7 +191,9 @@ Result<std::vector<float>> Hnsw::vector(Row row) const {
   const Arrays& arrays = *arrays_.load(std::memory_order_seq_cst);
   const Slot slot = map_.find(row);
   if (slot >= arrays.capacity) return Error(ErrorKind::not_found, fmt::format("row {}", row));
-  return std::vector<float>(arrays.row(slot), arrays.row(slot) + spec_.dim);
+  std::vector<float> vector(spec_.dim);
+  arrays.copy_row(vector.data(), slot);
+  return vector;
 }
 
 IndexInfo Hnsw::info() const {
@@ -205,8 +207,8 @@ IndexInfo Hnsw::info() const {
   const std::size_t bytes = arrays.memory_bytes(used, arrays.upper_capacity) + used * sizeof(Slot);
   (arrays.file == nullptr ? info.memory_bytes : info.mapped_bytes) = bytes;
   info.explanation = fmt::format(
-      "a graph of {} links for each row over 7-bit codes, answers ranked by whole vectors; {}",
-      2 * spec_.m,
+      "a graph of {} links for each row over 7-bit codes, answers ranked by whole vectors{}; {}",
+      2 * spec_.m, arrays.row_type == kernels::RowType::f16 ? ", which halves hold exactly" : "",
       info.rows <= scanned_rows ? std::string("so few rows are looked at one by one")
       : tuning_.rows() == 0
           ? std::string("not measured yet")

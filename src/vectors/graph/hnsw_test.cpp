@@ -96,6 +96,37 @@ TEST_CASE("an index of few rows is exact, and of none finds none") {
   CHECK(*index->search(query, options(5, 0.95f)) == std::vector<Hit>{{5, 0}});
 }
 
+TEST_CASE("vectors are kept as halves while halves hold them exactly") {
+  constexpr std::size_t dim = 24, n = 3000;
+  auto vectors = mixture(n + 1, dim, 41);
+  for (float& x : vectors) x = std::round(20 * x);
+  const auto index = graph(dim, Metric::l2);
+  REQUIRE(index->add(rows_from(0, n), std::span(vectors).first(n * dim)).ok());
+  const auto exact = make_flat(dim, Metric::l2);
+  REQUIRE(exact->add(rows_from(0, n), std::span(vectors).first(n * dim)).ok());
+  const std::size_t small = index->info().memory_bytes;
+  TestFolder folder;
+  REQUIRE(index->save(folder.file("halves")).ok());
+  const auto agree = [&](const Index& a, std::size_t row) {
+    const auto query = std::span(vectors).subspan(row * dim, dim);
+    CHECK(*a.search(query, options(1, 0.999f)) == *exact->search(query, options(1, 0.999f)));
+    CHECK(*a.vector(static_cast<Row>(row)) == std::vector<float>(query.begin(), query.end()));
+  };
+  agree(*index, 17);
+  for (const Residence residence : {Residence::mapped, Residence::loaded}) {
+    const auto opened = *Hnsw::open(folder.file("halves"), residence);
+    agree(*opened, 18);
+    CHECK((opened->info().mapped_bytes == 0) == (residence == Residence::loaded));
+  }
+  vectors[n * dim] = 0.1f;  // the last row needs f32
+  const auto last = std::span(vectors).subspan(n * dim);
+  REQUIRE(index->add(rows_from(n, 1), last).ok());
+  REQUIRE(exact->add(rows_from(n, 1), last).ok());
+  agree(*index, 17);
+  agree(*index, n);
+  CHECK(index->info().memory_bytes > small + n * dim);
+}
+
 TEST_CASE("numbers that make no sense are refused") {
   const struct {
     std::string what;

@@ -13,6 +13,13 @@ std::vector<Slot> Hnsw::sample_slots(std::size_t n) const {
   return sample;
 }
 
+std::vector<float> Hnsw::vectors_of(std::span<const Slot> slots) const {
+  std::vector<float> vectors(slots.size() * spec_.dim);
+  for (std::size_t i = 0; i < slots.size(); ++i)
+    writer_->arrays->copy_row(&vectors[i * spec_.dim], slots[i]);
+  return vectors;
+}
+
 // queries: [n, dim]; leave_out: the slot of each query, if the index holds it.
 void Hnsw::tune(std::span<const float> queries, std::span<const Slot> leave_out) const {
   const Arrays& arrays = *writer_->arrays;

@@ -18,6 +18,7 @@ struct Hnsw::Writer {
   std::size_t blocks = 1;                // of upper links in use or freed
   std::size_t linked = 0;                // slots that were linked, the dead among them
   std::size_t clipped = 0, encoded = 0;  // components since the codec was trained
+  std::vector<float> row;                // at hand
   std::mt19937_64 random{0x9E3779B97F4A7C15ull};
   std::unique_ptr<ThreadPool> team;
   std::vector<std::unique_ptr<Scratch>> scratch;

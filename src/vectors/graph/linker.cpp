@@ -26,8 +26,10 @@ void Linker::each(std::size_t n, std::size_t chunk, F&& body) {
 
 const std::uint8_t* Linker::query_of(Slot slot, std::vector<std::uint8_t>& space) const {
   if (arrays_.shape.metric != Metric::inner_product) return arrays_.code(slot);
+  std::vector<float> row(arrays_.shape.dim);
+  arrays_.copy_row(row.data(), slot);
   space.resize(arrays_.codec.stride);
-  arrays_.codec.encode_query(space.data(), arrays_.row(slot));
+  arrays_.codec.encode_query(space.data(), row.data());
   return space.data();
 }
 

@@ -9,6 +9,7 @@
 #include "base/thread_pool.h"
 #include "kernels/search_select.h"
 #include "vectors/flat/batch.h"
+#include "vectors/ivf/batch.h"
 
 namespace hearth::vectors {
 namespace {
@@ -202,6 +203,36 @@ Result<std::vector<Hit>> Ivf::search(std::span<const float> query,
   return search_one(*now, unit.data(), options);
 }
 
+// The plan by which a batch is answered list by list; none: one query after another is better.
+std::optional<ProbePlan> Ivf::batch_plan(const IvfState& state, std::size_t queries,
+                                         const SearchOptions& options) const {
+  if (state.segments.empty() || state.tuning == nullptr || options.k == 0) return std::nullopt;
+  if (options.filter != nullptr || options.max_distance) return std::nullopt;
+  ProbePlan plan = state.tuning->plan_for(options.target_recall, options.k, *state.trained);
+  if (plan.typical_distance != 0) return std::nullopt;
+  plan.lists = options.breadth;
+  double lists = static_cast<double>(options.breadth);
+  for (const TunedPlan& tuned : state.tuning->plans)
+    if (options.breadth == 0 && tuned.plan.gap == plan.gap) lists = tuned.lists;
+  const double sharing = static_cast<double>(std::min(queries, most_batch_queries)) * lists /
+                         static_cast<double>(state.trained->centroids.count());
+  return sharing >= least_sharing ? std::optional(plan) : std::nullopt;
+}
+
+Status Ivf::search_together(const IvfState& state, const ProbePlan& plan,
+                            std::span<const float> queries, const SearchOptions& options,
+                            std::span<std::vector<Hit>> answers) const {
+  std::vector<TopHits> top(answers.size(), TopHits(options.k, {}));
+  BatchSearch search(*state.trained, state.segments, queries, nullptr);
+  if (!search.run(plan, distance_scale(), top))
+    return Error(ErrorKind::corrupt, "a list of the index does not fit its checksum");
+  for (std::size_t q = 0; q < answers.size(); ++q) {
+    search_tails(state, &queries[q * spec_.dim], options, top[q]);
+    answers[q] = std::move(top[q]).take();
+  }
+  return Done{};
+}
+
 Result<std::vector<std::vector<Hit>>> Ivf::search_batch(std::span<const float> queries,
                                                         const SearchOptions& options) const {
   const std::size_t n = queries.size() / spec_.dim;
@@ -210,19 +241,33 @@ Result<std::vector<std::vector<Hit>>> Ivf::search_batch(std::span<const float> q
   const std::vector<float> unit = unit_vectors(queries);
   std::vector<std::vector<Hit>> answers(n);
   Guarded<std::optional<Error>> failure;
+  const std::size_t threads =
+      searching_ == nullptr ? 1 : static_cast<std::size_t>(searching_->threads());
+  const auto plan = batch_plan(*now, n / threads, options);
   auto some = [&](std::size_t begin, std::size_t end, int) {
+    const auto fail = [&](const Error& error) {
+      failure.with([&](auto& first) { first = error; });
+    };
+    if (plan) {
+      const auto part = std::span(unit).subspan(begin * spec_.dim, (end - begin) * spec_.dim);
+      const auto done = search_together(*now, *plan, part, options,
+                                        std::span(answers).subspan(begin, end - begin));
+      if (!done.ok()) fail(done.error());
+      return;
+    }
     for (std::size_t q = begin; q < end; ++q) {
       auto hits = search_one(*now, unit.data() + q * spec_.dim, options);
       if (hits.ok())
         answers[q] = std::move(*hits);
       else
-        failure.with([&](auto& first) { first = hits.error(); });
+        fail(hits.error());
     }
   };
+  const std::size_t chunk = plan ? std::min(most_batch_queries, n / threads + 1) : 8;
   if (searching_ != nullptr)
-    searching_->parallel_for(n, 8, some);
+    searching_->parallel_for(n, chunk, some);
   else
-    some(0, n, 0);
+    for (std::size_t q = 0; q < n; q += chunk) some(q, std::min(n, q + chunk), 0);
   if (const auto error = failure.with([](auto& first) { return first; })) return *error;
   return answers;
 }

@@ -27,11 +27,6 @@ struct IvfState {
   std::size_t rows() const;
 };
 
-enum class Residence {
-  loaded,  // in memory
-  mapped,  // lists stay in the file and are read when they are first touched
-};
-
 // Thread-safe.  A search takes no lock that a writer holds for longer than it takes to copy a
 // pointer.
 class Ivf final : public Index {
@@ -81,6 +76,11 @@ class Ivf final : public Index {
   std::vector<float> sample_of(const IvfState& state, std::size_t rows) const;
   Result<std::vector<Hit>> search_one(const IvfState& state, const float* query,
                                       const SearchOptions& options) const;
+  std::optional<ProbePlan> batch_plan(const IvfState& state, std::size_t queries,
+                                      const SearchOptions& options) const;
+  Status search_together(const IvfState& state, const ProbePlan& plan,
+                         std::span<const float> queries, const SearchOptions& options,
+                         std::span<std::vector<Hit>> answers) const;
   void search_tails(const IvfState& state, const float* query, const SearchOptions& options,
                     TopHits& top) const;
   bool search_exactly(const IvfState& state, SegmentSearch& search, const SearchOptions& options,

@@ -15,7 +15,7 @@
 namespace hearth::vectors {
 namespace {
 
-constexpr std::uint32_t version = 1;
+constexpr std::uint32_t version = 3, oldest_version = 1;
 constexpr std::size_t alignment = 64, trailer_bytes = 16;
 constexpr std::uint32_t trailer_magic = 0x46564948;  // "HIVF"
 constexpr std::uint64_t most_rows = 1ull << 32, most_file_segments = 255;
@@ -143,16 +143,27 @@ void describe(Description& about, const Trained& trained) {
   trained.coder->save(about.bytes);
 }
 
+// In the order of the file.
+std::vector<float*> numbers_of(GapModel& model) {
+  std::vector<float*> numbers = {&model.first, &model.wide, &model.unit, &model.power, &model.rate};
+  for (Features* each : {&model.typical, &model.weights, &model.batch_weights})
+    for (float& x : *each) numbers.push_back(&x);
+  return numbers;
+}
+
 void describe(Description& about, const Tuning& tuning) {
   about.value(tuning.typical_distance);
   about.value(static_cast<std::uint64_t>(tuning.rows));
   about.value(static_cast<std::uint64_t>(tuning.plans.size()));
   for (const TunedPlan& tuned : tuning.plans) {
-    for (const float x : {tuned.target, tuned.reached, tuned.lists, tuned.rows, tuned.plan.gap,
-                          tuned.plan.typical_lists, tuned.plan.crowding})
+    TunedPlan copy = tuned;
+    for (const float x :
+         {tuned.target, tuned.reached, tuned.lists, tuned.rows, tuned.plan.gap, tuned.plan.depth})
       about.value(x);
+    for (float* x : numbers_of(copy.plan.model)) about.value(*x);
     about.value(static_cast<std::uint64_t>(tuned.plan.candidates));
     about.value(static_cast<std::uint64_t>(tuned.plan.exact));
+    about.value(static_cast<std::uint64_t>(tuned.plan.chunks));
   }
 }
 
@@ -216,7 +227,8 @@ struct IvfFile {
   std::shared_ptr<const MappedFile> file;
   Residence residence;
   const kernels::SearchKernels& kernels;
-  std::uint64_t place = 0;  // behind the last array
+  std::uint64_t place = 0;    // behind the last array
+  std::uint32_t written = 0;  // version of the file
 
   Error corrupt(std::string_view what) const {
     return Error(ErrorKind::corrupt, std::string(what));
@@ -235,9 +247,9 @@ struct IvfFile {
 
   Result<IvfSpec> read_spec(ByteReader& in) {
     IvfSpec spec;
-    const auto found = TRY(in.value<std::uint32_t>());
-    if (found != version)
-      return Error(ErrorKind::unsupported, fmt::format("version {} of the file", found));
+    written = TRY(in.value<std::uint32_t>());
+    if (written < oldest_version || written > version)
+      return Error(ErrorKind::unsupported, fmt::format("version {} of the file", written));
     spec.dim = TRY(in.value<std::uint64_t>());
     const auto metric = TRY(in.value<std::uint8_t>());
     spec.code_bits = TRY(in.value<std::uint8_t>());
@@ -282,20 +294,29 @@ struct IvfFile {
     tuning->typical_distance = TRY(in.value<float>());
     tuning->rows = TRY(in.value<std::uint64_t>());
     const auto count = TRY(in.value<std::uint64_t>());
-    TRY(in.expect_records(count, 44));
+    const bool old = written < version;  // other plans: measured anew by the next maintain()
+    const std::size_t unused_numbers = written == 1 ? 7 : 17;
+    TRY(in.expect_records(count, old ? 16 + 4 * unused_numbers : 92));
     for (std::uint64_t i = 0; i < count; ++i) {
+      if (old) {
+        TRY(in.take(16 + 4 * unused_numbers));
+        continue;
+      }
       TunedPlan tuned{};
-      for (float* x : {&tuned.target, &tuned.reached, &tuned.lists, &tuned.rows, &tuned.plan.gap,
-                       &tuned.plan.typical_lists, &tuned.plan.crowding})
-        *x = TRY(in.value<float>());
+      std::vector<float*> numbers = {&tuned.target, &tuned.reached,  &tuned.lists,
+                                     &tuned.rows,   &tuned.plan.gap, &tuned.plan.depth};
+      for (float* x : numbers_of(tuned.plan.model)) numbers.push_back(x);
+      float sum = 0;
+      for (float* x : numbers) sum += * x = TRY(in.value<float>());
       tuned.plan.candidates = TRY(in.value<std::uint64_t>());
       tuned.plan.exact = TRY(in.value<std::uint64_t>());
+      tuned.plan.chunks = TRY(in.value<std::uint64_t>());
       if (tuned.plan.candidates == 0 || tuned.plan.candidates > 1u << 20 || tuned.plan.exact == 0 ||
-          tuned.plan.exact > tuned.plan.candidates ||
-          !std::isfinite(tuned.plan.gap + tuned.plan.crowding + tuned.plan.typical_lists))
+          tuned.plan.exact > tuned.plan.candidates || !std::isfinite(sum))
         return corrupt("an impossible plan");
       tuning->plans.push_back(tuned);
     }
+    if (old) return std::shared_ptr<const Tuning>();
     return std::shared_ptr<const Tuning>(std::move(tuning));
   }
 

@@ -266,7 +266,8 @@ Status Ivf::merge(std::stop_token stop) {
 Status Ivf::measure(std::stop_token stop) {
   const auto now = state();
   if (now->segments.empty()) return Done{};
-  auto tuning = std::make_shared<Tuning>(tune(*now->trained, now->segments, building_.get(), stop));
+  auto tuning = std::make_shared<Tuning>(
+      tune(*now->trained, now->segments, spec_.tuning_queries, building_.get(), stop));
   if (stop.stop_requested()) return stopped();
   tuning->rows = now->rows();
   const std::lock_guard lock(writing_);

@@ -17,6 +17,11 @@ constexpr auto by_distance = [](const Candidate& a, const Candidate& b) {
   return a.distance < b.distance;
 };
 
+bool has_floats(std::span<const SegmentView> segments) {
+  return std::all_of(segments.begin(), segments.end(),
+                     [](const SegmentView& view) { return !view.segment->arrays.floats.empty(); });
+}
+
 template <typename T>
 T* room(std::vector<T>& values, std::size_t n) {
   if (values.size() < n) values.resize(n);
@@ -24,6 +29,33 @@ T* room(std::vector<T>& values, std::size_t n) {
 }
 
 }  // namespace
+
+bool DistanceSteps::start(std::span<const Candidate> candidates) {
+  float low = infinity, high = -infinity;
+  for (const Candidate& candidate : candidates) {
+    low = std::min(low, candidate.distance);
+    high = std::max(high, candidate.distance);
+  }
+  low_ = low;
+  step_ = (high - low) / static_cast<float>(count - 1);
+  per_step_ = 1 / step_;
+  if (!(step_ > 0) || !std::isfinite(per_step_)) return false;
+  in_step_.fill(0);
+  top_ = count - 1;
+  within_ = 0;
+  for (const Candidate& candidate : candidates) offer(candidate.distance);
+  return true;
+}
+
+float DistanceSteps::end() const {
+  return top_ == count - 1 ? infinity : low_ + static_cast<float>(top_ + 1) * step_;
+}
+
+float DistanceSteps::at_rank(std::size_t rank) const {
+  std::size_t sum = 0, step = 0;
+  while (step < top_ && (sum += in_step_[step]) < rank) ++step;
+  return low_ + static_cast<float>(step) * step_;
+}
 
 SegmentSearch::SegmentSearch(const Trained& trained, std::span<const SegmentView> segments,
                              const float* query, const RowFilter* filter, SearchScratch& scratch)
@@ -49,14 +81,12 @@ void SegmentSearch::prepare_query() {
     constant_ = static_cast<float>(shift);
   }
   byte_scale_ = to_signed_bytes(room(s_.bytes, padded), q, padded);
-  least_ = trained_.centroids.keys(room(s_.keys, trained_.centroids.padded_count()), q,
-                                   trained_.metric == Metric::l2);
+  room(s_.keys, trained_.centroids.padded_count());
   trained_.coder->tables(room(s_.tables, trained_.coder->groups() * 32), &code_scale_,
                          &code_offset_, q);
   s_.lists.clear();
   s_.list_keys.clear();
   s_.bases.clear();
-  s_.candidates.clear();
   limit_ = infinity;
 }
 
@@ -91,99 +121,124 @@ void SegmentSearch::choose_lists(float above, float up_to, std::size_t most) {
     order[starts[drawer(values[i])]++] = static_cast<std::uint32_t>(i);
   const std::size_t room_left = most > before ? most - before : 0;
   for (std::size_t i = 0; i < std::min(found, room_left); ++i) {
-    s_.lists.push_back(places[order[i]]);
+    s_.lists.push_back(trained_.centroids.id(places[order[i]]));
     s_.list_keys.push_back(values[order[i]]);
   }
   s_.bases.resize(s_.lists.size(), NAN);
 }
 
-void SegmentSearch::take(std::size_t segment, std::size_t slot, std::size_t kept, float base) {
+// Of the places that a scan kept those that live and may be answered, to the front; how many.
+std::size_t SegmentSearch::allowed(std::size_t segment, std::size_t kept) {
   const SegmentView& view = segments_[segment];
-  const bool check = filter_ != nullptr || view.dead != nullptr;
   const Row* ids = view.segment->arrays.ids.data();
+  std::size_t n = 0;
   for (std::size_t i = 0; i < kept; ++i) {
     const std::uint32_t place = s_.places[i];
-    if (check) {
-      if (view.is_dead(place)) continue;
-      if (filter_ != nullptr && !filter_->allows(ids[place])) continue;
-    }
-    const float estimate = base + trained_.unit * s_.values[i];
-    if (counting_) {
-      if (estimate >= limit_) continue;
-      ++in_step_[step_of(estimate)];
-      ++within_;
-      while (within_ - in_step_[top_step_] >= wanted_) {
-        within_ -= in_step_[top_step_--];
-        limit_ = low_ + static_cast<float>(top_step_ + 1) * step_;
-      }
-    }
-    s_.candidates.push_back({estimate, place, static_cast<std::uint32_t>(segment) & 0xFF,
-                             static_cast<std::uint32_t>(slot) & 0xFFFFFF});
+    if (view.is_dead(place)) continue;
+    if (filter_ != nullptr && !filter_->allows(ids[place])) continue;
+    s_.places[n] = place;
+    s_.values[n++] = s_.values[i];
   }
-  if (!counting_ && s_.candidates.size() >= 2 * wanted_) start_counting();
+  return n;
 }
 
-// From the first limit on.
+void SegmentSearch::take(std::size_t segment, std::size_t slot, std::size_t kept, float base) {
+  if (filter_ != nullptr || segments_[segment].dead != nullptr) kept = allowed(segment, kept);
+  Candidate* const all = room(s_.candidates, found_ + kept);
+  Candidate made{0, 0, static_cast<std::uint32_t>(segment) & 0xFF,
+                 static_cast<std::uint32_t>(slot) & 0xFFFFFF};
+  const float unit = trained_.unit, *values = s_.values.data();
+  const std::uint32_t* places = s_.places.data();
+  for (std::size_t i = 0; i < kept; ++i) {
+    made.distance = base + unit * values[i];
+    made.place = places[i];
+    if (counting_) {
+      if (!steps_.offer(made.distance)) continue;
+      steps_.shrink(wanted_);
+    }
+    all[found_++] = made;
+  }
+  if (counting_)
+    limit_ = std::min(limit_, steps_.end());
+  else if (found_ >= 2 * wanted_)
+    start_counting();
+}
+
+// From here on the limit follows the candidates.
 void SegmentSearch::start_counting() {
-  cut_candidates(wanted_);
-  low_ = std::min_element(s_.candidates.begin(), s_.candidates.end(), by_distance)->distance;
-  step_ = (limit_ - low_) / static_cast<float>(steps);
-  if (!(step_ > 0)) return;
-  per_step_ = 1 / step_;
-  in_step_.fill(0);
-  top_step_ = steps - 1;
-  for (const Candidate& candidate : s_.candidates) ++in_step_[step_of(candidate.distance)];
-  within_ = s_.candidates.size();
-  counting_ = true;
+  counting_ = steps_.start(found());
+  if (!counting_) {
+    found_ = std::min(found_, wanted_);
+    if (found_ == wanted_) limit_ = found().back().distance;
+    return;
+  }
+  steps_.shrink(wanted_);
+  limit_ = std::min(limit_, steps_.end());
 }
 
+void SegmentSearch::drop_beyond(float limit) {
+  Candidate* next = s_.candidates.data();
+  for (const Candidate& c : found()) {
+    *next = c;
+    next += c.distance < limit;
+  }
+  found_ = static_cast<std::size_t>(next - s_.candidates.data());
+}
+
+// About the nearest `most`, no fewer.
 void SegmentSearch::cut_candidates(std::size_t most) {
-  if (s_.candidates.size() <= most) return;
-  const auto last = s_.candidates.begin() + static_cast<std::ptrdiff_t>(most);
-  std::nth_element(s_.candidates.begin(), last - 1, s_.candidates.end(), by_distance);
-  s_.candidates.erase(last, s_.candidates.end());
-  limit_ = s_.candidates.back().distance;
+  if (found_ <= most) return;
+  if (!steps_.start(found())) {
+    found_ = most;
+    return;
+  }
+  steps_.shrink(most);
+  drop_beyond(steps_.end());
+}
+
+void SegmentSearch::end_counting() {
+  if (counting_) drop_beyond(steps_.end());
+  counting_ = false;
+  cut_candidates(wanted_ + wanted_ / 8);
 }
 
 // The codes of the lists that are chosen and not yet scanned.
-bool SegmentSearch::scan_lists(const ProbePlan& plan) {
-  const std::size_t groups = trained_.coder->groups();
-  wanted_ = plan.candidates;
-  kernels::CodeScan scan{};
-  scan.tables = s_.tables.data();
-  scan.groups = groups;
-  scan.scale = code_scale_;
-  scan.offset = code_offset_;
-  for (std::size_t g = 0; g < segments_.size(); ++g) {
-    const Segment& segment = *segments_[g].segment;
-    const SegmentArrays& arrays = segment.arrays;
-    for (std::size_t slot = probed_; slot < s_.lists.size(); ++slot) {
-      const std::size_t list = s_.lists[slot];
-      const std::size_t rows = arrays.starts[list + 1] - arrays.starts[list];
-      scan.next = slot + 1 < s_.lists.size()
-                      ? arrays.codes.data() +
-                            arrays.blocks[s_.lists[slot + 1]] * kernels::block_bytes(groups)
-                      : nullptr;
-      if (rows == 0) continue;
-      if (!segment.touch(list)) return false;
-      const float base = near_base(slot);
-      scan.blocks = arrays.codes.data() + arrays.blocks[list] * kernels::block_bytes(groups);
-      scan.count = arrays.blocks[list + 1] - arrays.blocks[list];
-      scan.place = arrays.starts[list];
-      scan.limit = (limit_ - base) / trained_.unit;
-      room(s_.values, scan.count * kernels::block_vectors);
-      room(s_.places, scan.count * kernels::block_vectors);
-      const std::size_t kept =
-          trained_.kernels.scan_codes(s_.values.data(), s_.places.data(), &scan);
-      counts_.rows += rows;
-      if (kept == 0) continue;
-      take(g, slot, kept, base);
-    }
-  }
-  counting_ = false;
+bool SegmentSearch::scan_lists() {
+  for (std::size_t g = 0; g < segments_.size(); ++g)
+    if (!scan_segment(g)) return false;
   counts_.lists += s_.lists.size() - probed_;
   probed_ = s_.lists.size();
-  cut_candidates(plan.candidates);
+  return true;
+}
+
+bool SegmentSearch::scan_segment(std::size_t g) {
+  const Segment& segment = *segments_[g].segment;
+  const SegmentArrays& arrays = segment.arrays;
+  const std::size_t bytes = kernels::block_bytes(trained_.coder->groups());
+  kernels::CodeScan scan{};
+  scan.tables = s_.tables.data();
+  scan.groups = trained_.coder->groups();
+  scan.scale = code_scale_;
+  scan.offset = code_offset_;
+  for (std::size_t slot = probed_; slot < s_.lists.size(); ++slot) {
+    const std::size_t list = s_.lists[slot];
+    const std::size_t rows = arrays.starts[list + 1] - arrays.starts[list];
+    scan.next = slot + 1 < s_.lists.size()
+                    ? arrays.codes.data() + arrays.blocks[s_.lists[slot + 1]] * bytes
+                    : nullptr;
+    if (rows == 0) continue;
+    if (!segment.touch(list)) return false;
+    const float base = near_base(slot);
+    scan.blocks = arrays.codes.data() + arrays.blocks[list] * bytes;
+    scan.count = arrays.blocks[list + 1] - arrays.blocks[list];
+    scan.place = arrays.starts[list];
+    scan.limit = (limit_ - base) / trained_.unit;
+    room(s_.values, scan.count * kernels::block_vectors);
+    room(s_.places, scan.count * kernels::block_vectors);
+    const std::size_t kept = trained_.kernels.scan_codes(s_.values.data(), s_.places.data(), &scan);
+    counts_.rows += rows;
+    if (kept != 0) take(g, slot, kept, base);
+  }
   return true;
 }
 
@@ -193,7 +248,7 @@ float SegmentSearch::near_base(std::size_t slot) const {
 
 float SegmentSearch::exact_base(std::size_t slot) {
   float& base = s_.bases[slot];
-  if (!std::isnan(base)) return base;
+  if (std::isfinite(base)) return base;
   const float* centroid = trained_.centroids.at(s_.lists[slot]);
   const std::size_t padded = trained_.padded();
   if (trained_.metric == Metric::l2) {
@@ -213,10 +268,7 @@ void SegmentSearch::byte_distances(std::span<Candidate> part) {
   std::int32_t* dots = room(s_.dots, n);
   const std::uint8_t* rows = segment.arrays.rows.data();
   const std::size_t stride = segment.row_bytes();
-  for (std::size_t i = 0; i < n; ++i) {
-    ids[i] = part[i].place;
-    __builtin_prefetch(rows + ids[i] * stride);
-  }
+  for (std::size_t i = 0; i < n; ++i) ids[i] = part[i].place;
   trained_.kernels.dots_u8_at(dots, s_.bytes.data(), rows + sizeof(ResidualTerms), stride, ids, n,
                               padded);
   const float times = trained_.metric == Metric::l2 ? 2.0f : 1.0f;
@@ -229,93 +281,166 @@ void SegmentSearch::byte_distances(std::span<Candidate> part) {
   }
 }
 
-void SegmentSearch::rank_by_bytes() {
-  auto& all = s_.candidates;
+// By whole vectors: all of one segment.
+void SegmentSearch::exact_distances(std::span<Candidate> part) {
+  const std::size_t n = part.size(), bytes = trained_.dim() * sizeof(float);
+  const float* vectors = segments_[part[0].segment].segment->arrays.floats.data();
+  std::uint32_t* ids = room(s_.ids, n);
+  float* distances = room(s_.values, n);
+  for (std::size_t i = 0; i < n; ++i) {
+    ids[i] = part[i].place;
+    const auto* row = reinterpret_cast<const char*>(vectors) + ids[i] * bytes;
+    for (std::size_t b = 0; b < std::min<std::size_t>(bytes, 512); b += 64)
+      __builtin_prefetch(row + b);
+  }
+  const bool l2 = trained_.metric == Metric::l2;
+  (l2 ? trained_.kernels.l2_at[0] : trained_.kernels.dot_at[0])(distances, query_, vectors, bytes,
+                                                                ids, n, trained_.dim());
+  for (std::size_t i = 0; i < n; ++i) part[i].distance = l2 ? distances[i] : -distances[i];
+}
+
+// Without the rounding of the query.
+float SegmentSearch::distance_by_bytes(const Candidate& c) {
+  const Segment& segment = *segments_[c.segment].segment;
+  ResidualTerms terms;
+  std::memcpy(&terms, segment.row(c.place), sizeof terms);
+  const float times = trained_.metric == Metric::l2 ? 2.0f : 1.0f;
+  return exact_base(c.list) + terms.first -
+         times * exact_product(segment, c.place, s_.query.data(), sum_);
+}
+
+// Calls f for the candidates of each segment.
+template <typename F>
+void SegmentSearch::each_segment(F f) {
+  const std::span<Candidate> all = found();
   if (segments_.size() > 1)
     std::sort(all.begin(), all.end(),
               [](const Candidate& a, const Candidate& b) { return a.segment < b.segment; });
   for (std::size_t i = 0; i < all.size();) {
     std::size_t end = i + 1;
-    while (end < all.size() && all[end].segment == all[i].segment) ++end;
-    byte_distances(std::span(all).subspan(i, end - i));
+    while (end < all.size() && (segments_.size() == 1 || all[end].segment == all[i].segment)) ++end;
+    f(all.subspan(i, end - i));
     i = end;
   }
 }
 
-float SegmentSearch::exact_distance(const Candidate& candidate) const {
-  const float* vector = segments_[candidate.segment].segment->exact(candidate.place);
-  float distance;
-  if (trained_.metric == Metric::l2) {
-    trained_.kernels.l2[0](&distance, query_, vector, 0, 1, trained_.dim());
-    return distance;
+void SegmentSearch::rank_by_bytes() {
+  for (const Candidate& c : found()) {
+    float& base = s_.bases[c.list];
+    if (!std::isnan(base)) continue;
+    base = infinity;  // asked for
+    const float* centroid = trained_.centroids.at(s_.lists[c.list]);
+    for (std::size_t j = 0; j < trained_.padded(); j += 16) __builtin_prefetch(centroid + j);
   }
-  trained_.kernels.dot[0](&distance, query_, vector, 0, 1, trained_.dim());
-  return -distance;
+  each_segment([&](std::span<Candidate> part) { byte_distances(part); });
 }
 
 void SegmentSearch::offer(const ProbePlan& plan, float scale, TopHits& top) {
-  auto& all = s_.candidates;
-  const bool floats = std::all_of(segments_.begin(), segments_.end(), [](const SegmentView& view) {
-    return !view.segment->arrays.floats.empty();
-  });
-  if (floats && all.size() > plan.exact) {
-    const auto last = all.begin() + static_cast<std::ptrdiff_t>(plan.exact);
-    std::nth_element(all.begin(), last - 1, all.end(), by_distance);
-    all.erase(last, all.end());
-  }
-  if (floats) {
-    const std::size_t bytes = trained_.dim() * sizeof(float);
-    for (const Candidate& c : all) {
-      const auto* row =
-          reinterpret_cast<const std::uint8_t*>(segments_[c.segment].segment->exact(c.place));
-      for (std::size_t b = 0; b < bytes; b += 64) __builtin_prefetch(row + b);
-    }
-  }
-  for (const Candidate& c : all) {
-    const float distance = floats ? exact_distance(c) : c.distance;
+  cut_candidates(plan.exact);
+  if (has_floats(segments_))
+    each_segment([&](std::span<Candidate> part) { exact_distances(part); });
+  else
+    for (Candidate& c : found()) c.distance = distance_by_bytes(c);
+  for (const Candidate& c : found())
     top.offer(segments_[c.segment].segment->arrays.ids[c.place],
-              trained_.metric == Metric::l2 ? std::max(0.0f, scale * distance) : distance);
-  }
+              trained_.metric == Metric::l2 ? std::max(0.0f, scale * c.distance) : c.distance);
 }
 
-// Where centroids crowd around the query, fewer of them are needed than lie within the gap; where
-// they are sparse, more.
-float SegmentSearch::gap_of(const ProbePlan& plan) {
-  if (plan.crowding == 0 || plan.typical_lists <= 0 || plan.lists > 0) return plan.gap;
+float GapModel::rate_of(const Features& seen, const Features& by) const {
+  float sum = 0;
+  for (std::size_t f = 0; f < features; ++f) sum += by[f] * (seen[f] - typical[f]);
+  return std::exp(rate + std::clamp(sum, -2.0f, 2.0f));
+}
+
+float GapModel::gap(float depth, float rate_here, std::span<const float> keys, float least,
+                    float key_scale) const {
+  float sum = 0;
+  for (const float key : keys) {
+    const float near = std::max(key_scale * (key - least), 0.0f);
+    const float grown = power == 1 ? near : power == 2 ? near * near : near * std::sqrt(near);
+    sum += std::exp(-rate_here * grown);
+  }
+  const float grown = std::max(depth - std::log(std::max(sum, 1.0f)), 0.0f) / rate_here;
+  return power == 1 ? grown : power == 2 ? std::sqrt(grown) : std::cbrt(grown * grown);
+}
+
+// Scans the lists within the model's first gap; `seen` is what the model looks at.
+bool SegmentSearch::probe_first(const GapModel& model, Features* seen) {
+  choose_lists(-infinity, least_ + model.first / key_scale(), trained_.centroids.count());
+  if (!scan_lists()) return false;
+  if (!counting_ && found_ > near_rank) start_counting();
+  const float near = counting_ ? steps_.at_rank(near_rank) : constant_;
+  *seen = {(constant_ + key_scale() * least_) / model.unit, near / model.unit};
+  return true;
+}
+
+// Lists within the gap that suits the query; up_to: the key of the last.
+bool SegmentSearch::probe_by_model(const ProbePlan& plan, float* up_to) {
+  Features seen;
+  const GapModel& model = plan.model;
+  if (!probe_first(model, &seen)) return false;
   const std::size_t n = trained_.centroids.count();
-  const std::size_t within = trained_.kernels.at_most(
-      room(s_.values, n), room(s_.places, n), s_.keys.data(), n, least_ + plan.gap / key_scale());
-  const float crowd = static_cast<float>(std::max<std::size_t>(within, 1)) / plan.typical_lists;
-  return plan.gap * std::clamp(std::pow(crowd, -plan.crowding), 0.4f, 2.5f);
+  float* wide = room(s_.values, n);
+  const std::size_t within = trained_.kernels.at_most(wide, room(s_.places, n), s_.keys.data(), n,
+                                                      least_ + model.wide / key_scale());
+  counts_.gap = std::max(model.first, model.gap(plan.depth, model.rate_of(seen, model.weights),
+                                                {wide, within}, least_, key_scale()));
+  *up_to = least_ + counts_.gap / key_scale();
+  choose_lists(least_ + model.first / key_scale(), *up_to, n);
+  return scan_lists();
+}
+
+std::optional<Features> SegmentSearch::features_of(const ProbePlan& plan) {
+  Features seen;
+  wanted_ = plan.candidates;
+  prepare_keys(plan.chunks);
+  if (!probe_first(plan.model, &seen)) return std::nullopt;
+  return seen;
 }
 
 bool SegmentSearch::run(const ProbePlan& plan, std::size_t k, float scale, TopHits& top) {
   if (segments_.empty()) return true;
   const std::size_t all_lists = trained_.centroids.count();
-  float up_to = least_ + gap_of(plan) / key_scale();
-  std::size_t most = all_lists;
+  wanted_ = plan.candidates;
+  const bool modelled = plan.model.wide > 0 && filter_ == nullptr && plan.radius == infinity;
+  const bool widens = plan.typical_distance != 0;
+  prepare_keys(modelled && plan.lists == 0 && !widens ? plan.chunks : 0);
+  float up_to = least_ + plan.gap / key_scale();
   if (plan.lists > 0) {  // the key of the last list
-    most = std::min(plan.lists, all_lists);
+    const std::size_t most = std::min(plan.lists, all_lists);
     s_.values.assign(s_.keys.begin(), s_.keys.begin() + static_cast<std::ptrdiff_t>(all_lists));
     const auto last = s_.values.begin() + static_cast<std::ptrdiff_t>(most - 1);
     std::nth_element(s_.values.begin(), last, s_.values.end());
     up_to = *last;
+    choose_lists(-infinity, up_to, most);
+    if (!scan_lists()) return false;
+  } else if (modelled) {
+    if (!probe_by_model(plan, &up_to)) return false;
+  } else {
+    choose_lists(-infinity, up_to, all_lists);
+    if (!scan_lists()) return false;
   }
-  choose_lists(-infinity, up_to, most);
-  if (!scan_lists(plan)) return false;
+  end_counting();
   rank_by_bytes();
-  const bool may_widen = plan.lists == 0 && plan.typical_distance != 0;
-  for (int round = 0; may_widen && round < most_widenings && probed_ < all_lists; ++round) {
+  if (plan.lists == 0 && widens && !widen(plan, k, up_to)) return false;
+  offer(plan, scale, top);
+  return true;
+}
+
+// Where hits are farther than they usually are, more lists.
+bool SegmentSearch::widen(const ProbePlan& plan, std::size_t k, float up_to) {
+  const std::size_t all_lists = trained_.centroids.count();
+  const float typical = plan.typical_distance;
+  for (int round = 0; round < most_widenings && probed_ < all_lists; ++round) {
     float wanted = up_to + (up_to - least_) + std::numeric_limits<float>::min();
-    if (s_.candidates.size() >= k) {
+    if (found_ >= k) {
       const auto kth = s_.candidates.begin() + static_cast<std::ptrdiff_t>(k - 1);
-      std::nth_element(s_.candidates.begin(), kth, s_.candidates.end(), by_distance);
-      const float typical = plan.typical_distance;
+      std::nth_element(s_.candidates.begin(), kth,
+                       s_.candidates.begin() + static_cast<std::ptrdiff_t>(found_), by_distance);
       const float ratio = 1 + (kth->distance - typical) / std::abs(typical);
       wanted = least_ + plan.gap * ratio / key_scale();
     }
     if (plan.radius < infinity) {
-      const float typical = plan.typical_distance;
       const float ratio = std::max(1.0f, 1 + (plan.radius - typical) / std::abs(typical));
       wanted = std::min(wanted, least_ + plan.gap * ratio / key_scale());
     }
@@ -324,44 +449,18 @@ bool SegmentSearch::run(const ProbePlan& plan, std::size_t k, float scale, TopHi
     choose_lists(up_to, wanted, all_lists);
     up_to = wanted;
     if (probed_ == s_.lists.size()) continue;
-    if (!scan_lists(plan)) return false;
+    if (!scan_lists()) return false;
+    end_counting();
     rank_by_bytes();
   }
-  offer(plan, scale, top);
   return true;
 }
 
-void SegmentSearch::all_distances(const Segment& segment, float* out) {
-  constexpr std::size_t some_rows = 256;
-  std::int32_t dots[some_rows];
-  const std::size_t stride = segment.row_bytes(), padded = trained_.padded();
-  const float times = trained_.metric == Metric::l2 ? 2.0f : 1.0f;
-  const SegmentArrays& arrays = segment.arrays;
-  for (std::size_t list = 0; list + 1 < arrays.starts.size(); ++list) {
-    s_.lists.assign(1, static_cast<std::uint32_t>(list));
-    s_.bases.assign(1, NAN);
-    const float base = exact_base(0);
-    for (std::size_t first = arrays.starts[list]; first < arrays.starts[list + 1];
-         first += some_rows) {
-      const std::size_t n = std::min(some_rows, arrays.starts[list + 1] - first);
-      const std::uint8_t* rows = segment.row(first);
-      trained_.kernels.dots_u8(dots, s_.bytes.data(), rows + sizeof(ResidualTerms), stride, n,
-                               padded);
-      for (std::size_t i = 0; i < n; ++i) {
-        ResidualTerms terms;
-        std::memcpy(&terms, rows + i * stride, sizeof terms);
-        out[first + i] =
-            base + terms.first -
-            times * (terms.offset * sum_ + terms.scale * byte_scale_ * static_cast<float>(dots[i]));
-      }
-    }
-  }
-}
-
 void SegmentSearch::offer_rows(std::span<const Candidate> rows, float scale, TopHits& top) {
-  s_.candidates.assign(rows.begin(), rows.end());
+  std::copy(rows.begin(), rows.end(), room(s_.candidates, rows.size()));
+  found_ = rows.size();
   s_.lists.clear();
-  for (Candidate& c : s_.candidates) {
+  for (Candidate& c : found()) {
     const Segment& segment = *segments_[c.segment].segment;
     if (segment.arrays.floats.empty())
       s_.lists.push_back(static_cast<std::uint32_t>(segment.list_of(c.place)));
@@ -372,10 +471,7 @@ void SegmentSearch::offer_rows(std::span<const Candidate> rows, float scale, Top
   s_.bases.assign(s_.lists.size(), NAN);
   ProbePlan plan;
   plan.exact = rows.size();
-  const bool floats = std::all_of(segments_.begin(), segments_.end(), [](const SegmentView& view) {
-    return !view.segment->arrays.floats.empty();
-  });
-  if (!floats) rank_by_bytes();
+  if (!has_floats(segments_)) rank_by_bytes();
   offer(plan, scale, top);
 }
 

@@ -257,6 +257,19 @@ std::size_t Segment::memory_bytes() const {
 
 std::size_t Segment::mapped_bytes() const { return file == nullptr ? 0 : file->bytes().size(); }
 
+float exact_product(const Segment& segment, std::size_t place, const float* query, float sum) {
+  constexpr std::size_t step = 16;
+  ResidualTerms terms;
+  std::memcpy(&terms, segment.row(place), sizeof terms);
+  const std::uint8_t* bytes = segment.row(place) + sizeof terms;
+  const std::size_t n = segment.row_bytes() - sizeof terms;
+  float sums[step] = {};
+  for (std::size_t i = 0; i < n; i += step)
+    for (std::size_t l = 0; l < step; ++l)
+      sums[l] += query[i + l] * static_cast<float>(bytes[i + l]);
+  return terms.offset * sum + terms.scale * std::accumulate(sums, sums + step, 0.0f);
+}
+
 void decode_row(const Trained& trained, const Segment& segment, std::size_t place, float* vector) {
   if (const float* exact = segment.exact(place)) {
     std::memcpy(vector, exact, trained.dim() * sizeof(float));

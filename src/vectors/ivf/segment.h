@@ -99,6 +99,10 @@ void put_codes(std::uint8_t* block, std::size_t vector, const std::uint8_t* code
 void take_codes(std::uint8_t* codes, const std::uint8_t* block, std::size_t vector,
                 std::size_t groups);
 
+// What a row's bytes say of r.q beside the first of its terms: nothing of the query is rounded.
+// query: [padded], whose numbers add up to `sum`.
+float exact_product(const Segment& segment, std::size_t place, const float* query, float sum);
+
 // [dim]: as exactly as the segment has it.
 void decode_row(const Trained& trained, const Segment& segment, std::size_t place, float* vector);
 

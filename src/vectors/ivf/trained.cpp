@@ -36,7 +36,9 @@ Trained::Trained(std::size_t dim, Metric metric_, std::uint64_t seed_,
       kernels(kernels_),
       mean(std::move(mean_)),
       rotation(dim, seed_, kernels_),
-      centroids(std::move(rotated_centroids), rotation.padded(), kernels_) {}
+      centroids(std::move(rotated_centroids), rotation.padded(), kernels_) {
+  centroids.arrange();
+}
 
 void Trained::rotate(float* out, const float* x) const {
   for (std::size_t j = 0; j < dim(); ++j) out[j] = x[j] - mean[j];

@@ -26,8 +26,8 @@ struct Tuning {
 };
 constexpr float tuned_targets[] = {0.8f, 0.9f, 0.95f, 0.97f, 0.98f, 0.99f, 0.995f, 0.999f};
 
-// Searches for rows drawn from the segments, beside the exact answers.
-Tuning tune(const Trained& trained, std::span<const SegmentView> segments, ThreadPool* pool,
-            std::stop_token stop);
+// Searches for so many rows drawn from the segments, beside the exact answers.
+Tuning tune(const Trained& trained, std::span<const SegmentView> segments, std::size_t queries,
+            ThreadPool* pool, std::stop_token stop);
 
 }  // namespace hearth::vectors

@@ -232,6 +232,9 @@ void mix(float* out, std::size_t ldo, const float* factors, const float* p, cons
 }
 
 constexpr Gemm gemm = {
+    .kinds = float_kinds | group_kinds,
+    .most_rows = 480,
+    .most_panels = 8,
     .tile_rows = 1,
     .k_step = 1,
     .a_step_bytes = 4,
@@ -241,15 +244,16 @@ constexpr Gemm gemm = {
     .unpack = unpack,
     .unpack_rows = unpack_rows,
     .block = block,
+    .few = few_grouped,
 };
 
 constexpr Kernels table = {
     .name = "reference",
     .dot = dot,
     .few = few,
-    .few_grouped = few_grouped,
     .plain = &gemm,
     .rounded = &gemm,
+    .bytes = &gemm,
     .tiles = nullptr,
     .rms_norm = rms_norm,
     .layer_norm = layer_norm,

@@ -78,8 +78,11 @@ void block(Panel, float* c, std::size_t ldc, const void* a, const void* b, std::
   }
 }
 
-constexpr Gemm plain_gemm(decltype(Gemm::unpack) unpack) {
+constexpr Gemm plain_gemm(decltype(Gemm::unpack) unpack, decltype(Gemm::few) few = nullptr) {
   return {
+      .kinds = float_kinds | (few == nullptr ? 0 : group_kinds),
+      .most_rows = 480,
+      .most_panels = 8,
       .tile_rows = tile_rows,
       .k_step = 1,
       .a_step_bytes = 4,
@@ -89,6 +92,7 @@ constexpr Gemm plain_gemm(decltype(Gemm::unpack) unpack) {
       .unpack = unpack,
       .unpack_rows = unpack_rows,
       .block = block,
+      .few = few,
   };
 }
 

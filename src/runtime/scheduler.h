@@ -30,6 +30,7 @@ class Scheduler {
  public:
   struct Limits {
     std::uint32_t step_tokens, max_running;
+    std::uint32_t guessing_rows = 0;  // that sequences which generate share, with their guesses
   };
   Scheduler(KvCache& cache, Limits limits) : cache_(cache), limits_(limits) {}
 

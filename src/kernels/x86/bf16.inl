@@ -214,6 +214,9 @@ void block_bf16(Panel, float* c, std::size_t ldc, const void* a, const void* b, 
 }
 
 constexpr Gemm bf16_tiles = {
+    .kinds = (float_kinds | group_kinds) & ~kind_bit(Panel::f32),
+    .most_rows = 480,
+    .most_panels = 8,
     .tile_rows = tile_side,
     .k_step = tile_columns,
     .a_step_bytes = 64,
@@ -223,6 +226,7 @@ constexpr Gemm bf16_tiles = {
     .unpack = unpack_to_bf16,
     .unpack_rows = unpack_rows_to_bf16,
     .block = block_bf16,
+    .few = nullptr,
 };
 
 }  // namespace

@@ -21,7 +21,8 @@ using kernels::few_rows;
 using kernels::Gemm;
 using kernels::panel_rows;
 
-constexpr std::size_t most_panels = 8;  // of one item
+constexpr std::size_t most_panels = 8;     // of one item
+constexpr std::size_t rows_in_cache = 32;  // of 512 columns
 
 struct Job {
   View x, y;
@@ -61,8 +62,11 @@ struct PackedRows {
   const Gemm* gemm;
   std::size_t rows, columns;
 
-  std::size_t block_rows() const { return gemm->most_rows; }
-  std::size_t row_blocks() const { return (rows + block_rows() - 1) / block_rows(); }
+  std::size_t row_blocks() const { return (rows + gemm->most_rows - 1) / gemm->most_rows; }
+  // All blocks but the last have so many.
+  std::size_t block_rows() const {
+    return row_blocks() == 0 ? 0 : up_to((rows + row_blocks() - 1) / row_blocks(), gemm->tile_rows);
+  }
   std::size_t steps() const { return (columns + gemm->k_step - 1) / gemm->k_step; }
   std::size_t bytes() const { return up_to(rows, gemm->tile_rows) * steps() * gemm->a_step_bytes; }
   std::size_t rows_of(std::size_t row_block) const {
@@ -186,17 +190,23 @@ void many_rows_item(const Job& job, std::size_t row_block, std::size_t first_pan
   std::byte* b = scratch(Scratch::worker, b_bytes + (c_floats + row_floats) * sizeof(float));
   float* c = reinterpret_cast<float*>(b + b_bytes);
   std::memset(c, 0, c_floats * sizeof(float));
-  for (std::size_t first = 0; first < columns; first += block_columns) {
+  const auto multiply = [&](std::size_t p, std::size_t first) {
     const std::size_t k = std::min(block_columns, columns - first);
-    for (std::size_t p = 0; p < panels; p += gemm.most_panels) {
-      const std::size_t together = std::min(gemm.most_panels, panels - p);
-      unpack_weights(job, first_panel + p, together, first, k, b, c + c_floats);
-      gemm.block(job.w->panel.value_or(kernels::Panel::f32), c + p * panel_rows, ldc,
-                 job.packed_x + shape.offset(row_block, first), b, rows, k, together);
-    }
-  }
+    const std::size_t together = std::min(gemm.most_panels, panels - p);
+    unpack_weights(job, first_panel + p, together, first, k, b, c + c_floats);
+    gemm.block(job.w->panel.value_or(kernels::Panel::f32), c + p * panel_rows, ldc,
+               job.packed_x + shape.offset(row_block, first), b, rows, k, together);
+  };
+  // Few rows fit the first-level cache whole, and weights come in the order of memory.  Of many,
+  // the rows of a block of columns stay in the second-level cache for all panels.
+  if (rows <= rows_in_cache)
+    for (std::size_t p = 0; p < panels; p += gemm.most_panels)
+      for (std::size_t first = 0; first < columns; first += block_columns) multiply(p, first);
+  else
+    for (std::size_t first = 0; first < columns; first += block_columns)
+      for (std::size_t p = 0; p < panels; p += gemm.most_panels) multiply(p, first);
   const std::size_t first_output = first_panel * panel_rows;
-  finish(job, c, ldc, row_block * gemm.most_rows, rows, first_output,
+  finish(job, c, ldc, row_block * shape.block_rows(), rows, first_output,
          std::min(ldc, job.w->stored.rows - first_output));
 }
 

@@ -82,6 +82,7 @@ class ThreadedRunner : public Runner {
                  {.kv_pages = memory.kv_pages,
                   .step_tokens = options.step_tokens,
                   .max_running = options.max_running,
+                  .lone_step_tokens = 2 * options.step_tokens,
                   .guessing_rows = guessing_rows(*context.kernels)}),
         thread_([this](std::stop_token leaving) { run(leaving); }) {}
 

@@ -118,6 +118,7 @@ void Scheduler::give_rows() {
       rows_[i] = most_rows(sequence);
     }
   }
+  if (rows == 0 && limits_.lone_step_tokens > 0) return share_rows(limits_.lone_step_tokens);
   const std::size_t left = limits_.step_tokens - std::min<std::size_t>(limits_.step_tokens, rows);
   share_rows(std::max<std::size_t>({left, limits_.step_tokens / least_prompt_share, 1}));
 }

@@ -42,6 +42,7 @@ Stepper::Stepper(const Model& model, const ops::Context& context, const StepperO
       cache_(model.kv_layout().page_bytes, options.kv_pages),
       scheduler_(cache_, {.step_tokens = options.step_tokens,
                           .max_running = options.max_running,
+                          .lone_step_tokens = options.lone_step_tokens,
                           .guessing_rows = options.guessing_rows}),
       scratch_(static_cast<std::size_t>(context.pool == nullptr ? 1 : context.pool->threads())) {}
 

@@ -79,6 +79,13 @@ void pack_bytes(void* a, const float* x, std::size_t ldx, std::size_t m, std::si
   }
 }
 
+// Panels come from memory: so many bytes ahead they are asked for.
+constexpr std::size_t bytes_ahead = 2048;
+
+inline void ask_for(const u8* p, std::size_t bytes) {
+  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + bytes_ahead + i, 0, 2);
+}
+
 void unpack_bytes(Panel kind, void* b, const void* panel, std::size_t first, std::size_t k) {
   with_group_kind(kind, [=](auto constant) {
     constexpr Panel value = decltype(constant)::value;
@@ -89,6 +96,7 @@ void unpack_bytes(Panel kind, void* b, const void* panel, std::size_t first, std
     for (std::size_t i = 0; i < k / group_columns; ++i, ++out) {
       const u8* super = unit + i / groups * shape.unit_bytes;
       const u8* group = super + shape.head_bytes + i % groups * shape.group_bytes;
+      ask_for(group, shape.group_bytes);
       for (std::size_t h = 0; h < halves; ++h) {
         for (std::size_t v = 0; v < 4; ++v) {
           const CodeBytes codes = unsigned_codes_of<value>(group, v, h);
@@ -154,7 +162,7 @@ void block_bytes(Panel kind, float* c, std::size_t ldc, const void* a, const voi
 constexpr Gemm bytes_with(decltype(Gemm::few) few) {
   return {
       .kinds = byte_kinds,
-      .most_rows = 240,
+      .most_rows = 264,
       .most_panels = byte_panels,
       .tile_rows = byte_rows,
       .k_step = group_columns,

@@ -99,12 +99,14 @@ std::vector<float> multiply(const Gemm& gemm, const Kind& kind, const std::vecto
   std::vector<float> b(panels * most_steps * gemm.b_step_bytes / 4 + 16);
   for (std::size_t first = 0; first < k; first += block_columns) {
     const std::size_t some = std::min(block_columns, k - first);
+    const Ahead ahead = {{w.data, w.data + 64}, panel_bytes(kind.panel, k)};
     const std::size_t stride = up_to(some, gemm.k_step) / gemm.k_step * gemm.b_step_bytes;
     gemm.pack(aligned(a), x.data() + first, k, m, some);
     for (std::size_t p = 0; p < panels; ++p)
       gemm.unpack(kind.panel, reinterpret_cast<char*>(aligned(b)) + p * stride,
                   w.data + p * panel_bytes(kind.panel, k), first, some);
-    gemm.block(kind.panel, c.data(), panels * 16, aligned(a), aligned(b), m, some, panels);
+    gemm.block(kind.panel, c.data(), panels * 16, aligned(a), aligned(b), m, some, panels,
+               first + some < k ? &ahead : nullptr);
   }
   c.resize(m * panels * 16);
   return c;

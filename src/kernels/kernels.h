@@ -16,6 +16,12 @@
 
 namespace hearth::kernels {
 
+// Memory that is read next: two runs of so many bytes.
+struct Ahead {
+  const void* at[2];
+  std::size_t bytes;
+};
+
 // Multiplication of many rows: C += A * B.  A: rows of activations, packed; B: panels, unpacked;
 // both in blocks of at most `block_columns` columns.  Columns come in steps of `k_step`; a block
 // that ends within a step is filled up with zeros.
@@ -40,9 +46,9 @@ struct Gemm {
   void (*unpack_rows)(void* b, const float* rows, std::size_t ld, std::size_t k);
 
   // c[i, n] += sum over k of a[i, k] * b[k, n], n < 16 * panels.  Columns are added in ascending
-  // order.  c: rows ldc apart, as many as packed.
+  // order.  c: rows ldc apart, as many as packed.  ahead: null, or what may be asked for meanwhile.
   void (*block)(Panel kind, float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
-                std::size_t k, std::size_t panels);
+                std::size_t k, std::size_t panels, const Ahead* ahead);
 
   // Few rows by panels as they lie: y[i, n] = sum over k of x[i, k] * w[n, k] for the 16 * count
   // outputs of panels that follow one another; x: m rows, packed in one block, 1 <= m <= few_rows.

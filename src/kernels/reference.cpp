@@ -26,7 +26,7 @@ void unpack_rows(void* b, const float* rows, std::size_t ld, std::size_t k) {
 
 // Results are rounded to f32 between blocks of columns.
 void block(Panel, float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
-           std::size_t k, std::size_t panels) {
+           std::size_t k, std::size_t panels, const Ahead*) {
   for (std::size_t i = 0; i < m; ++i)
     for (std::size_t n = 0; n < panel_rows * panels; ++n) {
       const float* row = static_cast<const float*>(a) + i * k;
@@ -49,7 +49,8 @@ void few(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx,
       const std::size_t columns = k - first < super_columns ? k - first : super_columns;
       unpack(kind, weights, panel, first, columns);
       for (std::size_t i = 0; i < m; ++i)
-        block(kind, y + i * ldy + p * panel_rows, ldy, x + i * ldx + first, weights, 1, columns, 1);
+        block(kind, y + i * ldy + p * panel_rows, ldy, x + i * ldx + first, weights, 1, columns, 1,
+              nullptr);
     }
   }
 }

@@ -61,7 +61,7 @@ void tile_of(std::size_t rows, float* c, std::size_t ldc, const float* a, const 
 
 // A tile of A stays in the first-level cache while the panels come from the second.
 void block(Panel, float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
-           std::size_t k, std::size_t panels) {
+           std::size_t k, std::size_t panels, const Ahead*) {
   const Cut all = cut(m, tile_rows);
   const float* rows = static_cast<const float*>(a);
   for (std::size_t t = 0; t < all.tiles; ++t) {

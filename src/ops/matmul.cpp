@@ -6,6 +6,7 @@
 // computes few and many rows differently, unless it must be deterministic.
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -177,6 +178,17 @@ void unpack_weights(const Job& job, std::size_t first_panel, std::size_t panels,
   }
 }
 
+// The weights of two panels from a column on, as far as one block goes.
+std::optional<kernels::Ahead> weights_at(const Job& job, std::size_t panel, std::size_t first) {
+  const Matrix::Packed& w = *job.w;
+  if (!w.panel || panel + 1 >= w.panels()) return std::nullopt;
+  const kernels::PanelShape shape = kernels::shape_of(*w.panel);
+  const std::size_t k = std::min(block_columns, w.stored.columns - first);
+  const std::size_t offset = first / shape.unit_columns * shape.unit_bytes;
+  return kernels::Ahead{{w.panel_at(panel) + offset, w.panel_at(panel + 1) + offset},
+                        kernels::panel_bytes(*w.panel, k)};
+}
+
 void many_rows_item(const Job& job, std::size_t row_block, std::size_t first_panel,
                     std::size_t panels) {
   const Gemm& gemm = *job.gemm;
@@ -190,16 +202,22 @@ void many_rows_item(const Job& job, std::size_t row_block, std::size_t first_pan
   std::byte* b = scratch(Scratch::worker, b_bytes + (c_floats + row_floats) * sizeof(float));
   float* c = reinterpret_cast<float*>(b + b_bytes);
   std::memset(c, 0, c_floats * sizeof(float));
+  const bool by_panels = rows <= rows_in_cache;
   const auto multiply = [&](std::size_t p, std::size_t first) {
     const std::size_t k = std::min(block_columns, columns - first);
     const std::size_t together = std::min(gemm.most_panels, panels - p);
     unpack_weights(job, first_panel + p, together, first, k, b, c + c_floats);
+    const bool columns_left = by_panels && first + k < columns;
+    const auto ahead = columns_left
+                           ? weights_at(job, first_panel + p, first + k)
+                           : weights_at(job, first_panel + p + together, by_panels ? 0 : first);
     gemm.block(job.w->panel.value_or(kernels::Panel::f32), c + p * panel_rows, ldc,
-               job.packed_x + shape.offset(row_block, first), b, rows, k, together);
+               job.packed_x + shape.offset(row_block, first), b, rows, k, together,
+               ahead ? &*ahead : nullptr);
   };
   // Few rows fit the first-level cache whole, and weights come in the order of memory.  Of many,
   // the rows of a block of columns stay in the second-level cache for all panels.
-  if (rows <= rows_in_cache)
+  if (by_panels)
     for (std::size_t p = 0; p < panels; p += gemm.most_panels)
       for (std::size_t first = 0; first < columns; first += block_columns) multiply(p, first);
   else

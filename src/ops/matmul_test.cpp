@@ -113,7 +113,7 @@ struct Tolerance {
 };
 Tolerance tolerance(const Context& ctx, Dtype dtype) {
   const bool rounds = ctx.tier != Tier::exact && dtype != Dtype::f32;
-  if (rounds && ctx.kernels->bytes != ctx.kernels->rounded) return {6e-2, 1.2e-2};
+  if (rounds && ctx.kernels->bytes != ctx.kernels->rounded) return {1.2e-1, 2.5e-2};
   return rounds && ctx.kernels->tiles != nullptr ? Tolerance{5e-2, 4e-3} : Tolerance{5e-4, 5e-5};
 }
 

@@ -26,7 +26,7 @@ void few_bytes(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t
     for (std::size_t first = 0; first < k; first += super_columns) {
       const std::size_t columns = k - first < super_columns ? k - first : super_columns;
       unpack_bytes(kind, weights, panel, first, columns);
-      block_bytes(kind, y, ldy, rows, weights, m, columns, 1);
+      block_bytes(kind, y, ldy, rows, weights, m, columns, 1, nullptr);
       rows += m * (columns / group_columns);
     }
   }

@@ -199,7 +199,7 @@ void multiply_strip(Tiles& tiles, float* c, std::size_t ldc, const u8* a, const 
 
 // Two panels of B stay in the first-level cache while A comes from the second.
 void block_bf16(Panel, float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
-                std::size_t k, std::size_t panels) {
+                std::size_t k, std::size_t panels, const Ahead*) {
   const u8* rows = static_cast<const u8*>(a);
   const u8* weights = static_cast<const u8*>(b);
   const std::size_t steps = (k + tile_columns - 1) / tile_columns;

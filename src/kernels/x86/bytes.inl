@@ -91,6 +91,17 @@ struct CodeGroup {
 };
 static_assert(sizeof(CodeGroup) == 704);
 
+// What a tile goes through, and the memory it asks for meanwhile: so many lines for each group.
+struct Extent {
+  std::size_t groups, start;  // start: place in ByteGroup::start
+  const u8* ahead;
+  std::size_t lines;
+};
+
+inline void ask(const u8*& ahead, std::size_t lines) {
+  for (; lines > 0; --lines, ahead += 64) __builtin_prefetch(ahead, 0, 2);
+}
+
 // How a kind's groups begin and end: offset or minimum, one scale or two.
 enum class Form { scale, minimum, two_scales };
 

@@ -79,13 +79,6 @@ void pack_bytes(void* a, const float* x, std::size_t ldx, std::size_t m, std::si
   }
 }
 
-// Panels come from memory: so many bytes ahead they are asked for.
-constexpr std::size_t bytes_ahead = 2048;
-
-inline void ask_for(const u8* p, std::size_t bytes) {
-  for (std::size_t i = 0; i < bytes; i += 64) __builtin_prefetch(p + bytes_ahead + i, 0, 2);
-}
-
 void unpack_bytes(Panel kind, void* b, const void* panel, std::size_t first, std::size_t k) {
   with_group_kind(kind, [=](auto constant) {
     constexpr Panel value = decltype(constant)::value;
@@ -96,7 +89,6 @@ void unpack_bytes(Panel kind, void* b, const void* panel, std::size_t first, std
     for (std::size_t i = 0; i < k / group_columns; ++i, ++out) {
       const u8* super = unit + i / groups * shape.unit_bytes;
       const u8* group = super + shape.head_bytes + i % groups * shape.group_bytes;
-      ask_for(group, shape.group_bytes);
       for (std::size_t h = 0; h < halves; ++h) {
         for (std::size_t v = 0; v < 4; ++v) {
           const CodeBytes codes = unsigned_codes_of<value>(group, v, h);
@@ -115,40 +107,53 @@ void unpack_bytes(Panel kind, void* b, const void* panel, std::size_t first, std
 
 template <Form form, std::size_t fold, std::size_t most, std::size_t panels>
 void bytes_tile_of(std::size_t rows, float* c, std::size_t ldc, const ByteGroup* a,
-                   const CodeGroup* b, std::size_t groups, std::size_t start) {
-  if (rows == most) return bytes_tile<form, fold, most, panels>(c, ldc, a, b, groups, start);
-  if constexpr (most > 1)
-    bytes_tile_of<form, fold, most - 1, panels>(rows, c, ldc, a, b, groups, start);
+                   const CodeGroup* b, const Extent& extent) {
+  if (rows == most) return bytes_tile<form, fold, most, panels>(c, ldc, a, b, extent);
+  if constexpr (most > 1) bytes_tile_of<form, fold, most - 1, panels>(rows, c, ldc, a, b, extent);
+}
+
+// Spreads what is asked for over the groups of the first tiles: one line or more for each.
+inline void ask_in_tile(Extent& extent, std::size_t tile, std::size_t tiles, const Ahead& ahead) {
+  const std::size_t lines = (ahead.bytes + 63) / 64, all = 2 * lines;
+  const std::size_t each = ((all + tiles - 1) / tiles + extent.groups - 1) / extent.groups;
+  const std::size_t first = tile * each * extent.groups;
+  const std::size_t run = first < lines ? 0 : 1;
+  extent.lines = first < all ? each : 0;
+  extent.ahead = static_cast<const u8*>(ahead.at[run]) + 64 * (first - run * lines);
 }
 
 // The panels of a tile stay in the first-level cache while the rows come from the second.
 template <Form form, std::size_t fold>
 void bytes_blocks(float* c, std::size_t ldc, const ByteGroup* a, const CodeGroup* b, std::size_t m,
-                  std::size_t groups, std::size_t panels, std::size_t start) {
+                  std::size_t panels, Extent extent, const Ahead* ahead) {
   const Cut all = cut(m, byte_rows);
   for (std::size_t p = 0; p < panels; p += byte_panels) {
     const ByteGroup* rows = a;
+    const CodeGroup* weights = b + p * extent.groups;
     float* out = c + p * panel_rows;
     for (std::size_t t = 0; t < all.tiles; ++t) {
       const std::size_t height = all.height(t);
+      if (ahead != nullptr) ask_in_tile(extent, t, all.tiles, *ahead);
       if (panels - p >= byte_panels)
-        bytes_tile_of<form, fold, byte_rows, byte_panels>(height, out, ldc, rows, b + p * groups,
-                                                          groups, start);
+        bytes_tile_of<form, fold, byte_rows, byte_panels>(height, out, ldc, rows, weights, extent);
       else
-        bytes_tile_of<form, fold, byte_rows, 1>(height, out, ldc, rows, b + p * groups, groups,
-                                                start);
-      rows += height * groups;
+        bytes_tile_of<form, fold, byte_rows, 1>(height, out, ldc, rows, weights, extent);
+      rows += height * extent.groups;
       out += height * ldc;
     }
   }
 }
 
 void block_bytes(Panel kind, float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
-                 std::size_t k, std::size_t panels) {
+                 std::size_t k, std::size_t panels, const Ahead* ahead) {
   const auto go = [=](auto blocks) {
     const Offset offset = offset_of(kind);
-    blocks(c, ldc, static_cast<const ByteGroup*>(a), static_cast<const CodeGroup*>(b), m,
-           k / group_columns, panels, offset == Offset::none ? 5 : start_index(offset, 0));
+    const Extent extent = {.groups = k / group_columns,
+                           .start = offset == Offset::none ? 5 : start_index(offset, 0),
+                           .ahead = nullptr,
+                           .lines = 0};
+    blocks(c, ldc, static_cast<const ByteGroup*>(a), static_cast<const CodeGroup*>(b), m, panels,
+           extent, ahead);
   };
   const bool narrow = lines_together(kind) == 8;
   if (has_minimum(kind))

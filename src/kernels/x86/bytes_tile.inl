@@ -21,7 +21,9 @@ inline void start_sums(Bits (&whole)[rows][vectors], const ByteGroup* a, Form fo
 // b: panels [k / 32] of CodeGroup, one after another.
 template <Form form, std::size_t, std::size_t rows, std::size_t panels>
 void bytes_tile(float* c, std::size_t ldc, const ByteGroup* a, const CodeGroup* b,
-                std::size_t groups, std::size_t start) {
+                const Extent& extent) {
+  const std::size_t groups = extent.groups, start = extent.start;
+  const u8* ahead = extent.ahead;
   constexpr std::size_t vectors = panels * halves;
   constexpr std::size_t parts = form == Form::two_scales ? 2 : 1;
   Vec sums[rows][vectors];
@@ -29,7 +31,8 @@ void bytes_tile(float* c, std::size_t ldc, const ByteGroup* a, const CodeGroup* 
   for (std::size_t r = 0; r < rows; ++r)
 #pragma GCC unroll 2
     for (std::size_t v = 0; v < vectors; ++v) sums[r][v] = load(c + r * ldc + v * lanes);
-  for (std::size_t g = 0; g < groups; ++g, a += rows, ++b)
+  for (std::size_t g = 0; g < groups; ++g, a += rows, ++b) {
+    ask(ahead, extent.lines);
 #pragma GCC unroll 1
     for (std::size_t part = 0; part < parts; ++part) {
       Bits whole[rows][vectors];
@@ -61,6 +64,7 @@ void bytes_tile(float* c, std::size_t ldc, const ByteGroup* a, const CodeGroup* 
           sums[r][v] = add_group < form == Form::minimum > (sums[r][v], whole[r][v], scales, a[r]);
       }
     }
+  }
 #pragma GCC unroll 6
   for (std::size_t r = 0; r < rows; ++r)
 #pragma GCC unroll 2

@@ -17,7 +17,9 @@ constexpr std::uint32_t byte_kinds =
 // b: panels [k / 32] of CodeGroup, one after another.
 template <Form form, std::size_t fold, std::size_t rows, std::size_t panels>
 void bytes_tile(float* c, std::size_t ldc, const ByteGroup* a, const CodeGroup* b,
-                std::size_t groups, std::size_t start) {
+                const Extent& extent) {
+  const std::size_t groups = extent.groups, start = extent.start;
+  const u8* ahead = extent.ahead;
   static_assert(panels == 1);
   constexpr std::size_t parts = form == Form::two_scales ? 2 : 1, lines = 8 / parts;
   const Bits ones = all_words(1);
@@ -26,7 +28,8 @@ void bytes_tile(float* c, std::size_t ldc, const ByteGroup* a, const CodeGroup* 
   for (std::size_t r = 0; r < rows; ++r)
 #pragma GCC unroll 2
     for (std::size_t h = 0; h < halves; ++h) sums[r][h] = load(c + r * ldc + h * lanes);
-  for (std::size_t g = 0; g < groups; ++g, a += rows, ++b)
+  for (std::size_t g = 0; g < groups; ++g, a += rows, ++b) {
+    ask(ahead, extent.lines);
 #pragma GCC unroll 2
     for (std::size_t part = 0; part < parts; ++part)
 #pragma GCC unroll 4
@@ -60,6 +63,7 @@ void bytes_tile(float* c, std::size_t ldc, const ByteGroup* a, const CodeGroup* 
           sums[r][h] = add_group < form == Form::minimum > (sums[r][h], whole[h], scales, a[r]);
         }
       }
+  }
 #pragma GCC unroll 4
   for (std::size_t r = 0; r < rows; ++r)
 #pragma GCC unroll 2

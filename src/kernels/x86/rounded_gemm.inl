@@ -164,7 +164,7 @@ void rounded_blocks(float* c, std::size_t ldc, const RoundedGroup* a, const Word
 }
 
 void block_rounded(Panel kind, float* c, std::size_t ldc, const void* a, const void* b,
-                   std::size_t m, std::size_t k, std::size_t panels) {
+                   std::size_t m, std::size_t k, std::size_t panels, const Ahead*) {
   const RoundedGroup* rows = static_cast<const RoundedGroup*>(a);
   const WordGroup* weights = static_cast<const WordGroup*>(b);
   const std::size_t groups = k / group_columns;

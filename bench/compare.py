@@ -2,11 +2,13 @@
 """Hearth beside its peers: the same GGUF files, the same machine, interleaved; medians and their spread.
 
 usage: compare.py MODEL.gguf... [--peer NAME=FOLDER]... [--threads 1,2] [--prompts 128,512,2048] [--gen 128]
-                  [--depth 4096] [--streams 1,4,16,32] [--rounds 3] [--hearth BINARY] [--json FILE]
+                  [--depth 4096] [--streams 1,4,16,32] [--rounds 3] [--hearth BINARY] [--cpu TABLE] [--cpu-time]
+                  [--json FILE]
 
 FOLDER holds a peer's llama-bench and, for streams, llama-batched-bench (llama.cpp and its forks), built by whoever
 compares.  Every figure is tokens per second of the whole machine's clock, except the last two rows: seconds of a process
-that loads the model and gives one token, and its peak resident memory in MB.  Models of real shapes without a download:
+that loads the model and gives one token, and its peak resident memory in MB.  --cpu-time: for a machine that others use too,
+tokens per second of processor time, from the difference of a run and one twice as long, so that neither loading nor waiting counts.  Models of real shapes without a download:
 scripts/synth_model.py.
 """
 import argparse
@@ -36,15 +38,42 @@ def peak_megabytes(command):
     return usage.ru_maxrss / 1024
 
 
-class Hearth:
-    def __init__(self, binary):
-        self.name, self.binary = "hearth", binary
+def processor_seconds(command):
+    """Of a process and its threads."""
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = status
+    if status != 0:
+        sys.exit(f"{' '.join(command)}: ended with {status}")
+    return usage.ru_utime + usage.ru_stime
 
-    def bench(self, model, threads, prompt, gen, depth=0, streams=1):
-        out, _, _ = run([self.binary, "bench", model, "--json", "--rounds", "1", "--threads", str(threads),
-                         "--prompt-tokens", str(prompt), "--gen-tokens", str(gen), "--depth", str(depth),
-                         "--streams", str(streams)])
+
+def per_processor_second(command_of, tokens, rate):
+    """Tokens per second of processor time; command_of(n): a run of n times rate tokens."""
+    return tokens * rate / (processor_seconds(command_of(2 * tokens)) - processor_seconds(command_of(tokens)))
+
+
+class Hearth:
+    def __init__(self, binary, table):
+        self.name, self.binary, self.table = "hearth", binary, ["--cpu", table] if table else []
+
+    def command(self, model, threads, prompt, gen, depth=0, streams=1):
+        return [self.binary, "bench", model, "--json", "--rounds", "1", "--threads", str(threads), *self.table,
+                "--prompt-tokens", str(prompt), "--gen-tokens", str(gen), "--depth", str(depth), "--streams", str(streams),
+                "--speculate=false"]
+
+    def bench(self, *arguments):
+        out, _, _ = run(self.command(*arguments))
         return json.loads(out)
+
+    def prefill_command(self, model, threads, prompt):
+        return self.command(model, threads, prompt, 2)
+
+    def decode_command(self, model, threads, gen, depth):
+        return self.command(model, threads, 8, gen, depth)
+
+    def batched_command(self, model, threads, gen, streams):
+        return self.command(model, threads, 16, gen, 0, streams)
 
     def prefill(self, model, threads, prompt):
         return self.bench(model, threads, prompt, 2)["prefill_tokens_per_second"]
@@ -56,7 +85,7 @@ class Hearth:
         return self.bench(model, threads, 16, gen, 0, streams)["decode_tokens_per_second"]
 
     def one_token(self, model, threads):
-        return [self.binary, "run", model, "a", "--raw", "--max-tokens", "1", "--threads", str(threads)]
+        return [self.binary, "run", model, "a", "--raw", "--max-tokens", "1", "--threads", str(threads), *self.table]
 
 
 class LlamaBench:
@@ -70,6 +99,21 @@ class LlamaBench:
         out, _, _ = run([f"{self.folder}/llama-bench", "-m", model, "-t", str(threads), "-r", "1", "-o", "json",
                          *arguments])
         return json.loads(out[out.index("["):])[-1]["avg_ts"]
+
+    def command(self, model, threads, *arguments):
+        return [f"{self.folder}/llama-bench", "-m", model, "-t", str(threads), "-r", "1", "-o", "json", *self.no_warmup,
+                *arguments]
+
+    def prefill_command(self, model, threads, prompt):
+        return self.command(model, threads, "-p", str(prompt), "-n", "0", *(["-ub", str(min(prompt, 512))]))
+
+    def decode_command(self, model, threads, gen, depth):
+        deep = ["-d", str(depth)] if depth > 0 else []
+        return self.command(model, threads, "-p", "0", "-n", str(gen), *deep)
+
+    def batched_command(self, model, threads, gen, streams):
+        return [f"{self.folder}/llama-batched-bench", "-m", model, "-t", str(threads), "-c", str(streams * (gen + 32)),
+                "-npp", "16", "-ntg", str(gen), "-npl", str(streams)]
 
     def prefill(self, model, threads, prompt):
         return self.bench(model, threads, "-p", str(prompt), "-n", "0")
@@ -95,6 +139,9 @@ class LlamaBench:
 
 def figures(options):
     """What is measured: a name and how an engine is asked for it."""
+    if options.cpu_time:
+        yield from figures_by_processor(options)
+        return
     for prompt in options.prompts:
         yield f"pp{prompt}", lambda e, m, t, n=prompt: e.prefill(m, t, n)
     for depth in dict.fromkeys([0, options.depth]):
@@ -102,6 +149,20 @@ def figures(options):
     for streams in options.streams:
         yield f"{streams} streams", lambda e, m, t, n=streams: e.batched(m, t, options.gen, n)
     yield "load to first token, s", lambda e, m, t: run(e.one_token(m, t))[2]
+    yield "peak memory, MB", lambda e, m, t: peak_megabytes(e.one_token(m, t))
+
+
+def figures_by_processor(options):
+    """The same by processor time."""
+    for prompt in options.prompts:
+        yield f"pp{prompt}", lambda e, m, t, n=prompt: per_processor_second(lambda k: e.prefill_command(m, t, k), n, 1)
+    for depth in dict.fromkeys([0, options.depth]):
+        yield (f"tg{options.gen} @ {depth}",
+               lambda e, m, t, d=depth: per_processor_second(lambda k: e.decode_command(m, t, k, d), options.gen, 1))
+    for streams in options.streams:
+        yield (f"{streams} streams",
+               lambda e, m, t, n=streams: per_processor_second(lambda k: e.batched_command(m, t, k, n), options.gen, n))
+    yield "load to first token, s", lambda e, m, t: processor_seconds(e.one_token(m, t))
     yield "peak memory, MB", lambda e, m, t: peak_megabytes(e.one_token(m, t))
 
 
@@ -152,9 +213,11 @@ def main():
     parser.add_argument("--depth", type=int, default=4096)
     parser.add_argument("--streams", type=numbers, default=[1, 4, 16, 32])
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--cpu", default="", help="Hearth's kernel table")
+    parser.add_argument("--cpu-time", action="store_true")
     parser.add_argument("--json")
     options = parser.parse_args()
-    engines = [Hearth(options.hearth)] + [LlamaBench(*peer.split("=", 1)) for peer in options.peer]
+    engines = [Hearth(options.hearth, options.cpu)] + [LlamaBench(*peer.split("=", 1)) for peer in options.peer]
     rows = []
     for threads in options.threads:
         for line in ceilings(options.hearth, threads):

@@ -1,5 +1,7 @@
 #include "cli/open_model.h"
 
+#include <fmt/format.h>
+
 #include "cli/first_model.h"
 #include "cli/interrupts.h"
 #include "cli/pulling.h"
@@ -14,6 +16,13 @@ Result<LibraryOptions> library_options(const Arguments& arguments) {
   options.kernels = config.runtime.cpu;
   options.runner.context_tokens = static_cast<std::uint32_t>(config.runtime.context);
   options.runner.deterministic = config.runtime.deterministic;
+  const auto tier = ops::tier_named(config.runtime.tier);
+  if (!tier)
+    return Error(ErrorKind::invalid,
+                 fmt::format("runtime.tier = '{}': needs one of {}", config.runtime.tier,
+                             fmt::join(ops::tier_names, ", ")));
+  options.runner.tier = *tier;
+  options.runner.speculate = config.runtime.speculate;
   options.runner.max_queued = static_cast<std::uint32_t>(config.server.queue);
   options.folders = standard_folders(config.library.folders);
   return options;

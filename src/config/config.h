@@ -29,6 +29,8 @@ struct RuntimeConfig {
   std::int64_t context = 0;
   bool deterministic = false;
   std::string cpu;
+  std::string tier = "accurate";
+  bool speculate = true;
 };
 
 struct LibraryConfig {

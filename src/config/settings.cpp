@@ -159,6 +159,13 @@ constexpr Setting table[] = {
     row<runtime, &RuntimeConfig::cpu>(
         "runtime.cpu", "--cpu",
         "Kernel table to use; empty: the best that runs here. `hearth doctor` lists them."),
+    row<runtime, &RuntimeConfig::tier>(
+        "runtime.tier", "--tier",
+        "How closely to keep to f32: `accurate`, `exact` (slower) or `turbo` (whatever is fastest "
+        "here)."),
+    row<runtime, &RuntimeConfig::speculate>(
+        "runtime.speculate", "--speculate",
+        "Guess several tokens at once from the text so far, where that pays; changes no token."),
     row<library, &LibraryConfig::folders>("library.folders", "--folders",
                                           "Folders with models of yours, beside those of other "
                                           "programs that are found by themselves."),

@@ -35,9 +35,32 @@ void score_rest(float* s, const float* q, std::size_t ldq, const T* keys, std::s
   if constexpr (most > 1) score_rest<most - 1>(s, q, ldq, keys, rows, dim);
 }
 
+// Many rows read a page as floats: it is widened once, if the result stays in the first-level
+// cache.
+constexpr std::size_t most_widened_dim = 128;
+
+inline bool worth_widening(const float*, std::size_t, std::size_t) { return false; }
+inline bool worth_widening(const u16*, std::size_t rows, std::size_t dim) {
+  return rows > 2 * score_rows && dim <= most_widened_dim;
+}
+
+struct alignas(64) WidePage {
+  float values[32 * most_widened_dim];
+
+  const float* widen(const float* page, std::size_t) { return page; }
+  const float* widen(const u16* page, std::size_t dim) {
+    for (std::size_t i = 0; i < 32 * dim; i += lanes) store(values + i, load_halves(page + i));
+    return values;
+  }
+};
+
 template <typename T>
 void scores(float* s, const float* q, std::size_t ldq, const void* keys, std::size_t rows,
             std::size_t dim) {
+  if (worth_widening(static_cast<const T*>(keys), rows, dim)) {
+    WidePage page;
+    return scores<float>(s, q, ldq, page.widen(static_cast<const T*>(keys), dim), rows, dim);
+  }
   for (std::size_t r = 0; r < rows; r += score_rows) {
     const std::size_t some = rows - r < score_rows ? rows - r : score_rows;
     score_rest<score_rows>(s + 32 * r, q + r * ldq, ldq, static_cast<const T*>(keys), some, dim);
@@ -55,16 +78,20 @@ float softmax_step(float* s, float* max, float* sum_so_far, const SoftmaxStep* s
   const auto last = static_cast<std::int32_t>(step->last);
   const Vec hidden = splat(-__builtin_inff());
   const float inverse_cap = step->softcap > 0 ? 1.0f / step->softcap : 0.0f;
+  const bool all = first == 0 && last == 32;
   Vec values[page_vectors];
   Vec tops = splat(*max);
   for (std::size_t v = 0; v < page_vectors; ++v) {
     const Ints t = lane_numbers() + static_cast<std::int32_t>(v * lanes);
-    const Ints distance = t > step->self ? t - step->self : step->self - t;
     Vec x = load(s + v * lanes) * step->scale;
     if (step->softcap > 0) x = step->softcap * hyperbolic_tangent(x * inverse_cap);
-    if (step->slope != 0) x -= step->slope * __builtin_convertvector(distance, Vec);
+    if (step->slope != 0) {
+      const Ints distance = t > step->self ? t - step->self : step->self - t;
+      x -= step->slope * __builtin_convertvector(distance, Vec);
+    }
     const Ints visible = (t >= first) & (t < last);
-    values[v] = visible ? x : hidden;
+    values[v] = x;
+    if (!all) values[v] = visible ? x : hidden;
     tops = vector_max(values[v], tops);
   }
   const float top = largest(tops);
@@ -74,7 +101,7 @@ float softmax_step(float* s, float* max, float* sum_so_far, const SoftmaxStep* s
     store(s + v * lanes, p);
     total += p;
   }
-  const float factor = exponential(splat(*max - top))[0];
+  const float factor = *max == top ? 1.0f : exponential(splat(*max - top))[0];
   *sum_so_far = *sum_so_far * factor + sum(total);
   *max = top;
   return factor;
@@ -136,6 +163,11 @@ void mix_strip(float* out, std::size_t ldo, const float* factors, const float* p
 template <typename T>
 void mix(float* out, std::size_t ldo, const float* factors, const float* p, const void* values,
          std::size_t rows, std::size_t dim, std::size_t first, std::size_t last) {
+  if (worth_widening(static_cast<const T*>(values), rows, dim)) {
+    WidePage page;
+    return mix<float>(out, ldo, factors, p, page.widen(static_cast<const T*>(values), dim), rows,
+                      dim, first, last);
+  }
   const T* from = static_cast<const T*>(values);
   std::size_t r = 0;
   for (; rows - r >= mix_rows; r += mix_rows)

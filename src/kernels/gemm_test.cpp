@@ -99,29 +99,42 @@ std::vector<float> multiply(const Gemm& gemm, const Kind& kind, const std::vecto
   std::vector<float> b(panels * most_steps * gemm.b_step_bytes / 4 + 16);
   for (std::size_t first = 0; first < k; first += block_columns) {
     const std::size_t some = std::min(block_columns, k - first);
+    const Ahead ahead = {{w.data, w.data + 64}, panel_bytes(kind.panel, k)};
     const std::size_t stride = up_to(some, gemm.k_step) / gemm.k_step * gemm.b_step_bytes;
     gemm.pack(aligned(a), x.data() + first, k, m, some);
     for (std::size_t p = 0; p < panels; ++p)
       gemm.unpack(kind.panel, reinterpret_cast<char*>(aligned(b)) + p * stride,
                   w.data + p * panel_bytes(kind.panel, k), first, some);
-    gemm.block(kind.panel, c.data(), panels * 16, aligned(a), aligned(b), m, some, panels);
+    gemm.block(kind.panel, c.data(), panels * 16, aligned(a), aligned(b), m, some, panels,
+               first + some < k ? &ahead : nullptr);
   }
   c.resize(m * panels * 16);
   return c;
 }
 
-std::vector<float> multiply_few(const Kernels& table, const Kind& kind, const std::vector<float>& x,
-                                std::size_t m, const Panels& w, std::size_t panels, std::size_t k) {
+std::vector<float> multiply_few(const Kernels& table, const Gemm& gemm, const Kind& kind,
+                                const std::vector<float>& x, std::size_t m, const Panels& w,
+                                std::size_t panels, std::size_t k) {
   std::vector<float> y(m * 80);
   if (!has_groups(kind.panel)) {
     table.few(kind.panel, y.data(), 80, x.data(), k, m, w.data, panels, k);
     return y;
   }
-  const Gemm& gemm = *table.rounded;
   std::vector<float> a(up_to(m, gemm.tile_rows) * k / gemm.k_step * gemm.a_step_bytes / 4 + 16);
   gemm.pack(aligned(a), x.data(), k, m, k);
-  table.few_grouped(kind.panel, y.data(), 80, aligned(a), m, w.data, panels, k);
+  gemm.few(kind.panel, y.data(), 80, aligned(a), m, w.data, panels, k);
   return y;
+}
+
+// The multiplications of a table that take a kind, each once.
+std::vector<const Gemm*> ways_of(const Kernels& table, const Kind& kind) {
+  std::vector<const Gemm*> ways;
+  for (const Gemm* gemm : {has_groups(kind.panel) ? nullptr : table.plain, table.rounded,
+                           table.bytes == table.rounded ? nullptr : table.bytes, table.tiles})
+    if (gemm != nullptr && (gemm->kinds & kind_bit(kind.panel)) != 0 &&
+        (has_groups(kind.panel) || gemm != table.rounded))
+      ways.push_back(gemm);
+  return ways;
 }
 
 // The largest error, as a share of the norm of what is summed.
@@ -161,9 +174,7 @@ TEST_CASE("products of every kind of panel agree with the reference") {
         if (!candidate.supported()) continue;
         const Kernels& table = *candidate.table;
         INFO(std::string(table.name), ", k ", k);
-        const Gemm* own = has_groups(kind.panel) ? table.rounded : table.plain;
-        for (const Gemm* gemm : {own, kind.panel == Panel::f32 ? nullptr : table.tiles}) {
-          if (gemm == nullptr) continue;
+        for (const Gemm* gemm : ways_of(table, kind)) {
           const auto all = multiply(*gemm, kind, x, most_rows, w, 5, k);
           CHECK(error_of(all, wanted) < 3 * gemm->tolerance);
           for (std::size_t m : {1, 2, 3, 4, 5, 6, 7, 8, 9, 12, 13, 16, 17, 31, 32, 33, 64}) {
@@ -173,9 +184,9 @@ TEST_CASE("products of every kind of panel agree with the reference") {
             const auto narrow = multiply(*gemm, kind, x, m, w, 1, k);
             for (std::size_t i = 0; i < m; ++i)
               CHECK(std::memcmp(&narrow[i * 16], &all[i * 80], 16 * sizeof(float)) == 0);
-            if (m > few_rows || gemm != own) continue;
+            if (m > few_rows || gemm == table.tiles) continue;
             for (std::size_t panels : {1, 2, 3, 4, 5}) {
-              const auto y = multiply_few(table, kind, x, m, w, panels, k);
+              const auto y = multiply_few(table, *gemm, kind, x, m, w, panels, k);
               for (std::size_t i = 0; i < m; ++i)
                 CHECK(std::memcmp(&y[i * 80], &all[i * 80], panels * 16 * sizeof(float)) == 0);
             }
@@ -198,12 +209,14 @@ TEST_CASE("what is not a number is not lost") {
         if (!candidate.supported()) continue;
         const Kernels& table = *candidate.table;
         INFO(std::string(table.name));
-        const Gemm& gemm = has_groups(kind.panel) ? *table.rounded : *table.plain;
-        const auto many = multiply(gemm, kind, x, 6, w, 1, 512);
-        const auto few = multiply_few(table, kind, x, 4, w, 1, 512);
-        for (std::size_t i = 0; i < 6; ++i) {
-          CHECK(std::isfinite(many[i * 16]) == (i != 3));
-          if (i < 4) CHECK(std::isfinite(few[i * 80]) == (i != 3));
+        for (const Gemm* gemm : ways_of(table, kind)) {
+          if (gemm == table.tiles) continue;
+          const auto many = multiply(*gemm, kind, x, 6, w, 1, 512);
+          const auto few = multiply_few(table, *gemm, kind, x, 4, w, 1, 512);
+          for (std::size_t i = 0; i < 6; ++i) {
+            CHECK(std::isfinite(many[i * 16]) == (i != 3));
+            if (i < 4) CHECK(std::isfinite(few[i * 80]) == (i != 3));
+          }
         }
       }
     }

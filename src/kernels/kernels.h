@@ -16,10 +16,19 @@
 
 namespace hearth::kernels {
 
+// Memory that is read next: two runs of so many bytes.
+struct Ahead {
+  const void* at[2];
+  std::size_t bytes;
+};
+
 // Multiplication of many rows: C += A * B.  A: rows of activations, packed; B: panels, unpacked;
 // both in blocks of at most `block_columns` columns.  Columns come in steps of `k_step`; a block
 // that ends within a step is filled up with zeros.
 struct Gemm {
+  std::uint32_t kinds;       // a bit for each kind of panel that it takes
+  std::size_t most_rows;     // of a block, so that it stays in the second-level cache
+  std::size_t most_panels;   // unpacked together, so that they stay in the first or second
   std::size_t tile_rows;     // A is packed, and C written, in whole tiles of so many rows
   std::size_t k_step;        // 1 to 32
   std::size_t a_step_bytes;  // of one row and step of packed A
@@ -37,9 +46,15 @@ struct Gemm {
   void (*unpack_rows)(void* b, const float* rows, std::size_t ld, std::size_t k);
 
   // c[i, n] += sum over k of a[i, k] * b[k, n], n < 16 * panels.  Columns are added in ascending
-  // order.  c: rows ldc apart, as many as packed.
+  // order.  c: rows ldc apart, as many as packed.  ahead: null, or what may be asked for meanwhile.
   void (*block)(Panel kind, float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
-                std::size_t k, std::size_t panels);
+                std::size_t k, std::size_t panels, const Ahead* ahead);
+
+  // Few rows by panels as they lie: y[i, n] = sum over k of x[i, k] * w[n, k] for the 16 * count
+  // outputs of panels that follow one another; x: m rows, packed in one block, 1 <= m <= few_rows.
+  // y: rows ldy apart.  Equal to pack, unpack and block bit for bit.  Null but for groups.
+  void (*few)(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
+              const void* panels, std::size_t count, std::size_t k);
 };
 constexpr std::size_t block_columns = 512;
 
@@ -70,19 +85,17 @@ struct Kernels {
   // Sum over i of a[i] * b[i].  a, b: [n].  Tolerance 1e-5 of the sum of |a[i] * b[i]|.
   float (*dot)(const float* a, const float* b, std::size_t n);
 
-  // Few rows by panels: y[i, n] = sum over k of x[i, k] * w[n, k] for the 16 * count outputs of
-  // panels that follow one another; x: m rows, 1 <= m <= few_rows.  y: rows ldy apart.
-  // Panels of floats; x: rows ldx apart.  Equal to `plain` bit for bit.
+  // As Gemm::few, for panels of floats; x: rows ldx apart.  Equal to `plain` bit for bit.
   void (*few)(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx, std::size_t m,
               const void* panels, std::size_t count, std::size_t k);
-  // Panels of groups; x: as packed by `rounded`, in one block.  Equal to `rounded` bit for bit.
-  void (*few_grouped)(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
-                      const void* panels, std::size_t count, std::size_t k);
 
   const Gemm* plain;  // in f32, fused where the machine can; tolerance 1e-5.  For panels of floats
-  const Gemm*
-      rounded;        // for panels of groups.  Activations are rounded to 16-bit whole numbers, one
-                      // scale for each group of columns; tolerance 1e-4.  Or the same as `plain`
+  // For panels of groups.  Activations are rounded to whole numbers, one scale for each group of
+  // columns: of 16 bits, tolerance 1e-4, and of 8 bits, 2e-2 (sums of many terms are near 5e-3).
+  // Where a table has no such thing they compute in f32, as `plain` does; kinds that `bytes` does
+  // not take are for `rounded`.
+  const Gemm* rounded;
+  const Gemm* bytes;
   const Gemm* tiles;  // null: none.  For every kind but f32.  Both factors are rounded to bf16;
                       // tolerance 1e-2 (sums of many terms are near 3e-3)
 

@@ -10,10 +10,9 @@ using u8 = std::uint8_t;
 using u16 = std::uint16_t;
 using u32 = std::uint32_t;
 
-// One group of one row: codes of 0 to 63 (q8_0: bytes), and what is stored beside them.
-struct Codes {
-  u8 q[group_columns];
-};
+using u64 = std::uint64_t;
+
+constexpr u64 nibbles = 0x0F0F0F0F0F0F0F0F, pairs = 0x0303030303030303, ones = 0x0101010101010101;
 
 u32 load_u32(const u8* bytes) {
   u32 word;
@@ -21,36 +20,42 @@ u32 load_u32(const u8* bytes) {
   return word;
 }
 
+// The bytes of eight columns, the first at the bottom.
+u64 load_eight(const u8* bytes) {
+  u64 word;
+  memcpy(&word, bytes, 8);
+  return word;
+}
+
 void put_lane(u8* line, std::size_t row, u32 lane) { memcpy(line + 4 * row, &lane, 4); }
 
-// Bit 0 of each byte to bits 0, 2, 4 and 6.
-u32 gather_bits(u32 word) {
-  const u32 near = word | word >> 6;
-  return (near | near >> 12) & 0x55;
+// Bits 0 to 3 of eight columns, the other bits being zero, into line v of a group.
+void put_nibbles(u8* group, std::size_t v, std::size_t row, u64 eight) {
+  put_lane(group + 64 * v, row, static_cast<u32>(eight) | static_cast<u32>(eight >> 32) << 4);
 }
 
-// Bits 0 and 1 of each byte to bits 0, 4, 8 and 12 and the next.
-u32 gather_pairs(u32 word) {
-  const u32 near = (word | word >> 4) & 0x00FF00FF;
+// Bit 0 of eight columns as a byte of fifth bits: columns 0 to 3 to the even bits, 4 to 7 to the
+// odd ones.  No two bits of the product fall on the same place.
+u32 gather_bits(u64 eight) {
+  constexpr u64 to_the_top = u64{1} << 56 | u64{1} << 50 | u64{1} << 44 | u64{1} << 38 |
+                             u64{1} << 25 | u64{1} << 19 | u64{1} << 13 | u64{1} << 7;
+  return static_cast<u32>((eight & ones) * to_the_top >> 56);
+}
+
+// Each byte of eight bits, one for each column, to a byte of fifth bits.
+u32 spread_bits(u32 bytes) {
+  const auto to_even = [](u32 four) {
+    four = (four | four << 2) & 0x33333333;
+    return (four | four << 1) & 0x55555555;
+  };
+  return to_even(bytes & 0x0F0F0F0F) | to_even(bytes >> 4 & 0x0F0F0F0F) << 1;
+}
+
+// Bits 0 and 1 of eight columns as half a lane of high bits.
+u32 gather_pairs(u64 eight) {
+  const u32 fours = static_cast<u32>(eight & pairs) | static_cast<u32>(eight >> 32 & pairs) << 2;
+  const u32 near = (fours | fours >> 4) & 0x00FF00FF;
   return (near | near >> 8) & 0xFFFF;
-}
-
-// Low four bits at `group`, further bits at `group` + 256.
-template <int high_bits>
-void put_codes(u8* group, std::size_t row, const Codes& codes) {
-  u32 high[2] = {0, 0};
-  for (std::size_t v = 0; v < 4; ++v) {
-    const u32 first = load_u32(codes.q + 8 * v), second = load_u32(codes.q + 8 * v + 4);
-    put_lane(group + 64 * v, row, (first & 0x0F0F0F0F) | (second & 0x0F0F0F0F) << 4);
-    if (high_bits == 1)
-      high[0] |= (gather_bits(first >> 4 & 0x01010101) | gather_bits(second >> 4 & 0x01010101) << 1)
-                 << (8 * v);
-    if (high_bits == 2)
-      high[v / 2] |=
-          (gather_pairs(first >> 4 & 0x03030303) | gather_pairs(second >> 4 & 0x03030303) << 2)
-          << (16 * (v % 2));
-  }
-  for (std::size_t i = 0; i < high_bits; ++i) put_lane(group + 256 + 64 * i, row, high[i]);
 }
 
 // `size` bytes of row `row` in an array of 16.
@@ -59,32 +64,28 @@ void put(u8* array, std::size_t row, const void* value, std::size_t size) {
 }
 
 // Element i of 32 is a low nibble, element i + 16 a high one.
-Codes split_nibbles(const u8* bytes) {
-  Codes codes;
-  for (int i = 0; i < 16; ++i) {
-    codes.q[i] = bytes[i] & 15;
-    codes.q[i + 16] = bytes[i] >> 4;
+void put_split_nibbles(u8* group, std::size_t row, const u8* bytes) {
+  for (std::size_t v = 0; v < 2; ++v) {
+    const u64 eight = load_eight(bytes + 8 * v);
+    put_nibbles(group, v, row, eight & nibbles);
+    put_nibbles(group, v + 2, row, eight >> 4 & nibbles);
   }
-  return codes;
 }
 
 // Blocks of 32 with a half scale in front (q4_0, iq4_nl).
 void put_nibble_block(u8* unit, std::size_t row, const u8* block) {
-  put_codes<0>(unit, row, split_nibbles(block + 2));
+  put_split_nibbles(unit, row, block + 2);
   put(unit + 256, row, block, 2);
 }
 
 void put_q5_0(u8* unit, std::size_t row, const u8* block) {
-  Codes codes = split_nibbles(block + 6);
-  u32 high;
-  memcpy(&high, block + 2, 4);
-  for (int i = 0; i < 32; ++i) codes.q[i] = static_cast<u8>(codes.q[i] | ((high >> i) & 1) << 4);
-  put_codes<1>(unit, row, codes);
+  put_split_nibbles(unit, row, block + 6);
+  put_lane(unit + 256, row, spread_bits(load_u32(block + 2)));
   put(unit + 320, row, block, 2);
 }
 
 void put_mxfp4(u8* unit, std::size_t row, const u8* block) {
-  put_codes<0>(unit, row, split_nibbles(block + 1));
+  put_split_nibbles(unit, row, block + 1);
   put(unit + 256, row, block, 1);
 }
 
@@ -113,14 +114,14 @@ void put_affine_k(u8* unit, std::size_t row, const u8* block) {
   put(unit, row, block, 2);
   put(unit + 32, row, block + 2, 2);
   for (int g = 0; g < 8; ++g) {
-    Codes codes;
-    for (int i = 0; i < 32; ++i) {
-      const int byte = qs[32 * (g / 2) + i];
-      const int fifth = fifth_bits ? (qh[i] >> g) & 1 : 0;
-      codes.q[i] = static_cast<u8>((g % 2 ? byte >> 4 : byte & 15) | fifth << 4);
-    }
     u8* group = unit + 64 + group_bytes * static_cast<std::size_t>(g);
-    put_codes<fifth_bits ? 1 : 0>(group, row, codes);
+    u32 fifth = 0;
+    for (std::size_t v = 0; v < 4; ++v) {
+      const u64 eight = load_eight(qs + 32 * (g / 2) + 8 * v);
+      put_nibbles(group, v, row, eight >> (4 * (g % 2)) & nibbles);
+      if (fifth_bits) fifth |= gather_bits(load_eight(qh + 8 * v) >> g) << (8 * v);
+    }
+    if (fifth_bits) put_lane(group + 256, row, fifth);
     const SixBits factors = six_bits(block + 4, g);
     put(group + group_bytes - 32, row, &factors.scale, 1);
     put(group + group_bytes - 16, row, &factors.minimum, 1);
@@ -133,13 +134,14 @@ void put_q6_k(u8* unit, std::size_t row, const u8* block) {
   for (int g = 0; g < 8; ++g) {
     const u8* ql = block + 64 * (g / 4) + 32 * (g % 2);
     const u8* qh = block + 128 + 32 * (g / 4);
-    Codes codes;
-    for (int i = 0; i < 32; ++i) {
-      const int low = g % 4 < 2 ? ql[i] & 15 : ql[i] >> 4;
-      codes.q[i] = static_cast<u8>(low | ((qh[i] >> (2 * (g % 4))) & 3) << 4);
-    }
     u8* group = unit + 32 + 416 * static_cast<std::size_t>(g);
-    put_codes<2>(group, row, codes);
+    u32 high[2] = {0, 0};
+    for (std::size_t v = 0; v < 4; ++v) {
+      const int low_bit = g % 4 < 2 ? 0 : 4, high_bit = 2 * (g % 4);
+      put_nibbles(group, v, row, load_eight(ql + 8 * v) >> low_bit & nibbles);
+      high[v / 2] |= gather_pairs(load_eight(qh + 8 * v) >> high_bit) << (16 * (v % 2));
+    }
+    for (std::size_t i = 0; i < 2; ++i) put_lane(group + 256 + 64 * i, row, high[i]);
     put(group + 384, row, block + 192 + 2 * g, 1);
     put(group + 400, row, block + 193 + 2 * g, 1);
   }
@@ -150,7 +152,7 @@ void put_iq4_xs(u8* unit, std::size_t row, const u8* block) {
   put(unit, row, block, 2);
   for (int g = 0; g < 8; ++g) {
     u8* group = unit + 32 + 272 * static_cast<std::size_t>(g);
-    put_codes<0>(group, row, split_nibbles(block + 8 + 16 * g));
+    put_split_nibbles(group, row, block + 8 + 16 * g);
     const int low = (block[4 + g / 2] >> (4 * (g % 2))) & 15;
     const int high = (block[2 + g / 4] >> (2 * (g % 4))) & 3;
     const auto scale = static_cast<std::int8_t>((low | high << 4) - 32);

@@ -65,6 +65,13 @@ static constexpr PanelShape shape_of(Panel kind) {
 // Weights in groups with scales, not floats one by one.
 static constexpr bool has_groups(Panel kind) { return shape_of(kind).group_bytes != 0; }
 
+static constexpr std::uint32_t kind_bit(Panel kind) {
+  return 1u << static_cast<std::uint32_t>(kind);
+}
+constexpr std::uint32_t float_kinds =
+    kind_bit(Panel::f32) | kind_bit(Panel::f16) | kind_bit(Panel::bf16);
+constexpr std::uint32_t group_kinds = ((1u << panel_kinds) - 1) & ~float_kinds;
+
 // Bytes of one panel of k columns.
 static constexpr std::size_t panel_bytes(Panel kind, std::size_t k) {
   const PanelShape shape = shape_of(kind);

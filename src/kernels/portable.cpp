@@ -55,13 +55,13 @@ void few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size
              });
 }
 
-constexpr Gemm gemm = plain_gemm(unpack);
+constexpr Gemm gemm = plain_gemm(unpack, few_grouped);
 
 }  // namespace
 }  // namespace portable
 
 extern const Kernels portable_table;
-constexpr Kernels portable_table = portable::make_table(
-    "portable", portable::few, portable::few_grouped, &portable::gemm, &portable::gemm);
+constexpr Kernels portable_table = portable::make_table("portable", portable::few, &portable::gemm,
+                                                        &portable::gemm, &portable::gemm);
 
 }  // namespace hearth::kernels

@@ -10,16 +10,15 @@ namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
 // A table of what is above, with the multiplications given.
-constexpr Kernels make_table(const char* name, decltype(Kernels::few) few,
-                             decltype(Kernels::few_grouped) few_grouped, const Gemm* plain,
-                             const Gemm* rounded) {
+constexpr Kernels make_table(const char* name, decltype(Kernels::few) few, const Gemm* plain,
+                             const Gemm* rounded, const Gemm* bytes) {
   return {
       .name = name,
       .dot = dot,
       .few = few,
-      .few_grouped = few_grouped,
       .plain = plain,
       .rounded = rounded,
+      .bytes = bytes,
       .tiles = nullptr,
       .rms_norm = rms_norm,
       .layer_norm = layer_norm,

@@ -26,7 +26,7 @@ void unpack_rows(void* b, const float* rows, std::size_t ld, std::size_t k) {
 
 // Results are rounded to f32 between blocks of columns.
 void block(Panel, float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
-           std::size_t k, std::size_t panels) {
+           std::size_t k, std::size_t panels, const Ahead*) {
   for (std::size_t i = 0; i < m; ++i)
     for (std::size_t n = 0; n < panel_rows * panels; ++n) {
       const float* row = static_cast<const float*>(a) + i * k;
@@ -49,7 +49,8 @@ void few(Panel kind, float* y, std::size_t ldy, const float* x, std::size_t ldx,
       const std::size_t columns = k - first < super_columns ? k - first : super_columns;
       unpack(kind, weights, panel, first, columns);
       for (std::size_t i = 0; i < m; ++i)
-        block(kind, y + i * ldy + p * panel_rows, ldy, x + i * ldx + first, weights, 1, columns, 1);
+        block(kind, y + i * ldy + p * panel_rows, ldy, x + i * ldx + first, weights, 1, columns, 1,
+              nullptr);
     }
   }
 }
@@ -232,6 +233,9 @@ void mix(float* out, std::size_t ldo, const float* factors, const float* p, cons
 }
 
 constexpr Gemm gemm = {
+    .kinds = float_kinds | group_kinds,
+    .most_rows = 480,
+    .most_panels = 8,
     .tile_rows = 1,
     .k_step = 1,
     .a_step_bytes = 4,
@@ -241,15 +245,16 @@ constexpr Gemm gemm = {
     .unpack = unpack,
     .unpack_rows = unpack_rows,
     .block = block,
+    .few = few_grouped,
 };
 
 constexpr Kernels table = {
     .name = "reference",
     .dot = dot,
     .few = few,
-    .few_grouped = few_grouped,
     .plain = &gemm,
     .rounded = &gemm,
+    .bytes = &gemm,
     .tiles = nullptr,
     .rms_norm = rms_norm,
     .layer_norm = layer_norm,

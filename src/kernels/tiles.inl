@@ -61,7 +61,7 @@ void tile_of(std::size_t rows, float* c, std::size_t ldc, const float* a, const 
 
 // A tile of A stays in the first-level cache while the panels come from the second.
 void block(Panel, float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
-           std::size_t k, std::size_t panels) {
+           std::size_t k, std::size_t panels, const Ahead*) {
   const Cut all = cut(m, tile_rows);
   const float* rows = static_cast<const float*>(a);
   for (std::size_t t = 0; t < all.tiles; ++t) {
@@ -78,8 +78,11 @@ void block(Panel, float* c, std::size_t ldc, const void* a, const void* b, std::
   }
 }
 
-constexpr Gemm plain_gemm(decltype(Gemm::unpack) unpack) {
+constexpr Gemm plain_gemm(decltype(Gemm::unpack) unpack, decltype(Gemm::few) few = nullptr) {
   return {
+      .kinds = float_kinds | (few == nullptr ? 0 : group_kinds),
+      .most_rows = 480,
+      .most_panels = 8,
       .tile_rows = tile_rows,
       .k_step = 1,
       .a_step_bytes = 4,
@@ -89,6 +92,7 @@ constexpr Gemm plain_gemm(decltype(Gemm::unpack) unpack) {
       .unpack = unpack,
       .unpack_rows = unpack_rows,
       .block = block,
+      .few = few,
   };
 }
 

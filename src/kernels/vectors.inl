@@ -72,6 +72,26 @@ inline Vec load_some_values(const T* p, std::size_t n) {
   return load_values(values);
 }
 
+#if HEARTH_LANES == 16
+// f of all lanes, in halves.
+template <typename F>
+inline float fold(Vec v, F f) {
+  const __m256 low = __builtin_shufflevector(v, v, 0, 1, 2, 3, 4, 5, 6, 7);
+  const __m256 high = __builtin_shufflevector(v, v, 8, 9, 10, 11, 12, 13, 14, 15);
+  const __m256 eight = f(low, high);
+  __m256 x = f(eight, _mm256_permute2f128_ps(eight, eight, 1));
+  x = f(x, _mm256_permute_ps(x, 0x4E));
+  return _mm256_cvtss_f32(f(x, _mm256_permute_ps(x, 0xB1)));
+}
+
+inline float sum(Vec v) {
+  return fold(v, [](__m256 a, __m256 b) { return _mm256_add_ps(a, b); });
+}
+
+inline float largest(Vec v) {
+  return fold(v, [](__m256 a, __m256 b) { return _mm256_max_ps(a, b); });
+}
+#else
 inline float sum(Vec v) {
   float s[lanes];
   memcpy(s, &v, sizeof v);
@@ -85,6 +105,7 @@ inline float largest(Vec v) {
   for (std::size_t i = 1; i < lanes; ++i) top = v[i] > top ? v[i] : top;
   return top;
 }
+#endif
 
 inline Vec vector_max(Vec a, Vec b) { return a > b ? a : b; }
 inline Vec vector_min(Vec a, Vec b) { return a < b ? a : b; }

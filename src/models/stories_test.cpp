@@ -47,8 +47,7 @@ TEST_CASE("a random Llama 2 agrees on both paths") {
     const auto logits = step(**model, ctx, pages, {&rows, 1});
     REQUIRE(logits.ok());
     if (options.reference) wanted = *logits;
-    const bool exact = (*model)->info().quantisation == "f32" || ctx.kernels->tiles == nullptr;
-    CHECK(difference(*logits, wanted) < (exact ? 2e-3 : 3e-2));
+    CHECK(difference(*logits, wanted) < (is_exact(**model, ctx, options) ? 2e-3 : 3e-2));
   });
 }
 

@@ -1,5 +1,7 @@
 #include "models/test_support.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 #include <cmath>
 #include <cstdio>
@@ -132,7 +134,9 @@ double difference(std::span<const float> got, std::span<const float> wanted) {
 }
 
 bool is_exact(const Model& model, const ops::Context& ctx, const LoadOptions& options) {
-  return options.reference || model.info().quantisation == "f32" || ctx.kernels->tiles == nullptr;
+  const bool rounds = ctx.kernels->tiles != nullptr || ctx.kernels->bytes != ctx.kernels->rounded;
+  return options.reference || model.info().quantisation == "f32" || ctx.tier == ops::Tier::exact ||
+         !rounds;
 }
 
 void each_path(const std::function<void(ops::Context&, const LoadOptions&, const std::string&)>& f,
@@ -148,8 +152,12 @@ void each_path(const std::function<void(ops::Context&, const LoadOptions&, const
   options.reference = false;
   for (const kernels::Candidate& candidate : kernels::tables_to_test()) {
     if (!candidate.supported()) continue;
-    ops::Context ctx{.kernels = candidate.table, .pool = &pool};
-    f(ctx, options, std::string(candidate.table->name));
+    for (const ops::Tier tier : {ops::Tier::accurate, ops::Tier::exact}) {
+      ops::Context ctx{.kernels = candidate.table, .pool = &pool, .tier = tier};
+      f(ctx, options,
+        fmt::format("{}, {}", candidate.table->name,
+                    ops::tier_names[static_cast<std::size_t>(tier)]));
+    }
   }
 }
 

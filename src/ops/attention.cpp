@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "base/check.h"
+#include "kernels/kernels.h"
 #include "ops/scratch.h"
 
 namespace hearth::ops {

@@ -2,7 +2,11 @@
 #pragma once
 
 #include "base/thread_pool.h"
-#include "kernels/kernels.h"
+#include "ops/tier.h"
+
+namespace hearth::kernels {
+struct Kernels;  // kernels.h
+}
 
 namespace hearth::ops {
 
@@ -10,6 +14,7 @@ namespace hearth::ops {
 struct Context {
   const kernels::Kernels* kernels = nullptr;  // the table chosen for this machine or forced
   ThreadPool* pool = nullptr;
+  Tier tier = Tier::accurate;
   // Every row of every result is computed by the same sequence of operations whatever else is in
   // the batch, whatever is cached and however many threads there are: one path per operation, no
   // choice by row count, no split of a sum over threads.

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "kernels/kernels.h"
 #include "ops/scratch.h"
 
 namespace hearth::ops {

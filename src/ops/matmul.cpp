@@ -6,6 +6,7 @@
 // computes few and many rows differently, unless it must be deterministic.
 #include <algorithm>
 #include <cstring>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -21,9 +22,8 @@ using kernels::few_rows;
 using kernels::Gemm;
 using kernels::panel_rows;
 
-// Rows multiplied with one unpacked block of weights; a multiple of every table's tile.
-constexpr std::size_t block_rows = 480;
-constexpr std::size_t most_panels = 8;  // panels of one block of weights: 256 KiB of f32
+constexpr std::size_t most_panels = 8;     // of one item
+constexpr std::size_t rows_in_cache = 32;  // of 512 columns
 
 struct Job {
   View x, y;
@@ -47,11 +47,14 @@ std::size_t up_to(std::size_t value, std::size_t multiple) {
 void choose_way(const Context& ctx, Job& job) {
   const kernels::Kernels& table = *ctx.kernels;
   const Matrix::Packed& w = *job.w;
-  const bool tiles = table.tiles != nullptr && !w.is_f32();
+  const bool tiles = table.tiles != nullptr && ctx.tier != Tier::exact && !w.is_f32();
   const bool grouped = w.panel && kernels::has_groups(*w.panel);
   const bool small = job.x.rows <= few_rows && !(tiles && ctx.deterministic);
   job.few = small && w.panel.has_value();
-  job.gemm = tiles && !small ? table.tiles : grouped ? table.rounded : table.plain;
+  const bool rounds_less = ctx.tier == Tier::exact || (tiles && ctx.tier == Tier::accurate);
+  const bool bytes = grouped && !rounds_less && (table.bytes->kinds & kind_bit(*w.panel)) != 0;
+  const Gemm* own = !grouped ? table.plain : bytes ? table.bytes : table.rounded;
+  job.gemm = tiles && !small ? table.tiles : own;
   if (job.few && !grouped) job.gemm = nullptr;
 }
 
@@ -60,13 +63,18 @@ struct PackedRows {
   const Gemm* gemm;
   std::size_t rows, columns;
 
+  std::size_t row_blocks() const { return (rows + gemm->most_rows - 1) / gemm->most_rows; }
+  // All blocks but the last have so many.
+  std::size_t block_rows() const {
+    return row_blocks() == 0 ? 0 : up_to((rows + row_blocks() - 1) / row_blocks(), gemm->tile_rows);
+  }
   std::size_t steps() const { return (columns + gemm->k_step - 1) / gemm->k_step; }
   std::size_t bytes() const { return up_to(rows, gemm->tile_rows) * steps() * gemm->a_step_bytes; }
   std::size_t rows_of(std::size_t row_block) const {
-    return std::min(block_rows, rows - row_block * block_rows);
+    return std::min(block_rows(), rows - row_block * block_rows());
   }
   std::size_t offset(std::size_t row_block, std::size_t first_column) const {
-    return (row_block * block_rows * steps() +
+    return (row_block * block_rows() * steps() +
             up_to(rows_of(row_block), gemm->tile_rows) * (first_column / gemm->k_step)) *
            gemm->a_step_bytes;
   }
@@ -74,16 +82,15 @@ struct PackedRows {
 
 void pack_rows(Context& ctx, const PackedRows& shape, View x, bool in_one_block, std::byte* out) {
   if (in_one_block) return shape.gemm->pack(out, x.data, x.stride, x.rows, x.dim);
-  const std::size_t row_blocks = (shape.rows + block_rows - 1) / block_rows;
   const std::size_t column_blocks = (shape.columns + block_columns - 1) / block_columns;
   ctx.pool->parallel_for(
-      row_blocks * column_blocks, 1, [&](std::size_t begin, std::size_t end, int) {
+      shape.row_blocks() * column_blocks, 1, [&](std::size_t begin, std::size_t end, int) {
         for (std::size_t i = begin; i < end; ++i) {
           const std::size_t row_block = i / column_blocks,
                             first = i % column_blocks * block_columns;
           shape.gemm->pack(
-              out + shape.offset(row_block, first), x.row(row_block * block_rows) + first, x.stride,
-              shape.rows_of(row_block), std::min(block_columns, shape.columns - first));
+              out + shape.offset(row_block, first), x.row(row_block * shape.block_rows()) + first,
+              x.stride, shape.rows_of(row_block), std::min(block_columns, shape.columns - first));
         }
       });
 }
@@ -141,8 +148,7 @@ void few_rows_item(const Context& ctx, const Job& job, std::size_t first_panel,
   const std::size_t k = w.stored.columns;
   alignas(64) float c[few_rows * most_panels * panel_rows];
   if (job.packed_x != nullptr)
-    ctx.kernels->few_grouped(*w.panel, c, ldc, job.packed_x, job.x.rows, w.panel_at(first_panel),
-                             panels, k);
+    job.gemm->few(*w.panel, c, ldc, job.packed_x, job.x.rows, w.panel_at(first_panel), panels, k);
   else
     ctx.kernels->few(*w.panel, c, ldc, job.x.data, job.x.stride, job.x.rows,
                      w.panel_at(first_panel), panels, k);
@@ -172,6 +178,17 @@ void unpack_weights(const Job& job, std::size_t first_panel, std::size_t panels,
   }
 }
 
+// The weights of two panels from a column on, as far as one block goes.
+std::optional<kernels::Ahead> weights_at(const Job& job, std::size_t panel, std::size_t first) {
+  const Matrix::Packed& w = *job.w;
+  if (!w.panel || panel + 1 >= w.panels()) return std::nullopt;
+  const kernels::PanelShape shape = kernels::shape_of(*w.panel);
+  const std::size_t k = std::min(block_columns, w.stored.columns - first);
+  const std::size_t offset = first / shape.unit_columns * shape.unit_bytes;
+  return kernels::Ahead{{w.panel_at(panel) + offset, w.panel_at(panel + 1) + offset},
+                        kernels::panel_bytes(*w.panel, k)};
+}
+
 void many_rows_item(const Job& job, std::size_t row_block, std::size_t first_panel,
                     std::size_t panels) {
   const Gemm& gemm = *job.gemm;
@@ -180,19 +197,34 @@ void many_rows_item(const Job& job, std::size_t row_block, std::size_t first_pan
   const std::size_t rows = shape.rows_of(row_block), ldc = panels * panel_rows;
   const std::size_t c_floats = up_to(rows, gemm.tile_rows) * ldc;
   const std::size_t b_bytes =
-      up_to(block_columns, gemm.k_step) / gemm.k_step * gemm.b_step_bytes * most_panels;
+      up_to(block_columns, gemm.k_step) / gemm.k_step * gemm.b_step_bytes * gemm.most_panels;
   const std::size_t row_floats = panel_rows * block_columns;
   std::byte* b = scratch(Scratch::worker, b_bytes + (c_floats + row_floats) * sizeof(float));
   float* c = reinterpret_cast<float*>(b + b_bytes);
   std::memset(c, 0, c_floats * sizeof(float));
-  for (std::size_t first = 0; first < columns; first += block_columns) {
+  const bool by_panels = rows <= rows_in_cache;
+  const auto multiply = [&](std::size_t p, std::size_t first) {
     const std::size_t k = std::min(block_columns, columns - first);
-    unpack_weights(job, first_panel, panels, first, k, b, c + c_floats);
-    gemm.block(job.w->panel.value_or(kernels::Panel::f32), c, ldc,
-               job.packed_x + shape.offset(row_block, first), b, rows, k, panels);
-  }
+    const std::size_t together = std::min(gemm.most_panels, panels - p);
+    unpack_weights(job, first_panel + p, together, first, k, b, c + c_floats);
+    const bool columns_left = by_panels && first + k < columns;
+    const auto ahead = columns_left
+                           ? weights_at(job, first_panel + p, first + k)
+                           : weights_at(job, first_panel + p + together, by_panels ? 0 : first);
+    gemm.block(job.w->panel.value_or(kernels::Panel::f32), c + p * panel_rows, ldc,
+               job.packed_x + shape.offset(row_block, first), b, rows, k, together,
+               ahead ? &*ahead : nullptr);
+  };
+  // Few rows fit the first-level cache whole, and weights come in the order of memory.  Of many,
+  // the rows of a block of columns stay in the second-level cache for all panels.
+  if (by_panels)
+    for (std::size_t p = 0; p < panels; p += gemm.most_panels)
+      for (std::size_t first = 0; first < columns; first += block_columns) multiply(p, first);
+  else
+    for (std::size_t first = 0; first < columns; first += block_columns)
+      for (std::size_t p = 0; p < panels; p += gemm.most_panels) multiply(p, first);
   const std::size_t first_output = first_panel * panel_rows;
-  finish(job, c, ldc, row_block * block_rows, rows, first_output,
+  finish(job, c, ldc, row_block * shape.block_rows(), rows, first_output,
          std::min(ldc, job.w->stored.rows - first_output));
 }
 
@@ -224,7 +256,7 @@ void run_jobs(Context& ctx, std::span<Job> jobs) {
     HEARTH_CHECK(job.x.dim == job.w->stored.columns && job.y.dim >= job.w->stored.rows);
     HEARTH_CHECK(job.bias.empty() || job.bias.size() >= job.w->stored.rows);
     choose_way(ctx, job);
-    job.row_blocks = !job.few ? (job.x.rows + block_rows - 1) / block_rows : 1;
+    job.row_blocks = !job.few ? PackedRows{job.gemm, job.x.rows, job.x.dim}.row_blocks() : 1;
   }
   pack_inputs(ctx, jobs);
   const std::size_t items = cut_into_items(ctx, jobs);

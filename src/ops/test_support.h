@@ -40,14 +40,16 @@ inline double typical_error_of(std::span<const float> got, std::span<const float
   return std::sqrt(errors / (squares + 1e-30));
 }
 
-// Calls f(ctx) for every table that runs here.
+// Calls f(ctx) for every table that runs here and every tier.
 template <typename F>
 void each_context(F f, int threads = 3) {
   ThreadPool pool(threads);
   for (const kernels::Candidate& candidate : kernels::tables_to_test()) {
     if (!candidate.supported()) continue;
-    Context ctx{.kernels = candidate.table, .pool = &pool};
-    f(ctx);
+    for (const Tier tier : {Tier::accurate, Tier::exact, Tier::turbo}) {
+      Context ctx{.kernels = candidate.table, .pool = &pool, .tier = tier};
+      f(ctx);
+    }
   }
 }
 

@@ -32,9 +32,9 @@ bool KvCache::Order::operator()(const Prefix& a, const Key& b) const {
 
 KvCache::KvCache(std::size_t page_bytes, std::uint32_t max_pages) : pool_(page_bytes, max_pages) {}
 
-PrefixNode KvCache::root(std::string_view salt, bool deterministic) {
+PrefixNode KvCache::root(std::string_view salt, bool deterministic, ops::Tier tier) {
   if (roots_.size() >= roots_kept_) forget_empty_roots();
-  auto [place, is_new] = roots_.try_emplace({std::string(salt), deterministic}, 0);
+  auto [place, is_new] = roots_.try_emplace({std::string(salt), deterministic, tier}, 0);
   if (is_new) place->second = ++last_node_;
   return place->second;
 }

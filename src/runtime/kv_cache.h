@@ -13,6 +13,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <tuple>
 #include <utility>
 #include <vector>
 
@@ -31,8 +32,9 @@ class KvCache {
  public:
   KvCache(std::size_t page_bytes, std::uint32_t max_pages);
 
-  // Where prefixes of this salt begin; those of deterministic steps are kept apart from others.
-  PrefixNode root(std::string_view salt, bool deterministic);
+  // Where prefixes of this salt begin; those of deterministic steps are kept apart from others, and
+  // those of every tier.
+  PrefixNode root(std::string_view salt, bool deterministic, ops::Tier tier = ops::Tier::accurate);
 
   // A page for one user, its bytes arbitrary but finite; the idle page unused for longest gives way
   // when none is free.  Nothing: all pages are in use.
@@ -103,7 +105,7 @@ class KvCache {
   std::vector<Page> pages_;
   std::vector<PageIndex> free_;
   Tree tree_;
-  std::map<std::pair<std::string, bool>, PrefixNode> roots_;
+  std::map<std::tuple<std::string, bool, ops::Tier>, PrefixNode> roots_;
   std::size_t roots_kept_ = 1024;
   PrefixNode last_node_ = 0;
   PageIndex oldest_ = none, newest_ = none;

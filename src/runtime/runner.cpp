@@ -8,6 +8,7 @@
 #include <thread>
 
 #include "hardware/memory.h"
+#include "kernels/kernels.h"
 #include "runtime/memory_budget.h"
 #include "runtime/step_stop.h"
 #include "runtime/stepper.h"
@@ -61,6 +62,12 @@ struct EmbedJob {
   bool is_done = false;
 };
 
+// Rows of a step that sequences share with their guesses.  Tiles compute many rows in another way
+// than few: there guesses keep to few, and change no token.
+std::uint32_t guessing_rows(const kernels::Kernels& kernels) {
+  return kernels.tiles != nullptr ? kernels::few_rows : 8;
+}
+
 class ThreadedRunner : public Runner {
  public:
   ThreadedRunner(std::shared_ptr<const Model> model, std::shared_ptr<ThreadPool> pool,
@@ -74,7 +81,9 @@ class ThreadedRunner : public Runner {
         stepper_(*model_, context,
                  {.kv_pages = memory.kv_pages,
                   .step_tokens = options.step_tokens,
-                  .max_running = options.max_running}),
+                  .max_running = options.max_running,
+                  .lone_step_tokens = 2 * options.step_tokens,
+                  .guessing_rows = guessing_rows(*context.kernels)}),
         thread_([this](std::stop_token leaving) { run(leaving); }) {}
 
   ~ThreadedRunner() override {
@@ -139,6 +148,8 @@ Status ThreadedRunner::submit(GenerateRequest request, OnEvent on_event) {
                     static_cast<std::int64_t>(request.prompt.size());
   active->max_tokens = request.max_tokens < 0 ? room : std::min(request.max_tokens, room);
   active->deterministic = request.deterministic || options_.deterministic;
+  active->tier = request.tier.value_or(options_.tier);
+  request.speculate = request.speculate && options_.speculate;
   active->asked = std::move(request);
   active->on_event = std::move(on_event);
   active->submitted = Clock::now();
@@ -221,6 +232,7 @@ void ThreadedRunner::embed_some(const std::stop_token& leaving) {
   stop.add(job->stop);
   stop.arm();
   context_.deterministic = options_.deterministic;
+  context_.tier = options_.tier;
   auto vectors = model_->embed(context_, rest.first(count), stop.token());
   const std::lock_guard lock(mutex_);
   if (vectors.ok())

@@ -70,7 +70,11 @@ struct GenerateRequest {
   // An Event per prompt token, without text, before the first generated one.  The first token has
   // nothing before it: its logprob is 0 and it has no alternatives.
   bool prompt_logprobs = false;
-  bool deterministic = false;  // bit for bit whatever else runs
+  bool deterministic = false;          // bit for bit whatever else runs
+  std::optional<ops::Tier> tier = {};  // nothing: the runner's
+  // Several tokens are guessed from the text so far and computed together, where that pays.  It
+  // changes no token: what is wrong is thrown away.
+  bool speculate = true;
   // What the answer is held to; nullptr: nothing.  Its end may then come before ignore_end would.
   std::shared_ptr<const Constraint> constraint = {};
   std::string cache_salt;      // prefixes are shared only between requests of one salt (one tenant)
@@ -84,6 +88,8 @@ struct RunnerOptions {
   std::uint32_t max_queued = 512;     // requests waiting for room; further ones are refused
   std::uint32_t max_running = 256;    // sequences in a batch
   bool deterministic = false;         // for every request
+  ops::Tier tier = ops::Tier::accurate;
+  bool speculate = true;  // for requests that do
 };
 
 struct RunnerStats {

@@ -61,6 +61,8 @@ Plan Scheduler::plan() {
       reached = sequence.pages.reserve(computed + rows_[i]);
     }
     if (reached > computed) {
+      if (sequence.drafts.size() > reached - computed - 1)
+        sequence.drafts.resize(reached - computed - 1);
       plan.slices.push_back({&sequence, reached - computed});
     } else if (i > 0) {
       preempt_youngest();  // that is this one
@@ -101,20 +103,23 @@ bool Scheduler::has_room_for(const Sequence& next) const {
 void Scheduler::give_rows() {
   rows_.assign(running_.size(), 0);
   std::vector<const Sequence*> older;  // that are computing their prompts
-  std::size_t generating = 0;
+  std::size_t generating = 0, rows = 0;
+  for (const Sequence* sequence : running_) generating += sequence->pending() == 1;
+  const std::size_t share = generating == 0 ? 0 : limits_.guessing_rows / generating;
   for (std::size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
+    sequence.drafts.clear();
     if (sequence.pending() > 1 && may_adopt(sequence))
       sequence.adopted += sequence.pages.adopt(sequence.tokens);
     if (sequence.pending() == 1) {
-      rows_[i] = 1;
-      ++generating;
+      rows_[i] = 1 + sequence.guess(share > 0 ? share - 1 : 0);
+      rows += rows_[i];
     } else if (!waits_for_older(sequence, older)) {
       rows_[i] = most_rows(sequence);
     }
   }
-  const std::size_t left =
-      limits_.step_tokens - std::min<std::size_t>(limits_.step_tokens, generating);
+  if (rows == 0 && limits_.lone_step_tokens > 0) return share_rows(limits_.lone_step_tokens);
+  const std::size_t left = limits_.step_tokens - std::min<std::size_t>(limits_.step_tokens, rows);
   share_rows(std::max<std::size_t>({left, limits_.step_tokens / least_prompt_share, 1}));
 }
 

@@ -1,12 +1,14 @@
 // One request being answered, and the sequences (one per choice) that answer it.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
 #include <vector>
 
+#include "runtime/drafter.h"
 #include "runtime/runner.h"
 #include "runtime/sampler.h"
 #include "runtime/sequence_pages.h"
@@ -26,6 +28,7 @@ struct ActiveRequest {
   OnEvent on_event;
   std::int64_t max_tokens = 0;  // of one choice; fits the context
   bool deterministic = false;
+  ops::Tier tier = ops::Tier::accurate;
 
   // One until the prompt is computed, then one per choice.
   std::vector<std::unique_ptr<Sequence>> choices;
@@ -57,11 +60,22 @@ struct Sequence {
   TextStream text;
   std::optional<ConstraintReader> constraint;
   std::size_t adopted = 0;  // positions found in the prefix cache
+  Drafter drafter;
+  std::vector<Token> drafts;  // guessed, computed in this step behind the last token
   bool is_finished = false;
 
   std::size_t pending() const { return tokens.size() - pages.computed(); }
   std::int64_t generated() const {
     return static_cast<std::int64_t>(tokens.size() - request.asked.prompt.size());
+  }
+  // Guesses at most `most` tokens for the next step; returns how many.
+  std::size_t guess(std::size_t most) {
+    drafts.clear();
+    const std::int64_t left = request.max_tokens - generated() - 1;
+    if (most == 0 || left <= 0 || !request.asked.speculate || constraint) return 0;
+    const auto guessed = drafter.draft(tokens, std::min(most, static_cast<std::size_t>(left)));
+    drafts.assign(guessed.begin(), guessed.end());
+    return drafts.size();
   }
   // Older sequences go first.
   bool is_older_than(const Sequence& other) const {

@@ -35,6 +35,7 @@ Call& Harness::add(GenerateRequest request) {
   active->arrival = arrivals;
   active->max_tokens = request.max_tokens;
   active->deterministic = request.deterministic;
+  active->tier = request.tier.value_or(ops::Tier::accurate);
   active->asked = std::move(request);
   active->on_event = [&call](const Event& event) {
     CHECK(call.lasts == 0);

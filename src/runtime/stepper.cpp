@@ -40,11 +40,15 @@ Stepper::Stepper(const Model& model, const ops::Context& context, const StepperO
     : model_(model),
       context_(context),
       cache_(model.kv_layout().page_bytes, options.kv_pages),
-      scheduler_(cache_, {.step_tokens = options.step_tokens, .max_running = options.max_running}),
+      scheduler_(cache_, {.step_tokens = options.step_tokens,
+                          .max_running = options.max_running,
+                          .lone_step_tokens = options.lone_step_tokens,
+                          .guessing_rows = options.guessing_rows}),
       scratch_(static_cast<std::size_t>(context.pool == nullptr ? 1 : context.pool->threads())) {}
 
 void Stepper::add(std::unique_ptr<ActiveRequest> request) {
-  const PrefixNode root = cache_.root(request->asked.cache_salt, request->deterministic);
+  const PrefixNode root =
+      cache_.root(request->asked.cache_salt, request->deterministic, request->tier);
   request->usage.prompt_tokens = static_cast<std::int64_t>(request->asked.prompt.size());
   request->choices.push_back(
       std::make_unique<Sequence>(*request, 0, SequencePages(cache_, root), model_.tokenizer()));
@@ -55,21 +59,36 @@ void Stepper::add(std::unique_ptr<ActiveRequest> request) {
 void Stepper::step(std::stop_token leaving) {
   const auto begin = Clock::now();
   drop_stopped();
-  const Plan plan = scheduler_.plan();
+  Plan plan = scheduler_.plan();
   if (plan.stuck != nullptr) {
     const Error error = no_memory(*plan.stuck, cache_);
     end(plan.stuck->request, FinishReason::error, &error);
   }
-  if (!plan.slices.empty()) {
-    const Status status = forward(plan, leaving);
-    if (status.ok())
-      answer(plan);
-    else
-      give_up(plan, status.error(), leaving);
-    ++counts_.steps;
-  }
+  while (!plan.slices.empty()) run(take_tier(plan), leaving);
   remove_finished();
   counts_.busy_seconds += seconds(begin, Clock::now());
+}
+
+// Moves the slices of the first one's tier out of the plan: rows of different tiers are computed
+// apart.
+Plan Stepper::take_tier(Plan& plan) {
+  const ops::Tier tier = plan.slices.front().sequence->request.tier;
+  const auto rest = std::ranges::stable_partition(
+      plan.slices, [&](const Slice& slice) { return slice.sequence->request.tier == tier; });
+  Plan part;
+  part.slices.assign(plan.slices.begin(), rest.begin());
+  plan.slices.erase(plan.slices.begin(), rest.begin());
+  return part;
+}
+
+void Stepper::run(const Plan& plan, const std::stop_token& leaving) {
+  context_.tier = plan.slices.front().sequence->request.tier;
+  const Status status = forward(plan, leaving);
+  if (status.ok())
+    answer(plan);
+  else
+    give_up(plan, status.error(), leaving);
+  ++counts_.steps;
 }
 
 void Stepper::cancel_all() {
@@ -129,7 +148,11 @@ void Stepper::append_rows(const Slice& slice) {
       outputs_.push_back({.sequence = &sequence, .row = output_rows_.size(), .scored = scored});
       output_rows_.push_back(static_cast<std::uint32_t>(tokens_.size()));
     }
-    tokens_.push_back(sequence.tokens[position]);
+    if (next > sequence.tokens.size())
+      output_rows_.push_back(static_cast<std::uint32_t>(tokens_.size()));  // behind a draft
+    tokens_.push_back(next > sequence.tokens.size()
+                          ? sequence.drafts[position - sequence.tokens.size()]
+                          : sequence.tokens[position]);
     places_.push_back({index, static_cast<std::uint32_t>(position)});
   }
 }
@@ -147,14 +170,42 @@ void Stepper::give_up(const Plan& plan, const Error& error, const std::stop_toke
 
 void Stepper::answer(const Plan& plan) {
   for (const auto& [sequence, rows] : plan.slices) {
-    sequence->pages.advance(sequence->tokens, rows);
+    sequence->pages.advance(sequence->tokens, rows - sequence->drafts.size());
     if (sequence->pending() == 0 && !sequence->request.is_forked) begin_answer(*sequence);
   }
   choose();
   for (Output& output : outputs_) output.scored ? deliver_scored(output) : deliver(output);
+  follow_drafts();
   for (const auto& [sequence, rows] : plan.slices)
     if (sequence->pending() == 0 && sequence->request.max_tokens == 0)
       end(sequence->request, FinishReason::length);
+}
+
+// Where the token chosen is the one guessed, the row computed behind it holds the next logits.
+void Stepper::follow_drafts() {
+  for (std::vector<Output> delivered = std::move(outputs_); !delivered.empty();
+       delivered = std::move(outputs_)) {
+    outputs_.clear();
+    for (const Output& output : delivered) {
+      Sequence& sequence = *output.sequence;
+      if (output.scored || sequence.drafts.empty()) continue;
+      const bool is_right = output.draft < sequence.drafts.size() && output.token.ok() &&
+                            *output.token == sequence.drafts[output.draft];
+      const std::size_t right = output.draft + (is_right ? 1 : 0);
+      if (is_right && !sequence.is_finished) {
+        sequence.pages.advance(sequence.tokens, 1);
+        outputs_.push_back(
+            {.sequence = &sequence, .row = output.row + 1, .draft = right, .scored = {}});
+        continue;
+      }
+      counts_.guessed += sequence.drafts.size();
+      counts_.guessed_right += right;
+      sequence.drafter.report(sequence.drafts.size(), right);
+      sequence.drafts.clear();
+    }
+    choose();
+    for (Output& output : outputs_) deliver(output);
+  }
 }
 
 // The prompt is computed: every choice goes on from the same logits.

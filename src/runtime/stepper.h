@@ -17,11 +17,14 @@ namespace hearth {
 struct StepperOptions {
   std::uint32_t kv_pages = 0;
   std::uint32_t step_tokens = 0, max_running = 0;
+  std::uint32_t lone_step_tokens = 0;
+  std::uint32_t guessing_rows = 0;
 };
 
 // Since the beginning.
 struct StepperCounts {
   std::uint64_t steps = 0, prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+  std::uint64_t guessed = 0, guessed_right = 0;  // tokens of drafts
   std::uint64_t done = 0, cancelled = 0, failed = 0;
   double busy_seconds = 0;
 };
@@ -48,18 +51,22 @@ class Stepper {
   struct Output {
     Sequence* sequence = nullptr;
     std::size_t row = 0;
+    std::size_t draft = 0;              // how many of the sequence's drafts come before it
     std::optional<std::size_t> scored;  // place in the prompt of the known token
     Result<Token> token = Token{0};
     Logprobs logprobs = {};
   };
 
   void drop_stopped();
+  static Plan take_tier(Plan& plan);
+  void run(const Plan& plan, const std::stop_token& leaving);
   Status forward(const Plan& plan, std::stop_token leaving);
   void append_rows(const Slice& slice);
   void give_up(const Plan& plan, const Error& error, const std::stop_token& leaving);
   void answer(const Plan& plan);
   void begin_answer(Sequence& first);
   void choose();
+  void follow_drafts();
   void choose(Output& output, SamplerScratch& scratch) const;
   void deliver(Output& output);
   void deliver_scored(const Output& output);

@@ -21,6 +21,7 @@ void add_sampling(Json& properties) {
   properties.set("stream_options", object_of(Json::object({{"include_usage", type("boolean")}})));
   properties.set("ignore_eos", type("boolean", "Go on past the model's own end."));
   properties.set("deterministic", type("boolean", "The same bits whatever else runs."));
+  properties.set("tier", type("string", "How closely to keep to f32: accurate, exact or turbo."));
   properties.set(
       "response_format",
       type("object", "What the answer must be: type text, json_object, or json_schema."));

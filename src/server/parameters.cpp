@@ -1,6 +1,6 @@
 #include "server/parameters.h"
 
-#include <fmt/core.h>
+#include <fmt/format.h>
 
 #include <charconv>
 
@@ -157,6 +157,15 @@ Check read_bias(const Json& body, std::int32_t vocabulary, std::map<Token, float
   return Done{};
 }
 
+Checked<std::optional<ops::Tier>> read_tier(const Json& body) {
+  const auto name = TRY(read_text(body, "tier", 16));
+  if (!name) return std::optional<ops::Tier>();
+  const auto tier = ops::tier_named(*name);
+  if (!tier)
+    return invalid_value("tier", fmt::format("needs one of {}", fmt::join(ops::tier_names, ", ")));
+  return tier;
+}
+
 // n, best_of and the two ways to ask for log probabilities.
 Check read_answers(const Json& body, Dialect dialect, Asked& asked) {
   asked.n = static_cast<int>(TRY(read_integer(body, "n", 1, max_answers)).value_or(1));
@@ -234,6 +243,7 @@ Checked<Asked> read_parameters(const Json& body, Dialect dialect, std::int32_t v
   TRY(read_bias(body, vocabulary, asked.generate.sampling.logit_bias));
   asked.generate.ignore_end = TRY(read_bool(body, "ignore_eos")).value_or(false);
   asked.generate.deterministic = TRY(read_bool(body, "deterministic")).value_or(false);
+  asked.generate.tier = TRY(read_tier(body));
   return asked;
 }
 

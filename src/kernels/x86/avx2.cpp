@@ -10,11 +10,9 @@
 namespace hearth::kernels {
 
 extern const Kernels avx2_table;
-extern const Gemm avx2_plain, avx2_rounded;
-void avx2_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
-                      const void* panels, std::size_t count, std::size_t k);
+extern const Gemm avx2_plain, avx2_rounded, avx2_bytes;
 
 constexpr Kernels avx2_table =
-    avx2::make_table("avx2", avx2::few, avx2_few_grouped, &avx2_plain, &avx2_rounded);
+    avx2::make_table("avx2", avx2::few, &avx2_plain, &avx2_rounded, &avx2_bytes);
 
 }  // namespace hearth::kernels

@@ -10,6 +10,8 @@
 #include "kernels/x86/rounded_gemm.inl"
 
 namespace hearth::kernels {
+void avx2_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
+                      const void* panels, std::size_t count, std::size_t k);
 extern const Gemm avx2_rounded;
-constexpr Gemm avx2_rounded = avx2::rounded;
+constexpr Gemm avx2_rounded = avx2::rounded_with(avx2_few_grouped);
 }  // namespace hearth::kernels

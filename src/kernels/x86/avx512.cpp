@@ -10,11 +10,9 @@
 namespace hearth::kernels {
 
 extern const Kernels avx512_table;
-extern const Gemm avx512_plain, avx512_rounded;
-void avx512_few_grouped(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
-                        const void* panels, std::size_t count, std::size_t k);
+extern const Gemm avx512_plain, avx512_rounded, avx512_bytes;
 
 constexpr Kernels avx512_table =
-    avx512::make_table("avx512", avx512::few, avx512_few_grouped, &avx512_plain, &avx512_rounded);
+    avx512::make_table("avx512", avx512::few, &avx512_plain, &avx512_rounded, &avx512_bytes);
 
 }  // namespace hearth::kernels

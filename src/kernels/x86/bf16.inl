@@ -199,7 +199,7 @@ void multiply_strip(Tiles& tiles, float* c, std::size_t ldc, const u8* a, const 
 
 // Two panels of B stay in the first-level cache while A comes from the second.
 void block_bf16(Panel, float* c, std::size_t ldc, const void* a, const void* b, std::size_t m,
-                std::size_t k, std::size_t panels) {
+                std::size_t k, std::size_t panels, const Ahead*) {
   const u8* rows = static_cast<const u8*>(a);
   const u8* weights = static_cast<const u8*>(b);
   const std::size_t steps = (k + tile_columns - 1) / tile_columns;
@@ -214,6 +214,9 @@ void block_bf16(Panel, float* c, std::size_t ldc, const void* a, const void* b, 
 }
 
 constexpr Gemm bf16_tiles = {
+    .kinds = (float_kinds | group_kinds) & ~kind_bit(Panel::f32),
+    .most_rows = 480,
+    .most_panels = 8,
     .tile_rows = tile_side,
     .k_step = tile_columns,
     .a_step_bytes = 64,
@@ -223,6 +226,7 @@ constexpr Gemm bf16_tiles = {
     .unpack = unpack_to_bf16,
     .unpack_rows = unpack_rows_to_bf16,
     .block = block_bf16,
+    .few = nullptr,
 };
 
 }  // namespace

@@ -164,7 +164,7 @@ void rounded_blocks(float* c, std::size_t ldc, const RoundedGroup* a, const Word
 }
 
 void block_rounded(Panel kind, float* c, std::size_t ldc, const void* a, const void* b,
-                   std::size_t m, std::size_t k, std::size_t panels) {
+                   std::size_t m, std::size_t k, std::size_t panels, const Ahead*) {
   const RoundedGroup* rows = static_cast<const RoundedGroup*>(a);
   const WordGroup* weights = static_cast<const WordGroup*>(b);
   const std::size_t groups = k / group_columns;
@@ -176,17 +176,23 @@ void block_rounded(Panel kind, float* c, std::size_t ldc, const void* a, const v
     rounded_blocks<Ends::scale>(c, ldc, rows, weights, m, groups, panels);
 }
 
-constexpr Gemm rounded = {
-    .tile_rows = rounded_rows,
-    .k_step = group_columns,
-    .a_step_bytes = sizeof(RoundedGroup),
-    .b_step_bytes = sizeof(WordGroup),
-    .tolerance = 1e-4f,
-    .pack = pack_rounded,
-    .unpack = unpack_rounded,
-    .unpack_rows = nullptr,
-    .block = block_rounded,
-};
+constexpr Gemm rounded_with(decltype(Gemm::few) few) {
+  return {
+      .kinds = group_kinds,
+      .most_rows = 480,
+      .most_panels = 8,
+      .tile_rows = rounded_rows,
+      .k_step = group_columns,
+      .a_step_bytes = sizeof(RoundedGroup),
+      .b_step_bytes = sizeof(WordGroup),
+      .tolerance = 1e-4f,
+      .pack = pack_rounded,
+      .unpack = unpack_rounded,
+      .unpack_rows = nullptr,
+      .block = block_rounded,
+      .few = few,
+  };
+}
 
 }  // namespace
 }  // namespace hearth::kernels::HEARTH_ISA

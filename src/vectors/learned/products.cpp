@@ -61,7 +61,7 @@ Table multiply(const Table& a, const float* panels, std::size_t n) {
       g.unpack(kernels::Panel::f32, unpacked.get() + p * block_steps * g.b_step_bytes,
                panels + p * k * panel_rows, first, columns);
     g.block(kernels::Panel::f32, sums.floats(), ldc, packed.get(), unpacked.get(), m, columns,
-            count);
+            count, nullptr);
   }
   Table c(m, n);
   for (std::size_t i = 0; i < m; ++i)

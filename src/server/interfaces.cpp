@@ -35,7 +35,7 @@ struct Refused {
 constexpr Refused refused[] = {{"/api/push", "there is no registry to push to"}};
 
 constexpr std::string_view own_paths[] = {"/api/collections", "/api/models", "/api/downloads",
-                                          "/api/system", "/api/config"};
+                                          "/api/system",      "/api/config", "/api/v0"};
 
 }  // namespace
 

@@ -183,6 +183,7 @@ Json schemas() {
   add_ollama(all);
   add_anthropic(all);
   add_responses(all);
+  add_llama_server(all);
   add_collections(all);
   add_manage(all);
   return all;

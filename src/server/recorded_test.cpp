@@ -58,6 +58,7 @@ std::string without_chance(std::string text) {
   hide(text, "\"created\":", ",");
   hide(text, "\"created_at\":\"", "\"");
   hide(text, "_duration\":", ",}");
+  for (const char* name : {"_ms\":", "_per_second\":"}) hide(text, name, ",}");
   for (const char* start : {"vs_", "file-", "vsfb_"})
     hide(text, fmt::format("\"id\":\"{}", start), "\"");
   for (const char* name : {"created_at\":1", "last_active_at\":1", "memory_bytes\":",

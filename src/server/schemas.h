@@ -21,6 +21,7 @@ void add_sampling_numbers(Json& properties);
 void add_ollama(Json& all);
 void add_anthropic(Json& all);
 void add_responses(Json& all);
+void add_llama_server(Json& all);
 void add_collections(Json& all);
 void add_manage(Json& all);
 

@@ -395,7 +395,7 @@ Tuning tune(const Trained& trained, std::span<const SegmentView> segments,
     plan.model = model;
     plan.candidates = candidates;
     plan.chunks = trained.centroids.chunks() * chunk_tenths / 10;
-    plan.exact = std::min<std::size_t>(plan.candidates, 20);
+    plan.exact = std::min<std::size_t>(plan.candidates, trained.padded() >= 512 ? 14 : 20);
     sweeps.push_back(sweep(trained, segments, queries, plan, unit, pool));
   }
   for (const float target : tuned_targets) {

@@ -14,7 +14,6 @@ namespace hearth::vectors {
 namespace {
 
 constexpr std::size_t hits = 10;
-constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // What steps of a search take, in nanoseconds, for rows of 128 numbers: only their ratios matter.
 constexpr double list_cost = 130, row_cost = 3, candidate_cost = 140, centroid_cost = 4;

@@ -102,7 +102,7 @@ void Centroids::split(std::size_t begin, std::size_t end) {
   for (std::size_t p = begin; p < end; ++p)
     for (std::size_t j = 0; j < dim_; ++j) mean[j] += at(order_[p])[j] / static_cast<float>(n);
   for (std::size_t j = 0; j < dim_; ++j) direction[j] = at(order_[begin])[j] - mean[j];
-  for (int step = 0; step < 8; ++step) {  // powers of the covariance
+  for (int power = 0; power < 8; ++power) {  // powers of the covariance
     std::vector<float> next(dim_);
     for (std::size_t i = 0; i < n; ++i) {
       const float* c = at(order_[begin + i]);

@@ -116,6 +116,7 @@ Status Ivf::add(std::span<const Row> rows, std::span<const float> vectors) {
   }
   kill_sealed(next, rows);
   next.tail = tail_->snapshot();
+  changes_ += rows.size();
   publish(std::move(next));
   return Done{};
 }
@@ -130,6 +131,7 @@ void Ivf::remove(std::span<const Row> rows) {
     next.sealing = sealing_->snapshot();
   }
   kill_sealed(next, rows);
+  changes_ += rows.size();
   publish(std::move(next));
 }
 

@@ -93,6 +93,7 @@ class Ivf final : public Index {
   mutable ScratchPool scratches_;
   std::mutex maintaining_;  // one maintain() at a time; taken before writing_
   std::mutex writing_;
+  std::size_t changes_ = 0;  // rows written or removed since plans were measured; under writing_
   std::unique_ptr<FlatRows> tail_, sealing_;  // the writer's; their snapshots are in the state
   Guarded<std::shared_ptr<const IvfState>> state_;
 

@@ -18,7 +18,7 @@ constexpr std::size_t tier_width = 4;    // segments of like size that are merge
 constexpr std::size_t most_segments = 12;
 constexpr double most_dead = 0.2;       // share of dead rows from which a segment is rewritten
 constexpr double grown_enough = 2.5;    // wanted lists over those there are, to train anew
-constexpr double changed_enough = 0.2;  // share of new rows from which plans are measured anew
+constexpr double changed_enough = 0.2;  // share of changed rows from which plans are measured anew
 
 Error stopped() { return Error(ErrorKind::cancelled, "stopped"); }
 
@@ -274,6 +274,7 @@ Status Ivf::measure(std::stop_token stop) {
   IvfState next = *state();
   if (next.trained != now->trained) return Done{};
   next.tuning = std::move(tuning);
+  changes_ = 0;
   publish(std::move(next));
   return Done{};
 }
@@ -296,11 +297,12 @@ Status Ivf::maintain(std::stop_token stop) {
   if (now->tail->live >= seal_rows || now->sealing != nullptr) TRY(seal(stop));
   TRY(merge(stop));
   now = state();
-  const double rows = static_cast<double>(now->rows());
-  if (now->tuning == nullptr ||
-      std::abs(rows - static_cast<double>(now->tuning->rows)) > changed_enough * rows)
-    return measure(stop);
-  return Done{};
+  const auto changes = [&] {
+    const std::lock_guard writing(writing_);
+    return static_cast<double>(changes_);
+  }();
+  const bool due = changes > changed_enough * static_cast<double>(now->rows());
+  return now->tuning == nullptr || due ? measure(stop) : Status(Done{});
 }
 
 }  // namespace hearth::vectors

@@ -14,7 +14,6 @@ namespace hearth::vectors {
 namespace {
 
 constexpr std::size_t hits = 10;
-constexpr float infinity = std::numeric_limits<float>::infinity();
 
 // What steps of a search take, in nanoseconds, for rows of 128 numbers: only their ratios matter.
 constexpr double list_cost = 130, row_cost = 3, candidate_cost = 140, centroid_cost = 4;
@@ -395,7 +394,7 @@ Tuning tune(const Trained& trained, std::span<const SegmentView> segments,
     plan.model = model;
     plan.candidates = candidates;
     plan.chunks = trained.centroids.chunks() * chunk_tenths / 10;
-    plan.exact = std::min<std::size_t>(plan.candidates, 20);
+    plan.exact = std::min<std::size_t>(plan.candidates, trained.padded() >= 512 ? 14 : 20);
     sweeps.push_back(sweep(trained, segments, queries, plan, unit, pool));
   }
   for (const float target : tuned_targets) {

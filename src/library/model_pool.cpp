@@ -245,12 +245,6 @@ struct ModelPool::State : std::enable_shared_from_this<ModelPool::State> {
 
 namespace {
 
-std::uint64_t outstanding_bytes(const std::vector<Lease>& models) {
-  std::uint64_t sum = 0;
-  for (const Lease& model : models) sum += kv_bytes(*model).outstanding;
-  return sum;
-}
-
 Error no_room(const std::string& id, const ModelNeeds& needs, std::uint64_t available,
               std::uint64_t kept_free, bool has_waited) {
   return Error(
@@ -271,13 +265,18 @@ Result<std::uint64_t> ModelPool::State::make_room(const EntryPointer& entry,
     std::unique_lock lock(mutex);
     std::vector<Lease> peeked = peek_all();
     lock.unlock();
-    const std::uint64_t promised = outstanding_bytes(peeked);
-    std::uint64_t used_by_models = 0;
-    for (const Lease& model : peeked) used_by_models += model->weight_bytes + kv_bytes(*model).made;
+    std::uint64_t promised = 0, used_by_models = 0;
+    for (const Lease& model : peeked) {
+      const KvBytes kv = kv_bytes(*model);
+      promised += kv.outstanding;
+      used_by_models += kv.made;
+    }
     peeked.clear();
-    const std::uint64_t free = source.free_bytes ? source.free_bytes() : ~0ull;
     lock.lock();
     if (entry->stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
+    // With the lock held, so that what comes and goes meanwhile is counted once at least: a model
+    // is refused only when it cannot fit.
+    const std::uint64_t free = source.free_bytes ? source.free_bytes() : ~0ull >> 1;
     std::uint64_t reserved = promised;
     std::size_t others = 0;
     bool may_come_free = dying_bytes > 0;
@@ -285,7 +284,7 @@ Result<std::uint64_t> ModelPool::State::make_room(const EntryPointer& entry,
     for (const EntryPointer& other : entries) {
       if (other == entry) continue;
       reserved += other->reserved;
-      used_by_models += other->reserved;
+      used_by_models += other->reserved + (other->loaded ? other->loaded->weight_bytes : 0);
       ++others;
       may_come_free |= !other->is_pinned;
     }

@@ -22,7 +22,8 @@ int main(int count, char** words) try {
   std::printf("%s\n", collection.search("{\"k\": 1, \"query\": " + quoted + "\"}").c_str());
   std::printf("%s\n", collection.scroll(R"({"filter": "year >= 2022", "include": []})").c_str());
   collection.reindex(R"({"kind": "hnsw"})");
-  std::printf("%d removed, %d left\n", static_cast<int>(collection.remove_where("year < 2022")),
+  const auto removed = collection.remove_where("year < 2022");
+  std::printf("%d removed, %d left\n", static_cast<int>(removed),
               static_cast<int>(collection.count()));
 } catch (const hearth::Failure& failure) {
   std::fprintf(stderr, "%s\n", failure.what());

@@ -102,13 +102,18 @@ Result<DocumentView> LocalCollection::view_of(Row row) const {
   return Error(ErrorKind::not_found, fmt::format("row {} is gone", row));
 }
 
-// The last segment that begins at or before the row.
+// The last segment that begins at or before the row.  One without rows, which holds deaths only,
+// may stand anywhere: it counts as the one before it.
 const Segment* LocalCollection::segment_of(Row row) const {
-  const auto after = std::upper_bound(
-      segments_.begin(), segments_.end(), row, [](Row wanted, const auto& segment) {
-        return segment->rows().empty() || wanted < segment->rows().front();
-      });
-  return after == segments_.begin() ? nullptr : std::prev(after)->get();
+  const auto begins_after = [&](Row wanted, const std::shared_ptr<const Segment>& segment) {
+    const std::shared_ptr<const Segment>* one = &segment;
+    while (one != segments_.data() && (*one)->rows().empty()) --one;
+    return !(*one)->rows().empty() && wanted < (*one)->rows().front();
+  };
+  auto at = std::upper_bound(segments_.begin(), segments_.end(), row, begins_after);
+  while (at != segments_.begin())
+    if (const Segment* segment = (--at)->get(); !segment->rows().empty()) return segment;
+  return nullptr;
 }
 
 std::string_view LocalCollection::id_of(Row row) const {

@@ -156,6 +156,10 @@ struct LocalCollection final : Collection {
 
   // ---- feedback: local_lessons.cpp ----
   static constexpr std::string_view lessons_name = "LESSONS";
+  static constexpr std::string_view lock_name = "LOCK", words_name = "words.sqlite",
+                                    reserve_name = "RESERVE";
+  // Rows stay below, so that no_row and the id table's marks are none of them.
+  static constexpr Row max_rows = no_row - 16;
   Status read_lessons();
   Status write_lessons(const std::vector<Feedback>& lessons);
   Status teach(Index& index, const Feedback& lesson, bool is_strict) const;

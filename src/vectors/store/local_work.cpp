@@ -10,7 +10,6 @@
 namespace hearth::vectors {
 namespace {
 
-constexpr std::string_view words_name = "words.sqlite";
 constexpr std::size_t word_rows_at_once = 2000;
 constexpr std::size_t max_dead_share = 3;  // a third of a segment gone: it is written anew
 constexpr std::size_t min_compacted_rows = 1000;

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include "vectors/store/fake_files.h"
 #include "vectors/store/test_index.h"
@@ -40,5 +41,34 @@ inline std::vector<std::string> ids(const Result<std::vector<Match>>& matches) {
   return all;
 }
 using Ids = std::vector<std::string>;
+
+// Documents of three numbers, the text of each its number.
+inline std::vector<float> point(int i) {
+  return {static_cast<float>(i % 13), static_cast<float>(i % 7), static_cast<float>(i)};
+}
+
+inline std::vector<Document> numbered(int first, int last) {
+  std::vector<Document> all;
+  for (int i = first; i < last; ++i)
+    all.push_back(document(fmt::format("{}", i), point(i), fmt::format("text number {}", i),
+                           Json::object({{"n", i}})));
+  return all;
+}
+
+inline Query near(int i, std::size_t k) {
+  Query query;
+  query.vector = point(i);
+  query.k = k;
+  return query;
+}
+
+inline std::unique_ptr<Collection> of_three_numbers(const StoreOptions& options) {
+  Schema schema;
+  schema.dim = 3;
+  schema.metric = Metric::l2;
+  auto collection = create_collection(folder, schema, options);
+  REQUIRE(collection.ok());
+  return std::move(*collection);
+}
 
 }  // namespace hearth::vectors

@@ -40,11 +40,6 @@ Result<Profile> read_profile(const Arguments& arguments) {
 
 // ---- For programs ----
 
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json();
-}
-
 Json to_json(const hardware::Cpu& cpu) {
   Json features = Json::array(), caches = Json::array();
   for (const std::string& feature : cpu.features) features.push_back(feature);
@@ -61,17 +56,6 @@ Json to_json(const hardware::Cpu& cpu) {
                        {"numa_nodes", cpu.numa_nodes},
                        {"caches", std::move(caches)},
                        {"features", std::move(features)}});
-}
-
-Json to_json(const hardware::Condition& now) {
-  return Json::object({{"hottest_celsius", or_null(now.hottest_celsius)},
-                       {"throttled", now.throttled},
-                       {"on_mains", or_null(now.on_mains)},
-                       {"battery_percent", or_null(now.battery_percent)},
-                       {"processor_joules", or_null(now.processor_joules)},
-                       {"load", now.load},
-                       {"memory_pressure", now.memory_pressure},
-                       {"processor_pressure", now.processor_pressure}});
 }
 
 Json to_json(const Profile& profile) {

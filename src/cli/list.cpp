@@ -8,8 +8,7 @@
 #include "cli/settings.h"
 #include "cli/table.h"
 #include "hardware/memory.h"
-#include "library/catalog.h"
-#include "library/machine_speeds.h"
+#include "library/catalog_view.h"
 
 namespace hearth::cli {
 namespace {
@@ -68,24 +67,6 @@ Status list_local(App& app, const Arguments& arguments, const LibraryContext& co
   return Done{};
 }
 
-Json to_json(const CatalogEntry& entry, double speed, bool fits, bool is_here) {
-  return Json::object(
-      {{"name", entry.name},
-       {"task", entry.task},
-       {"reference", entry.reference},
-       {"summary", entry.summary},
-       {"licence", entry.licence},
-       {"parameters", entry.parameters * 1e9},
-       {"active_parameters",
-        (entry.active_parameters > 0 ? entry.active_parameters : entry.parameters) * 1e9},
-       {"bytes", entry.bytes},
-       {"memory_bytes", entry.memory_bytes()},
-       {"context_length", entry.context},
-       {"expected_tokens_per_second", speed > 0 ? Json(speed) : Json()},
-       {"fits", fits},
-       {"is_here", is_here}});
-}
-
 Status list_available(App& app, const Arguments& arguments, const LibraryContext& context) {
   std::vector<CatalogEntry> entries = TRY(load_catalog(context.folders));
   const std::string task = arguments.text("--task");
@@ -107,11 +88,14 @@ Status list_available(App& app, const Arguments& arguments, const LibraryContext
     const bool fits = entry.memory_bytes() <= memory;
     const auto remote = parse_reference(entry.reference);
     const bool is_here = remote && match(models, *remote) != nullptr;
-    const bool answers = entry.task != "embed" && entry.task != "rerank";
-    const double speed = speeds && answers
-                             ? expected_tokens_per_second(*speeds, "q4_k", entry.bytes_per_token())
-                             : 0;
-    list.push_back(to_json(entry, speed, fits, is_here));
+    const double speed = expected_tokens_per_second(entry, speeds);
+    Json described = to_json(entry, speed);
+    const bool is_sparse = entry.active_parameters > 0;
+    described.set("active_parameters",
+                  (is_sparse ? entry.active_parameters : entry.parameters) * 1e9);
+    described.set("fits", fits);
+    described.set("is_here", is_here);
+    list.push_back(std::move(described));
     rows.push_back({entry.name, entry.task, readable_bytes(entry.bytes),
                     readable_bytes(entry.memory_bytes()),
                     is_here ? "here"

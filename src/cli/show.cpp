@@ -4,8 +4,8 @@
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "hardware/memory.h"
+#include "library/catalog_view.h"
 #include "library/library.h"
-#include "library/machine_speeds.h"
 #include "library/resolve.h"
 
 namespace hearth::cli {
@@ -73,31 +73,17 @@ Json to_json(const Package& package, const ModelInfo& info, bool tensors) {
   return json;
 }
 
-bool has_answers(const CatalogEntry& entry) {
-  return entry.task != "embed" && entry.task != "rerank";
-}
-
 // A model of the catalog that is not here.
 void show_entry(App& app, const Arguments& arguments, const CatalogEntry& entry) {
   const std::uint64_t memory = memory_for_models(hardware::read_memory());
   const bool fits = entry.memory_bytes() <= memory;
   const auto speeds = load_speeds(standard_folders());
-  const double speed = speeds && has_answers(entry)
-                           ? expected_tokens_per_second(*speeds, "q4_k", entry.bytes_per_token())
-                           : 0;
+  const double speed = expected_tokens_per_second(entry, speeds);
   if (arguments.has("--json")) {
-    app.out.json(Json::object({{"name", entry.name},
-                               {"is_here", false},
-                               {"task", entry.task},
-                               {"reference", entry.reference},
-                               {"summary", entry.summary},
-                               {"licence", entry.licence},
-                               {"parameters", entry.parameters * 1e9},
-                               {"bytes", entry.bytes},
-                               {"memory_bytes", entry.memory_bytes()},
-                               {"context_length", entry.context},
-                               {"expected_tokens_per_second", speed > 0 ? Json(speed) : Json()},
-                               {"fits", fits}}));
+    Json described = to_json(entry, speed);
+    described.set("is_here", false);
+    described.set("fits", fits);
+    app.out.json(described);
     return;
   }
   Output& out = app.out;

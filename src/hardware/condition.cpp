@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/files.h"
+#include "base/json.h"
 #include "hardware/system_files.h"
 
 namespace hearth::hardware {
@@ -61,6 +62,11 @@ double pressure(const std::string& root, std::string_view what) {
   return at == text.npos ? 0 : std::strtod(text.c_str() + at + key.size(), nullptr);
 }
 
+template <typename T>
+Json or_null(const std::optional<T>& value) {
+  return value ? Json(*value) : Json();
+}
+
 }  // namespace
 
 Condition read_condition(const std::string& root) {
@@ -83,6 +89,17 @@ std::string read_enclosure(const std::string& root) {
     if (line.starts_with("flags")) is_virtual = is_virtual || line.find(" hypervisor") != line.npos;
   if (is_container) return is_virtual ? "container in a virtual machine" : "container";
   return is_virtual ? "virtual machine" : "";
+}
+
+Json to_json(const Condition& now) {
+  return Json::object({{"hottest_celsius", or_null(now.hottest_celsius)},
+                       {"throttled", now.throttled},
+                       {"on_mains", or_null(now.on_mains)},
+                       {"battery_percent", or_null(now.battery_percent)},
+                       {"processor_joules", or_null(now.processor_joules)},
+                       {"load", now.load},
+                       {"memory_pressure", now.memory_pressure},
+                       {"processor_pressure", now.processor_pressure}});
 }
 
 }  // namespace hearth::hardware

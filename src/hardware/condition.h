@@ -5,6 +5,10 @@
 #include <optional>
 #include <string>
 
+namespace hearth {
+class Json;
+}
+
 namespace hearth::hardware {
 
 struct Condition {
@@ -20,6 +24,9 @@ struct Condition {
 
 // `root`: as in cpu.h.  What cannot be read keeps its default.
 Condition read_condition(const std::string& root = "/");
+
+// As `hearth info --json` and the server tell it: {"hottest_celsius": ..., ...}
+Json to_json(const Condition& now);
 
 // What the machine is inside of: "container", "virtual machine", both, or "".
 std::string read_enclosure(const std::string& root = "/");

@@ -3,16 +3,12 @@
 #include <fmt/core.h>
 
 #include "base/utf8.h"
+#include "server/fields.h"
 
 namespace hearth::server {
 namespace {
 
 using Kind = AnswerRule::Kind;
-
-const Json* given(const Json& body, std::string_view name) {
-  const Json* value = body.find(name);
-  return value && !value->is_null() ? value : nullptr;
-}
 
 Checked<AnswerRule> text_rule(Kind kind, const Json& value, std::string_view field) {
   if (!value.is_string()) return invalid_value(field, "needs a text");

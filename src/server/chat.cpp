@@ -1,5 +1,6 @@
 // POST /v1/chat/completions.  Source: OpenAI API reference, "Create chat completion".
 #include "server/generation.h"
+#include "server/reply.h"
 #include "server/rows.h"
 #include "server/wire.h"
 
@@ -21,11 +22,6 @@ Check run(Service& service, Call& call) {
   return Done{};
 }
 
-void handle(Service& service, Call call) {
-  Check done = run(service, call);
-  if (!done.ok()) send(service, call, std::move(done).error());
-}
-
 }  // namespace
 
 const Endpoint chat_endpoint{.method = "POST",
@@ -35,7 +31,7 @@ const Endpoint chat_endpoint{.method = "POST",
                              .request_schema = "ChatRequest",
                              .response_schema = "ChatAnswer",
                              .place = Endpoint::Place::worker,
-                             .handle = handle,
+                             .handle = start_answer<run>,
                              .generates = true};
 
 }  // namespace hearth::server

@@ -2,6 +2,7 @@
 #include "server/answer_rule.h"
 #include "server/generation.h"
 #include "server/prompts.h"
+#include "server/reply.h"
 #include "server/rows.h"
 #include "server/wire.h"
 
@@ -55,11 +56,6 @@ Check run(Service& service, Call& call) {
   return Done{};
 }
 
-void handle(Service& service, Call call) {
-  Check done = run(service, call);
-  if (!done.ok()) send(service, call, std::move(done).error());
-}
-
 }  // namespace
 
 const Endpoint completions_endpoint{.method = "POST",
@@ -69,7 +65,7 @@ const Endpoint completions_endpoint{.method = "POST",
                                     .request_schema = "CompletionRequest",
                                     .response_schema = "CompletionAnswer",
                                     .place = Endpoint::Place::worker,
-                                    .handle = handle,
+                                    .handle = start_answer<run>,
                                     .generates = true};
 
 }  // namespace hearth::server

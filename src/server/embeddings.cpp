@@ -4,6 +4,7 @@
 #include "http/secrets.h"
 #include "server/embedding.h"
 #include "server/fields.h"
+#include "server/reply.h"
 #include "server/rows.h"
 
 namespace hearth::server {
@@ -46,14 +47,6 @@ Checked<http::Response> run(Service& service, const Call& call) {
                     {"usage", Json::object({{"prompt_tokens", used}, {"total_tokens", used}})}})));
 }
 
-void handle(Service& service, Call call) {
-  auto response = run(service, call);
-  if (response.ok())
-    send(service, call, std::move(response).value());
-  else
-    send(service, call, std::move(response).error());
-}
-
 }  // namespace
 
 const Endpoint embeddings_endpoint{.method = "POST",
@@ -63,6 +56,6 @@ const Endpoint embeddings_endpoint{.method = "POST",
                                    .request_schema = "EmbeddingRequest",
                                    .response_schema = "EmbeddingAnswer",
                                    .place = Endpoint::Place::embedder,
-                                   .handle = handle};
+                                   .handle = reply<run>};
 
 }  // namespace hearth::server

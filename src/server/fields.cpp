@@ -9,12 +9,6 @@ namespace {
 
 constexpr std::size_t max_members = 4u << 20;  // a batch of token arrays: 2048 of 2048
 
-// The field, or nullptr when absent or null.
-const Json* find_value(const Json& body, std::string_view name) {
-  const Json* value = body.find(name);
-  return value && !value->is_null() ? value : nullptr;
-}
-
 Problem needs(std::string_view name, const Json& value, std::string_view what) {
   const bool is_scalar = value.is_number() || value.is_bool();
   const std::string held = is_scalar ? fmt::format("{} ", write_json(value)) : std::string();
@@ -23,6 +17,16 @@ Problem needs(std::string_view name, const Json& value, std::string_view what) {
 
 }  // namespace
 
+const Json* given(const Json& body, std::string_view name) {
+  const Json* value = body.find(name);
+  return value && !value->is_null() ? value : nullptr;
+}
+
+std::string_view text_of(const Json& object, std::string_view name) {
+  const Json* value = object.find(name);
+  return value && value->is_string() ? std::string_view(value->as_string()) : "";
+}
+
 std::string describe(const Range& range, bool is_whole) {
   return fmt::format("{} {} {:.15g} {} {:.15g}", is_whole ? "a whole number" : "a number",
                      range.above_min ? "above" : "from", range.min,
@@ -30,7 +34,7 @@ std::string describe(const Range& range, bool is_whole) {
 }
 
 Checked<std::optional<double>> read_number(const Json& body, std::string_view name, Range range) {
-  const Json* value = find_value(body, name);
+  const Json* value = given(body, name);
   if (!value) return std::optional<double>();
   if (!value->is_number()) return needs(name, *value, describe(range, false));
   const double number = value->as_number();
@@ -41,7 +45,7 @@ Checked<std::optional<double>> read_number(const Json& body, std::string_view na
 
 Checked<std::optional<std::int64_t>> read_integer(const Json& body, std::string_view name,
                                                   std::int64_t min, std::int64_t max) {
-  const Json* value = find_value(body, name);
+  const Json* value = given(body, name);
   if (!value) return std::optional<std::int64_t>();
   const auto wanted = [&] { return fmt::format("a whole number from {} to {}", min, max); };
   if (!value->is_integer()) return needs(name, *value, wanted());
@@ -51,7 +55,7 @@ Checked<std::optional<std::int64_t>> read_integer(const Json& body, std::string_
 }
 
 Checked<std::optional<bool>> read_bool(const Json& body, std::string_view name) {
-  const Json* value = find_value(body, name);
+  const Json* value = given(body, name);
   if (!value) return std::optional<bool>();
   if (!value->is_bool()) return needs(name, *value, "true or false");
   return std::optional(value->as_bool());
@@ -59,7 +63,7 @@ Checked<std::optional<bool>> read_bool(const Json& body, std::string_view name) 
 
 Checked<std::optional<std::string>> read_text(const Json& body, std::string_view name,
                                               std::size_t max_bytes) {
-  const Json* value = find_value(body, name);
+  const Json* value = given(body, name);
   if (!value) return std::optional<std::string>();
   if (!value->is_string()) return needs(name, *value, "a text");
   if (value->as_string().size() > max_bytes)
@@ -69,7 +73,7 @@ Checked<std::optional<std::string>> read_text(const Json& body, std::string_view
 }
 
 Checked<std::optional<Milliseconds>> read_keep_alive(const Json& body) {
-  const Json* value = find_value(body, "keep_alive");
+  const Json* value = given(body, "keep_alive");
   if (!value) return std::optional<Milliseconds>();
   if (value->is_number()) return std::optional(duration_of_seconds(value->as_number()));
   if (value->is_string())

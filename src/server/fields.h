@@ -21,6 +21,11 @@ struct Range {
 // "a number from 0 to 2", "a whole number above 0, up to 5".
 std::string describe(const Range& range, bool is_whole);
 
+// The field, or nullptr when absent or null.
+const Json* given(const Json& body, std::string_view name);
+// Its text; "" when it is none.  The text belongs to the object.
+std::string_view text_of(const Json& object, std::string_view name);
+
 Checked<std::optional<double>> read_number(const Json& body, std::string_view name, Range range);
 Checked<std::optional<std::int64_t>> read_integer(const Json& body, std::string_view name,
                                                   std::int64_t min, std::int64_t max);

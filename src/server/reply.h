@@ -16,6 +16,16 @@ void reply_json(Service& service, Call call) {
     send(service, call, std::move(answer).error());
 }
 
+// `make`: Checked<http::Response>(Service&, const Call&), the answer.
+template <auto make>
+void reply(Service& service, Call call) {
+  auto answer = make(service, std::as_const(call));
+  if (answer.ok())
+    send(service, call, std::move(answer).value());
+  else
+    send(service, call, std::move(answer).error());
+}
+
 // `start`: Check(Service&, Call&), which moves the call on to who answers it, or fails.
 template <auto start>
 void start_answer(Service& service, Call call) {

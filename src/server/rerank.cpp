@@ -8,6 +8,7 @@
 #include <numeric>
 
 #include "server/fields.h"
+#include "server/reply.h"
 #include "server/rows.h"
 
 namespace hearth::server {
@@ -121,19 +122,11 @@ Checked<http::Response> run(Service& service, const Call& call) {
   return response;
 }
 
-void handle(Service& service, Call call) {
-  auto response = run(service, call);
-  if (response.ok())
-    send(service, call, std::move(response).value());
-  else
-    send(service, call, std::move(response).error());
-}
-
 constexpr Endpoint rows[] = {
     {"POST", "/v1/rerank", "Rank texts by how well they answer a query (Jina, Cohere, TEI).",
-     Scope::infer, "RerankRequest", "RerankAnswer", Endpoint::Place::embedder, handle},
+     Scope::infer, "RerankRequest", "RerankAnswer", Endpoint::Place::embedder, reply<run>},
     {"POST", "/v2/rerank", "The same, by Cohere's newer name.", Scope::infer, "RerankRequest",
-     "RerankAnswer", Endpoint::Place::embedder, handle},
+     "RerankAnswer", Endpoint::Place::embedder, reply<run>},
 };
 
 }  // namespace

@@ -10,11 +10,6 @@ namespace {
 
 constexpr std::string_view billing_mark = "x-anthropic-billing-header:";
 
-std::string_view type_of(const Json& block) {
-  const Json* type = block.find("type");
-  return type && type->is_string() ? std::string_view(type->as_string()) : "";
-}
-
 Json text_part(std::string_view text) { return Json::object({{"type", "text"}, {"text", text}}); }
 
 // Its first line, which some clients change with every request, would spoil the prefix cache and
@@ -35,9 +30,9 @@ Checked<Json> read_texts(const Json& content, const std::string& place) {
   if (!content.is_array()) return invalid_value(place, "needs a text or a list of blocks");
   for (const Json& block : content.as_array()) {
     const Json* text = block.find("text");
-    if (type_of(block) != "text")
+    if (text_of(block, "type") != "text")
       return unsupported_value(place, fmt::format("has a block of type '{}': this model reads text",
-                                                  printable(std::string(type_of(block)))));
+                                                  printable(std::string(text_of(block, "type")))));
     if (!text || !text->is_string()) return invalid_value(place, "has a text block without text");
     parts.push_back(text_part(text->as_string()));
   }
@@ -88,7 +83,7 @@ struct Blocks {
 };
 
 Check read_block(const Json& block, const std::string& place, Blocks& blocks) {
-  const std::string_view type = type_of(block);
+  const std::string_view type = text_of(block, "type");
   if (type == "tool_use") {
     blocks.calls.push_back(TRY(read_tool_use(block, place)));
   } else if (type == "tool_result") {
@@ -150,7 +145,7 @@ Checked<Json> read_tools(const Json& tools, std::string& warning) {
   if (!tools.is_array()) return invalid_value("tools", "needs a list");
   Json result = Json::array();
   for (const Json& tool : tools.as_array()) {
-    const std::string_view type = type_of(tool);
+    const std::string_view type = text_of(tool, "type");
     if (!type.empty() && type != "custom") {
       // Only a vendor's own servers can run it, or only its own models know it.
       warning = "tools of other types than custom were left out";
@@ -167,7 +162,7 @@ Checked<Json> read_tools(const Json& tools, std::string& warning) {
 }
 
 Check read_tool_choice(const Json& choice, Json& result) {
-  const std::string_view type = type_of(choice);
+  const std::string_view type = text_of(choice, "type");
   if (type == "auto" || type == "none") {
     result.set("tool_choice", type);
   } else if (type == "any") {
@@ -187,7 +182,7 @@ Check read_tool_choice(const Json& choice, Json& result) {
 Checked<Json> read_variables(const Json& body) {
   Json variables = Json::object();
   if (const Json* thinking = body.find("thinking"); thinking && !thinking->is_null()) {
-    const std::string_view type = type_of(*thinking);
+    const std::string_view type = text_of(*thinking, "type");
     if (type != "enabled" && type != "disabled" && type != "adaptive")
       return invalid_value("thinking", "needs a type: enabled, disabled or adaptive");
     for (const char* name : {"enable_thinking", "thinking"})
@@ -206,7 +201,7 @@ Check read_format(const Json& body, Json& result) {
   const Json* format = config ? config->find("format") : nullptr;
   if (!format || format->is_null()) format = body.find("output_format");
   if (!format || format->is_null()) return Done{};
-  if (type_of(*format) != "json_schema" || !format->find("schema"))
+  if (text_of(*format, "type") != "json_schema" || !format->find("schema"))
     return unsupported_value("output_config.format", "needs type json_schema, and a schema");
   result.set("response_format", *format);
   return Done{};

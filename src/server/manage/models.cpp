@@ -3,8 +3,7 @@
 
 #include "base/utf8.h"
 #include "hardware/memory.h"
-#include "library/catalog.h"
-#include "library/machine_speeds.h"
+#include "library/catalog_view.h"
 #include "library/verify.h"
 #include "server/describe.h"
 #include "server/fields.h"
@@ -129,23 +128,11 @@ Checked<Json> available(Service& service, const Call& call) {
     if ((!task.empty() && entry.task != task) || (only_fitting && !fits)) continue;
     if (!has_words(entry.name + " " + entry.summary, words)) continue;
     const auto remote = parse_reference(entry.reference);
-    const bool answers = entry.task != "embed" && entry.task != "rerank";
-    const double speed = speeds && answers
-                             ? expected_tokens_per_second(*speeds, "q4_k", entry.bytes_per_token())
-                             : 0;
-    models.push_back(Json::object({{"name", entry.name},
-                                   {"task", entry.task},
-                                   {"reference", entry.reference},
-                                   {"summary", entry.summary},
-                                   {"licence", entry.licence},
-                                   {"parameters", entry.parameters * 1e9},
-                                   {"bytes", entry.bytes},
-                                   {"memory_bytes", entry.memory_bytes()},
-                                   {"context_length", entry.context},
-                                   {"expected_tokens_per_second", speed > 0 ? Json(speed) : Json()},
-                                   {"recommended", entry.is_recommended},
-                                   {"fits", fits},
-                                   {"is_here", remote && match(*here, *remote) != nullptr}}));
+    Json described = to_json(entry, expected_tokens_per_second(entry, speeds));
+    described.set("recommended", entry.is_recommended);
+    described.set("fits", fits);
+    described.set("is_here", remote && match(*here, *remote) != nullptr);
+    models.push_back(std::move(described));
   }
   return Json::object({{"memory_for_models", memory}, {"models", std::move(models)}});
 }

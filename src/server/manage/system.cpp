@@ -10,26 +10,10 @@
 namespace hearth::server {
 namespace {
 
-template <typename T>
-Json or_null(const std::optional<T>& value) {
-  return value ? Json(*value) : Json();
-}
-
 Json to_json(const hardware::Memory& memory) {
   return Json::object({{"total_bytes", memory.total_bytes},
                        {"limit_bytes", memory.limit_bytes},
                        {"free_bytes", memory.free_bytes()}});
-}
-
-Json to_json(const hardware::Condition& now) {
-  return Json::object({{"hottest_celsius", or_null(now.hottest_celsius)},
-                       {"throttled", now.throttled},
-                       {"on_mains", or_null(now.on_mains)},
-                       {"battery_percent", or_null(now.battery_percent)},
-                       {"processor_joules", or_null(now.processor_joules)},
-                       {"load", now.load},
-                       {"memory_pressure", now.memory_pressure},
-                       {"processor_pressure", now.processor_pressure}});
 }
 
 Checked<Json> info(Service&, const Call&) {

@@ -6,6 +6,7 @@
 
 #include "base/utf8.h"
 #include "http/secrets.h"
+#include "server/fields.h"
 #include "server/responses/responses.h"
 #include "text/base64.h"
 
@@ -14,11 +15,6 @@ namespace {
 
 constexpr std::string_view sealed_mark = "hearth:";
 constexpr std::size_t max_name_bytes = 64, hash_bytes = 4;
-
-std::string_view text_of(const Json& object, std::string_view name) {
-  const Json* value = object.find(name);
-  return value && value->is_string() ? std::string_view(value->as_string()) : "";
-}
 
 Json text_part(std::string_view text) { return Json::object({{"type", "text"}, {"text", text}}); }
 

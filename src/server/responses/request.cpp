@@ -16,16 +16,6 @@ namespace {
 
 constexpr std::int64_t max_asked_tokens = (std::int64_t{1} << 31) - 1;
 
-const Json* given(const Json& body, std::string_view name) {
-  const Json* value = body.find(name);
-  return value && !value->is_null() ? value : nullptr;
-}
-
-std::string_view type_of(const Json& object) {
-  const Json* type = object.find("type");
-  return type && type->is_string() ? std::string_view(type->as_string()) : "";
-}
-
 void add_to(std::string& list, std::string_view name) {
   if (list.find(name) != list.npos) return;
   list += list.empty() ? "" : ", ";
@@ -71,7 +61,7 @@ class ToolReader {
 
  private:
   Check read(const Json& tool, const std::string& space) {
-    const std::string_view type = type_of(tool);
+    const std::string_view type = text_of(tool, "type");
     if (type.empty()) return invalid_value("tools", "has one without a type");
     const Json* name = given(tool, "name");
     if (type == "namespace" && space.empty() && name && name->is_string() && given(tool, "tools"))
@@ -141,7 +131,7 @@ Check read_tool_choice(const Json& choice, Json& result) {
     result.set("tool_choice", choice);
     return Done{};
   }
-  const std::string_view type = type_of(choice);
+  const std::string_view type = text_of(choice, "type");
   if (type == "allowed_tools") return allow_tools(choice, result);
   if ((type != "function" && type != "custom") || chosen_name(choice).empty())
     return unsupported_value("tool_choice",
@@ -234,8 +224,9 @@ Checked<Json> read_items(const Json& body, std::string_view id) {
   for (std::size_t i = 0; i < items.size(); ++i) {
     Json& item = items.as_array()[i];
     if (!item.is_object()) return invalid_value(fmt::format("input[{}]", i), "needs an object");
-    if (type_of(item).empty()) item.set("type", "message");
-    if (!given(item, "id")) item.set("id", fmt::format("{}{}i{}", id_start(type_of(item)), id, i));
+    if (text_of(item, "type").empty()) item.set("type", "message");
+    if (!given(item, "id"))
+      item.set("id", fmt::format("{}{}i{}", id_start(text_of(item, "type")), id, i));
   }
   return items;
 }

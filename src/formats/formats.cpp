@@ -93,8 +93,10 @@ const TensorEntry* Package::find(std::string_view name) const {
   return found == tensor_index.end() ? nullptr : &tensors[found->second];
 }
 
-Status add_tensors(Package& package, std::vector<TensorEntry> tensors) {
+Status add_tensors(Package& package, std::vector<TensorEntry> tensors, const MappedFile& file) {
+  const std::byte *begin = file.bytes().data(), *end = begin + file.bytes().size();
   for (TensorEntry& tensor : tensors) {
+    tensor.file_mapped = tensor.data.data() >= begin && tensor.data.data() < end;
     if (!package.tensor_index.emplace(tensor.name, package.tensors.size()).second)
       return Error(ErrorKind::corrupt, fmt::format("tensor '{}': twice", printable(tensor.name)));
     package.tensors.push_back(std::move(tensor));

@@ -98,7 +98,7 @@ Status add_surroundings(Package& package, const std::string& folder) {
 Result<std::size_t> add_weights(Package& package, const std::shared_ptr<const MappedFile>& file) {
   auto tensors = TRY(read_safetensors(file->bytes()));
   const std::size_t count = tensors.size();
-  TRY(add_tensors(package, std::move(tensors)));
+  TRY(add_tensors(package, std::move(tensors), *file));
   package.storage.push_back(file);
   package.file_bytes += file->bytes().size();
   return count;

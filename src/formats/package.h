@@ -25,6 +25,8 @@ struct TensorEntry {
   Dtype dtype;
   std::vector<std::uint64_t> shape;  // outermost first; [rows, columns] for a weight matrix
   std::span<const std::byte> data;
+  // `data` lies in a read-only mapping of a file: memory given back is read from there again.
+  bool file_mapped = false;
 
   std::uint64_t elements() const;
 };

@@ -160,17 +160,30 @@ void put_iq4_xs(u8* unit, std::size_t row, const u8* block) {
   }
 }
 
-// Copies elements one by one: [rows][k] to [k / together][16][together].
-template <typename T, std::size_t together>
+// Copies elements one by one: [rows][k] to [k][16].  By stretches of columns whose lines stay near.
+template <typename T>
 void put_floats(void* panel, const void* stored, std::size_t row_bytes, std::size_t rows,
                 std::size_t k) {
+  constexpr std::size_t stretch = 64;
   u8* out = static_cast<u8*>(panel);
-  for (std::size_t row = 0; row < rows; ++row) {
-    const u8* from = static_cast<const u8*>(stored) + row * row_bytes;
-    for (std::size_t i = 0; i < k; ++i)
-      memcpy(out + ((i / together * panel_rows + row) * together + i % together) * sizeof(T),
-             from + i * sizeof(T), sizeof(T));
+  for (std::size_t first = 0; first < k; first += stretch) {
+    const std::size_t end = first + stretch < k ? first + stretch : k;
+    for (std::size_t row = 0; row < rows; ++row) {
+      const u8* from = static_cast<const u8*>(stored) + row * row_bytes;
+      for (std::size_t i = first; i < end; ++i)
+        memcpy(out + (i * panel_rows + row) * sizeof(T), from + i * sizeof(T), sizeof(T));
+    }
   }
+}
+
+// Two columns at a time; an odd last one is paired with the zero that the panel holds already.
+void put_pairs(void* panel, const void* stored, std::size_t row_bytes, std::size_t rows,
+               std::size_t k) {
+  put_floats<u32>(panel, stored, row_bytes, rows, k / 2);
+  if (k % 2 == 0) return;
+  for (std::size_t row = 0; row < rows; ++row)
+    memcpy(static_cast<u8*>(panel) + (k / 2 * panel_rows + row) * sizeof(u32),
+           static_cast<const u8*>(stored) + row * row_bytes + (k - 1) * sizeof(u16), sizeof(u16));
 }
 
 // A block of the file's layout into one unit.
@@ -195,11 +208,11 @@ void pack_panel(Panel kind, void* panel, const void* stored, std::size_t row_byt
   };
   switch (kind) {
     case Panel::f32:
-      return put_floats<u32, 1>(panel, stored, row_bytes, rows, k);
+      return put_floats<u32>(panel, stored, row_bytes, rows, k);
     case Panel::f16:
-      return put_floats<u16, 1>(panel, stored, row_bytes, rows, k);
+      return put_floats<u16>(panel, stored, row_bytes, rows, k);
     case Panel::bf16:
-      return put_floats<u16, 2>(panel, stored, row_bytes, rows, k);
+      return put_pairs(panel, stored, row_bytes, rows, k);
     case Panel::q8_0:
       return blocks(put_q8_0, 34);
     case Panel::q4_0:

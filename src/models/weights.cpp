@@ -22,7 +22,7 @@ Error missing(const TensorFinder& finder, const TensorRow& row, Place place,
 
 ops::StoredMatrix matrix_of(const TensorEntry& entry, std::span<const std::byte> data,
                             std::uint64_t rows, std::uint64_t columns) {
-  return {entry.dtype, rows, columns, data};
+  return {entry.dtype, rows, columns, data, entry.file_mapped};
 }
 
 // One row of the table as it is loaded.
@@ -63,6 +63,7 @@ Status Loader::load_vector(const TensorEntry& entry, Weight& out) const {
 void Loader::rebuild(Weight& out, Bytes bytes) const {
   out.rebuilt = std::make_shared<const Bytes>(std::move(bytes));
   out.stored.data = *out.rebuilt;
+  out.stored.file_mapped = false;
 }
 
 Status Loader::load_matrix(const TensorEntry& entry, Weight& out) const {

@@ -68,7 +68,7 @@ Found walk_down(const Arrays& arrays, Scratch& scratch, const std::uint8_t* quer
 }
 
 void search_level(const Arrays& arrays, Scratch& scratch, const std::uint8_t* query,
-                  std::span<const Slot> from, int level, std::size_t breadth) {
+                  std::span<const Slot> from, int level, std::size_t breadth, Slot skip) {
   Pool& pool = scratch.pool;
   pool.reset(breadth);
   if (scratch.visited.size() < arrays.capacity / 64 + 1)
@@ -83,6 +83,7 @@ void search_level(const Arrays& arrays, Scratch& scratch, const std::uint8_t* qu
     const std::int32_t distance = code_distance(arrays, query, slot);
     if (distance < pool.limit()) pool.insert(distance, slot);
   }
+  if (skip != no_slot && scratch.visit(skip)) scratch.touched.push_back(skip);
   std::uint64_t* const visited = scratch.visited.data();
   for (Slot slot; (slot = pool.next()) != no_slot;) {
     const Links links = arrays.at(slot, level);

@@ -65,9 +65,10 @@ struct Scratch {
 Found walk_down(const Arrays& arrays, Scratch& scratch, const std::uint8_t* query, Found from,
                 int level);
 
-// Fills scratch.pool with about the `breadth` slots of `level` that are nearest to the query.
+// Fills scratch.pool with about the `breadth` slots of `level` that are nearest to the query.  Does
+// not pass through `skip`, unless it begins there.
 void search_level(const Arrays& arrays, Scratch& scratch, const std::uint8_t* query,
-                  std::span<const Slot> from, int level, std::size_t breadth);
+                  std::span<const Slot> from, int level, std::size_t breadth, Slot skip = no_slot);
 
 std::int32_t code_distance(const Arrays& arrays, const std::uint8_t* query, Slot slot);
 

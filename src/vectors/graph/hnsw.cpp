@@ -293,6 +293,7 @@ Status Hnsw::drop_dead(std::stop_token stop) {
   for (std::size_t slot = 0; slot < used_; ++slot)
     if (w.dead[slot]) forget_slot(static_cast<Slot>(slot));
   w.linked = live_;
+  w.dropped += dead_;
   dead_ = 0;
   w.team.reset();
   return Done{};
@@ -308,7 +309,8 @@ Status Hnsw::maintain(std::stop_token stop) {
     linker(0).reconnect(used_, entry(), absent);
   }
   const std::size_t measured = tuning_.rows();
-  const bool due = live_ >= 1000 && (live_ * 2 >= measured * 3 || live_ * 2 < measured);
+  const bool other_size = live_ * 2 >= measured * 3 || live_ * 2 < measured;
+  const bool due = live_ >= 1000 && (other_size || w.dropped * 10 >= live_);
   if (!due || stop.stop_requested()) return Done{};
   const std::vector<Slot> sample = sample_slots(held_out_rows);
   tune(vectors_of(sample), sample);

@@ -97,7 +97,7 @@ void Hnsw::walk(const Arrays& arrays, Scratch& scratch, const SearchPlan& plan,
   const std::uint8_t* query = scratch.query.data();
   Found at{code_distance(arrays, query, top.slot), top.slot};
   for (int level = top.level; level > 0; --level) at = walk_down(arrays, scratch, query, at, level);
-  search_level(arrays, scratch, query, {&at.slot, 1}, 0, plan.breadth);
+  search_level(arrays, scratch, query, {&at.slot, 1}, 0, plan.breadth, plan.skip);
   bool moved = false;
   for (std::size_t i = 0; i < scratch.pool.size() && candidates.size() < plan.keep; ++i) {
     const Slot slot = scratch.pool[i].slot, now = resolve(arrays, slot);
@@ -151,7 +151,10 @@ Result<std::vector<Hit>> Hnsw::search(std::span<const float> query,
 }
 
 Hnsw::SearchPlan Hnsw::plan_for(const SearchOptions& options) const {
-  SearchPlan plan{options.k, 0, 0, options.filter, options.max_distance};
+  SearchPlan plan;
+  plan.k = options.k;
+  plan.filter = options.filter;
+  plan.max_distance = options.max_distance;
   const std::size_t live = live_;
   plan.k = std::min(plan.k, live);
   plan.keep = plan.k + std::max<std::size_t>(plan.k / 2, 10);

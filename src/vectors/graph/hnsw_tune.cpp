@@ -41,9 +41,9 @@ void Hnsw::tune(std::span<const float> queries, std::span<const Slot> leave_out)
     const float* query = prepared(*scratch, arrays, &queries[i * spec_.dim]);
     std::vector<Slot> candidates = live;
     scan(arrays, *scratch, 4 * most, candidates);
-    rank(arrays, *scratch, query,
-         {.k = most + own, .breadth = 0, .keep = 0, .filter = nullptr, .max_distance = {}},
-         candidates, hits);
+    SearchPlan whole;
+    whole.k = most + own;
+    rank(arrays, *scratch, query, whole, candidates, hits);
     truth[i] = rows_of(i, most);
   }
   for (std::size_t c = 0; c < BreadthTable::counts.size(); ++c) {
@@ -51,14 +51,13 @@ void Hnsw::tune(std::span<const float> queries, std::span<const Slot> leave_out)
     std::array<float, BreadthTable::breadths.size()> recall{};
     for (std::size_t b = 0; b < recall.size(); ++b) {
       std::size_t found = 0;
-      SearchPlan plan{.k = k + own,
-                      .breadth = std::max(BreadthTable::breadths[b], k) + own,
-                      .keep = 0,
-                      .filter = nullptr,
-                      .max_distance = {}};
+      SearchPlan plan;
+      plan.k = k + own;
+      plan.breadth = std::max(BreadthTable::breadths[b], k) + own;
       plan.keep = plan.k + std::max<std::size_t>(plan.k / 2, 10);
       for (std::size_t i = 0; i < n; ++i) {
         const float* query = prepared(*scratch, arrays, &queries[i * spec_.dim]);
+        if (own != 0) plan.skip = leave_out[i];
         answer(arrays, *scratch, query, plan, hits);
         const std::vector<Row> rows = rows_of(i, k);
         const auto end = truth[i].begin() + static_cast<std::ptrdiff_t>(k);
@@ -73,6 +72,7 @@ void Hnsw::tune(std::span<const float> queries, std::span<const Slot> leave_out)
     tuning_.set(c, recall);
   }
   tuning_.set_rows(live.size());
+  writer_->dropped = 0;
 }
 
 }  // namespace hearth::vectors

@@ -18,6 +18,7 @@ struct Hnsw::Writer {
   std::size_t blocks = 1;                // of upper links in use or freed
   std::size_t linked = 0;                // slots that were linked, the dead among them
   std::size_t clipped = 0, encoded = 0;  // components since the codec was trained
+  std::size_t dropped = 0;               // slots taken out since the breadths were measured
   std::vector<float> row;                // at hand
   std::mt19937_64 random{0x9E3779B97F4A7C15ull};
   std::unique_ptr<ThreadPool> team;
@@ -53,6 +54,7 @@ struct Hnsw::SearchPlan {
   std::size_t keep = 0;     // candidates that are ranked by their vectors
   const RowFilter* filter = nullptr;
   std::optional<float> max_distance;
+  Slot skip = no_slot;  // is not walked through, as if the graph did not hold it
 };
 
 }  // namespace hearth::vectors

@@ -72,11 +72,15 @@ Result<Matrix> Matrix::prepare(Context& ctx, const StoredMatrix& stored) {
     const std::size_t chunk =
         std::max<std::size_t>(1, (1u << 18) / std::max<std::size_t>(1, bytes));
     ctx.pool->parallel_for(packed->panels(), chunk, [&](std::size_t begin, std::size_t end, int) {
+      const std::size_t first = begin * panel_rows * row_bytes;
+      const std::size_t last = std::min<std::size_t>(end * panel_rows, stored.rows) * row_bytes;
       for (std::size_t p = begin; p < end; ++p)
         kernels::pack_panel(*packed->panel, packed->buffer.data() + p * bytes,
                             stored.data.data() + p * panel_rows * row_bytes, row_bytes,
                             std::min<std::size_t>(panel_rows, stored.rows - p * panel_rows),
                             stored.columns);
+      // As it goes: the largest matrix is a third of some models.
+      if (stored.file_mapped) drop_file_pages(stored.data.subspan(first, last - first));
     });
     packed->stored.data = {};
     if (stored.file_mapped) drop_file_pages(stored.data);

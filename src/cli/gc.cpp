@@ -37,8 +37,17 @@ void walk(const std::string& path, std::int64_t& age, std::uint64_t& bytes) {
 
 // Unfinished downloads and uploads that nothing has touched for so long, and graves that a killed
 // process left.
-std::vector<Litter> find_litter(const std::string& store, std::int64_t older_than) {
+std::vector<Litter> find_litter(const LibraryFolders& folders, std::int64_t older_than) {
+  const std::string& store = folders.models;
   std::vector<Litter> found;
+  const std::string prefixes = join_path(folders.cache, "prefixes");
+  for (const std::string& name : list_folder(prefixes).value_or({})) {
+    if (name.ends_with(".lock")) continue;
+    Litter litter{join_path(prefixes, name), "prompts that a server kept for its next start", 0};
+    std::int64_t age = age_seconds(litter.path);
+    walk(litter.path, age, litter.bytes);
+    if (age >= older_than) found.push_back(std::move(litter));
+  }
   for (const char* folder : {".partial", ".uploads"}) {
     const std::string root = join_path(store, folder);
     for (const std::string& name : list_folder(root).value_or({})) {
@@ -63,7 +72,7 @@ std::vector<Litter> find_litter(const std::string& store, std::int64_t older_tha
 Status run(App& app, const Arguments& arguments) {
   const LibraryContext context = TRY(library_context(arguments));
   const auto age = TRY(parse_duration(arguments.text("--older-than", "7d")));
-  const std::vector<Litter> litter = find_litter(context.folders.models, age.count() / 1000);
+  const std::vector<Litter> litter = find_litter(context.folders, age.count() / 1000);
   std::uint64_t freed = 0;
   Json removed = Json::array();
   for (const Litter& one : litter) {
@@ -101,7 +110,7 @@ constexpr Option options[] = {
 
 const Command gc_command{.name = "gc",
                          .arguments = "",
-                         .summary = "Remove what unfinished downloads and uploads left.",
+                         .summary = "Remove what unfinished downloads, uploads and servers left.",
                          .details = "Models are never removed: `hearth rm` does that.",
                          .options = options,
                          .run = run};

@@ -1,6 +1,7 @@
 #include "cli/serving.h"
 
 #include "base/duration.h"
+#include "base/files.h"
 #include "cli/open_model.h"
 #include "cli/pulling.h"
 
@@ -9,6 +10,11 @@ namespace hearth::cli {
 Result<std::unique_ptr<LiveLibrary>> open_library(const Arguments& arguments,
                                                   const Config& config) {
   LibraryOptions options = TRY(library_options(arguments));
+  if (config.runtime.prefix_disk_mb > 0)
+    options.runner.prefixes = {
+        .folder = join_path(options.folders.cache, "prefixes"),
+        .model = "",
+        .max_bytes = static_cast<std::uint64_t>(config.runtime.prefix_disk_mb) << 20};
   options.pool.keep_alive = TRY(parse_duration(config.models.keep_alive));
   options.pool.max_models = static_cast<std::size_t>(config.models.max_loaded);
   const LibraryContext context = TRY(library_context(arguments));

@@ -31,6 +31,7 @@ struct RuntimeConfig {
   std::string cpu;
   std::string tier = "accurate";
   bool speculate = true;
+  std::int64_t prefix_disk_mb = 2048;
 };
 
 struct LibraryConfig {

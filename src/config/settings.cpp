@@ -166,6 +166,11 @@ constexpr Setting table[] = {
     row<runtime, &RuntimeConfig::speculate>(
         "runtime.speculate", "--speculate",
         "Guess several tokens at once from the text so far, where that pays; changes no token."),
+    row<runtime, &RuntimeConfig::prefix_disk_mb>(
+        "runtime.prefix_disk_mb", "--prefix-disk-mb",
+        "MiB of disk where the server keeps keys and values of prompts, readable by this user "
+        "alone, so that conversations go on after a restart without being read again; 0: none.",
+        0, 1 << 24),
     row<library, &LibraryConfig::folders>("library.folders", "--folders",
                                           "Folders with models of yours, beside those of other "
                                           "programs that are found by themselves."),

@@ -6,7 +6,9 @@
 #include <filesystem>
 #include <map>
 
+#include "base/files.h"
 #include "base/guarded.h"
+#include "base/store_files.h"
 #include "engines/engines.h"
 #include "hardware/condition.h"
 #include "hardware/cpu.h"
@@ -75,6 +77,22 @@ struct Library::State {
   std::unique_ptr<ModelPool> pool;  // last: its models go first
 };
 
+namespace {
+
+// Another text for other weights, or the same ones changed.
+std::string identity_of(const std::string& path) {
+  std::string text = path;
+  const auto add = [&text](const std::string& file) {
+    if (const auto identity = file_identity(file))
+      text += fmt::format(" {} {} {}", file_name(file), identity->bytes, identity->modified_ns);
+  };
+  if (!is_folder(path)) add(path);
+  for (const std::string& name : list_folder(path).value_or({})) add(join_path(path, name));
+  return text;
+}
+
+}  // namespace
+
 Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
   Package package = TRY(open_found(model));
   const auto info = describe(package);
@@ -111,6 +129,8 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   measured.with([&](auto& known) { known[model.path] = loaded->weight_bytes; });
   loaded->sampling = recommended_sampling(package);
   RunnerOptions runner = options.runner;
+  runner.prefixes.model = fmt::format("{} {} {} {}", HEARTH_VERSION, table->name,
+                                      runner.context_tokens, identity_of(model.path));
   if (runner.kv_budget_bytes == 0) runner.kv_budget_bytes = order.kv_budget_bytes;
   loaded->runner = TRY(make_runner(std::move(*made), *table, threads, runner));
   loaded->grammars = std::make_shared<GrammarEngine>(loaded->model().tokenizer());

@@ -7,9 +7,11 @@
 #include <mutex>
 #include <thread>
 
+#include "base/log.h"
 #include "hardware/memory.h"
 #include "kernels/kernels.h"
 #include "runtime/memory_budget.h"
+#include "runtime/prefix_store.h"
 #include "runtime/step_stop.h"
 #include "runtime/stepper.h"
 
@@ -72,18 +74,20 @@ class ThreadedRunner : public Runner {
  public:
   ThreadedRunner(std::shared_ptr<const Model> model, std::shared_ptr<ThreadPool> pool,
                  const ops::Context& context, const RunnerOptions& options,
-                 const MemoryPlan& memory)
+                 const MemoryPlan& memory, std::unique_ptr<PrefixStore> store)
       : model_(std::move(model)),
         pool_(std::move(pool)),
         context_(context),
         options_(options),
         memory_(memory),
+        store_(std::move(store)),
         stepper_(*model_, context,
                  {.kv_pages = memory.kv_pages,
                   .step_tokens = options.step_tokens,
                   .max_running = options.max_running,
                   .lone_step_tokens = 2 * options.step_tokens,
-                  .guessing_rows = guessing_rows(*context.kernels)}),
+                  .guessing_rows = guessing_rows(*context.kernels),
+                  .store = store_.get()}),
         thread_([this](std::stop_token leaving) { run(leaving); }) {}
 
   ~ThreadedRunner() override {
@@ -122,6 +126,7 @@ class ThreadedRunner : public Runner {
   ops::Context context_;  // of embedding; the stepper has its own
   const RunnerOptions options_;
   const MemoryPlan memory_;
+  const std::unique_ptr<PrefixStore> store_;
   Stepper stepper_;  // of the scheduler thread alone
 
   mutable std::mutex mutex_;  // guards what follows
@@ -289,8 +294,16 @@ Result<std::unique_ptr<Runner>> make_runner(std::shared_ptr<const Model> model,
                                             hardware::read_memory().free_bytes()));
   const ops::Context context{
       .kernels = &kernels, .pool = pool.get(), .deterministic = options.deterministic};
-  return std::unique_ptr<Runner>(std::make_unique<ThreadedRunner>(std::move(model), std::move(pool),
-                                                                  context, options, memory));
+  std::unique_ptr<PrefixStore> store;
+  if (!options.prefixes.folder.empty() && model->info().kind == ModelKind::generator) {
+    auto opened = PrefixStore::open(options.prefixes, model->kv_layout().page_bytes);
+    if (opened)
+      store = std::move(*opened);
+    else
+      log_warning("prefixes_not_kept why={}", opened.error().message());
+  }
+  return std::unique_ptr<Runner>(std::make_unique<ThreadedRunner>(
+      std::move(model), std::move(pool), context, options, memory, std::move(store)));
 }
 
 }  // namespace hearth

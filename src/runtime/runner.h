@@ -13,6 +13,7 @@
 
 #include "base/result.h"
 #include "models/model.h"
+#include "runtime/prefix_options.h"
 #include "runtime/sampling.h"
 
 namespace hearth {
@@ -89,7 +90,8 @@ struct RunnerOptions {
   std::uint32_t max_running = 256;    // sequences in a batch
   bool deterministic = false;         // for every request
   ops::Tier tier = ops::Tier::accurate;
-  bool speculate = true;  // for requests that do
+  bool speculate = true;             // for requests that do
+  PrefixStoreOptions prefixes = {};  // without a folder: prefixes live in memory alone
 };
 
 struct RunnerStats {

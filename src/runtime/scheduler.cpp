@@ -114,7 +114,7 @@ void Scheduler::give_rows() {
     if (sequence.pending() == 1) {
       rows_[i] = 1 + sequence.guess(share > 0 ? share - 1 : 0);
       rows += rows_[i];
-    } else if (!waits_for_older(sequence, older)) {
+    } else if (!sequence.pages.has_more_stored() && !waits_for_older(sequence, older)) {
       rows_[i] = most_rows(sequence);
     }
   }

@@ -9,11 +9,17 @@ namespace hearth {
 namespace {
 
 constexpr std::size_t page_tokens = ops::kv_page_tokens;
+constexpr std::size_t least_kept_pages = 4;         // shorter prompts are computed soon enough
+constexpr std::size_t most_read_bytes = 64u << 20;  // in one step, which others wait for
 
 }  // namespace
 
 SequencePages::SequencePages(SequencePages&& other) noexcept
     : cache_(other.cache_),
+      stored_(other.stored_),
+      kept_id_(other.kept_id_),
+      kept_(other.kept_),
+      has_more_stored_(other.has_more_stored_),
       root_(other.root_),
       node_(other.node_),
       pages_(std::exchange(other.pages_, {})),
@@ -37,19 +43,64 @@ void SequencePages::set(std::size_t index, PageIndex page) {
 std::size_t SequencePages::adopt(std::span<const Token> tokens) {
   const std::size_t before = computed_;
   if (pages_.size() * page_tokens != computed_ || computed_ + 1 >= tokens.size()) return 0;
-  const auto match = cache_->find(node_, tokens.first(tokens.size() - 1).subspan(computed_));
+  const auto wanted = tokens.first(tokens.size() - 1);
+  const auto match = cache_->find(node_, wanted.subspan(computed_));
   for (const PageIndex page : match.pages) push(page);
   node_ = match.node;
   computed_ += match.pages.size() * page_tokens;
+  const bool goes_on = read_stored(wanted);
   if (!match.partial) return computed_ - before;
 
-  if (const auto own = cache_->take()) {
-    cache_->copy(*own, *match.partial);
-    push(*own);
-    computed_ += match.partial_tokens;
+  if (!goes_on) {
+    if (const auto own = cache_->take()) {
+      cache_->copy(*own, *match.partial);
+      push(*own);
+      computed_ += match.partial_tokens;
+    }
   }
   cache_->release(*match.partial);
   return computed_ - before;
+}
+
+// Goes on with whole pages from the disk.  Whether there were any.
+bool SequencePages::read_stored(std::span<const Token> tokens) {
+  has_more_stored_ = false;
+  if (stored_.store == nullptr || computed_ + page_tokens > tokens.size()) return false;
+  PrefixStore& store = *stored_.store;
+  const std::size_t before = computed_;
+  PrefixStore::Id id = kept_id_;
+  for (std::size_t page = kept_; page * page_tokens < computed_; ++page)
+    id = PrefixStore::next(id, tokens.subspan(page * page_tokens, page_tokens));
+  std::size_t bytes = 0;
+  while (computed_ + page_tokens <= tokens.size()) {
+    const auto held = tokens.subspan(computed_, page_tokens);
+    id = PrefixStore::next(id, held);
+    if (!store.holds(id)) break;
+    has_more_stored_ = bytes >= most_read_bytes;
+    if (has_more_stored_) break;
+    const auto own = cache_->take();
+    if (!own) break;
+    if (!store.read(id, {cache_->data(*own), store.page_bytes()})) {
+      cache_->release(*own);
+      break;
+    }
+    bytes += store.page_bytes();
+    const auto known = cache_->publish(*own, node_, held);
+    push(known.page);
+    node_ = known.node;
+    computed_ += page_tokens;
+  }
+  return computed_ > before;
+}
+
+void SequencePages::keep_stored(std::span<const Token> tokens) {
+  const std::size_t whole = computed_ / page_tokens;
+  if (stored_.store == nullptr || whole < least_kept_pages) return;
+  for (; kept_ < whole; ++kept_) {
+    kept_id_ = PrefixStore::next(kept_id_, tokens.subspan(kept_ * page_tokens, page_tokens));
+    if (!stored_.store->holds(kept_id_))
+      stored_.store->write(kept_id_, {data_[kept_], stored_.store->page_bytes()});
+  }
 }
 
 std::size_t SequencePages::reserve(std::size_t end) {
@@ -79,6 +130,7 @@ void SequencePages::advance(std::span<const Token> tokens, std::size_t rows) {
     set(whole, known.page);
     node_ = known.node;
   }
+  keep_stored(tokens);
 }
 
 void SequencePages::give_back(std::span<const Token> tokens) {
@@ -90,18 +142,22 @@ void SequencePages::give_back(std::span<const Token> tokens) {
   for (std::size_t i = pages_.size(); i-- > 0;) cache_->release(pages_[i]);
   pages_.clear();
   data_.clear();
-  computed_ = 0;
+  computed_ = kept_ = 0;
+  kept_id_ = stored_.root;
+  has_more_stored_ = false;
   node_ = root_;
 }
 
 SequencePages SequencePages::fork() const {
-  SequencePages copy(*cache_, root_);
+  SequencePages copy(*cache_, root_, stored_);
   for (const PageIndex page : pages_) {
     cache_->retain(page);
     copy.push(page);
   }
   copy.node_ = node_;
   copy.computed_ = computed_;
+  copy.kept_ = kept_;
+  copy.kept_id_ = kept_id_;
   return copy;
 }
 

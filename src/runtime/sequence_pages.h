@@ -6,14 +6,22 @@
 #include <vector>
 
 #include "runtime/kv_cache.h"
+#include "runtime/prefix_store.h"
 
 namespace hearth {
+
+// Where the pages of a family of prefixes lie on the disk; none: nowhere.
+struct StoredPrefix {
+  PrefixStore* store = nullptr;
+  PrefixStore::Id root{};
+};
 
 // Holds its pages until give_back() or destruction; the cache must outlive it.  `tokens` is always
 // the whole sequence, of which the first computed() have keys and values.  Used by one thread.
 class SequencePages {
  public:
-  SequencePages(KvCache& cache, PrefixNode root) : cache_(&cache), root_(root), node_(root) {}
+  SequencePages(KvCache& cache, PrefixNode root, const StoredPrefix& stored = {})
+      : cache_(&cache), stored_(stored), kept_id_(stored.root), root_(root), node_(root) {}
   SequencePages(SequencePages&& other) noexcept;
   SequencePages& operator=(SequencePages&&) = delete;
   ~SequencePages();
@@ -26,6 +34,8 @@ class SequencePages {
   // Goes on with what other sequences have computed, but for the last of `tokens`, whose logits
   // are wanted.  Does nothing inside a page.  Returns how many positions that spared.
   std::size_t adopt(std::span<const Token> tokens);
+  // The disk holds more than the last adopt() took, which others had waited for too long.
+  bool has_more_stored() const { return has_more_stored_; }
 
   // Sees to it that positions up to `end` have pages that only this sequence writes.  Returns the
   // end that it could reach with the memory there is: at least computed(), at most `end`.
@@ -43,8 +53,14 @@ class SequencePages {
  private:
   void push(PageIndex page);
   void set(std::size_t index, PageIndex page);
+  bool read_stored(std::span<const Token> tokens);
+  void keep_stored(std::span<const Token> tokens);
 
   KvCache* cache_;
+  StoredPrefix stored_;
+  PrefixStore::Id kept_id_;  // of the first kept_ pages
+  std::size_t kept_ = 0;     // pages that the disk was given
+  bool has_more_stored_ = false;
   PrefixNode root_, node_;
   std::vector<PageIndex> pages_;
   std::vector<std::byte*> data_;

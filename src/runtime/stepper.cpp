@@ -39,6 +39,7 @@ Error no_memory(const Sequence& sequence, const KvCache& cache) {
 Stepper::Stepper(const Model& model, const ops::Context& context, const StepperOptions& options)
     : model_(model),
       context_(context),
+      store_(options.store),
       cache_(model.kv_layout().page_bytes, options.kv_pages),
       scheduler_(cache_, {.step_tokens = options.step_tokens,
                           .max_running = options.max_running,
@@ -49,9 +50,12 @@ Stepper::Stepper(const Model& model, const ops::Context& context, const StepperO
 void Stepper::add(std::unique_ptr<ActiveRequest> request) {
   const PrefixNode root =
       cache_.root(request->asked.cache_salt, request->deterministic, request->tier);
+  StoredPrefix stored{.store = store_, .root = {}};
+  if (store_ != nullptr)
+    stored.root = store_->root(request->asked.cache_salt, request->deterministic, request->tier);
   request->usage.prompt_tokens = static_cast<std::int64_t>(request->asked.prompt.size());
-  request->choices.push_back(
-      std::make_unique<Sequence>(*request, 0, SequencePages(cache_, root), model_.tokenizer()));
+  request->choices.push_back(std::make_unique<Sequence>(
+      *request, 0, SequencePages(cache_, root, stored), model_.tokenizer()));
   scheduler_.add(*request->choices.front());
   requests_.push_back(std::move(request));
 }

@@ -19,6 +19,7 @@ struct StepperOptions {
   std::uint32_t step_tokens = 0, max_running = 0;
   std::uint32_t lone_step_tokens = 0;
   std::uint32_t guessing_rows = 0;
+  PrefixStore* store = nullptr;  // none: prefixes live in memory alone
 };
 
 // Since the beginning.
@@ -83,6 +84,7 @@ class Stepper {
 
   const Model& model_;
   ops::Context context_;
+  PrefixStore* const store_;
   KvCache cache_;
   Scheduler scheduler_;
   std::vector<std::unique_ptr<ActiveRequest>> requests_;

@@ -4,7 +4,7 @@
 
 #include <array>
 
-#include "vectors/store/checksum.h"
+#include "base/crc32c.h"
 
 namespace hearth::vectors {
 

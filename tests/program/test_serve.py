@@ -274,6 +274,20 @@ class Manage(unittest.TestCase):
             self.assertEqual(end["state"], "done", end)
             self.assertLess(sum(n for _, n in world.hub.served) - sent, len(MODEL) - 400_000)
 
+    def test_a_conversation_goes_on_after_a_restart(self):
+        messages = [{"role": "system", "content": "You know this list: " + ", ".join(f"item {i}" for i in range(120))},
+                    {"role": "user", "content": "hello"}]
+        body = {"model": "builtin", "messages": messages, "max_tokens": 8}
+        with World() as world:
+            for flags, share in (((), 0), ((), 0.9), (("--prefix-disk-mb", "0"), 0)):
+                with running(world, *flags) as server:
+                    answer = json.loads(server.request("POST", "/v1/chat/completions", body)[2])
+                usage = answer["usage"]
+                with self.subTest(flags, share=share):
+                    cached = usage["prompt_tokens_details"]["cached_tokens"]
+                    self.assertGreater(usage["prompt_tokens"], 400)
+                    (self.assertGreater if share else self.assertEqual)(cached, share * usage["prompt_tokens"])
+
     def test_events(self):
         with World() as world, running(world) as server:
             connection = http.client.HTTPConnection(server.host, server.port, timeout=30)

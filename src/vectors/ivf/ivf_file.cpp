@@ -10,7 +10,7 @@
 #include "base/thread_pool.h"
 #include "kernels/search_select.h"
 #include "vectors/ivf/ivf.h"
-#include "vectors/store/checksum.h"
+#include "base/crc32c.h"
 
 namespace hearth::vectors {
 namespace {

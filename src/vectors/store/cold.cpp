@@ -6,7 +6,7 @@
 #include <sqlite3.h>
 
 #include "base/bytes.h"
-#include "vectors/store/checksum.h"
+#include "base/crc32c.h"
 #include "vectors/store/encoding.h"
 
 namespace hearth::vectors {

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include "vectors/store/checksum.h"
+#include "base/crc32c.h"
 #include "vectors/store/encoding.h"
 #include "vectors/store/fake_files.h"
 

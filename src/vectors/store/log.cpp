@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "base/bytes.h"
-#include "vectors/store/checksum.h"
+#include "base/crc32c.h"
 #include "vectors/store/encoding.h"
 #include "vectors/store/schema.h"
 

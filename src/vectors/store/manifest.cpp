@@ -3,7 +3,7 @@
 #include <fmt/core.h>
 
 #include "base/bytes.h"
-#include "vectors/store/checksum.h"
+#include "base/crc32c.h"
 #include "vectors/store/encoding.h"
 
 namespace hearth::vectors {

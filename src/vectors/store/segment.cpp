@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "base/bytes.h"
-#include "vectors/store/checksum.h"
+#include "base/crc32c.h"
 #include "vectors/store/cold.h"
 #include "vectors/store/encoding.h"
 

@@ -4,7 +4,7 @@
 #include <thread>
 
 #include "base/bytes.h"
-#include "vectors/store/checksum.h"
+#include "base/crc32c.h"
 #include "vectors/store/store_test_support.h"
 
 namespace hearth::vectors {

@@ -9,7 +9,7 @@
 #include "base/bytes.h"
 #include "base/disk.h"
 #include "base/utf8.h"
-#include "vectors/store/checksum.h"
+#include "base/crc32c.h"
 #include "vectors/text/glob.h"
 
 namespace hearth::vectors {

@@ -1,9 +1,9 @@
-#include "vectors/store/checksum.h"
+#include "base/crc32c.h"
 
 #include <array>
 #include <cstring>
 
-namespace hearth::vectors {
+namespace hearth {
 namespace {
 
 constexpr std::uint32_t polynomial = 0x82f63b78;  // Castagnoli's, bits reversed
@@ -70,4 +70,4 @@ std::uint32_t crc32c_by_tables(std::span<const std::byte> bytes, std::uint32_t b
   return ~by_tables(bytes.data(), bytes.size(), ~before);
 }
 
-}  // namespace hearth::vectors
+}  // namespace hearth

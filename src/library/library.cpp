@@ -129,6 +129,7 @@ ModelSource Library::State::source() {
   source.load = [this](const LocalModel& model, const LoadOrder& order) {
     return load(model, order);
   };
+  source.repair = options.repair;
   source.free_bytes = [] { return hardware::read_memory().free_bytes(); };
   source.memory_pressure = [] { return hardware::read_condition().memory_pressure; };
   return source;

@@ -47,7 +47,8 @@ Json to_json(const LocalModel& model, const std::vector<VerifiedFile>& files, bo
 Status repair(App& app, const LibraryContext& context, const LocalModel& model,
               const std::vector<VerifiedFile>& files) {
   const Manifest manifest = TRY(prepare_repair(context.folders, context.network, model, files));
-  TRY(pull_with_progress(app, context, TRY(parse_reference(manifest.reference)), manifest.name));
+  const Reference reference = TRY(parse_reference(manifest.reference));
+  TRY(pull_with_progress(app, context, reference, manifest.name));
   return Done{};
 }
 

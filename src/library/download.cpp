@@ -134,7 +134,7 @@ Status Download::take_head(const TransferHead& head) {
   total_ = head.length;
   if (head.status == 206) {
     const auto range = parse_content_range(head.header("content-range"));
-    const bool is_rest = range && part_->size() > 0 && range->first == part_->size();
+    const bool is_rest = range && range->first == part_->size();
     const bool is_same = etag.empty() || state_.etag.empty() || etag == state_.etag;
     if (!is_rest || !is_same) {
       TRY(start_over());

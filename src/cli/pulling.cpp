@@ -85,6 +85,14 @@ Result<LibraryContext> library_context(const Arguments& arguments) {
   context.network =
       standard_network(config.library.hub, config.library.ollama, config.library.offline);
   context.network.stall_seconds = static_cast<int>(config.library.stall_seconds);
+  context.network.connections = static_cast<int>(config.library.connections);
+  for (std::string mirror : config.library.mirrors) {
+    while (mirror.ends_with('/')) mirror.pop_back();
+    context.network.mirrors.push_back(std::move(mirror));
+  }
+  if (config.library.max_kb_per_second > 0)
+    context.network.limit = std::make_shared<RateLimit>(
+        static_cast<std::uint64_t>(config.library.max_kb_per_second) * 1024);
   return context;
 }
 

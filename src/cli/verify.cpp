@@ -46,13 +46,8 @@ Json to_json(const LocalModel& model, const std::vector<VerifiedFile>& files, bo
 
 Status repair(App& app, const LibraryContext& context, const LocalModel& model,
               const std::vector<VerifiedFile>& files) {
-  if (model.tool != "hearth")
-    return Error(ErrorKind::invalid,
-                 fmt::format("'{}' belongs to another program ({}), which has to fetch it again",
-                             model.name, model.tool));
-  const Manifest manifest = TRY(read_manifest(model.folder));
+  const Manifest manifest = TRY(prepare_repair(context.folders, context.network, model, files));
   const Reference reference = TRY(parse_reference(manifest.reference));
-  TRY(prepare_repair(context.folders, model, files));
   TRY(pull_with_progress(app, context, reference, manifest.name));
   return Done{};
 }

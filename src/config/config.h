@@ -39,6 +39,9 @@ struct LibraryConfig {
   bool offline = false;
   std::string hub, ollama;
   std::int64_t stall_seconds = 30;
+  std::vector<std::string> mirrors;
+  std::int64_t max_kb_per_second = 0;
+  std::int64_t connections = 3;
 };
 
 struct ModelsConfig {

@@ -187,6 +187,17 @@ constexpr Setting table[] = {
     row<library, &LibraryConfig::stall_seconds>(
         "library.stall_seconds", "--stall-seconds",
         "A download slower than 1 KB/s for so long is tried again.", 1, 3600),
+    row<library, &LibraryConfig::mirrors>(
+        "library.mirrors", "--mirrors",
+        "Addresses of mirrors of the hub, tried in turn when it does not answer; they are given no "
+        "token, and what they send is held to the hub's checksums where it told them."),
+    row<library, &LibraryConfig::connections>(
+        "library.connections", "--connections",
+        "Connections over which one large file is fetched, in stretches of 64 MiB.", 1, 16),
+    row<library, &LibraryConfig::max_kb_per_second>(
+        "library.max_kb_per_second", "--max-kb-per-second",
+        "KiB per second that all downloads of a process keep to together; 0: no limit.", 0,
+        1 << 30),
     row<models, &ModelsConfig::standard>(
         "models.default", "--default-model",
         "The model for `hearth chat` and for requests that name none; empty: `hearth chat` takes "

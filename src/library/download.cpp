@@ -3,15 +3,17 @@
 #include <fmt/core.h>
 
 #include <array>
-#include <charconv>
 #include <cstdio>
 
 #include "base/files.h"
 #include "base/json.h"
 #include "base/store_files.h"
 #include "base/utf8.h"
+#include "library/addresses.h"
 #include "library/checksum.h"
+#include "library/content_range.h"
 #include "library/retry.h"
+#include "library/stretches.h"
 
 namespace hearth {
 namespace {
@@ -47,29 +49,6 @@ bool is_same_file(const RemoteFile& file, const DownloadState& state) {
   return file.sha256.empty() ? state.url == file.url : state.sha256 == file.sha256;
 }
 
-// "bytes 5-9/10"
-struct ContentRange {
-  std::uint64_t first = 0;
-  std::optional<std::uint64_t> total;  // '*': the server does not know
-};
-std::optional<ContentRange> parse_range(std::string_view text) {
-  if (!text.starts_with("bytes ")) return std::nullopt;
-  const char* at = text.data() + 6;
-  const char* end = text.data() + text.size();
-  ContentRange range;
-  std::uint64_t last = 0, total = 0;
-  auto parsed = std::from_chars(at, end, range.first);
-  if (parsed.ec != std::errc() || parsed.ptr == end || *parsed.ptr != '-') return std::nullopt;
-  parsed = std::from_chars(parsed.ptr + 1, end, last);
-  if (parsed.ec != std::errc() || parsed.ptr == end || *parsed.ptr != '/') return std::nullopt;
-  if (last < range.first) return std::nullopt;
-  if (std::string_view(parsed.ptr + 1, end) == "*") return range;
-  parsed = std::from_chars(parsed.ptr + 1, end, total);
-  if (parsed.ec != std::errc() || parsed.ptr != end || total <= last) return std::nullopt;
-  range.total = total;
-  return range;
-}
-
 // One file on its way.
 class Download {
  public:
@@ -79,8 +58,10 @@ class Download {
         path_(join_path(folder, file.name)),
         part_path_(path_ + ".part"),
         state_path_(state_path(folder, file.name)),
+        ahead_path_(state_path_ + ".ahead"),
         network_(network),
         hooks_(hooks),
+        addresses_(file.url, file.bearer, network),
         checksum_(file.bytes) {}
 
   Result<StoredFile> run();
@@ -88,19 +69,24 @@ class Download {
  private:
   Status begin();
   Result<bool> attempt(Retries& retries);
+  Result<bool> take_ahead();
+  Status try_again(Retries& retries, const Error& error, double retry_after = 0);
   Status take_head(const TransferHead& head);
   Status take_body(std::span<const std::byte> bytes);
+  bool has_hash() const { return !file_.sha256.empty() || !file_.git_blob.empty(); }
   bool can_go_on() const;
   Status start_over();
   Result<StoredFile> verify();
 
   const RemoteFile& file_;
-  const std::string path_, part_path_, state_path_;
+  const std::string path_, part_path_, state_path_, ahead_path_;
   const Network& network_;
   const DownloadHooks& hooks_;
+  Addresses addresses_;
   Checksum checksum_;
   DownloadState state_;
   std::optional<GrowingFile> part_;
+  std::optional<Stretches> ahead_;  // of a large file
   bool was_resumed_ = false;
   std::optional<Refusal> refusal_;      // of the last answer
   std::optional<std::uint64_t> total_;  // as the last answer gave it
@@ -116,15 +102,16 @@ Status Download::begin() {
     if (hooks_.received) hooks_.received(static_cast<std::int64_t>(part_->size()));
     return add_file(checksum_, part_path_);
   }
+  TRY(Stretches::forget(ahead_path_, file_.bytes));
   return part_->cut();
 }
 
 // Without a hash to hold the whole to, only the server can tell that the rest belongs to it.
-bool Download::can_go_on() const {
-  return !file_.sha256.empty() || !file_.git_blob.empty() || !state_.etag.empty();
-}
+bool Download::can_go_on() const { return has_hash() || !state_.etag.empty(); }
 
 Status Download::start_over() {
+  ahead_.reset();  // what another connection has may be of another file
+  TRY(Stretches::forget(ahead_path_, file_.bytes));
   if (hooks_.received) hooks_.received(-static_cast<std::int64_t>(part_->size()));
   checksum_.restart();
   state_.etag.clear();
@@ -142,11 +129,12 @@ Status Download::take_head(const TransferHead& head) {
   if (head.header("content-type").starts_with("text/html") && !file_.name.ends_with(".html"))
     return Error(ErrorKind::corrupt,
                  "the server sent a web page instead of the file (a sign-in page of the network?)");
-  const std::string etag = head.header("etag");
+  // Another server has another name for the same bytes.
+  const std::string etag = addresses_.is_mirror() && has_hash() ? "" : head.header("etag");
   total_ = head.length;
   if (head.status == 206) {
-    const auto range = parse_range(head.header("content-range"));
-    const bool is_rest = range && part_->size() > 0 && range->first == part_->size();
+    const auto range = parse_content_range(head.header("content-range"));
+    const bool is_rest = range && range->first == part_->size();
     const bool is_same = etag.empty() || state_.etag.empty() || etag == state_.etag;
     if (!is_rest || !is_same) {
       TRY(start_over());
@@ -179,46 +167,71 @@ Status Download::take_body(std::span<const std::byte> bytes) {
   TRY(part_->append(bytes));
   checksum_.add(bytes);
   if (hooks_.received) hooks_.received(static_cast<std::int64_t>(bytes.size()));
+  if (network_.limit) network_.limit->take(bytes.size(), hooks_.stop);
   return Done{};
+}
+
+// At the next address at once; after the last one, later.
+Status Download::try_again(Retries& retries, const Error& error, double retry_after) {
+  const auto failed = addresses_.failed(error);
+  return failed ? retries.wait(*failed, retry_after) : Done{};
 }
 
 // One request.  What came is kept, however it ends.  False: another one is needed.
 Result<bool> Download::attempt(Retries& retries) {
   if (file_.bytes > 0 && part_->size() == file_.bytes) return true;
   if (part_->size() > 0 && !can_go_on()) TRY(start_over());
+  const std::uint64_t end = ahead_ ? ahead_->claim(part_->size()) : file_.bytes;
+  if (ahead_ && end == part_->size()) {
+    TRY(take_ahead());
+    return false;
+  }
   const std::uint64_t before = part_->size();
   was_resumed_ = was_resumed_ || before > 0;
   refusal_.reset();
   total_.reset();
-  const TransferRequest request{.url = file_.url,
-                                .bearer = file_.bearer,
-                                .headers = {"Accept-Encoding: identity"},
-                                .from_byte = before,
-                                .if_range = before > 0 ? state_.etag : "",
-                                .stall_seconds = network_.stall_seconds};
+  const bool asks_for_same = before > 0 && !(addresses_.is_mirror() && has_hash());
+  TransferRequest request{.url = addresses_.url(),
+                          .bearer = addresses_.bearer(),
+                          .headers = {"Accept-Encoding: identity"},
+                          .from_byte = before,
+                          .if_range = asks_for_same ? state_.etag : "",
+                          .stall_seconds = network_.stall_seconds};
+  if (end < file_.bytes) request.to_byte = end - 1;
   const TransferSink sink{.head = [this](const TransferHead& head) { return take_head(head); },
                           .body = [this](auto bytes) { return take_body(bytes); }};
   const auto done = transfer(request, sink, hooks_.stop);
   if (part_->size() > before) retries.progressed();
   if (!done) {
-    TRY(retries.wait(done.error()));
+    TRY(try_again(retries, done.error()));
     return false;
   }
   if (refusal_) {
     if (done->status == 416) TRY(start_over());
     // A signed address that expired answers 403; the next attempt begins at the first address.
     const bool is_worth_it = before > 0 && (done->status == 416 || done->status == 403);
-    TRY(retries.wait(
+    TRY(try_again(
+        retries,
         is_worth_it ? Error(ErrorKind::unavailable, refusal_->error.message()) : refusal_->error,
         refusal_->retry_after_seconds));
     return false;
   }
-  const std::uint64_t needed = file_.bytes > 0 ? file_.bytes : total_.value_or(part_->size());
-  if (part_->size() >= needed) return true;
-  TRY(retries.wait(
-      Error(ErrorKind::unavailable,
-            fmt::format("the server ended after {} of {} bytes", part_->size(), needed))));
+  const std::uint64_t whole = file_.bytes > 0 ? file_.bytes : total_.value_or(part_->size());
+  if (part_->size() >= whole) return true;
+  const std::uint64_t needed = request.to_byte > 0 ? end : whole;
+  if (part_->size() >= needed) return false;  // the next stretch
+  TRY(try_again(
+      retries, Error(ErrorKind::unavailable,
+                     fmt::format("the server ended after {} of {} bytes", part_->size(), needed))));
   return false;
+}
+
+Result<bool> Download::take_ahead() {
+  return ahead_->take(part_->size(), [this](std::span<const std::byte> bytes) -> Status {
+    TRY(part_->append(bytes));
+    checksum_.add(bytes);
+    return Done{};
+  });
 }
 
 // Errors: corrupt.
@@ -250,10 +263,14 @@ Result<StoredFile> Download::verify() {
 
 Result<StoredFile> Download::run() {
   TRY(begin());
+  const std::uint64_t missing = file_.bytes - std::min(file_.bytes, part_->size());
+  if (network_.connections > 1 && has_hash() && missing >= 2 * stretch_bytes)
+    ahead_.emplace(file_, ahead_path_, part_->size(), network_, hooks_);
   for (;;) {
     Retries retries(network_, hooks_);
     while (!TRY(attempt(retries))) {
     }
+    ahead_.reset();
     auto stored = verify();
     if (stored) {
       TRY(part_->sync());
@@ -261,7 +278,9 @@ Result<StoredFile> Download::run() {
       return stored;
     }
     TRY(start_over());
-    if (!was_resumed_) return stored;
+    const bool is_mirrored = addresses_.is_mirror();
+    if (is_mirrored) addresses_.drop_mirror();
+    if (!was_resumed_ && !is_mirrored) return stored;
     was_resumed_ = false;  // once more from the beginning: what lay there may have been damaged
   }
 }
@@ -311,6 +330,11 @@ Status remove_download_state(const std::string& folder) {
 Result<std::string> fetch_text(const TextRequest& request, const Network& network,
                                const DownloadHooks& hooks) {
   Retries retries(network, hooks);
+  Addresses addresses(request.url, request.bearer, network);
+  const auto try_again = [&](const Error& error, double retry_after = 0) -> Status {
+    const auto failed = addresses.failed(error);
+    return failed ? retries.wait(*failed, retry_after) : Done{};
+  };
   for (;;) {
     std::string text;
     const TransferSink sink{.head = {}, .body = [&](std::span<const std::byte> bytes) -> Status {
@@ -320,22 +344,22 @@ Result<std::string> fetch_text(const TextRequest& request, const Network& networ
                                           bytes.size());
                               return Done{};
                             }};
-    const auto head = transfer({.url = request.url,
-                                .bearer = request.bearer,
+    const auto head = transfer({.url = addresses.url(),
+                                .bearer = addresses.bearer(),
                                 .headers = request.headers,
                                 .from_byte = 0,
                                 .if_range = "",
                                 .stall_seconds = network.stall_seconds},
                                sink, hooks.stop);
     if (!head) {
-      TRY(retries.wait(head.error()));
+      TRY(try_again(head.error()));
       continue;
     }
     const auto refusal = refusal_of(*head);
     if (!refusal) return text;
-    if (request.refusal)
+    if (request.refusal && !addresses.is_mirror())
       if (auto better = request.refusal(head->status, head->header("x-error-code"))) return *better;
-    TRY(retries.wait(refusal->error, refusal->retry_after_seconds));
+    TRY(try_again(refusal->error, refusal->retry_after_seconds));
   }
 }
 

@@ -3,12 +3,14 @@
 
 #include <cstdint>
 #include <functional>
+#include <memory>
 #include <optional>
 #include <stop_token>
 #include <string>
 #include <vector>
 
 #include "base/result.h"
+#include "library/rate_limit.h"
 #include "library/store.h"
 
 namespace hearth {
@@ -17,11 +19,15 @@ namespace hearth {
 struct Network {
   std::string hub = "https://huggingface.co";
   std::string ollama = "https://registry.ollama.ai";
-  std::string hub_token;   // goes to `hub` only
-  std::string offline;     // not empty: nothing is fetched, and this is why
-  int stall_seconds = 30;  // a connection as slow as stopped for so long is given up
+  std::string hub_token;  // goes to `hub` only
+  // Addresses of the same paths as `hub`'s, tried in turn when it fails.
+  std::vector<std::string> mirrors;
+  std::shared_ptr<RateLimit> limit;  // none: as fast as it goes
+  std::string offline;               // not empty: nothing is fetched, and this is why
+  int stall_seconds = 30;            // a connection as slow as stopped for so long is given up
   int parallel_files = 4;
-  int attempts = 6;  // in a row without a byte of progress
+  int connections = 3;  // for one large file
+  int attempts = 6;     // in a row without a byte of progress
 };
 
 struct RemoteFile {

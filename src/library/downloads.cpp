@@ -5,11 +5,18 @@
 #include <algorithm>
 #include <ctime>
 
+#include "base/files.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "base/store_files.h"
+
 namespace hearth {
 namespace {
 
 constexpr int downloads_at_once = 2;  // each takes several files at a time
 constexpr std::size_t max_waiting = 1000, max_kept = 200;
+constexpr std::uint64_t max_kept_bytes = 4 << 20;
+constexpr std::int64_t max_priority = 100;
 
 }  // namespace
 
@@ -41,6 +48,7 @@ DownloadQueue::DownloadQueue(LibraryFolders folders, Network network, Lifecycles
       network_(std::move(network)),
       lifecycles_(lifecycles),
       done_(std::move(done)) {
+  if (network_.offline.empty()) take_up();
   for (int i = 0; i < downloads_at_once; ++i)
     threads_.emplace_back([this](std::stop_token leaving) { work(leaving); });
 }
@@ -50,6 +58,7 @@ DownloadQueue::~DownloadQueue() {
   std::vector<JobPointer> running;
   {
     const std::lock_guard lock(mutex_);
+    is_leaving_ = true;
     observers_.clear();
     for (const auto& [id, job] : jobs_) running.push_back(job);
   }
@@ -57,7 +66,53 @@ DownloadQueue::~DownloadQueue() {
   threads_.clear();
 }
 
+void DownloadQueue::take_up() {
+  const auto text = read_file(folders_.downloads, max_kept_bytes);
+  if (!text) return;  // none were left
+  const auto json = parse_json(*text);
+  const Json* list = json ? json->find("downloads") : nullptr;
+  if (list == nullptr || !list->is_array()) {
+    log_warning("downloads_unreadable file={}", folders_.downloads);
+    return;
+  }
+  for (const Json& item : list->as_array()) {
+    const auto model = optional<std::string>(item, "model", "");
+    const auto priority = optional<std::int64_t>(item, "priority", 0);
+    if (!model || model->empty() || !priority) continue;
+    const auto added = enqueue(
+        *model, static_cast<int>(std::clamp<std::int64_t>(*priority, -max_priority, max_priority)));
+    if (!added) log_warning("download_dropped model={} why={}", *model, added.error().message());
+  }
+  keep();
+}
+
+// Writes down what is not over.  What a queue was at when it ended is meant to go on.
+void DownloadQueue::keep() {
+  if (folders_.downloads.empty()) return;
+  const std::lock_guard one(keeping_);
+  Json list = Json::array();
+  {
+    const std::lock_guard lock(mutex_);
+    if (is_leaving_) return;
+    for (const auto& [id, job] : jobs_)
+      if (!job->view.is_over())
+        list.push_back(
+            Json::object({{"model", job->view.model}, {"priority", job->view.priority}}));
+  }
+  const std::string text = write_json(Json::object({{"downloads", std::move(list)}}));
+  Status kept = make_folders(parent_folder(folders_.downloads));
+  if (kept.ok()) kept = replace_file(folders_.downloads, std::as_bytes(std::span(text)));
+  if (!kept.ok()) log_warning("downloads_not_kept why={}", kept.error().message());
+}
+
 Result<Download> DownloadQueue::add(const std::string& model, int priority) {
+  Download view = TRY(enqueue(model, priority));
+  keep();
+  woken_.notify_one();
+  return view;
+}
+
+Result<Download> DownloadQueue::enqueue(const std::string& model, int priority) {
   if (!network_.offline.empty())
     return Error(ErrorKind::unavailable,
                  fmt::format("{}: not fetched, since {}", model, network_.offline));
@@ -91,7 +146,6 @@ Result<Download> DownloadQueue::add(const std::string& model, int priority) {
     view = job->view;
     jobs_[view.id] = std::move(job);
   }
-  woken_.notify_one();
   return view;
 }
 
@@ -177,6 +231,7 @@ void DownloadQueue::run(const JobPointer& job) {
       view.error = pulled.error();
     }
   });
+  keep();
 }
 
 std::optional<Download> DownloadQueue::find(int id) const {
@@ -208,7 +263,10 @@ Status DownloadQueue::cancel(int id) {
     if (is_waiting) job->view.state = Download::State::cancelled;
   }
   job->stop.request_stop();
-  if (is_waiting) change(job, [](Download&) {});
+  if (is_waiting) {
+    change(job, [](Download&) {});
+    keep();
+  }
   return Done{};
 }
 

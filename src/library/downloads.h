@@ -37,7 +37,8 @@ struct Download {
 };
 std::string_view name_of(Download::State state);
 
-// Thread-safe.
+// Thread-safe.  What is not over when the queue ends is taken up by the next one over the same
+// folders: LibraryFolders::downloads holds it.
 class DownloadQueue {
  public:
   using Observer = std::function<void(const Download& download)>;
@@ -67,6 +68,9 @@ class DownloadQueue {
   void work(std::stop_token leaving);
   void run(const JobPointer& job);
   JobPointer next();  // with the lock held
+  Result<Download> enqueue(const std::string& model, int priority);
+  void take_up();
+  void keep();
   void note(const JobPointer& job, ModelEvent event, const std::string& detail = "");
   void change(const JobPointer& job, const std::function<void(Download&)>& edit);
 
@@ -79,6 +83,8 @@ class DownloadQueue {
   std::map<int, JobPointer> jobs_;
   std::map<int, Observer> observers_;
   int next_id_ = 1, next_observer_ = 1;
+  bool is_leaving_ = false;
+  std::mutex keeping_;  // the file
   std::vector<std::jthread> threads_;
 };
 

@@ -47,6 +47,7 @@ LibraryFolders standard_folders(const std::vector<std::string>& extra) {
   folders.catalog = join_path(base_folder("XDG_CONFIG_HOME", ".config"), "hearth/catalog.json");
   folders.aliases = join_path(data, "hearth/aliases.json");
   folders.lifecycle = join_path(data, "hearth/lifecycle.json");
+  folders.downloads = join_path(data, "hearth/downloads.json");
 
   std::vector<Shelf>& shelves = folders.shelves;
   for (const std::string& folder : extra) shelves.push_back({"folder", expanded(folder)});

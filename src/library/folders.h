@@ -19,6 +19,7 @@ struct LibraryFolders {
   std::string catalog;         // the user's own catalog: $XDG_CONFIG_HOME/hearth/catalog.json
   std::string aliases;         // names of the user's own: $XDG_DATA_HOME/hearth/aliases.json
   std::string lifecycle;       // what became of models: $XDG_DATA_HOME/hearth/lifecycle.json
+  std::string downloads;       // a server's that are not done: $XDG_DATA_HOME/hearth/downloads.json
   std::vector<Shelf> shelves;  // other programs', and the user's own; never written to
 };
 

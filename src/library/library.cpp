@@ -35,7 +35,7 @@ std::string id_of(const LocalModel& model) {
   const auto same = std::filesystem::canonical(model.path, error);
   std::string name = file_name(error ? model.path : same.string());
   for (const std::string_view ending : {".gguf", ".safetensors"})
-    if (name.ends_with(ending)) name.resize(name.size() - ending.size());
+    if (name.ends_with(ending)) name.erase(name.size() - ending.size());
   return name;
 }
 
@@ -149,6 +149,7 @@ ModelSource Library::State::source() {
   source.load = [this](const LocalModel& model, const LoadOrder& order) {
     return load(model, order);
   };
+  source.repair = options.repair;
   source.free_bytes = [] { return hardware::read_memory().free_bytes(); };
   source.memory_pressure = [] { return hardware::read_condition().memory_pressure; };
   return source;

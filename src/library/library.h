@@ -35,6 +35,7 @@ struct LibraryOptions {
   // What a reference means; empty: whatever find_model() finds.
   std::function<Result<LocalModel>(const std::string& reference)> find;
   ModelPool::Observer observer;
+  decltype(ModelSource::repair) repair;
 };
 
 // A model in use.  Immutable but for what Runner allows; thread-safe.

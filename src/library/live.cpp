@@ -2,6 +2,10 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
+#include "library/verify.h"
+
 namespace hearth {
 
 std::optional<Error> why_not_ours(const LocalModel& model) {
@@ -21,8 +25,8 @@ std::optional<Error> why_not_ours(const LocalModel& model) {
                            model.name, model.tool, remedy));
 }
 
-LiveLibrary::LiveLibrary(const LibraryFolders& folders)
-    : lifecycles(folders.lifecycle), installed(folders) {}
+LiveLibrary::LiveLibrary(const LibraryFolders& folders, const Network& network)
+    : lifecycles(folders.lifecycle), installed(folders), network_(network) {}
 
 LiveLibrary::~LiveLibrary() {
   downloads.reset();
@@ -31,11 +35,14 @@ LiveLibrary::~LiveLibrary() {
 
 Result<std::unique_ptr<LiveLibrary>> LiveLibrary::create(LibraryOptions options,
                                                          const Network& network) {
-  std::unique_ptr<LiveLibrary> live(new LiveLibrary(options.folders));
+  std::unique_ptr<LiveLibrary> live(new LiveLibrary(options.folders, network));
   LiveLibrary* raw = live.get();
   options.find = [raw](const std::string& name) { return raw->installed.find(name); };
   options.observer = [raw](const std::string& name, ModelEvent event, double share) {
     raw->note(name, event, share);
+  };
+  options.repair = [raw](const LocalModel& model, std::stop_token stop) {
+    return raw->repair(model, std::move(stop));
   };
   live->library = TRY(Library::create(options));
   live->downloads = std::make_unique<DownloadQueue>(options.folders, network, live->lifecycles,
@@ -51,6 +58,19 @@ void LiveLibrary::note(const std::string& name, ModelEvent event, double share) 
   if (lifecycles.apply(name, event).ok() || event != ModelEvent::initialize) return;
   // It is here, or it would not be loaded.
   if (lifecycles.apply(name, ModelEvent::find_here).ok()) (void)lifecycles.apply(name, event).ok();
+}
+
+// Fetches again what of a model of our store is not what was promised.
+Status LiveLibrary::repair(const LocalModel& model, std::stop_token stop) {
+  const std::vector<VerifiedFile> files = TRY(verify(model, {.stop = stop, .read = {}}));
+  if (std::ranges::all_of(files, [](const VerifiedFile& file) { return file.problem.empty(); }))
+    return Error(ErrorKind::corrupt, "its files are those that were promised");
+  const Manifest manifest = TRY(prepare_repair(installed.folders(), network_, model, files));
+  const Reference reference = TRY(parse_reference(manifest.reference));
+  TRY(pull(reference, manifest.name, installed.folders(), network_,
+           {.stop = std::move(stop), .progress = {}, .remark = {}}));
+  installed.note_change();
+  return Done{};
 }
 
 Status LiveLibrary::remove(const std::string& name) {

@@ -31,8 +31,11 @@ class LiveLibrary {
   std::unique_ptr<DownloadQueue> downloads;
 
  private:
-  explicit LiveLibrary(const LibraryFolders& folders);
+  LiveLibrary(const LibraryFolders& folders, const Network& network);
+  Status repair(const LocalModel& model, std::stop_token stop);
   void note(const std::string& name, ModelEvent event, double share);
+
+  const Network network_;
 };
 
 // Why `hearth rm` and the server do not remove this model; nothing: they may.

@@ -10,6 +10,7 @@
 #include <mutex>
 #include <thread>
 
+#include "base/log.h"
 #include "library/library.h"
 
 namespace hearth {
@@ -19,6 +20,7 @@ using Clock = std::chrono::steady_clock;
 
 constexpr auto tick = std::chrono::milliseconds(100);  // between looks at a loading's progress
 constexpr auto longest_sleep = std::chrono::seconds(60);
+constexpr int most_attempts = 3;                    // at loading a model
 constexpr std::size_t max_names = 64;               // that one model is known by
 constexpr double pressure_percent = 10;             // of the time that tasks wait for memory
 constexpr std::uint64_t plenty_bytes = 4ull << 30;  // of keys and values, for one of several
@@ -230,8 +232,18 @@ struct ModelPool::State : std::enable_shared_from_this<ModelPool::State> {
 
   // Room for the model, made by unloading idle ones; what its keys and values may take.
   Result<std::uint64_t> make_room(const EntryPointer& entry, const ModelNeeds& needs);
+  // How a model is to be loaded, and what was tried already.
+  struct Attempt {
+    int number = 1;
+    std::uint64_t most_kv = ~0ull;
+    bool had_room = false, is_repaired = false;
+  };
   Result<Lease> load(const EntryPointer& entry, const LocalModel& model,
                      const AcquireOptions& asked);
+  Result<Lease> load_once(const EntryPointer& entry, const LocalModel& model,
+                          const AcquireOptions& asked, Attempt& attempt);
+  bool find_remedy(const EntryPointer& entry, const LocalModel& model, const Error& error,
+                   Attempt& attempt);
   Result<Lease> load_for_all(const EntryPointer& entry, const LocalModel& model,
                              const AcquireOptions& asked);
   // Nothing: to be tried again.
@@ -317,10 +329,49 @@ Result<std::uint64_t> ModelPool::State::make_room(const EntryPointer& entry,
 
 Result<Lease> ModelPool::State::load(const EntryPointer& entry, const LocalModel& model,
                                      const AcquireOptions& asked) {
-  observe(entry->id, ModelEvent::initialize);
+  for (Attempt attempt;; ++attempt.number) {
+    observe(entry->id, ModelEvent::initialize);
+    auto loaded = load_once(entry, model, asked, attempt);
+    if (loaded || attempt.number == most_attempts) return loaded;
+    if (!find_remedy(entry, model, loaded.error(), attempt)) return loaded;
+    log_warning("model_load_again model={} why={}", entry->id, loaded.error().message());
+    observe(entry->id, ModelEvent::fail);
+  }
+}
+
+// Whether something was done after which another attempt may go well.
+bool ModelPool::State::find_remedy(const EntryPointer& entry, const LocalModel& model,
+                                   const Error& error, Attempt& attempt) {
+  switch (error.kind()) {
+    case ErrorKind::exhausted:  // though there seemed to be room
+      if (!attempt.had_room) return false;
+      relieve(~0ull);
+      attempt.most_kv /= 2;
+      return true;
+    case ErrorKind::corrupt: {
+      if (!source.repair || attempt.is_repaired) return false;
+      attempt.is_repaired = true;
+      const Status repaired = source.repair(model, entry->stop.get_token());
+      if (!repaired.ok())
+        log_warning("model_not_repaired model={} why={}", entry->id, repaired.error().message());
+      return repaired.ok();
+    }
+    case ErrorKind::io:  // a disk that did not answer may do so now
+      return true;
+    default:
+      return false;
+  }
+}
+
+Result<Lease> ModelPool::State::load_once(const EntryPointer& entry, const LocalModel& model,
+                                          const AcquireOptions& asked, Attempt& attempt) {
   const ModelNeeds needs = TRY(source.needs(model));
+  attempt.had_room = false;
+  const std::uint64_t room = TRY(make_room(entry, needs));
+  attempt.had_room = true;
+  attempt.most_kv = std::max(needs.kv, std::min(attempt.most_kv, room));
   LoadOrder order{.id = entry->id,
-                  .kv_budget_bytes = TRY(make_room(entry, needs)),
+                  .kv_budget_bytes = attempt.most_kv,
                   .progress =
                       [&](double share) {
                         {

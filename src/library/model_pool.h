@@ -48,6 +48,8 @@ struct ModelSource {
   std::function<std::string(const LocalModel& model)> id;  // how it is listed
   std::function<Result<ModelNeeds>(const LocalModel& model)> needs;
   std::function<Result<Lease>(const LocalModel& model, const LoadOrder& order)> load;
+  // Makes the files of a model that would not load right again; empty: nothing can.
+  std::function<Status(const LocalModel& model, std::stop_token stop)> repair;
   std::function<std::uint64_t()> free_bytes;
   // Percent of the time that tasks wait for memory; empty: not known.
   std::function<double()> memory_pressure;
@@ -93,7 +95,9 @@ class ModelPool {
   ModelPool& operator=(const ModelPool&) = delete;
 
   // Blocks until the model is loaded.  Who asks for the same model shares one loading; when all of
-  // them have stopped, so does it.  Errors: not_found, those of loading, exhausted (memory: need
+  // them have stopped, so does it.  A loading that fails is tried at most three times, where there
+  // is a remedy: idle models leave and keys and values get less when memory ran out, damaged files
+  // are repaired.  Errors: not_found, those of loading, exhausted (memory: need
   // and have), cancelled.
   Result<Lease> acquire(const std::string& reference, const AcquireOptions& options = {});
   // Only when it is in memory; nullptr: it is not.  Not a use: its time runs on.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <deque>
 #include <functional>
 #include <map>
 #include <mutex>
@@ -63,7 +64,12 @@ class World {
   std::atomic<std::uint64_t> used = 0;
   std::atomic<int> loads = 0;
   std::atomic<double> pressure = 0;
-  std::atomic<bool> is_slow = false;  // loading waits until this is false, or it is stopped
+  // What goes wrong in the next loadings, in turn.
+  std::deque<ErrorKind> faults;
+  bool may_repair = false;
+  int repairs = 0;
+  std::vector<std::uint64_t> kv_budgets;  // of all loadings
+  std::atomic<bool> is_slow = false;      // loading waits until this is false, or it is stopped
   std::mutex mutex;
   std::vector<std::string> evicted;
   std::map<std::string, int> in_use;
@@ -93,6 +99,15 @@ class World {
       while (is_slow && !order.stop.stop_requested())
         std::this_thread::sleep_for(std::chrono::milliseconds(1));
       if (order.stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
+      {
+        const std::lock_guard lock(mutex);
+        kv_budgets.push_back(order.kv_budget_bytes);
+        if (!faults.empty()) {
+          const ErrorKind kind = faults.front();
+          faults.pop_front();
+          return Error(kind, "a fault");
+        }
+      }
       if (model.name.starts_with("broken")) return Error(ErrorKind::corrupt, "broken weights");
       if (order.progress) order.progress(0.5);
       auto loaded = std::make_unique<LoadedModel>();
@@ -110,6 +125,11 @@ class World {
     };
     source.free_bytes = [this] { return memory_ - std::min<std::uint64_t>(memory_, used); };
     source.memory_pressure = [this] { return pressure.load(); };
+    source.repair = [this](const LocalModel&, std::stop_token) -> Status {
+      if (!may_repair) return Error(ErrorKind::unavailable, "offline");
+      ++repairs;
+      return Done{};
+    };
     return source;
   }
 
@@ -199,6 +219,56 @@ TEST_CASE("a loading that fails leaves others serving") {
   }
   CHECK(world.in_memory() == Names{"a:1"});
   CHECK(world.pool->acquire("b:1").ok());
+}
+
+TEST_CASE("memory that runs out in loading: idle models leave, keys and values get less") {
+  World world(20);
+  CHECK(world.pool->acquire("idle:1").ok());
+  const Lease used = *world.pool->acquire("used:1");
+  world.faults = {ErrorKind::exhausted, ErrorKind::exhausted};
+  CHECK(world.pool->acquire("a:1").ok());
+  CHECK(world.in_memory() == Names{"a:1", "used:1"});
+  const std::vector<std::uint64_t>& budgets = world.kv_budgets;
+  CHECK(budgets[3] * 2 <= budgets[2] + 1);
+  CHECK(budgets[4] * 2 <= budgets[3] + 1);
+  world.faults = {ErrorKind::exhausted, ErrorKind::exhausted, ErrorKind::exhausted};
+  const auto bad = world.pool->acquire("b:1");
+  REQUIRE_FALSE(bad);
+  CHECK(bad.error().message() == "a fault");
+}
+
+TEST_CASE("a damaged model is repaired once, where that is possible") {
+  World world(10);
+  world.faults = {ErrorKind::corrupt};
+  CHECK_FALSE(world.pool->acquire("a:1").ok());
+  world.may_repair = true;
+  world.faults = {ErrorKind::corrupt};
+  CHECK(world.pool->acquire("a:1").ok());
+  world.faults = {ErrorKind::corrupt, ErrorKind::corrupt};
+  CHECK_FALSE(world.pool->acquire("b:1").ok());
+  CHECK(world.repairs == 2);
+}
+
+TEST_CASE("of faults in loading at least nine of ten are recovered from, the rest explained") {
+  World world(100);
+  world.may_repair = true;
+  std::mt19937 random(5);
+  constexpr ErrorKind kinds[] = {ErrorKind::exhausted, ErrorKind::corrupt, ErrorKind::io};
+  int injected = 0, recovered = 0;
+  for (int i = 0; i < 300; ++i) {
+    const std::size_t n = 1 + random() % 2;
+    for (std::size_t k = 0; k < n; ++k) world.faults.push_back(kinds[random() % 3]);
+    ++injected;
+    const auto loaded = world.pool->acquire("m:1");
+    if (loaded)
+      ++recovered;
+    else
+      CHECK(loaded.error().message() == "a fault");
+    world.faults.clear();
+    (void)world.pool->unload("m:1").ok();
+  }
+  CAPTURE(recovered);
+  CHECK(recovered * 10 >= injected * 9);
 }
 
 TEST_CASE("memory: idle models make room, the one idle for longest first") {

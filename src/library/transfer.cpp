@@ -241,8 +241,9 @@ Status run_hop(const TransferRequest& request, const Origin& first, const Transf
     curl().setopt(c, CURLOPT_POSTFIELDSIZE, static_cast<long>(request.body.size()));
     curl().setopt(c, CURLOPT_POSTFIELDS, request.body.c_str());
   }
-  const std::string range = fmt::format("{}-", request.from_byte);
-  if (request.from_byte > 0) curl().setopt(c, CURLOPT_RANGE, range.c_str());
+  const std::string last = request.to_byte > 0 ? std::to_string(request.to_byte) : "";
+  const std::string range = fmt::format("{}-{}", request.from_byte, last);
+  if (request.from_byte > 0 || request.to_byte > 0) curl().setopt(c, CURLOPT_RANGE, range.c_str());
 
   const CURLcode code = curl().perform(c);
   if (hop.error) return *std::move(hop.error);

@@ -19,6 +19,7 @@ struct TransferRequest {
   std::string bearer;                // sent to the origin of `url` alone, never past a redirect
   std::vector<std::string> headers;  // "Accept: ..."
   std::uint64_t from_byte = 0;       // above 0: a Range request
+  std::uint64_t to_byte = 0;         // the last one wanted; 0: to the end
   std::string if_range;              // an ETag
   int stall_seconds = 30;            // under 1 KB/s for so long is a broken connection
   std::string method = "GET";        // only a GET is redirected

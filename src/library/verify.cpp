@@ -75,8 +75,16 @@ Result<std::vector<VerifiedFile>> verify(const LocalModel& model, const VerifyHo
   return files;
 }
 
-Status prepare_repair(const LibraryFolders& folders, const LocalModel& model,
-                      const std::vector<VerifiedFile>& files) {
+Result<Manifest> prepare_repair(const LibraryFolders& folders, const Network& network,
+                                const LocalModel& model, const std::vector<VerifiedFile>& files) {
+  if (model.tool != "hearth")
+    return Error(ErrorKind::invalid,
+                 fmt::format("'{}' belongs to another program ({}), which has to fetch it again",
+                             model.name, model.tool));
+  if (!network.offline.empty())
+    return Error(ErrorKind::unavailable,
+                 fmt::format("'{}': not fetched again, since {}", model.name, network.offline));
+  Manifest manifest = TRY(read_manifest(model.folder));
   const std::string partial = partial_folder(folders.models, model.reference);
   const auto lock = TRY(FileLock::try_take(partial + ".lock"));
   if (!lock)
@@ -91,7 +99,7 @@ Status prepare_repair(const LibraryFolders& folders, const LocalModel& model,
     else
       TRY(remove_all(join_path(partial, name)));
   }
-  return Done{};
+  return manifest;
 }
 
 }  // namespace hearth

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "library/download.h"
 #include "library/local_models.h"
 
 namespace hearth {
@@ -24,8 +25,10 @@ struct VerifyHooks {
 // cache and Ollama's store a file is named by it.  Empty: nothing is known.  Errors: io, cancelled.
 Result<std::vector<VerifiedFile>> verify(const LocalModel& model, const VerifyHooks& hooks = {});
 
-// Makes the model an unfinished download that lacks the wrong files only: pull() gets those.
-Status prepare_repair(const LibraryFolders& folders, const LocalModel& model,
-                      const std::vector<VerifiedFile>& files);
+// Makes the model an unfinished download that lacks the wrong files only: pull() of what the
+// manifest says gets those.  Errors: invalid (another program's), io, unavailable (it is being
+// downloaded; offline).
+Result<Manifest> prepare_repair(const LibraryFolders& folders, const Network& network,
+                                const LocalModel& model, const std::vector<VerifiedFile>& files);
 
 }  // namespace hearth

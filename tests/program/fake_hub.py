@@ -4,6 +4,7 @@ themselves behind a redirect to another port, which for tokens is another host.
 Faults are queued: each request for a file's bytes takes the next one of its queue.
 """
 import collections
+import functools
 import hashlib
 import http.server
 import json
@@ -15,7 +16,12 @@ import threading
 import time
 import urllib.parse
 
-CHUNK = 16384
+CHUNK = 65536
+
+
+@functools.lru_cache(maxsize=64)
+def sha_of(data):
+    return hashlib.sha256(data).hexdigest()
 
 
 class Hub:
@@ -24,6 +30,7 @@ class Hub:
         self.ollama = {}      # "library/name:tag" -> bytes of the model
         self.faults = collections.defaultdict(collections.deque)  # sha256 -> faults
         self.api_faults = collections.deque()
+        self.is_down = False  # answers 503 to everything
         self.rate = 0         # bytes per second of each answer; 0: as fast as it goes
         self.requests = []    # (path, authorization, range) as they came
         self.served = []      # [start, bytes sent] per answer with a file's bytes
@@ -52,10 +59,10 @@ class Hub:
     def blob(self, sha):
         for repo in self.repos.values():
             for data in repo["files"].values():
-                if hashlib.sha256(data).hexdigest() == sha:
+                if sha_of(data) == sha:
                     return data
         for data in self.ollama.values():
-            if hashlib.sha256(data).hexdigest() == sha:
+            if sha_of(data) == sha:
                 return data
         return None
 
@@ -91,6 +98,8 @@ class Api(Handler):
     def do_GET(self):
         hub, url = self.server.hub, urllib.parse.urlsplit(self.path)
         self.note()
+        if hub.is_down:
+            return self.answer(503, "down")
         if hub.api_faults:
             status, headers = hub.api_faults.popleft()
             return self.answer(status, "busy", headers)
@@ -101,14 +110,14 @@ class Api(Handler):
             data = repo and repo["files"].get(urllib.parse.unquote(found[3]))
             if data is None or found[2] != repo["commit"]:
                 return self.answer(404, "", [("X-Error-Code", "EntryNotFound")])
-            sha = hashlib.sha256(data).hexdigest()
+            sha = sha_of(data)
             return self.answer(302, "", [("Location", f"{hub.cdn_url}/blob/{sha}"),
                                          ("X-Repo-Commit", repo["commit"]), ("X-Linked-Etag", sha)])
         if found := re.fullmatch(r"/v2/(.+)/manifests/(.+)", url.path):
             data = hub.ollama.get(f"{found[1]}:{found[2]}")
             if data is None:
                 return self.answer(404, '{"errors":[]}')
-            sha = hashlib.sha256(data).hexdigest()
+            sha = sha_of(data)
             return self.answer(200, json.dumps({"schemaVersion": 2, "layers": [
                 {"mediaType": "application/vnd.ollama.image.model", "digest": f"sha256:{sha}",
                  "size": len(data)}]}))
@@ -129,7 +138,7 @@ class Api(Handler):
             entry = {"rfilename": file, "size": len(data),
                      "blobId": hashlib.sha1(b"blob %d\0" % len(data) + data).hexdigest()}
             if len(data) > 4096:
-                entry["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data),
+                entry["lfs"] = {"sha256": sha_of(data), "size": len(data),
                                 "pointerSize": 134}
             siblings.append(entry)
         self.answer(200, json.dumps({"id": name, "sha": repo["commit"], "siblings": siblings}))
@@ -163,13 +172,15 @@ class Cdn(Handler):
             etag = '"another"'
         if fault == "wrong-hash":
             data = data[:-1] + bytes([data[-1] ^ 1])
-        wanted = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range") or "")
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
         may = self.headers.get("If-Range") in (None, etag) or fault == "ignores-if-range"
         if wanted and may and fault != "no-range":
             start = int(wanted[1])
             if start >= len(data):
                 return self.answer(416, "<p>no", [("Content-Range", f"bytes */{len(data)}")])
             status = 206
+            if wanted[2]:
+                data = data[:int(wanted[2]) + 1]
             if fault == "wrong-start":
                 start -= 1
         self.send_response(status)

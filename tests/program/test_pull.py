@@ -1,5 +1,6 @@
 """hearth pull against a hub that misbehaves, and what is left when it is killed."""
 import concurrent.futures
+import hashlib
 import json
 import os
 import pathlib
@@ -11,6 +12,7 @@ import time
 import unittest
 
 import program
+from fake_hub import Hub
 from world import MODEL, SHA, World
 
 WHOLE = ["hf--org--model--Q8_0/model-Q8_0.gguf", "hf--org--model--Q8_0/model.json"]
@@ -127,6 +129,65 @@ class Pull(unittest.TestCase):
                     wanted = None if path.startswith("/blob/") else "Bearer secret"
                     self.assertEqual(authorization, wanted)
             self.assertNotIn("secret", run.err + run.out)
+
+    def test_a_mirror_stands_in_and_goes_on(self):
+        mirror = Hub()
+        mirror.add("org/model", {"model-Q8_0.gguf": MODEL})
+        flags = ("--mirrors", f"http://127.0.0.1:1/nobody,{mirror.url}/")
+        with World(HF_TOKEN="secret") as world:
+            world.fault("reset")  # the rest comes from the mirror, from where the hub broke off
+            self.check_whole(world, world.run("pull", "hf:org/model", *flags))
+            self.assertGreater(mirror.served[0][0], 0)
+            world.run("rm", "hf:org/model")
+            world.hub.is_down = True
+            self.check_whole(world, world.run("pull", "hf:org/model", *flags))
+        self.assertNotIn("Bearer secret", [authorization for _, authorization, _ in mirror.requests])
+        with World() as world:  # a mirror's word that there is no such model is not the hub's
+            run = world.run("pull", "hf:org/other", *flags)
+            self.check_nothing(world, run, 3, "no such")
+            mirror.add("org/model", {"model-Q8_0.gguf": MODEL[:-1] + b"?"})
+            world.fault("reset")
+            run = world.run("pull", "hf:org/model", *flags)
+            self.check_whole(world, run)
+        mirror.close()
+
+    def test_a_large_file_comes_over_several_connections(self):
+        large = b"GGUF" + random.Random(1).randbytes(140_000_000)
+        sha, stretch = hashlib.sha256(large).hexdigest(), 64 << 20
+        path = "hf--org--large--Q8_0/large-Q8_0.gguf"
+        for faults, flags in (([], ()), (["short", "reset"], ()), (["no-range"] * 9, ()), ([], ("--connections", "1"))):
+            with self.subTest(faults, flags=flags), World() as world:
+                world.hub.add("org/large", {"large-Q8_0.gguf": large})
+                world.fault(*faults, sha=sha)
+                run = world.run("pull", "hf:org/large", *flags)
+                self.assertEqual(run.returncode, 0, run.err)
+                self.assertEqual((world.store / path).read_bytes(), large)
+                self.assertEqual(world.files(), [path, "hf--org--large--Q8_0/model.json"])
+                starts = {start for start, _ in world.hub.served}
+                if not faults:
+                    self.assertEqual(starts, {0} if flags else {0, stretch, 2 * stretch})
+                    self.assertEqual(sum(n for _, n in world.hub.served), len(large))
+        with World() as world:  # killed on the way, it goes on with all that came
+            world.hub.add("org/large", {"large-Q8_0.gguf": large})
+            world.hub.rate = 20_000_000
+            process = world.start("pull", "hf:org/large")
+            while sum(n for _, n in world.hub.served) < 60_000_000:
+                time.sleep(0.02)
+            process.kill()
+            process.communicate()
+            world.hub.rate = 0
+            sent = sum(n for _, n in world.hub.served)
+            run = world.run("pull", "hf:org/large")
+            self.assertEqual(run.returncode, 0, run.err)
+            self.assertEqual((world.store / path).read_bytes(), large)
+            again = sum(n for _, n in world.hub.served) - sent - (len(large) - sent)
+            self.assertLess(again, 20_000_000)
+
+    def test_a_limit_of_speed(self):
+        with World() as world:
+            began = time.monotonic()
+            self.check_whole(world, world.run("pull", "hf:org/model", "--max-kb-per-second", "2000"))
+            self.assertGreater(time.monotonic() - began, len(MODEL) / 2_048_000 - 0.5)
 
     def test_ollama_and_plain_addresses(self):
         with World() as world:

@@ -287,6 +287,21 @@ class Manage(unittest.TestCase):
                     cached = usage["prompt_tokens_details"]["cached_tokens"]
                     self.assertGreater(usage["prompt_tokens"], 400)
                     (self.assertGreater if share else self.assertEqual)(cached, share * usage["prompt_tokens"])
+    def test_a_restarted_server_takes_its_downloads_up(self):
+        with World() as world:
+            world.hub.rate = 1_000_000
+            with running(world) as server:
+                download = json.loads(server.request("POST", "/api/models/pull", {"model": "hf:org/model"})[2])
+                path = f"/api/downloads/{download['id']}"
+                eventually(self, lambda: server.json("GET", path)["bytes"] > 500_000)
+            world.hub.rate = 0
+            sent = sum(n for _, n in world.hub.served)
+            with running(world) as server:
+                eventually(self, lambda: [d["state"] for d in server.json("GET", "/api/downloads")["downloads"]]
+                           == ["done"])
+                self.assertLess(sum(n for _, n in world.hub.served) - sent, len(MODEL) - 400_000)
+            with running(world) as server:
+                self.assertEqual(server.json("GET", "/api/downloads")["downloads"], [])
 
     def test_events(self):
         with World() as world, running(world) as server:

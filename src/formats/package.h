@@ -25,8 +25,13 @@ struct TensorEntry {
   Dtype dtype;
   std::vector<std::uint64_t> shape;  // outermost first; [rows, columns] for a weight matrix
   std::span<const std::byte> data;
+  // Of a tensor that no bytes of the file are: parts of several files, a strided view, codes and
+  // scales that lie apart.  Puts its elements together, at every call anew; `data` is empty then.
+  // Valid as long as the package's storage.  Thread-safe.
+  std::function<Result<std::vector<std::byte>>()> make = {};
 
   std::uint64_t elements() const;
+  std::uint64_t bytes() const;  // of the elements
 };
 
 // Whose names the tensors and hyper-parameters carry.
@@ -34,7 +39,7 @@ enum class Naming { gguf, huggingface };
 
 // Immutable once read; thread-safe.  Copying shares the storage.
 struct Package {
-  std::string format;  // "gguf", "safetensors"
+  std::string format;  // "gguf", "safetensors", "pytorch"
   std::string path;    // what was opened
   Naming naming = Naming::gguf;
 
@@ -57,6 +62,9 @@ struct Package {
   std::vector<std::shared_ptr<const void>> storage;
   std::vector<std::string> warnings;  // oddities that did not stop the reader, for people
 };
+
+// Puts `tensors` at the end of the package's.  Errors: corrupt (a name twice).
+Status add_tensors(Package& package, std::vector<TensorEntry> tensors);
 
 // Opens a model file (any shard of a split one) or folder.  Memory-maps; touches only headers.
 // Errors: not_found, unsupported (not a model format we read), corrupt (with file, field, offset).

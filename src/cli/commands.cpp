@@ -40,6 +40,8 @@ std::span<const Command* const> commands() {
                                    &index_snapshot_command,
                                    &index_restore_command,
                                    &index_feedback_command,
+                                   &quantize_command,
+                                   &imatrix_command,
                                    &bench_command,
                                    &config_command,
                                    &info_command,

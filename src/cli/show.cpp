@@ -37,7 +37,7 @@ Json tensors_json(const Package& package) {
     tensors.push_back(Json::object({{"name", tensor.name},
                                     {"dtype", name_of(tensor.dtype)},
                                     {"shape", std::move(shape)},
-                                    {"bytes", tensor.data.size()}}));
+                                    {"bytes", tensor.bytes()}}));
   }
   return tensors;
 }
@@ -143,7 +143,7 @@ Status run(App& app, const Arguments& arguments) {
   out.line("");
   for (const TensorEntry& tensor : package.tensors)
     out.line(fmt::format("  {:<44} {:<8} {:<18} {}", tensor.name, name_of(tensor.dtype),
-                         shape_text(tensor), readable_bytes(tensor.data.size())));
+                         shape_text(tensor), readable_bytes(tensor.bytes())));
   return Done{};
 }
 

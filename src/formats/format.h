@@ -31,8 +31,4 @@ struct Format {
 // In the order they are tried.
 std::span<const Format* const> formats();
 
-// Puts `tensors`, which lie in `file` or in memory, at the end of the package's.  Errors: corrupt
-// (a name twice).
-Status add_tensors(Package& package, std::vector<TensorEntry> tensors, const MappedFile& file);
-
 }  // namespace hearth

@@ -8,11 +8,14 @@
 
 namespace hearth {
 
-extern const Format gguf_format, safetensors_format, huggingface_format;
+extern const Format gguf_format, pytorch_format, meta_format, llama2c_format, npz_format,
+    safetensors_format, huggingface_format;
 
 // To add a format: write formats/<name>.cpp with one `const Format`, name it here.
 std::span<const Format* const> formats() {
-  static constexpr std::array list{&gguf_format, &safetensors_format, &huggingface_format};
+  static constexpr std::array list{&gguf_format,       &pytorch_format,     &npz_format,
+                                   &llama2c_format,    &safetensors_format, &meta_format,
+                                   &huggingface_format};
   return list;
 }
 
@@ -30,8 +33,7 @@ constexpr Unread unread[] = {
     {0, "tjgg", "a GGML file (older than GGUF)"},
     {0, "algg", "a GGML adapter (older than GGUF)"},
     {0, "ggml", "a GGML file with its bytes reversed"},
-    {0, "PK\x03\x04", "a ZIP archive (PyTorch, npz or a package)"},
-    {0, "\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19", "a PyTorch file"},
+    {0, "PK\x03\x04", "a ZIP archive without PyTorch's data.pkl"},
     {0, "\x93NUMPY", "a NumPy file"},
     {4, "TFL3", "a TFLite model"},
     {4, "ORTM", "an ONNX Runtime model"},
@@ -48,10 +50,13 @@ Error refuse(const Source& source) {
   for (const Unread& row : unread)
     if (text.size() > row.offset && text.substr(row.offset).starts_with(row.magic))
       return Error(ErrorKind::unsupported,
-                   fmt::format("{}; Hearth reads GGUF and safetensors", row.name));
-  return Error(ErrorKind::unsupported,
-               source.is_folder() ? "no model in this folder: needs *.safetensors or one *.gguf"
-                                  : "not a model file that Hearth reads (GGUF, safetensors)");
+                   fmt::format("{}; Hearth reads GGUF, safetensors and PyTorch", row.name));
+  return Error(
+      ErrorKind::unsupported,
+      source.is_folder()
+          ? "no model in this folder: needs *.safetensors, pytorch_model.bin, consolidated.*.pth "
+            "or one *.gguf"
+          : "not a model file that Hearth reads (GGUF, safetensors, PyTorch)");
 }
 
 }  // namespace
@@ -64,7 +69,7 @@ Result<Package> read(const Source& source) {
     auto package = format->read(source);
     if (!package) return std::move(package).error().within(source.path);
     package->path = source.path;
-    package->format = format->name;
+    if (package->format.empty()) package->format = format->name;
     return package;
   }
   return refuse(source).within(source.path);
@@ -88,15 +93,21 @@ std::uint64_t TensorEntry::elements() const {
   return product;
 }
 
+std::uint64_t TensorEntry::bytes() const {
+  return elements() / info(dtype).block_elements * info(dtype).block_bytes;
+}
+
 const TensorEntry* Package::find(std::string_view name) const {
   const auto found = tensor_index.find(name);
   return found == tensor_index.end() ? nullptr : &tensors[found->second];
 }
 
-Status add_tensors(Package& package, std::vector<TensorEntry> tensors, const MappedFile& file) {
-  const std::byte *begin = file.bytes().data(), *end = begin + file.bytes().size();
+Status add_tensors(Package& package, std::vector<TensorEntry> tensors, const MappedFile* file) {
+  const auto bytes = file == nullptr ? std::span<const std::byte>() : file->bytes();
   for (TensorEntry& tensor : tensors) {
-    tensor.file_mapped = tensor.data.data() >= begin && tensor.data.data() < end;
+    if (!tensor.data.empty() && tensor.data.data() >= bytes.data() &&
+        tensor.data.data() < bytes.data() + bytes.size())
+      tensor.file_mapped = true;
     if (!package.tensor_index.emplace(tensor.name, package.tensors.size()).second)
       return Error(ErrorKind::corrupt, fmt::format("tensor '{}': twice", printable(tensor.name)));
     package.tensors.push_back(std::move(tensor));

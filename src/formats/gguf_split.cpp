@@ -97,7 +97,7 @@ Result<Package> read_shards(const ShardName& name, std::uint64_t count, const So
     keep(package, file, *gguf, path);
     if (gguf->metadata.has(split_tensors))
       expected_tensors = TRY(gguf->metadata.unsigned_integer(split_tensors));
-    Status added = add_tensors(package, std::move(gguf->tensors), *file);
+    Status added = add_tensors(package, std::move(gguf->tensors), file.get());
     if (!added.ok()) return std::move(added).error().within(path);
     if (shard == 0) package.metadata = std::move(gguf->metadata);
     if (package.tensors.size() > limits::gguf_tensors)
@@ -115,7 +115,7 @@ Result<Package> read_file(const Source& source) {
   if (!gguf.metadata.has(split_count)) {
     Package package;
     keep(package, source.file, gguf, source.path);
-    TRY(add_tensors(package, std::move(gguf.tensors), *source.file));
+    TRY(add_tensors(package, std::move(gguf.tensors), source.file.get()));
     package.metadata = std::move(gguf.metadata);
     return package;
   }

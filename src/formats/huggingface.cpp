@@ -1,5 +1,8 @@
-// Hugging Face folders: safetensors (one file, or shards named by an index) with config.json and
-// the tokenizer's files beside it.  A lone .safetensors file is the smallest such folder.
+// Hugging Face folders: safetensors or PyTorch files (one, or shards named by an index) with
+// config.json and the tokenizer's files beside it.  A lone weights file is the smallest such
+// folder.
+#include "formats/huggingface.h"
+
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -9,13 +12,19 @@
 #include "base/utf8.h"
 #include "formats/format.h"
 #include "formats/limits.h"
+#include "formats/npz.h"
+#include "formats/requantise.h"
 #include "formats/safetensors.h"
+#include "formats/torch_file.h"
 
 namespace hearth {
 namespace {
 
 constexpr std::string_view weights_suffix = ".safetensors",
-                           index_suffix = ".safetensors.index.json";
+                           index_suffix = ".safetensors.index.json",
+                           torch_weights = "pytorch_model.bin",
+                           torch_index = "pytorch_model.bin.index.json",
+                           npz_weights = "weights.npz";
 
 // What the text floor reads; see Package::files.
 constexpr std::array text_files = std::to_array<std::string_view>({
@@ -34,6 +43,8 @@ constexpr std::array text_files = std::to_array<std::string_view>({
     "sentence_bert_config.json",
 });
 
+}  // namespace
+
 Status add_text_file(Package& package, const std::string& folder, std::string_view name) {
   const std::string path = join_path(folder, name);
   if (!is_file(path)) return Done{};
@@ -43,7 +54,6 @@ Status add_text_file(Package& package, const std::string& folder, std::string_vi
   return Done{};
 }
 
-// Null where the file does not exist.
 Result<Json> read_config(const std::string& folder, std::string_view name) {
   const std::string path = join_path(folder, name);
   if (!is_file(path)) return Json();
@@ -57,48 +67,30 @@ Result<Json> read_config(const std::string& folder, std::string_view name) {
   return json;
 }
 
-// Of the schemes that store weights in tensors of their own, mxfp4 is read (gpt-oss: *_blocks and
-// *_scales, which the models floor joins).
-Status check_quantisation(const Json& config) {
-  const Json* text_config = config.find("text_config");
-  for (const Json* part : {&config, text_config}) {
-    if (!part) continue;
-    for (const std::string_view key : {"quantization_config", "compression_config"}) {
-      const Json* scheme = part->find(key);
-      if (!scheme || scheme->is_null()) continue;
-      const Json* method = scheme->find("quant_method");
-      const std::string name = method && method->is_string() ? method->as_string() : "unnamed";
-      if (key == "quantization_config" && name == "mxfp4") continue;
-      return Error(ErrorKind::unsupported,
-                   fmt::format("config.json: {}: quantisation scheme '{}' is not read; use the "
-                               "unquantised model or a GGUF file",
-                               key, printable(name)));
-    }
-    const Json* mlx = part->find("quantization");
-    if (mlx && mlx->is_object())
-      return Error(ErrorKind::unsupported,
-                   "config.json: quantization: MLX's scheme is not read; use the unquantised model "
-                   "or a GGUF file");
-  }
-  return Done{};
-}
-
-// Everything of a folder but its weights.
 Status add_surroundings(Package& package, const std::string& folder) {
   package.config = TRY(read_config(folder, "config.json"));
   package.generation_config = TRY(read_config(folder, "generation_config.json"));
-  TRY(check_quantisation(package.config));
   for (const std::string_view name : text_files) TRY(add_text_file(package, folder, name));
   for (const std::string& name : TRY(list_folder(folder)))
     if (name.ends_with(".tiktoken")) TRY(add_text_file(package, folder, name));
   return Done{};
 }
 
+namespace {
+
+Result<std::vector<TensorEntry>> read_tensors(std::span<const std::byte> file) {
+  if (is_npz_file(file)) return read_npz(file);
+  if (!is_torch_file(text_of(file))) return read_safetensors(file);
+  return std::move(TRY(read_torch(file)).tensors);
+}
+
 // Appends the tensors of one file; returns their number.
 Result<std::size_t> add_weights(Package& package, const std::shared_ptr<const MappedFile>& file) {
-  auto tensors = TRY(read_safetensors(file->bytes()));
+  if (package.format == "pytorch" && !is_torch_file(text_of(file->bytes())))
+    return Error(ErrorKind::corrupt, "not a file that PyTorch saves");
+  auto tensors = TRY(read_tensors(file->bytes()));
   const std::size_t count = tensors.size();
-  TRY(add_tensors(package, std::move(tensors), *file));
+  TRY(add_tensors(package, std::move(tensors), file.get()));
   package.storage.push_back(file);
   package.file_bytes += file->bytes().size();
   return count;
@@ -127,14 +119,14 @@ Status add_indexed(Package& package, const std::string& folder, const std::strin
   if (!index) return std::move(index).error().within(index_name);
   for (const ShardIndex::Shard& shard : index->shards) TRY(add_shard(package, folder, shard));
   std::uint64_t total = 0;
-  for (const TensorEntry& tensor : package.tensors) total += tensor.data.size();
+  for (const TensorEntry& tensor : package.tensors) total += tensor.bytes();
   if (index->total_bytes >= 0 && static_cast<std::uint64_t>(index->total_bytes) != total)
     package.warnings.push_back(fmt::format("{}: total_size is {}, the tensors have {}", index_name,
                                            index->total_bytes, total));
   return Done{};
 }
 
-// The index, else model.safetensors, else the only .safetensors file.
+// The index, else model.safetensors, else the only .safetensors file, else the same of PyTorch.
 Result<std::string> find_weights(const std::string& folder) {
   const auto names = TRY(list_folder(folder));
   const auto holds = [&](std::string_view name) {
@@ -151,29 +143,37 @@ Result<std::string> find_weights(const std::string& folder) {
       return Error(ErrorKind::invalid, fmt::format("{} files end in {}: name one, for example '{}'",
                                                    found.size(), suffix, printable(found[0])));
   }
-  const bool pickled = std::any_of(names.begin(), names.end(), [](const std::string& name) {
-    return name.ends_with(".bin") || name.ends_with(".pth") || name.ends_with(".pt");
-  });
-  return Error(ErrorKind::unsupported, pickled ? "PyTorch weights only; Hearth reads .safetensors"
-                                               : "no .safetensors weights in this folder");
+  for (const std::string_view name : {npz_weights, torch_index, torch_weights})
+    if (holds(name)) return std::string(name);
+  return Error(ErrorKind::unsupported, "no .safetensors and no pytorch_model.bin in this folder");
 }
 
-Result<Package> read_from(const std::string& folder, const std::string& weights,
-                          std::shared_ptr<const MappedFile> file) {
+}  // namespace
+
+Result<Package> read_huggingface(const std::string& folder, const std::string& weights,
+                                 std::shared_ptr<const MappedFile> file) {
   Package package;
   package.naming = Naming::huggingface;
+  package.format = weights.starts_with(torch_weights) ? "pytorch"
+                   : weights.ends_with(".npz")        ? "npz"
+                                                      : "safetensors";
   TRY(add_surroundings(package, folder));
-  if (weights.ends_with(index_suffix)) {
+  if (weights.ends_with(index_suffix) || weights == torch_index) {
     TRY(add_indexed(package, folder, weights));
-    return package;
+  } else {
+    if (!file) file = TRY(MappedFile::open(join_path(folder, weights)));
+    TRY(add_weights(package, file));
   }
-  if (!file) file = TRY(MappedFile::open(join_path(folder, weights)));
-  TRY(add_weights(package, file));
+  TRY(join_mlx(package));
+  TRY(join_huggingface_scheme(package));
   return package;
 }
 
+namespace {
+
 bool is_model_folder(const Source& source) {
-  if (!source.is_folder()) return source.path.ends_with(index_suffix);
+  if (!source.is_folder())
+    return source.path.ends_with(index_suffix) || file_name(source.path) == torch_index;
   const auto names = list_folder(source.path);
   return names && std::any_of(names->begin(), names->end(), [](const std::string& name) {
            return name == "config.json" || name.ends_with(weights_suffix);
@@ -182,8 +182,8 @@ bool is_model_folder(const Source& source) {
 
 Result<Package> read_folder(const Source& source) {
   if (!source.is_folder())
-    return read_from(parent_folder(source.path), file_name(source.path), nullptr);
-  return read_from(source.path, TRY(find_weights(source.path)), nullptr);
+    return read_huggingface(parent_folder(source.path), file_name(source.path), nullptr);
+  return read_huggingface(source.path, TRY(find_weights(source.path)), nullptr);
 }
 
 // A header length that can be, then a JSON object; or a name that leaves no doubt.
@@ -198,12 +198,17 @@ bool is_weights_file(const Source& source) {
 }
 
 Result<Package> read_weights_file(const Source& source) {
-  return read_from(parent_folder(source.path), file_name(source.path), source.file);
+  return read_huggingface(parent_folder(source.path), file_name(source.path), source.file);
+}
+
+bool is_npz(const Source& source) {
+  return !source.is_folder() && is_npz_file(source.file->bytes());
 }
 
 }  // namespace
 
-extern const Format safetensors_format, huggingface_format;
+extern const Format safetensors_format, huggingface_format, npz_format;
+const Format npz_format{.name = "npz", .recognises = is_npz, .read = read_weights_file};
 const Format safetensors_format{
     .name = "safetensors", .recognises = is_weights_file, .read = read_weights_file};
 const Format huggingface_format{

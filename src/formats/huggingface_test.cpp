@@ -128,14 +128,19 @@ TEST_CASE("quantisation schemes and configurations that are not read are refused
     ErrorKind kind;
     std::string says;
   } rows[] = {
-      {R"({"quantization_config":{"quant_method":"gptq","bits":4}})", ErrorKind::unsupported,
-       "'gptq'"},
-      {R"({"quantization_config":{"quant_method":"awq"}})", ErrorKind::unsupported, "'awq'"},
-      {R"({"quantization_config":{}})", ErrorKind::unsupported, "'unnamed'"},
-      {R"({"text_config":{"quantization_config":{"quant_method":"fp8"}}})", ErrorKind::unsupported,
-       "'fp8'"},
+      {R"({"quantization_config":{"quant_method":"gptq","bits":3}})", ErrorKind::unsupported,
+       "GPTQ of 3 bits"},
+      {R"({"quantization_config":{"quant_method":"awq","version":"marlin"}})",
+       ErrorKind::unsupported, "AWQ 'marlin'"},
+      {R"({"quantization_config":{"quant_method":"awq"}})", ErrorKind::corrupt,
+       "no tensor is quantised by 'awq'"},
+      {R"({"quantization_config":{"quant_method":"hqq"}})", ErrorKind::unsupported, "'hqq'"},
+      {R"({"quantization_config":{}})", ErrorKind::unsupported, "''"},
+      {R"({"text_config":{"quantization_config":{"quant_method":"aqlm"}}})", ErrorKind::unsupported,
+       "'aqlm'"},
       {R"({"compression_config":{"quant_method":"\u001b"}})", ErrorKind::unsupported, R"('\x1b')"},
-      {R"({"quantization":{"group_size":64,"bits":4}})", ErrorKind::unsupported, "MLX"},
+      {R"({"quantization":{"group_size":64,"bits":4}})", ErrorKind::corrupt,
+       "no tensor is quantised"},
       {R"({"a":1,"a":2})", ErrorKind::corrupt, "config.json: JSON"},
       {"[]", ErrorKind::corrupt, "needs an object"},
       {"", ErrorKind::corrupt, "config.json"},
@@ -169,9 +174,9 @@ TEST_CASE("which weights of a folder are meant") {
   };
   const ScratchFolder folder;
   put(folder, "config.json", "{}");
-  CHECK(refused(folder).find("no .safetensors weights") != std::string::npos);
+  CHECK(refused(folder).find("no .safetensors and no pytorch_model.bin") != std::string::npos);
   put(folder, "pytorch_model.bin", "x");
-  CHECK(refused(folder).find("PyTorch weights only") != std::string::npos);
+  CHECK(refused(folder).find("not a file that PyTorch saves") != std::string::npos);
   put(folder, "other.safetensors", weights({"x"}));
   CHECK(refused(folder) == "opened");
   put(folder, "third.safetensors", weights({"x"}));

@@ -26,4 +26,14 @@ constexpr std::uint64_t config_members = 262144;
 constexpr std::uint64_t index_bytes = 64 << 20;  // *.safetensors.index.json
 constexpr std::uint64_t shards = 1024;
 
+constexpr std::uint64_t zip_entries = 262144;
+constexpr std::uint64_t zip_name_bytes = 1024;
+
+constexpr std::uint64_t pickle_bytes = 64 << 20;   // without the tensors' data
+constexpr std::uint64_t pickle_objects = 2 << 20;  // a model of 1,000 tensors has 50,000
+constexpr std::uint64_t pickle_string_bytes = 1 << 20;
+constexpr std::uint64_t pickle_depth = 64;  // of what is searched for tensors
+constexpr std::uint64_t torch_tensors = 262144;
+constexpr std::uint64_t torch_rank = 8;
+
 }  // namespace hearth::limits

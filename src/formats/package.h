@@ -27,8 +27,13 @@ struct TensorEntry {
   std::span<const std::byte> data;
   // `data` lies in a read-only mapping of a file: memory given back is read from there again.
   bool file_mapped = false;
+  // Of a tensor that no bytes of the file are: parts of several files, a strided view, codes and
+  // scales that lie apart.  Puts its elements together, at every call anew; `data` is empty then.
+  // Valid as long as the package's storage.  Thread-safe.
+  std::function<Result<std::vector<std::byte>>()> make = {};
 
   std::uint64_t elements() const;
+  std::uint64_t bytes() const;  // of the elements
 };
 
 // Whose names the tensors and hyper-parameters carry.
@@ -36,7 +41,7 @@ enum class Naming { gguf, huggingface };
 
 // Immutable once read; thread-safe.  Copying shares the storage.
 struct Package {
-  std::string format;  // "gguf", "safetensors"
+  std::string format;  // "gguf", "safetensors", "pytorch"
   std::string path;    // what was opened
   Naming naming = Naming::gguf;
 
@@ -59,6 +64,11 @@ struct Package {
   std::vector<std::shared_ptr<const void>> storage;
   std::vector<std::string> warnings;  // oddities that did not stop the reader, for people
 };
+
+// Puts `tensors` at the end of the package's.  `file`: where the data of some may lie.  Errors:
+// corrupt (a name twice).
+Status add_tensors(Package& package, std::vector<TensorEntry> tensors,
+                   const MappedFile* file = nullptr);
 
 // Opens a model file (any shard of a split one) or folder.  Memory-maps; touches only headers.
 // Errors: not_found, unsupported (not a model format we read), corrupt (with file, field, offset).

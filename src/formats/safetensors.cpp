@@ -265,12 +265,14 @@ Result<ShardIndex> read_shard_index(std::string_view json) {
   std::map<std::string, std::vector<std::string>> shards;
   for (const auto& [tensor, file] : map->as_object()) {
     TRY(check_name(tensor));
-    if (!file.is_string() || !file.as_string().ends_with(".safetensors") ||
+    if (!file.is_string() ||
+        (!file.as_string().ends_with(".safetensors") && !file.as_string().ends_with(".bin")) ||
         file.as_string().starts_with(".") ||
         file.as_string().find_first_of("/\\:") != std::string::npos ||
         printable(file.as_string(), file.as_string().size()) != file.as_string())
-      return corrupt(fmt::format("weight_map '{}': needs the plain name of a .safetensors file",
-                                 printable(tensor)));
+      return corrupt(
+          fmt::format("weight_map '{}': needs the plain name of a .safetensors or .bin file",
+                      printable(tensor)));
     shards[file.as_string()].push_back(tensor);
   }
   if (shards.empty() || shards.size() > limits::shards)

@@ -15,6 +15,10 @@ if(HEARTH_SANITIZE)
 endif()
 set_property(SOURCE ${kernel_tables} APPEND PROPERTY COMPILE_OPTIONS ${kernel_flags})
 
+# Roots without errno are instructions.
+file(GLOB encoders ${folder}/*_encode*.cpp ${folder}/x86/*_encode*.cpp)
+set_property(SOURCE ${encoders} APPEND PROPERTY COMPILE_OPTIONS -fno-math-errno)
+
 if(CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
   set(avx2 -mavx2 -mfma -mf16c)
   set(avx512 ${avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mavx512vnni)

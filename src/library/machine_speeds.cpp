@@ -272,7 +272,7 @@ std::uint64_t bytes_per_token(const Package& package) {
         tensor.name == "token_embd.weight" || tensor.name.ends_with("embed_tokens.weight");
     if (is_table && has_head) continue;
     const bool is_expert = tensor.name.contains("_exps.") && experts > 0 && used > 0;
-    bytes += static_cast<double>(tensor.data.size()) * (is_expert ? used / experts : 1);
+    bytes += static_cast<double>(tensor.bytes()) * (is_expert ? used / experts : 1);
   }
   return static_cast<std::uint64_t>(bytes);
 }

@@ -108,7 +108,7 @@ Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hy
   info.kind = kind_of(package, spec, hyper);
   for (const TensorEntry& entry : package.tensors) {
     info.parameters += parameters_of(entry);
-    info.weight_bytes += entry.data.size();
+    info.weight_bytes += entry.bytes();
   }
   info.quantisation = main_dtype(package);
   info.context_length = hyper.context;

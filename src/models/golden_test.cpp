@@ -1,10 +1,13 @@
 // Every architecture against Hugging Face transformers, on tiny random models: from both
 // containers, by the plain path and by the fast one on every table of kernels.
 #include <doctest/doctest.h>
+#include <fmt/core.h>
 
 #include <cmath>
+#include <cstring>
 #include <set>
 
+#include "base/files.h"
 #include "models/architectures.h"
 #include "models/test_support.h"
 
@@ -55,6 +58,52 @@ TEST_CASE("generators give transformers' logits and greedy continuations") {
           },
           context);
     }
+  }
+}
+
+// The golden llama as other programs save it.
+constexpr std::string_view llama_containers[] = {"pytorch/hf-zip", "pytorch/hf-legacy",
+                                                 "pytorch/hf-sharded", "pytorch/meta-1",
+                                                 "pytorch/meta-2"};
+
+TEST_CASE("one llama gives the same logits from every container") {
+  const Golden golden = read_golden("llama");
+  for (const std::string_view name : llama_containers) {
+    const std::string container = fmt::format("tests/golden/formats/{}", name);
+    CAPTURE(container);
+    each_path([&](ops::Context& ctx, const LoadOptions& options, const std::string& path) {
+      CAPTURE(path);
+      check_generator(golden, container, ctx, options);
+    });
+  }
+}
+
+TEST_CASE("quantised checkpoints of other programs give the logits of the weights they hold") {
+  const std::string folder = "tests/golden/formats/quantised/";
+  const auto names = list_folder(folder);
+  REQUIRE(names.ok());
+  const auto prompt_text = read_file(folder + "prompt.json", 1 << 16);
+  REQUIRE(prompt_text.ok());
+  const Rowset prompt{0, 0, Golden::tokens_of(*parse_json(*prompt_text))};
+  for (const std::string& name : *names) {
+    if (name == "prompt.json") continue;
+    CAPTURE(name);
+    const auto bytes = read_file(folder + name + "/logits.f32", 1 << 20);
+    REQUIRE(bytes.ok());
+    std::vector<float> wanted(bytes->size() / sizeof(float));
+    std::memcpy(wanted.data(), bytes->data(), bytes->size());
+    each_path([&](ops::Context& ctx, const LoadOptions& options, const std::string& path) {
+      CAPTURE(path);
+      const auto package = open_package(folder + name);
+      REQUIRE_MESSAGE(package.ok(), package.error().message());
+      const auto model = load_model(ctx, *package, options);
+      REQUIRE_MESSAGE(model.ok(), model.error().message());
+      TestPages pages((*model)->kv_layout(), 1);
+      const auto logits = step(**model, ctx, pages, {&prompt, 1});
+      REQUIRE_MESSAGE(logits.ok(), logits.error().message());
+      // Where the scales are no halves they are rounded to them.
+      CHECK(difference(*logits, wanted) < (options.reference ? 4e-3 : 1.5 * tier_tolerance));
+    });
   }
 }
 

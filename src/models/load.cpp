@@ -121,6 +121,7 @@ Result<std::shared_ptr<const Model>> load(ops::Context& ctx, const Package& pack
   trunk.ropes = make_rope_tables(*trunk.spec, trunk.hyper, trunk.weights, package.naming, context);
   TRY(load_text(parts.package, parts));
   if (!parts.plain) TRY(prepare(ctx, trunk.weights, options.progress, options.stop));
+  if (options.name_matrix) name_matrices(finder, trunk.weights, options.name_matrix);
   return make_transformer(std::move(owned));
 }
 

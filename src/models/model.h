@@ -59,6 +59,9 @@ struct LoadOptions {
   bool reference = false;  // run the slow plain path, the oracle of the fast one
   std::function<void(double share)> progress;  // 0 to 1, from the calling thread
   std::stop_token stop;
+  // Told of every matrix of a model of GGUF rows, once it is loaded; experts are numbered.
+  std::function<void(const ops::Matrix& matrix, const std::string& name, std::size_t expert)>
+      name_matrix;
 };
 
 // Immutable; thread-safe.  Keeps the package's storage alive.

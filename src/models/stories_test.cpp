@@ -12,7 +12,8 @@ TEST_CASE("stories260K tells its story from every container, on every table") {
   if (folder.empty()) return;
   const auto story = read_file(folder + "/greedy-200.txt", 1 << 16);
   REQUIRE(story.ok());
-  for (const std::string& path : {folder + "/stories260K-f32.gguf", folder + "/hf"}) {
+  for (const std::string& path : {folder + "/stories260K-f32.gguf", folder + "/hf",
+                                  folder + "/stories260K.pt", folder + "/stories260K.bin"}) {
     CAPTURE(path);
     each_path([&](ops::Context& ctx, const LoadOptions& options, const std::string& label) {
       CAPTURE(label);

@@ -129,7 +129,9 @@ const Json* template_in(const Json& held) {
 }  // namespace
 
 Result<std::unique_ptr<Tokenizer>> load_tokenizer(const Package& package) {
-  return package.naming == Naming::gguf ? gguf_tokenizer(package.metadata) : hf_tokenizer(package);
+  // Checkpoints of Meta's are rows of GGUF with tokenizer files beside them.
+  const bool inside = package.naming == Naming::gguf && package.files.empty();
+  return inside ? gguf_tokenizer(package.metadata) : hf_tokenizer(package);
 }
 
 Result<std::string> chat_template_source(const Package& package) {

@@ -60,7 +60,12 @@ Result<std::vector<float>> read_floats(const TensorEntry& entry) {
     return Error(ErrorKind::unsupported, fmt::format("{} is stored as {}: needs f32, f16 or bf16",
                                                      entry.name, name_of(entry.dtype)));
   std::vector<float> values(entry.elements());
-  convert(entry.dtype, entry.data.data(), values.size(), values.data());
+  if (entry.make) {
+    const auto made = TRY(entry.make());
+    convert(entry.dtype, made.data(), values.size(), values.data());
+  } else {
+    convert(entry.dtype, entry.data.data(), values.size(), values.data());
+  }
   return values;
 }
 

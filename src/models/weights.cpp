@@ -48,6 +48,7 @@ struct Loader {
   Result<Bytes> mxfp4_stack(std::span<const std::uint64_t> shape,
                             std::span<const std::size_t> order) const;
   Status load_bias(Weight& out) const;
+  Result<TensorEntry> made(const TensorEntry& entry, Weight& out) const;
   void rebuild(Weight& out, Bytes bytes) const;
 };
 
@@ -64,6 +65,16 @@ void Loader::rebuild(Weight& out, Bytes bytes) const {
   out.rebuilt = std::make_shared<const Bytes>(std::move(bytes));
   out.stored.data = *out.rebuilt;
   out.stored.file_mapped = false;
+}
+
+// A tensor that is put together when it is wanted, put together; `out` keeps its bytes.
+Result<TensorEntry> Loader::made(const TensorEntry& entry, Weight& out) const {
+  out.rebuilt = std::make_shared<const Bytes>(TRY(entry.make()));
+  TensorEntry whole = entry;
+  whole.make = nullptr;
+  whole.data = *out.rebuilt;
+  whole.file_mapped = false;
+  return whole;
 }
 
 Status Loader::load_matrix(const TensorEntry& entry, Weight& out) const {
@@ -101,12 +112,25 @@ Status Loader::load_stacked_experts(const TensorEntry& entry, Weight& out) const
 
 Status Loader::load_separate_experts(Weight& out) const {
   const auto shape = finder.shape(row, layer, false);
+  Bytes all;  // where experts are made
+  std::vector<std::size_t> ends;
   for (std::size_t e = 0; e < finder.hyper().experts; ++e) {
     const TensorEntry* entry = finder.find(row, at(e), Part::weight);
     if (entry == nullptr) return missing(finder, row, at(e), shape);
     TRY(check_shape(*entry, shape));
+    if (entry->make) {
+      const Bytes bytes = TRY(entry->make());
+      all.insert(all.end(), bytes.begin(), bytes.end());
+    }
+    ends.push_back(all.size());
     out.stored_experts.push_back(matrix_of(*entry, entry->data, shape[0], shape[1]));
   }
+  if (all.empty()) return Done{};
+  rebuild(out, std::move(all));
+  out.stored = {};
+  for (std::size_t e = 0, begin = 0; e < ends.size(); begin = ends[e++])
+    if (ends[e] > begin)
+      out.stored_experts[e].data = std::span(*out.rebuilt).subspan(begin, ends[e] - begin);
   return Done{};
 }
 
@@ -219,10 +243,17 @@ Status Loader::load(Weight& out) const {
     if (row.weight == Presence::optional) return Done{};
     return missing(finder, row, at(), finder.shape(row, layer, of_experts(row.role)));
   }
+  if (is_vector(row.role)) {
+    TRY(load_vector(*entry, out));
+    return load_bias(out);
+  }
+  TensorEntry whole;
+  if (entry->make) {
+    whole = TRY(made(*entry, out));
+    entry = &whole;
+  }
   if (of_experts(row.role))
     TRY(load_stacked_experts(*entry, out));
-  else if (is_vector(row.role))
-    TRY(load_vector(*entry, out));
   else
     TRY(load_matrix(*entry, out));
   return load_bias(out);

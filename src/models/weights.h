@@ -52,4 +52,9 @@ Result<Weights> load_weights(const TensorFinder& finder);
 Status prepare(ops::Context& ctx, Weights& weights, const std::function<void(double)>& progress,
                std::stop_token stop);
 
+// Calls `name` for every matrix of the fast path with the tensor it comes from.
+void name_matrices(
+    const TensorFinder& finder, const Weights& weights,
+    const std::function<void(const ops::Matrix&, const std::string&, std::size_t expert)>& name);
+
 }  // namespace hearth::models

@@ -278,19 +278,26 @@ void run_one(Context& ctx, View y, View x, const Matrix& w, std::span<const floa
   run_jobs(ctx, {&job, 1});
 }
 
+void watch(const Context& ctx, const Matrix& w, View x) {
+  if (ctx.watcher != nullptr) ctx.watcher->saw(w, x);
+}
+
 }  // namespace
 
 void matmul(Context& ctx, View y, View x, const Matrix& w, std::span<const float> bias) {
+  watch(ctx, w, x);
   run_one(ctx, y, x, w, bias, false);
 }
 
 void matmul_add(Context& ctx, View y, View x, const Matrix& w, std::span<const float> bias) {
+  watch(ctx, w, x);
   run_one(ctx, y, x, w, bias, true);
 }
 
 void matmul_many(Context& ctx, std::span<const MatmulJob> jobs, View x) {
   if (x.rows == 0) return;
   std::vector<Job> list;
+  for (const MatmulJob& job : jobs) watch(ctx, *job.w, x);
   for (const MatmulJob& job : jobs)
     list.push_back({.x = x, .y = job.y, .w = &job.w->packed(), .bias = job.bias});
   run_jobs(ctx, list);
@@ -307,6 +314,7 @@ void matmul_experts(Context& ctx, View y, View x, std::span<const Matrix> expert
   std::vector<Job> list;
   for (std::size_t first = 0, last = 0; first < pairs.size(); first = last) {
     while (last < pairs.size() && pairs[last].expert == pairs[first].expert) ++last;
+    watch(ctx, experts[pairs[first].expert], View(gathered + first * x.dim, last - first, x.dim));
     list.push_back({.x = View(gathered + first * x.dim, last - first, x.dim),
                     .y = y.slice_rows(first, last - first),
                     .w = &experts[pairs[first].expert].packed()});

@@ -168,9 +168,13 @@ bool PrefixStore::read(const Id& id, std::span<std::byte> page) {
     return true;
   }
   (void)remove_all(path).ok();
+  forget(id);
+  return false;
+}
+
+void PrefixStore::forget(const Id& id) {
   const std::lock_guard lock(mutex_);
   held_.erase(id);
-  return false;
 }
 
 void PrefixStore::write(const Id& id, std::span<const std::byte> page) {

@@ -43,6 +43,8 @@ class PrefixStore {
   bool holds(const Id& id) const;
   // page: [page_bytes].  False: it holds something arbitrary, and the store no such page.
   bool read(const Id& id, std::span<std::byte> page);
+  // Will be written anew by whoever computes it.
+  void forget(const Id& id);
   // Copies the page and returns; it is dropped when too many wait.
   void write(const Id& id, std::span<const std::byte> page);
 

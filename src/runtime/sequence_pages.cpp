@@ -82,6 +82,10 @@ bool SequencePages::read_stored(std::span<const Token> tokens) {
     if (!own) break;
     if (!store.read(id, {cache_->data(*own), store.page_bytes()})) {
       cache_->release(*own);
+      // What damaged this page may have damaged those behind it, which nobody reads before it.
+      for (auto rest = tokens.subspan(computed_ + page_tokens); rest.size() >= page_tokens;
+           rest = rest.subspan(page_tokens))
+        store.forget(id = PrefixStore::next(id, rest.first(page_tokens)));
       break;
     }
     bytes += store.page_bytes();

@@ -14,13 +14,17 @@ add_test(NAME tidy_headers COMMAND ${Python3_EXECUTABLE} scripts/tidy.py headers
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 add_test(NAME tidy_format COMMAND ${Python3_EXECUTABLE} scripts/tidy.py format
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-foreach(name cli chat builtin load pull index serve first_run)
+foreach(name cli chat builtin load pull index serve first_run access)
   add_test(NAME program_${name} COMMAND ${Python3_EXECUTABLE} test_${name}.py
            WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests/program)
   set_tests_properties(program_${name} PROPERTIES ENVIRONMENT "HEARTH_BINARY=$<TARGET_FILE:hearth>")
 endforeach()
 add_test(NAME kernel_symbols COMMAND scripts/check_kernel_symbols.sh ${PROJECT_BINARY_DIR}
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+# A server with a model that says what a script says: for tests of real agents.
+hearth_program(scripted_server tests/agents/scripted_server.cpp)
+target_link_libraries(scripted_server PRIVATE hearth_server_support)
+set_target_properties(scripted_server PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 add_test(NAME clients COMMAND tests/clients/run.sh $<TARGET_FILE:hearth>
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 add_test(NAME install COMMAND ${PROJECT_SOURCE_DIR}/tests/install/test_install.sh ${PROJECT_SOURCE_DIR}

@@ -6,13 +6,16 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "base/utf8.h"
 #include "cli/conversation.h"
 #include "cli/first_model.h"
 #include "cli/interrupts.h"
 #include "cli/line_editor.h"
+#include "cli/mcp_servers.h"
 #include "cli/open_model.h"
 #include "cli/rows.h"
 #include "cli/sampling_flags.h"
+#include "cli/settings.h"
 
 namespace hearth::cli {
 namespace {
@@ -22,6 +25,7 @@ struct Chat {
   const LoadedModel& model;
   Conversation conversation;
   LineEditor editor;
+  std::unique_ptr<ToolUse> tools;  // null: there are no servers
   bool leaving = false;
 };
 
@@ -154,6 +158,59 @@ Status count_tokens(Chat& chat, const std::string&) {
   return Done{};
 }
 
+// ---- Servers of the Model Context Protocol. ----
+
+Status answer_last(Chat& chat) {
+  const InterruptScope interrupts;
+  const Answer answer = TRY(chat.conversation.go_on(
+      interrupts.token(), [&](std::string_view text) { chat.app.out.text(text); }));
+  report_end(chat, answer);
+  return Done{};
+}
+
+Status read_resource(Chat& chat, const std::string& server, const std::string& uri) {
+  const InterruptScope interrupts;
+  const auto client = TRY(chat.tools->box().client(server));
+  const std::string text = TRY(client->read(uri, interrupts.token()));
+  chat.conversation.add("user", fmt::format("{}:\n\n{}", uri, text));
+  chat.app.out.line(fmt::format("{} bytes of {} are part of the conversation now.", text.size(),
+                                printable(uri, 200)));
+  return Done{};
+}
+
+Status fill_prompt(Chat& chat, const std::string& server, std::span<const std::string> words) {
+  {
+    const InterruptScope interrupts;
+    const auto client = TRY(chat.tools->box().client(server));
+    const Json values = TRY(read_pairs(words.subspan(1)));
+    const Json messages = TRY(client->prompt(words[0], values, interrupts.token()));
+    for (const Json& message : messages.as_array())
+      chat.conversation.add(message.find("role")->as_string(),
+                            message.find("content")->as_string());
+  }
+  return answer_last(chat);
+}
+
+Status use_servers(Chat& chat, const std::string& argument) {
+  if (!chat.tools)
+    return Error(ErrorKind::not_found, "no servers are in use; `hearth help mcp list` tells more");
+  std::vector<std::string> words;
+  for (std::size_t at = 0; at < argument.size();) {
+    const std::size_t end = std::min(argument.find(' ', at), argument.size());
+    if (end > at) words.push_back(argument.substr(at, end - at));
+    at = end + 1;
+  }
+  if (words.empty()) {
+    print_servers(chat.app.out, chat.tools->box());
+    return Done{};
+  }
+  if (words[0] == "read" && words.size() == 3) return read_resource(chat, words[1], words[2]);
+  if (words[0] == "prompt" && words.size() >= 3)
+    return fill_prompt(chat, words[1], std::span(words).subspan(2));
+  return Error(ErrorKind::invalid,
+               "/mcp, /mcp read SERVER URI, or /mcp prompt SERVER NAME [KEY=VALUE...]");
+}
+
 Status leave(Chat& chat, const std::string&) {
   chat.leaving = true;
   return Done{};
@@ -169,6 +226,8 @@ std::span<const Slash> slashes() {
       {"/regen", "", "Another answer to the last question.", regenerate},
       {"/undo", "", "Forget the last question and its answer.", undo},
       {"/tokens", "", "How much of the context is used.", count_tokens},
+      {"/mcp", "[read|prompt ...]", "Servers and tools; read SERVER URI; prompt SERVER NAME.",
+       use_servers},
       {"/save", "FILE", "Write the messages to FILE, as JSON.", save},
       {"/load", "FILE", "Continue the conversation in FILE.", load},
       {"/bye", "", "Leave.", leave},
@@ -219,17 +278,57 @@ std::string history_path() {
   return home && *home ? join_path(home, ".local/share/hearth/chat_history") : "";
 }
 
+// The servers that are set, unless nothing of them can be used.
+Status reach_servers(Chat& chat, const Arguments& arguments) {
+  const ToolPolicy policy = TRY(read_tool_policy(arguments));
+  if (policy == ToolPolicy::none) return Done{};
+  const std::vector<mcp::ServerSettings> servers = TRY(mcp_settings(arguments));
+  if (servers.empty()) return Done{};
+  const InterruptScope interrupts;
+  chat.app.out.progress_text(fmt::format("reaching {} servers", servers.size()));
+  auto box = mcp::Toolbox::open(servers, environment_variables(), interrupts.token());
+  chat.app.out.progress_done();
+  for (const mcp::ServerState& state : box->servers())
+    if (!state.problem.empty())
+      chat.app.out.remark(fmt::format("{}: {}", state.name, state.problem));
+  const std::size_t tools = box->tools().size();
+  chat.tools = std::make_unique<ToolUse>(chat.app, chat.editor, std::move(box), policy);
+  if (tools == 0) return Done{};
+  const bool is_given = chat.conversation.give_tools(
+      {[&use = *chat.tools] { return use.tools(); },
+       [&use = *chat.tools](const std::string& name, const std::string& words,
+                            const std::stop_token& stop) { return use.use(name, words, stop); }});
+  if (!is_given)
+    chat.app.out.remark("this model knows no tools: those of the servers are not offered to it");
+  else if (chat.editor.is_terminal())
+    chat.app.out.line(fmt::format("{} tools may be called; /mcp lists them.", tools));
+  return Done{};
+}
+
+std::span<const Option> options() {
+  static const std::vector<Option> list = [] {
+    std::vector<Option> all(std::begin(sampling_flags), std::end(sampling_flags));
+    all.push_back({"--yes-tools", "WHICH",
+                   "Which tools of servers run without asking: ask (none, as it is without this), "
+                   "reads (those that say they only read), all; none: no servers."});
+    for (const Option& option : setting_options("mcp.")) all.push_back(option);
+    return all;
+  }();
+  return list;
+}
+
 Status run(App& app, const Arguments& arguments) {
   const std::string reference =
       arguments.count() > 0 ? arguments[0] : TRY(model_for_chat(app, arguments));
   const OpenModel open = TRY(open_model(app, arguments, reference));
   GenerateRequest request = TRY(read_request(arguments, *open.lease));
   Chat chat{app, *open.lease, Conversation(*open.lease, std::move(request)),
-            LineEditor(history_path())};
+            LineEditor(history_path()), nullptr};
   chat.conversation.set_system(arguments.text("--system"));
   if (chat.editor.is_terminal())
     app.out.line(fmt::format("{} on {} threads. /help tells what you can do, Ctrl-D leaves.",
                              app.out.bold(open.lease->id), open.library->threads()));
+  TRY(reach_servers(chat, arguments));
   while (!chat.leaving) {
     const LineEditor::Line line = read_message(chat.editor);
     if (line.outcome == LineEditor::Outcome::end) break;
@@ -252,8 +351,10 @@ const Command chat_command{
         "Without MODEL: the one that `hearth use` set, or the best one here; where there is none,\n"
         "the one that suits this machine is offered for download, and the built-in one answers\n"
         "until then.  Lines can be edited, the arrow keys and Ctrl-R find earlier ones; /help\n"
-        "lists the commands inside.",
-    .options = sampling_flags,
+        "lists the commands inside.  Tools of the servers in ~/.config/hearth/mcp.json are offered "
+        "to\n"
+        "the model, and you are asked before one is called.",
+    .options = options(),
     .run = run};
 
 }  // namespace hearth::cli

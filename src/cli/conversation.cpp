@@ -2,8 +2,15 @@
 
 #include <fmt/core.h>
 
+#include "server/task.h"
+#include "server/tool_messages.h"
+#include "text/answer/answer.h"
+
 namespace hearth::cli {
 namespace {
+
+constexpr int max_tool_rounds = 16;
+constexpr std::size_t max_calls_at_once = 16;
 
 Json message(std::string_view role, std::string_view content) {
   return Json::object({{"role", role}, {"content", content}});
@@ -16,21 +23,113 @@ bool has_role(const Json& message, std::string_view role) {
 
 }  // namespace
 
-Result<Answer> Conversation::answer(std::stop_token stop,
-                                    const std::function<void(std::string_view)>& on_text) {
+bool Conversation::give_tools(ToolAccess tools) {
+  if (!server::knows_tools(model_.model()) ||
+      !find_answer_form(model_.model().chat_template_source()).calls)
+    return false;
+  tools_ = std::move(tools);
+  return true;
+}
+
+void Conversation::add(std::string_view role, std::string_view content) {
+  messages_.push_back(message(role, content));
+}
+
+Result<Answer> Conversation::answer(const std::stop_token& stop, const OnText& on_text) {
+  Json tools = tools_.tools ? tools_.tools() : Json::array();
+  if (tools.size() > 0) {
+    for (int round = 0;; ++round) {
+      // The last round has no tools: it must be an answer.
+      if (round == max_tool_rounds) tools = Json::array();
+      Answer answer = TRY(answer_with_tools(tools, stop, on_text));
+      if (answer.finish == FinishReason::cancelled || !run_calls(stop)) return answer;
+    }
+  }
   GenerateRequest request = settings_;
   request.prompt = TRY(chat_prompt(model_.model(), messages_)).tokens;
-  request.stop_token = std::move(stop);
+  request.stop_token = stop;
   Answer answer = TRY(generate(*model_.runner, std::move(request), on_text));
   messages_.push_back(message("assistant", answer.text));
   return answer;
 }
 
+Result<Answer> Conversation::answer_with_tools(const Json& tools, const std::stop_token& stop,
+                                               const OnText& on_text) {
+  server::ChatInput input;
+  input.messages = messages_;
+  if (tools.size() > 0) input.tools = tools;
+  server::Asked asked;
+  asked.generate = settings_;
+  auto made = server::chat_task(model_, std::move(input), std::move(asked));
+  if (!made.ok()) return Error(ErrorKind::invalid, made.error().message);
+  server::Task task = std::move(made).value();
+  GenerateRequest request = std::move(task.asked.generate);
+  request.prompt = std::move(task.prompts.front().tokens);
+  request.stop_token = stop;
+  if (!task.reading) return Error(ErrorKind::unsupported, "this model's answers cannot be read");
+
+  AnswerReader reader(task.reading->form, task.reading->tools, task.reading->is_thinking);
+  std::string text;
+  Json calls = Json::array();
+  std::string arguments;
+  const auto take = [&](const std::vector<AnswerPiece>& pieces) {
+    for (const AnswerPiece& piece : pieces) switch (piece.kind) {
+        case AnswerPiece::Kind::text:
+          text += piece.text;
+          on_text(piece.text);
+          break;
+        case AnswerPiece::Kind::thought:
+          on_text(piece.text);
+          break;
+        case AnswerPiece::Kind::call:
+          calls.push_back(Json::object(
+              {{"id", piece.id.empty()
+                          ? server::new_call_id("call_", task.reading->form.has_short_ids)
+                          : piece.id},
+               {"type", "function"},
+               {"function", Json::object({{"name", piece.text}, {"arguments", ""}})}}));
+          arguments.clear();
+          break;
+        case AnswerPiece::Kind::arguments:
+          arguments += piece.text;
+          break;
+        case AnswerPiece::Kind::call_end:
+          if (calls.size() > 0)
+            calls.as_array().back().find("function")->set("arguments", arguments);
+          break;
+      }
+  };
+  Answer answer = TRY(generate(*model_.runner, std::move(request),
+                               [&](std::string_view piece) { take(reader.add(piece)); }));
+  take(reader.finish());
+  Json said = message("assistant", text);
+  if (calls.size() > max_calls_at_once) calls.as_array().resize(max_calls_at_once);
+  if (calls.size() > 0) said.set("tool_calls", std::move(calls));
+  messages_.push_back(std::move(said));
+  answer.text = text;
+  return answer;
+}
+
+bool Conversation::run_calls(const std::stop_token& stop) {
+  const Json* called = messages_.as_array().back().find("tool_calls");
+  if (!called) return false;
+  const Json calls = *called;  // the messages grow
+  for (const Json& call : calls.as_array()) {
+    const Json& function = *call.find("function");
+    Json result = message("tool", tools_.use(function.find("name")->as_string(),
+                                             function.find("arguments")->as_string(), stop));
+    result.set("tool_call_id", *call.find("id"));
+    messages_.push_back(std::move(result));
+  }
+  return true;
+}
+
 Result<Answer> Conversation::ask(const std::string& text, std::stop_token stop,
                                  const std::function<void(std::string_view)>& on_text) {
+  const std::size_t before = messages_.size();
   messages_.push_back(message("user", text));
-  auto result = answer(std::move(stop), on_text);
-  if (!result) messages_.as_array().pop_back();
+  auto result = answer(stop, on_text);
+  if (!result) messages_.as_array().resize(before);
   return result;
 }
 
@@ -42,8 +141,19 @@ Result<Answer> Conversation::ask_again(std::stop_token stop,
   Json last = std::move(messages.back());
   messages.pop_back();
   ++settings_.sampling.seed;  // the same seed would give the same answer
-  auto result = answer(std::move(stop), on_text);
-  if (!result) messages.push_back(std::move(last));
+  const std::size_t before = messages.size();
+  auto result = answer(stop, on_text);
+  if (!result) {
+    messages.resize(before);
+    messages.push_back(std::move(last));
+  }
+  return result;
+}
+
+Result<Answer> Conversation::go_on(std::stop_token stop, const OnText& on_text) {
+  const std::size_t before = messages_.size();
+  auto result = answer(stop, on_text);
+  if (!result) messages_.as_array().resize(before);
   return result;
 }
 

@@ -131,7 +131,8 @@ const Command mcp_command{
         "For editors and agents that start their servers: the command is `hearth`, its argument\n"
         "`mcp`.  Tools to list, search, download, load and ask models, to embed and rank texts and "
         "to\n"
-        "search collections.  A running `hearth serve` has the same at /mcp.",
+        "search collections.  A running `hearth serve` has the same at /mcp.\n"
+        "The other way round, `hearth mcp list` and its kin use servers of others.",
     .options = {},
     .run = run};
 

@@ -27,6 +27,10 @@ server::ApiServerOptions api_options(const Config& config) {
   options.collections.folder = collections_folder(config);
   options.standard_model =
       config.models.standard.empty() ? std::string(builtin_chat) : config.models.standard;
+  options.access = {.key_store = key_store_path(config),
+                    .usage_file = key_usage_path(),
+                    .audit_log = audit_log_path(config),
+                    .always_audits = !config.server.audit_log.empty()};
   return options;
 }
 

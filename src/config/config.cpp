@@ -112,12 +112,40 @@ std::string Setting::variable() const {
   return name;
 }
 
-std::string collections_folder(const Config& config) {
-  if (!config.collections.folder.empty()) return config.collections.folder;
-  constexpr const char* own = "hearth/collections";
-  if (const char* data = std::getenv("XDG_DATA_HOME"); data && *data) return join_path(data, own);
+namespace {
+
+std::string in_user_folder(const char* variable, std::string_view standard, std::string_view own) {
+  if (const char* folder = std::getenv(variable); folder && *folder) return join_path(folder, own);
   const char* home = std::getenv("HOME");
-  return join_path(join_path(home && *home ? home : ".", ".local/share"), own);
+  return join_path(join_path(home && *home ? home : ".", standard), own);
+}
+std::string in_data_folder(std::string_view own) {
+  return in_user_folder("XDG_DATA_HOME", ".local/share", own);
+}
+
+}  // namespace
+
+std::string collections_folder(const Config& config) {
+  return config.collections.folder.empty() ? in_data_folder("hearth/collections")
+                                           : config.collections.folder;
+}
+
+std::string key_store_path(const Config& config) {
+  return config.server.key_store.empty()
+             ? in_user_folder("XDG_CONFIG_HOME", ".config", "hearth/keys.json")
+             : config.server.key_store;
+}
+
+std::string mcp_config_path(const Config& config) {
+  return config.mcp.config.empty() ? in_user_folder("XDG_CONFIG_HOME", ".config", "hearth/mcp.json")
+                                   : config.mcp.config;
+}
+
+std::string key_usage_path() { return in_data_folder("hearth/key_usage.json"); }
+
+std::string audit_log_path(const Config& config) {
+  const std::string& path = config.server.audit_log;
+  return path == "none" ? "" : path.empty() ? in_data_folder("hearth/audit.jsonl") : path;
 }
 
 Result<const Setting*> find_setting(std::string_view key) {

@@ -18,7 +18,7 @@ struct ServerConfig {
   std::string host = "127.0.0.1";
   std::int64_t port = 11500;
   std::int64_t queue = 512;
-  std::string api_key_file;
+  std::string api_key_file, key_store, audit_log;
   std::vector<std::string> allow_origin, allow_host;
   std::string tls_cert, tls_key;
   std::int64_t max_body_bytes = 64 << 20;
@@ -56,17 +56,32 @@ struct CollectionsConfig {
   std::int64_t hot_mb = 1024, warm_mb = 10'240;  // of each collection
 };
 
+struct McpConfig {
+  std::string config;  // empty: the standard file, if there is one
+};
+
 struct Config {
   ServerConfig server;
   RuntimeConfig runtime;
   LibraryConfig library;
   ModelsConfig models;
   CollectionsConfig collections;
+  McpConfig mcp;
 };
 
 // Where collections of documents are: the setting, or $XDG_DATA_HOME/hearth/collections, or
 // ~/.local/share/hearth/collections.
 std::string collections_folder(const Config& config);
+
+// Where keys that `hearth keys` makes are: the setting, or keys.json in the folder of the user's
+// settings.  What they used and who asked what: below the folder of the user's data.
+std::string key_store_path(const Config& config);
+std::string key_usage_path();
+// The file that names servers of the Model Context Protocol: the setting, or mcp.json in the folder
+// of the user's settings.
+std::string mcp_config_path(const Config& config);
+// The setting; empty where it says `none`.
+std::string audit_log_path(const Config& config);
 
 // Who names a value; later ones win.
 enum class Layer { standard, system_file, user_file, project_file, environment, flag };

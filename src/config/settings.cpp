@@ -105,6 +105,7 @@ constexpr auto runtime = &Config::runtime;
 constexpr auto library = &Config::library;
 constexpr auto models = &Config::models;
 constexpr auto collections = &Config::collections;
+constexpr auto mcp = &Config::mcp;
 
 // A span of time, kept as it was written.
 template <auto Group, auto Field>
@@ -136,6 +137,13 @@ constexpr Setting table[] = {
     row<server, &ServerConfig::api_key_file>(
         "server.api_key_file", "--api-key-file",
         "File of API keys (mode 0600): one key, or `sha256:` and its digest in hex, to a line."),
+    row<server, &ServerConfig::key_store>(
+        "server.key_store", "--key-store",
+        "File of the keys that `hearth keys` manages; empty: ~/.config/hearth/keys.json."),
+    row<server, &ServerConfig::audit_log>(
+        "server.audit_log", "--audit-log",
+        "File of one JSON line a request: who, what, when, tokens, status, never content; `none`: "
+        "no such file; empty: where keys are needed, ~/.local/share/hearth/audit.jsonl."),
     row<server, &ServerConfig::allow_origin>(
         "server.allow_origin", "--allow-origin",
         "Origins of web pages that may call the server, such as https://page.example:8443."),
@@ -224,6 +232,10 @@ constexpr Setting table[] = {
                                                   "stay in mapped files; those beyond, the least "
                                                   "used, go to a database that is read one by one.",
                                                   1, 1 << 30),
+    row<mcp, &McpConfig::config>(
+        "mcp.config", "--mcp-config",
+        "JSON file with \"mcpServers\", as other clients keep one, whose tools models may use; "
+        "empty: ~/.config/hearth/mcp.json."),
 };
 
 }  // namespace

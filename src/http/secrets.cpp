@@ -1,6 +1,8 @@
 #include "http/secrets.h"
 
 #include <openssl/crypto.h>
+#include <openssl/evp.h>
+#include <openssl/hmac.h>
 #include <openssl/rand.h>
 #include <openssl/sha.h>
 
@@ -18,11 +20,36 @@ bool equal_in_constant_time(const Sha256& a, const Sha256& b) {
   return CRYPTO_memcmp(a.data(), b.data(), a.size()) == 0;
 }
 
+Sha256 hmac_sha256(std::string_view key, std::string_view bytes) {
+  Sha256 code{};
+  HMAC(EVP_sha256(), key.data(), static_cast<int>(key.size()),
+       reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), code.data(), nullptr);
+  return code;
+}
+
+std::string hex_text(std::span<const std::uint8_t> bytes) {
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string text;
+  for (const std::uint8_t byte : bytes) {
+    text += digits[byte >> 4];
+    text += digits[byte & 15];
+  }
+  return text;
+}
+
 std::uint64_t random_u64() {
   std::uint64_t value = 0;
   if (RAND_bytes(reinterpret_cast<unsigned char*>(&value), sizeof value) == 1) return value;
   std::random_device device;
   return (std::uint64_t{device()} << 32) | device();
+}
+
+std::string random_letters(std::size_t count) {
+  constexpr std::string_view letters =
+      "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz";
+  std::string text;
+  while (text.size() < count) text += letters[random_u64() % letters.size()];
+  return text;
 }
 
 std::string base64(std::string_view bytes) {

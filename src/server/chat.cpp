@@ -27,7 +27,7 @@ Check run(Service& service, Call& call) {
 const Endpoint chat_endpoint{.method = "POST",
                              .path = "/v1/chat/completions",
                              .summary = "Answer a conversation.",
-                             .scope = Scope::infer,
+                             .scope = Scope::chat,
                              .request_schema = "ChatRequest",
                              .response_schema = "ChatAnswer",
                              .place = Endpoint::Place::worker,

@@ -61,7 +61,7 @@ Check run(Service& service, Call& call) {
 const Endpoint completions_endpoint{.method = "POST",
                                     .path = "/v1/completions",
                                     .summary = "Continue a text.",
-                                    .scope = Scope::infer,
+                                    .scope = Scope::chat,
                                     .request_schema = "CompletionRequest",
                                     .response_schema = "CompletionAnswer",
                                     .place = Endpoint::Place::worker,

@@ -35,6 +35,7 @@ Checked<http::Response> run(Service& service, const Call& call) {
   Embedded embedded = TRY(embed_inputs(
       *lease, inputs, {.truncate = truncate, .dimensions = dimensions}, call.responder->stop()));
   const std::int64_t used = embedded.tokens;
+  charge(call, *lease, used);
   Json data = Json::array();
   for (std::size_t i = 0; i < embedded.vectors.size(); ++i)
     data.push_back(Json::object({{"object", "embedding"},
@@ -52,7 +53,7 @@ Checked<http::Response> run(Service& service, const Call& call) {
 const Endpoint embeddings_endpoint{.method = "POST",
                                    .path = "/v1/embeddings",
                                    .summary = "Turn texts into vectors.",
-                                   .scope = Scope::infer,
+                                   .scope = Scope::embed,
                                    .request_schema = "EmbeddingRequest",
                                    .response_schema = "EmbeddingAnswer",
                                    .place = Endpoint::Place::embedder,

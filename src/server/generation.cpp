@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "server/access/door.h"
 #include "server/endpoints.h"
 #include "server/interfaces.h"
 #include "server/tool_messages.h"
@@ -142,6 +143,8 @@ void Generation::begin_stream() {
   start.heartbeat = std::move(form.heartbeat);
   is_streaming_ = true;
   service_.metrics.count_answer(call_.endpoint->path, 200);
+  if (call_.account) call_.account->status = 200;
+  for (http::Header& header : access_headers(call_)) start.headers.push_back(std::move(header));
   call_.responder->start_stream(std::move(start));
   write(encoder_->begin(frame_));
   for (std::size_t i = 0; i < choices_.size(); ++i) {
@@ -321,6 +324,7 @@ void Generation::finish_all() {
   is_over_ = true;
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - call_.began;
   service_.metrics.request_seconds.add(took.count());
+  charge();
   if (!is_streaming_) {
     if (problem_) {
       send(service_, call_, *problem_);
@@ -337,9 +341,30 @@ void Generation::finish_all() {
   call_.responder->finish();
 }
 
+void Generation::charge() {
+  if (!call_.account) return;
+  Account& account = *call_.account;
+  account.model = frame_.model;
+  account.prompt_tokens = usage_.prompt_tokens;
+  account.cached_tokens = usage_.cached_tokens;
+  account.completion_tokens = usage_.completion_tokens;
+  account.queue_seconds = usage_.queue_seconds;
+  account.prefill_seconds = usage_.prefill_seconds;
+  account.decode_seconds = usage_.decode_seconds;
+}
+
+// Source: W3C Server Timing; milliseconds.
+std::string Generation::timing() const {
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - call_.began;
+  return fmt::format("queue;dur={:.1f}, prefill;dur={:.1f}, decode;dur={:.1f}, total;dur={:.1f}",
+                     usage_.queue_seconds * 1000, usage_.prefill_seconds * 1000,
+                     usage_.decode_seconds * 1000, took.count() * 1000);
+}
+
 void Generation::send_answer() {
   http::Response response = http::json_response(whole_answer());
   for (http::Header& header : notes()) response.headers.push_back(std::move(header));
+  response.headers.push_back({"Server-Timing", timing()});
   send(service_, call_, std::move(response));
 }
 

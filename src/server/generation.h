@@ -62,6 +62,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   void send_answer();
   std::string whole_answer();
   void note_first_token();
+  void charge();  // what it took, to the call's account
+  std::string timing() const;
 
   Service& service_;
   Call call_;

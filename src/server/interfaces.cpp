@@ -32,10 +32,14 @@ struct Refused {
   std::string_view path, why;
 };
 
-constexpr Refused refused[] = {{"/api/push", "there is no registry to push to"}};
+constexpr Refused refused[] = {{"/api/push", "there is no registry to push to"},
+                               {"/audio", "no model here hears or speaks"},
+                               {"/images", "no model here makes images"},
+                               {"/moderations", "no model here judges texts"}};
 
 constexpr std::string_view own_paths[] = {"/api/collections", "/api/models", "/api/downloads",
-                                          "/api/system",      "/api/config", "/api/v0"};
+                                          "/api/system",      "/api/config", "/api/v0",
+                                          "/api/keys"};
 
 }  // namespace
 

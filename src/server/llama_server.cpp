@@ -206,15 +206,15 @@ Checked<Json> no_adapters(Service&, const Call&) { return Json::array(); }
 
 constexpr auto worker = Endpoint::Place::worker;
 constexpr Endpoint rows[] = {
-    {"POST", "/completion", "Continue a text (llama-server).", Scope::infer, "LlamaRequest",
+    {"POST", "/completion", "Continue a text (llama-server).", Scope::chat, "LlamaRequest",
      "LlamaAnswer", worker, start_answer<completion>, true},
-    {"POST", "/infill", "Fill in the middle of a text (llama-server).", Scope::infer,
-     "LlamaRequest", "LlamaAnswer", worker, start_answer<infill>, true},
-    {"GET", "/props", "What a model reads and how it samples (llama-server).", Scope::infer, "", "",
+    {"POST", "/infill", "Fill in the middle of a text (llama-server).", Scope::chat, "LlamaRequest",
+     "LlamaAnswer", worker, start_answer<infill>, true},
+    {"GET", "/props", "What a model reads and how it samples (llama-server).", Scope::chat, "", "",
      worker, reply_json<props>},
-    {"GET", "/slots", "What runs (llama-server).", Scope::infer, "", "", worker, reply_json<slots>},
-    {"GET", "/lora-adapters", "Adapters that are in use: none (llama-server).", Scope::infer, "",
-     "", worker, reply_json<no_adapters>},
+    {"GET", "/slots", "What runs (llama-server).", Scope::chat, "", "", worker, reply_json<slots>},
+    {"GET", "/lora-adapters", "Adapters that are in use: none (llama-server).", Scope::chat, "", "",
+     worker, reply_json<no_adapters>},
 };
 
 }  // namespace

@@ -186,6 +186,8 @@ Json schemas() {
   add_llama_server(all);
   add_collections(all);
   add_manage(all);
+  add_access(all);
+  add_batches(all);
   return all;
 }
 
@@ -267,6 +269,16 @@ std::string range_of(const Json& schema) {
                      write_json(*max));
 }
 
+// One of these scopes opens it.
+std::string scope_text(Scope scope) {
+  if (scope == Scope::none) return "no";
+  if (scope == Scope::any) return "any";
+  std::string text;
+  for (const std::string& name : scope_names(static_cast<std::uint8_t>(scope)))
+    text += (text.empty() ? "" : ", ") + name;
+  return text;
+}
+
 }  // namespace
 
 std::string openapi_json() { return write_json(description(), {.indent = 1}); }
@@ -282,11 +294,7 @@ std::string http_reference() {
       "| method | path | what it does | body | key |\n|---|---|---|---|---|\n";
   for (const Endpoint* endpoint : endpoints())
     page += fmt::format("| {} | `{}` | {} | {} | {} |\n", endpoint->method, endpoint->path,
-                        endpoint->summary, endpoint->request_schema,
-                        endpoint->scope == Scope::none      ? "no"
-                        : endpoint->scope == Scope::manage  ? "manage"
-                        : endpoint->scope == Scope::metrics ? "metrics"
-                                                            : "infer");
+                        endpoint->summary, endpoint->request_schema, scope_text(endpoint->scope));
   const Json all = schemas();
   for (const auto& [name, schema] : all.as_object()) {
     page += fmt::format("\n## {}\n\n| field | type | range | meaning |\n|---|---|---|---|\n", name);

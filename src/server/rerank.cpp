@@ -106,6 +106,7 @@ Checked<http::Response> run(Service& service, const Call& call) {
                    fmt::format("a text with the query is over the {} tokens that this model reads",
                                lease->runner->context_tokens()),
                    request.is_list ? "texts" : "documents", 0};
+  charge(call, *lease, ranking.tokens);
   Json answer = results_of(request, ranking.scores);
   if (!request.is_list)
     answer = Json::object(
@@ -124,8 +125,8 @@ Checked<http::Response> run(Service& service, const Call& call) {
 
 constexpr Endpoint rows[] = {
     {"POST", "/v1/rerank", "Rank texts by how well they answer a query (Jina, Cohere, TEI).",
-     Scope::infer, "RerankRequest", "RerankAnswer", Endpoint::Place::embedder, reply<run>},
-    {"POST", "/v2/rerank", "The same, by Cohere's newer name.", Scope::infer, "RerankRequest",
+     Scope::embed, "RerankRequest", "RerankAnswer", Endpoint::Place::embedder, reply<run>},
+    {"POST", "/v2/rerank", "The same, by Cohere's newer name.", Scope::embed, "RerankRequest",
      "RerankAnswer", Endpoint::Place::embedder, reply<run>},
 };
 

@@ -16,6 +16,10 @@ extern const Endpoint root_endpoint, livez_endpoint, readyz_endpoint, health_end
 std::span<const Endpoint> collection_rows(), vector_store_rows(), file_rows();
 // Those of /v1/responses.
 std::span<const Endpoint> response_rows();
+// Those of /v1/batches and /v1/messages/batches.
+std::span<const Endpoint> batch_rows(), message_batch_rows();
+// Those of /api/keys.
+std::span<const Endpoint> access_rows();
 std::span<const Endpoint> rerank_rows(), mcp_rows(), llama_server_rows(), lm_studio_rows();
 
 // Those of /api/models, /api/downloads, /api/system, and of Ollama's that change what is here.

@@ -16,7 +16,8 @@ namespace hearth::server {
 
 class Running {
  public:
-  explicit Running(ServerConfig config = {}, std::string template_source = "");
+  explicit Running(ServerConfig config = {}, std::string template_source = "",
+                   AccessFiles access = {});
   ~Running();
   http::TestClient::Answer request(std::string_view method, std::string_view path,
                                    std::string_view body = "", std::string_view headers = "");

@@ -8,11 +8,11 @@
 
 namespace hearth::server {
 
-Running::Running(ServerConfig config, std::string template_source) {
+Running::Running(ServerConfig config, std::string template_source, AccessFiles access) {
   config.port = 0;
   generator = fake_lease("fake", ModelKind::generator, std::move(template_source));
   embedder = fake_lease("fake/embed:latest", ModelKind::embedder);
-  auto created = ApiServer::create(config, {generator, embedder});
+  auto created = ApiServer::create(config, {generator, embedder}, {.access = std::move(access)});
   if (!created) MESSAGE(created.error().message());
   REQUIRE(created);
   server = std::move(*created);

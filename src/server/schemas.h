@@ -24,5 +24,7 @@ void add_responses(Json& all);
 void add_llama_server(Json& all);
 void add_collections(Json& all);
 void add_manage(Json& all);
+void add_access(Json& all);
+void add_batches(Json& all);
 
 }  // namespace hearth::server::schema

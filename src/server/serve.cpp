@@ -3,6 +3,8 @@
 #include <fmt/core.h>
 
 #include "base/files.h"
+#include "server/access/door.h"
+#include "server/batches/batches.h"
 #include "server/collections/pool.h"
 #include "server/endpoints.h"
 #include "server/interfaces.h"
@@ -14,8 +16,6 @@ namespace {
 
 constexpr int prepare_threads = 2, embed_threads = 4;
 constexpr std::size_t max_waiting_jobs = 1024;
-// Requests of one key in progress; the next one gets 429.
-constexpr std::uint32_t max_open_per_key = 64;
 
 bool is_loopback(std::string_view host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
@@ -36,6 +36,7 @@ struct ApiServer::State {
       service.library->downloads->forget_all();
     }
     service.events.reset();
+    service.batches.reset();
     service.prepare.reset();
     service.embed.reset();
     service.responses->cancel_all();
@@ -45,9 +46,10 @@ struct ApiServer::State {
   }
 
   std::optional<http::Response> admit(const http::Request& request);
-  void handle(http::Request request, std::shared_ptr<http::Responder> responder);
-  // False: its key has too many requests in progress.
-  bool take_place(Call& call, std::optional<std::size_t> key);
+  // `identity`: of a request of our own.
+  void handle(http::Request request, std::shared_ptr<http::Responder> responder,
+              std::optional<Identity> identity = std::nullopt);
+  void take_place(Call& call);
   void run_on(Workers& workers, Call call);
 
   // What happens in the library reaches those who listen.
@@ -92,35 +94,21 @@ std::optional<http::Response> ApiServer::State::admit(const http::Request& reque
                                  request, {405, "method_not_allowed",
                                            fmt::format("This URL takes {}", route.allowed), "", 0}),
                              "Allow", route.allowed));
-  const KeyRing::Verdict verdict = service.keys.check(request.headers, route.endpoint->scope);
-  if (!verdict.refusal) {
-    // Told at the door, a client of a full server waits for nothing.
-    if (!route.endpoint->generates || !service.is_full()) return std::nullopt;
-    return answer(route.endpoint->path,
-                  error_response(request, {503, "overloaded", "the queue is full", "",
-                                           service.retry_after_seconds()}));
-  }
-  const bool is_unknown = verdict.status == 401;
-  http::Response refusal = error_response(
-      request, {verdict.status, is_unknown ? "invalid_api_key" : "insufficient_scope",
-                verdict.refusal, "", 0});
-  if (is_unknown) refusal = with_header(std::move(refusal), "WWW-Authenticate", "Bearer");
-  return answer(route.endpoint->path, std::move(refusal));
+  if (auto refusal = refuse_at_door(service, *route.endpoint, request))
+    return answer(route.endpoint->path, std::move(*refusal));
+  // Told at the door, a client of a full server waits for nothing.
+  if (!route.endpoint->generates || !service.is_full()) return std::nullopt;
+  return answer(route.endpoint->path,
+                error_response(request, {503, "overloaded", "the queue is full", "",
+                                         service.retry_after_seconds()}));
 }
 
-bool ApiServer::State::take_place(Call& call, std::optional<std::size_t> key) {
-  std::atomic<std::uint32_t>* of_key = key ? &service.places->per_key[*key] : nullptr;
-  if (of_key && ++*of_key > max_open_per_key) {
-    --*of_key;
-    return false;
-  }
+void ApiServer::State::take_place(Call& call) {
   ++service.places->open;
-  call.place = std::shared_ptr<void>(nullptr, [places = service.places, of_key](void*) {
-    if (of_key) --*of_key;
+  call.place = std::shared_ptr<void>(nullptr, [places = service.places](void*) {
     --places->open;
     places->open.notify_all();
   });
-  return true;
 }
 
 void ApiServer::State::run_on(Workers& workers, Call call) {
@@ -136,23 +124,20 @@ void ApiServer::State::run_on(Workers& workers, Call call) {
     send(service, *shared, Problem{503, "overloaded", "too many requests are waiting", "", 0});
 }
 
-void ApiServer::State::handle(http::Request request, std::shared_ptr<http::Responder> responder) {
+void ApiServer::State::handle(http::Request request, std::shared_ptr<http::Responder> responder,
+                              std::optional<Identity> identity) {
   Route route = find_route(request.method, request.path);
-  const auto key = service.keys.check(request.headers, route.endpoint->scope).key;
   Call call;
   call.request = std::move(request);
   call.responder = std::move(responder);
   call.endpoint = route.endpoint;
   call.rest = std::move(route.rest);
   call.parts = std::move(route.parts);
-  if (key) call.tenant = service.keys.label(*key);
-  if (!take_place(call, key)) {
-    send(service, call,
-         Problem{429, "rate_limit_exceeded",
-                 fmt::format("this API key has {} requests in progress already", max_open_per_key),
-                 "", service.retry_after_seconds()});
-    return;
-  }
+  take_place(call);
+  if (identity)
+    enter_as(service, call, *std::move(identity));
+  else if (auto refusal = enter(service, call))
+    return send(service, call, std::move(*refusal));
   switch (call.endpoint->place) {
     case Endpoint::Place::loop:
       call.endpoint->handle(service, std::move(call));
@@ -198,13 +183,18 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(std::unique_ptr<State> state
                                                     const ApiServerOptions& options) {
   raise_open_file_limit();
   Service& service = state->service;
-  if (!config.api_key_file.empty()) service.keys = TRY(KeyRing::load(config.api_key_file));
-  if (!is_loopback(config.host) && service.keys.is_empty())
+  service.keys =
+      TRY(KeyRing::open({.lines = config.api_key_file, .store = options.access.key_store}));
+  const bool has_keys = service.keys->is_needed();
+  if (!is_loopback(config.host) && !has_keys)
     return Error(ErrorKind::invalid,
                  fmt::format("server.host = '{}': opens the server to the network; needs "
-                             "server.api_key_file",
+                             "server.api_key_file, or keys that `hearth keys create` makes",
                              config.host));
-  service.places = std::make_shared<Places>(service.keys.size());
+  LedgerOptions ledger;
+  ledger.usage_file = options.access.usage_file;
+  if (has_keys || options.access.always_audits) ledger.audit_file = options.access.audit_log;
+  service.ledger = TRY(Ledger::open(std::move(ledger)));
   service.max_queued = static_cast<std::uint32_t>(config.queue);
   service.started_seconds = unix_seconds();
   if (!options.collections.folder.empty()) {
@@ -223,6 +213,12 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(std::unique_ptr<State> state
     if (auto refusal = raw->admit(request)) return responder->send(std::move(*refusal));
     raw->handle(std::move(request), std::move(responder));
   };
+  service.ask_as = [raw](http::Request request, std::shared_ptr<http::Responder> responder,
+                         Identity identity) {
+    raw->handle(std::move(request), std::move(responder), std::move(identity));
+  };
+  if (service.collections && options.listens)
+    service.batches = std::make_unique<Batches>(service, options.collections.folder + "-batches");
   if (!options.listens) return std::unique_ptr<ApiServer>(new ApiServer(std::move(state)));
 
   http::ServerOptions http_options;

@@ -13,11 +13,20 @@
 
 namespace hearth::server {
 
+// Where keys, what they used and who asked what are kept; empty: nowhere.
+struct AccessFiles {
+  std::string key_store;       // what `hearth keys` manages
+  std::string usage_file;      // what each key used
+  std::string audit_log;       // one JSON line a request, without content
+  bool always_audits = false;  // also where no key is needed
+};
+
 struct ApiServerOptions {
-  bool stop_on_signals = false;   // SIGINT and SIGTERM: finish what runs; a second one: at once
-  CollectionsConfig collections;  // an empty folder: none are kept
-  std::string standard_model;     // where a request leaves its model out
-  bool listens = true;            // false: only ask() is answered
+  bool stop_on_signals = false;  // SIGINT and SIGTERM: finish what runs; a second one: at once
+  CollectionsConfig collections = {};  // an empty folder: none are kept
+  std::string standard_model = {};     // where a request leaves its model out
+  bool listens = true;                 // false: only ask() is answered
+  AccessFiles access = {};
 };
 
 class ApiServer {

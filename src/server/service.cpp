@@ -9,6 +9,8 @@
 #include "base/log.h"
 #include "base/utf8.h"
 #include "library/local_models.h"
+#include "server/access/door.h"
+#include "server/batches/batches.h"
 #include "server/collections/pool.h"
 #include "server/endpoints.h"
 #include "server/fields.h"
@@ -158,6 +160,8 @@ int Service::retry_after_seconds() const {
 
 void send(Service& service, Call& call, http::Response response) {
   service.metrics.count_answer(call.endpoint->path, response.status);
+  if (call.account) call.account->status = response.status;
+  for (http::Header& header : access_headers(call)) response.headers.push_back(std::move(header));
   call.responder->send(std::move(response));
 }
 
@@ -165,6 +169,12 @@ void send(Service& service, Call& call, Problem problem) {
   if (problem.status == 503 && problem.code != "shutting_down")
     problem.retry_after_seconds = service.retry_after_seconds();
   send(service, call, error_response(call.request, problem));
+}
+
+void charge(const Call& call, const LoadedModel& model, std::int64_t tokens) {
+  if (!call.account) return;
+  call.account->model = model.id;
+  call.account->prompt_tokens += tokens;
 }
 
 std::int64_t unix_seconds() { return std::time(nullptr); }

@@ -16,8 +16,9 @@
 #include "http/responder.h"
 #include "http/server.h"
 #include "library/live.h"
+#include "server/access/keys.h"
+#include "server/access/ledger.h"
 #include "server/errors.h"
-#include "server/keys.h"
 #include "server/metrics.h"
 #include "server/workers.h"
 
@@ -25,15 +26,20 @@ namespace hearth::server {
 
 // Requests in progress.  Thread-safe.
 struct Places {
-  explicit Places(std::size_t keys) : per_key(keys) {}
   std::atomic<std::uint32_t> open{0};
-  std::vector<std::atomic<std::uint32_t>> per_key;
 };
 
+class Batches;
 class CollectionPool;
 class ResponseStore;
 class EventHub;
 struct Call;
+
+// On whose account the server asks itself.
+struct Identity {
+  std::shared_ptr<const KeyRecord> key;  // nullptr: none
+  std::string tenant;
+};
 
 // Names that stand for others while the server runs.
 struct NameTable {
@@ -50,8 +56,9 @@ struct Service {
   InstalledModels* installed = nullptr;  // what can be loaded; null: nothing else
   LiveLibrary* library = nullptr;        // what can be fetched and removed; null: nothing
   Guarded<NameTable> names;
-  KeyRing keys;
-  std::shared_ptr<Places> places = std::make_shared<Places>(0);
+  std::unique_ptr<KeyRing> keys = std::make_unique<KeyRing>();
+  std::unique_ptr<Ledger> ledger;  // never null once the server runs
+  std::shared_ptr<Places> places = std::make_shared<Places>();
   Metrics metrics;
   std::int64_t started_seconds = 0;  // Unix time
   std::uint32_t max_queued = 512;    // requests that may wait for one model
@@ -60,7 +67,11 @@ struct Service {
   std::function<void(http::Request, std::shared_ptr<http::Responder>)> ask;
   std::function<http::ServerStats()> transport = [] { return http::ServerStats(); };
 
+  // The same for requests of our own, which no limit refuses.
+  std::function<void(http::Request, std::shared_ptr<http::Responder>, Identity)> ask_as;
+
   std::unique_ptr<CollectionPool> collections;  // null: none are kept
+  std::unique_ptr<Batches> batches;             // null: none are kept
   std::unique_ptr<ResponseStore> responses;
   std::shared_ptr<EventHub> events;
   Guarded<std::map<int, int>> followers;  // of downloads that end with the last one: id -> number
@@ -101,11 +112,16 @@ struct Call {
   std::vector<std::string> parts;  // what stands for its other names
   std::string tenant;  // whose request it is; requests share cached prefixes within one only
   std::chrono::steady_clock::time_point began = std::chrono::steady_clock::now();
-  std::shared_ptr<void> place;  // in Places; given back with the call
+  std::shared_ptr<const KeyRecord> key;  // nullptr: none is needed
+  std::shared_ptr<void> place;           // in Places; given back with the call
+  std::shared_ptr<Account> account;      // last: it is closed before the place is given back
 };
 
 void send(Service& service, Call& call, http::Response response);
 void send(Service& service, Call& call, Problem problem);
+
+// Tokens of a prompt that was read for a call and is answered with no text.
+void charge(const Call& call, const LoadedModel& model, std::int64_t tokens);
 
 // What a model that cannot be had means to the client.
 Problem model_problem(const std::string& name, const Error& error);

@@ -54,10 +54,8 @@ Json fit_calls(Json messages, bool has_short_ids) {
 }
 
 std::string new_call_id(std::string_view prefix, bool is_short) {
-  std::string id(is_short ? "" : prefix);
-  const std::size_t size = is_short ? short_id_bytes : prefix.size() + id_bytes;
-  while (id.size() < size) id += letters[http::random_u64() % letters.size()];
-  return id;
+  if (is_short) return http::random_letters(short_id_bytes);
+  return std::string(prefix) + http::random_letters(id_bytes);
 }
 
 }  // namespace hearth::server

@@ -39,6 +39,9 @@ Problem no_such_file(std::string_view id) {
   return {404, "not_found", fmt::format("No such File object: {}", printable(id)), "id", 0};
 }
 
+// As it is kept: with its owner.
+Json kept(const StoredFile& file);
+
 Json describe(const StoredFile& file) {
   return Json::object({{"id", file.id},
                        {"object", "file"},
@@ -47,6 +50,18 @@ Json describe(const StoredFile& file) {
                        {"filename", file.name},
                        {"purpose", file.purpose},
                        {"status", "processed"}});
+}
+
+Json kept(const StoredFile& file) {
+  Json json = describe(file);
+  if (!file.owner.empty()) json.set("owner", file.owner);
+  return json;
+}
+
+Check write_description(const std::string& folder, const StoredFile& file) {
+  TRY(replace_file(join_path(folder, file.id + std::string(description_end)),
+                   bytes_of(write_json(kept(file)))));
+  return Done{};
 }
 
 Checked<Json> upload(Service& service, const Call& call) {
@@ -68,20 +83,19 @@ Checked<Json> upload(Service& service, const Call& call) {
   file.id = fresh_id(prefix);
   file.bytes = static_cast<std::int64_t>(content->size());
   file.created = unix_seconds();
+  file.owner = call.tenant;
   // The description last: what has none is no file yet.
   TRY(replace_file(join_path(folder, file.id), bytes_of(*content)));
-  const Json json = describe(file);
-  TRY(replace_file(join_path(folder, file.id + std::string(description_end)),
-                   bytes_of(write_json(json))));
-  return json;
+  TRY(write_description(folder, file));
+  return describe(file);
 }
 
-Checked<std::vector<StoredFile>> all_files(Service& service) {
+Checked<std::vector<StoredFile>> all_files(Service& service, std::string_view tenant) {
   const std::string folder = TRY(folder_of(service));
   std::vector<StoredFile> files;
   for (const std::string& name : list_folder(folder).value_or({})) {
     if (!name.ends_with(description_end)) continue;
-    auto file = find_file(service, name.substr(0, name.size() - description_end.size()));
+    auto file = find_file(service, name.substr(0, name.size() - description_end.size()), tenant);
     if (file.ok()) files.push_back(std::move(file).value());
   }
   std::sort(files.begin(), files.end(), [](const StoredFile& a, const StoredFile& b) {
@@ -92,16 +106,20 @@ Checked<std::vector<StoredFile>> all_files(Service& service) {
 
 Checked<Json> list(Service& service, const Call& call) {
   std::vector<Json> items;
-  for (const StoredFile& file : TRY(all_files(service))) items.push_back(describe(file));
+  std::string purpose;
+  for (const auto& [name, value] : call.request.query)
+    if (name == "purpose") purpose = value;
+  for (const StoredFile& file : TRY(all_files(service, call.tenant)))
+    if (purpose.empty() || file.purpose == purpose) items.push_back(describe(file));
   return list_page(call, std::move(items));
 }
 
 Checked<Json> show(Service& service, const Call& call) {
-  return describe(TRY(find_file(service, call.parts.at(0))));
+  return describe(TRY(find_file(service, call.parts.at(0), call.tenant)));
 }
 
 Checked<Json> remove(Service& service, const Call& call) {
-  const StoredFile file = TRY(find_file(service, call.parts.at(0)));
+  const StoredFile file = TRY(find_file(service, call.parts.at(0), call.tenant));
   const std::string folder = TRY(folder_of(service));
   const std::string path = join_path(folder, file.id);
   const auto files = system_files();
@@ -111,7 +129,7 @@ Checked<Json> remove(Service& service, const Call& call) {
 }
 
 void content(Service& service, Call call) {
-  auto file = find_file(service, call.parts.at(0));
+  auto file = find_file(service, call.parts.at(0), call.tenant);
   if (!file.ok()) return send(service, call, std::move(file).error());
   auto text = read_stored_file(service, file.value());
   if (!text.ok()) return send(service, call, std::move(text).error());
@@ -123,21 +141,21 @@ void content(Service& service, Call call) {
 constexpr auto on_worker = Endpoint::Place::embedder;
 
 constexpr Endpoint rows[] = {
-    {"POST", "/v1/files", "Upload a file (multipart/form-data: file, purpose).", Scope::infer, "",
+    {"POST", "/v1/files", "Upload a file (multipart/form-data: file, purpose).", Scope::files, "",
      "File", on_worker, reply_json<upload>},
-    {"GET", "/v1/files", "List the uploaded files.", Scope::infer, "", "FileList", on_worker,
+    {"GET", "/v1/files", "List the uploaded files.", Scope::files, "", "FileList", on_worker,
      reply_json<list>},
-    {"GET", "/v1/files/{file_id}", "What an uploaded file is.", Scope::infer, "", "File", on_worker,
+    {"GET", "/v1/files/{file_id}", "What an uploaded file is.", Scope::files, "", "File", on_worker,
      reply_json<show>},
-    {"DELETE", "/v1/files/{file_id}", "Delete an uploaded file.", Scope::infer, "", "Deleted",
+    {"DELETE", "/v1/files/{file_id}", "Delete an uploaded file.", Scope::files, "", "Deleted",
      on_worker, reply_json<remove>},
-    {"GET", "/v1/files/{file_id}/content", "The file itself.", Scope::infer, "", "", on_worker,
+    {"GET", "/v1/files/{file_id}/content", "The file itself.", Scope::files, "", "", on_worker,
      content},
 };
 
 }  // namespace
 
-Checked<StoredFile> find_file(Service& service, std::string_view id) {
+Checked<StoredFile> find_file(Service& service, std::string_view id, std::string_view tenant) {
   const std::string folder = TRY(folder_of(service));
   if (!is_id(id)) return no_such_file(id);
   const std::string path = join_path(folder, std::string(id) + std::string(description_end));
@@ -150,6 +168,20 @@ Checked<StoredFile> find_file(Service& service, std::string_view id) {
   file.purpose = TRY(required<std::string>(json, "purpose"));
   file.bytes = TRY(required<std::int64_t>(json, "bytes"));
   file.created = TRY(required<std::int64_t>(json, "created_at"));
+  file.owner = TRY(optional<std::string>(json, "owner", ""));
+  if (!file.owner.empty() && file.owner != tenant) return no_such_file(id);
+  return file;
+}
+
+Checked<StoredFile> keep_file(Service& service, const std::string& path, StoredFile file) {
+  const std::string folder = TRY(folder_of(service));
+  const auto files = system_files();
+  file.id = fresh_id(prefix);
+  file.bytes = static_cast<std::int64_t>(TRY(stamp_of(path)).bytes);
+  file.created = unix_seconds();
+  TRY(files->make_folder(folder));
+  TRY(files->link(path, join_path(folder, file.id)));
+  TRY(write_description(folder, file));
   return file;
 }
 

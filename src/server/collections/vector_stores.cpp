@@ -141,7 +141,7 @@ struct Attachment {
 // The pieces of the file become documents, in the place of those it had, as one.
 Checked<Json> attach(Service& service, const Call& call, vectors::Collection& store,
                      const Attachment& wish) {
-  const StoredFile file = TRY(find_file(service, wish.file_id));
+  const StoredFile file = TRY(find_file(service, wish.file_id, call.tenant));
   const std::string text = TRY(read_stored_file(service, file));
   if (!is_utf8(text) || text.find('\0') != text.npos)
     return Problem{400, "unsupported_file", "the file is no text in UTF-8", "file_id", 0};
@@ -206,7 +206,7 @@ Checked<Json> create(Service& service, const Call& call) {
   TRY(refuse_expiry(body));
   const auto model = TRY(read_text(body, "model", max_name_bytes));  // ours: which one embeds
   const Lease lease = TRY(service.find_model(model.value_or(std::string(builtin_embedder))));
-  for (const std::string& id : file_ids) TRY(find_file(service, id));
+  for (const std::string& id : file_ids) TRY(find_file(service, id, call.tenant));
   vectors::Schema schema;
   schema.dim = static_cast<std::size_t>(lease->model().embedding_dim());
   schema.embedder = lease->id;
@@ -356,7 +356,7 @@ Checked<Json> add_batch(Service& service, const Call& call) {
   const Json attributes = TRY(read_attributes(body, "attributes"));
   const Chunking chunking = TRY(read_chunking(body));
   const OpenCollection store = TRY(open_store(service, call, Access::write));
-  for (const std::string& id : ids) TRY(find_file(service, id));
+  for (const std::string& id : ids) TRY(find_file(service, id, call.tenant));
   const std::string batch = fresh_id(batch_prefix);
   for (const std::string& id : ids)
     TRY(attach(service, call, *store, {id, attributes, chunking, batch}));
@@ -468,39 +468,42 @@ Checked<Json> search(Service& service, const Call& call) {
 constexpr auto on_worker = Endpoint::Place::embedder;
 
 constexpr Endpoint rows[] = {
-    {"POST", "/v1/vector_stores", "Make a vector store.", Scope::infer, "VectorStoreCreate",
+    {"POST", "/v1/vector_stores", "Make a vector store.", Scope::collections, "VectorStoreCreate",
      "VectorStore", on_worker, reply_json<create>},
-    {"GET", "/v1/vector_stores", "List the vector stores.", Scope::infer, "", "VectorStoreList",
-     on_worker, reply_json<list>},
-    {"GET", "/v1/vector_stores/{vector_store_id}", "What a vector store is.", Scope::infer, "",
-     "VectorStore", on_worker, reply_json<show>},
-    {"POST", "/v1/vector_stores/{vector_store_id}", "Change its name or metadata.", Scope::infer,
-     "VectorStoreCreate", "VectorStore", on_worker, reply_json<update>},
-    {"DELETE", "/v1/vector_stores/{vector_store_id}", "Delete a vector store.", Scope::infer, "",
-     "Deleted", on_worker, reply_json<remove>},
-    {"POST", "/v1/vector_stores/{vector_store_id}/search", "Search a vector store.", Scope::infer,
-     "VectorStoreSearch", "VectorStoreResults", on_worker, reply_json<search>},
+    {"GET", "/v1/vector_stores", "List the vector stores.", Scope::collections, "",
+     "VectorStoreList", on_worker, reply_json<list>},
+    {"GET", "/v1/vector_stores/{vector_store_id}", "What a vector store is.", Scope::collections,
+     "", "VectorStore", on_worker, reply_json<show>},
+    {"POST", "/v1/vector_stores/{vector_store_id}", "Change its name or metadata.",
+     Scope::collections, "VectorStoreCreate", "VectorStore", on_worker, reply_json<update>},
+    {"DELETE", "/v1/vector_stores/{vector_store_id}", "Delete a vector store.", Scope::collections,
+     "", "Deleted", on_worker, reply_json<remove>},
+    {"POST", "/v1/vector_stores/{vector_store_id}/search", "Search a vector store.",
+     Scope::collections, "VectorStoreSearch", "VectorStoreResults", on_worker, reply_json<search>},
     {"POST", "/v1/vector_stores/{vector_store_id}/files", "Put an uploaded file into a store.",
-     Scope::infer, "VectorStoreFileCreate", "VectorStoreFile", on_worker, reply_json<add_file>},
-    {"GET", "/v1/vector_stores/{vector_store_id}/files", "List the files of a store.", Scope::infer,
-     "", "VectorStoreFileList", on_worker, reply_json<list_files>},
+     Scope::collections, "VectorStoreFileCreate", "VectorStoreFile", on_worker,
+     reply_json<add_file>},
+    {"GET", "/v1/vector_stores/{vector_store_id}/files", "List the files of a store.",
+     Scope::collections, "", "VectorStoreFileList", on_worker, reply_json<list_files>},
     {"GET", "/v1/vector_stores/{vector_store_id}/files/{file_id}", "A file of a store.",
-     Scope::infer, "", "VectorStoreFile", on_worker, reply_json<show_file>},
+     Scope::collections, "", "VectorStoreFile", on_worker, reply_json<show_file>},
     {"POST", "/v1/vector_stores/{vector_store_id}/files/{file_id}", "Change its attributes.",
-     Scope::infer, "VectorStoreFileUpdate", "VectorStoreFile", on_worker, reply_json<update_file>},
+     Scope::collections, "VectorStoreFileUpdate", "VectorStoreFile", on_worker,
+     reply_json<update_file>},
     {"DELETE", "/v1/vector_stores/{vector_store_id}/files/{file_id}", "Take a file out of a store.",
-     Scope::infer, "", "Deleted", on_worker, reply_json<remove_file>},
+     Scope::collections, "", "Deleted", on_worker, reply_json<remove_file>},
     {"GET", "/v1/vector_stores/{vector_store_id}/files/{file_id}/content", "The pieces of a file.",
-     Scope::infer, "", "VectorStoreFileContent", on_worker, reply_json<file_content>},
+     Scope::collections, "", "VectorStoreFileContent", on_worker, reply_json<file_content>},
     {"POST", "/v1/vector_stores/{vector_store_id}/file_batches", "Put several files into a store.",
-     Scope::infer, "VectorStoreBatchCreate", "VectorStoreBatch", on_worker, reply_json<add_batch>},
+     Scope::collections, "VectorStoreBatchCreate", "VectorStoreBatch", on_worker,
+     reply_json<add_batch>},
     {"GET", "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}", "How far a batch is.",
-     Scope::infer, "", "VectorStoreBatch", on_worker, reply_json<show_batch>},
+     Scope::collections, "", "VectorStoreBatch", on_worker, reply_json<show_batch>},
     {"GET", "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/files",
-     "List the files of a batch.", Scope::infer, "", "VectorStoreFileList", on_worker,
+     "List the files of a batch.", Scope::collections, "", "VectorStoreFileList", on_worker,
      reply_json<list_batch>},
     {"POST", "/v1/vector_stores/{vector_store_id}/file_batches/{batch_id}/cancel",
-     "A batch is done when it is answered: says so.", Scope::infer, "", "VectorStoreBatch",
+     "A batch is done when it is answered: says so.", Scope::collections, "", "VectorStoreBatch",
      on_worker, reply_json<show_batch>},
 };
 

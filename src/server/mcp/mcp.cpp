@@ -293,7 +293,7 @@ void handle(Service& service, Call call) {
 }
 
 constexpr Endpoint rows[] = {
-    {"POST", "/mcp", "The Model Context Protocol: tools and resources.", Scope::infer, "McpMessage",
+    {"POST", "/mcp", "The Model Context Protocol: tools and resources.", Scope::any, "McpMessage",
      "McpMessage", Endpoint::Place::worker, handle},
 };
 

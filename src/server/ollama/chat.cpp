@@ -115,7 +115,7 @@ Check run(Service& service, Call& call) {
 const Endpoint ollama_chat_endpoint{.method = "POST",
                                     .path = "/api/chat",
                                     .summary = "Answer a conversation (Ollama).",
-                                    .scope = Scope::infer,
+                                    .scope = Scope::chat,
                                     .request_schema = "OllamaChatRequest",
                                     .response_schema = "OllamaChatAnswer",
                                     .place = Endpoint::Place::worker,

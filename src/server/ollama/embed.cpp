@@ -28,7 +28,9 @@ Checked<Embedded> embed_field(const Json& body, const LoadedModel& loaded, const
   wish.dimensions = TRY(read_integer(body, "dimensions", 1, model.embedding_dim()));
   const auto inputs =
       TRY(read_prompts(body, field, max_embedding_inputs, model.tokenizer().size()));
-  return embed_inputs(loaded, inputs, wish, call.responder->stop());
+  Embedded embedded = TRY(embed_inputs(loaded, inputs, wish, call.responder->stop()));
+  charge(call, loaded, embedded.tokens);
+  return embedded;
 }
 
 Checked<Json> embed(Service& service, const Call& call) {
@@ -65,7 +67,7 @@ Checked<Json> embeddings(Service& service, const Call& call) {
 const Endpoint ollama_embed_endpoint{.method = "POST",
                                      .path = "/api/embed",
                                      .summary = "Turn texts into vectors (Ollama).",
-                                     .scope = Scope::infer,
+                                     .scope = Scope::embed,
                                      .request_schema = "OllamaEmbedRequest",
                                      .response_schema = "OllamaEmbedAnswer",
                                      .place = Endpoint::Place::embedder,
@@ -74,7 +76,7 @@ const Endpoint ollama_embed_endpoint{.method = "POST",
 const Endpoint ollama_embeddings_endpoint{.method = "POST",
                                           .path = "/api/embeddings",
                                           .summary = "Turn one text into a vector (Ollama, old).",
-                                          .scope = Scope::infer,
+                                          .scope = Scope::embed,
                                           .request_schema = "OllamaEmbeddingsRequest",
                                           .response_schema = "OllamaEmbeddingsAnswer",
                                           .place = Endpoint::Place::embedder,

@@ -102,7 +102,7 @@ Check run(Service& service, Call& call) {
 const Endpoint ollama_generate_endpoint{.method = "POST",
                                         .path = "/api/generate",
                                         .summary = "Answer a prompt, or continue a text (Ollama).",
-                                        .scope = Scope::infer,
+                                        .scope = Scope::chat,
                                         .request_schema = "OllamaGenerateRequest",
                                         .response_schema = "OllamaGenerateAnswer",
                                         .place = Endpoint::Place::worker,

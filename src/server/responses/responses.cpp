@@ -187,6 +187,8 @@ Call put_into_background(Service& service, Call& call, const Turn& turn, const J
   rest.request = call.request;
   rest.endpoint = call.endpoint;
   rest.tenant = call.tenant;
+  rest.key = call.key;
+  rest.account = call.account;
   rest.responder = std::make_shared<BackgroundResponder>(std::move(call.place), *service.responses,
                                                          turn.record, cancel);
   send(service, call, http::json_response(write_json(turn.record->response)));
@@ -263,18 +265,18 @@ Checked<Json> input_items(Service& service, const Call& call) {
 constexpr auto on_worker = Endpoint::Place::worker;
 
 constexpr Endpoint rows[] = {
-    {"POST", "/v1/responses", "Answer a conversation (Responses).", Scope::infer, "ResponseRequest",
+    {"POST", "/v1/responses", "Answer a conversation (Responses).", Scope::chat, "ResponseRequest",
      "Response", on_worker, start_answer<create>, true},
-    {"POST", "/v1/responses/input_tokens", "Count the tokens of a request.", Scope::infer,
+    {"POST", "/v1/responses/input_tokens", "Count the tokens of a request.", Scope::chat,
      "ResponseRequest", "ResponseTokens", on_worker, reply_json<count>},
-    {"GET", "/v1/responses/{response_id}", "A response that was stored.", Scope::infer, "",
+    {"GET", "/v1/responses/{response_id}", "A response that was stored.", Scope::chat, "",
      "Response", on_worker, reply_json<retrieve>},
-    {"DELETE", "/v1/responses/{response_id}", "Forget a response.", Scope::infer, "", "", on_worker,
+    {"DELETE", "/v1/responses/{response_id}", "Forget a response.", Scope::chat, "", "", on_worker,
      reply_json<remove>},
     {"POST", "/v1/responses/{response_id}/cancel", "Stop a response in the background.",
-     Scope::infer, "", "Response", on_worker, reply_json<cancel>},
+     Scope::chat, "", "Response", on_worker, reply_json<cancel>},
     {"GET", "/v1/responses/{response_id}/input_items", "The items of a request that was stored.",
-     Scope::infer, "", "ResponseItems", on_worker, reply_json<input_items>},
+     Scope::chat, "", "ResponseItems", on_worker, reply_json<input_items>},
 };
 
 }  // namespace

@@ -1,0 +1,96 @@
+// The messages of an ONNX file as views over its bytes.
+// Source: ONNX, onnx.proto (IR version 14).
+#pragma once
+
+#include <map>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "graphs/graph.h"
+#include "graphs/wire.h"
+
+namespace hearth::graphs::onnx {
+
+using Bytes = std::span<const std::byte>;
+
+struct RawAttribute {
+  std::string_view name, ref;  // ref: the function's attribute that stands here
+  std::int64_t type = 0;
+  float f = 0;
+  std::int64_t i = 0;
+  std::string_view s;
+  Bytes tensor, graph, sparse;
+  std::vector<float> floats;
+  std::vector<std::int64_t> ints;
+  std::vector<std::string_view> strings;
+  std::vector<Bytes> tensors, graphs;
+};
+
+struct RawNode {
+  std::vector<std::string_view> inputs, outputs;
+  std::string_view name, op_type, domain, overload;
+  std::vector<RawAttribute> attributes;
+};
+
+using Versions = std::map<std::string, std::int64_t, std::less<>>;  // domain -> operator set
+
+struct RawFunction {
+  std::string_view name, domain, overload;
+  std::vector<std::string_view> inputs, outputs;
+  std::vector<RawNode> nodes;
+  std::vector<RawAttribute> defaults;
+  Versions versions;
+};
+
+struct RawGraph {
+  std::string_view name;
+  std::vector<RawNode> nodes;
+  std::vector<Bytes> initializers, sparse_initializers;
+  std::vector<ValueInfo> inputs, outputs, infos;
+};
+
+struct RawModel {
+  std::int64_t ir_version = 0, model_version = 0;
+  std::string_view producer, producer_version, description;
+  Versions versions;
+  Bytes graph;
+  bool has_graph = false, has_training = false;
+  std::vector<RawFunction> functions;
+  std::map<std::string, std::string> metadata;
+};
+
+Result<RawModel> read_model(Bytes bytes);
+Result<RawGraph> read_graph(Bytes bytes);
+Element element_of(std::int64_t data_type);  // none: not a type of tensors
+Result<ValueInfo> read_value_info(Bytes bytes);
+
+// Where the bytes of tensors outside the file lie.
+class ExternalData {
+ public:
+  explicit ExternalData(std::string folder) : folder_(std::move(folder)) {}
+  struct Part {
+    Bytes bytes;
+    std::shared_ptr<const void> owner;
+  };
+  // Errors: corrupt (a location that leaves the folder, a part outside its file), not_found.
+  Result<Part> find(std::string_view location, std::uint64_t offset, std::int64_t length);
+
+ private:
+  std::string folder_;  // empty: there is none
+  std::map<std::string, std::shared_ptr<const void>, std::less<>> files_;
+};
+
+struct NamedTensor {
+  std::string_view name;
+  Tensor tensor;
+};
+// owner keeps `bytes` alive; elements are used where they lie when their alignment allows.
+Result<NamedTensor> read_tensor(Bytes bytes, const std::shared_ptr<const void>& owner,
+                                ExternalData& external);
+// A tensor of zeros with the given values in their places.
+Result<NamedTensor> read_sparse(Bytes bytes, const std::shared_ptr<const void>& owner,
+                                ExternalData& external);
+
+}  // namespace hearth::graphs::onnx

@@ -1,0 +1,65 @@
+#include "graphs/open.h"
+
+#include "graphs/infer.h"
+#include "graphs/onnx/import.h"
+#include "graphs/tflite/import.h"
+
+namespace hearth::graphs {
+namespace {
+
+bool is_onnx(const std::string& path, std::span<const std::byte> bytes) {
+  if (path.ends_with(".onnx")) return true;
+  for (const std::string_view other :
+       {".gguf", ".safetensors", ".bin", ".pt", ".pth", ".npz", ".mlmodel"})
+    if (path.ends_with(other)) return false;  // first bytes of these can look like a message's
+  return looks_like_onnx(bytes);
+}
+
+Result<Program> read_onnx(std::shared_ptr<const MappedFile> file, const std::string& path) {
+  return import_onnx(std::move(file), parent_folder(path));
+}
+
+bool is_tflite(const std::string&, std::span<const std::byte> bytes) {
+  return looks_like_tflite(bytes);
+}
+
+Result<Program> read_tflite(std::shared_ptr<const MappedFile> file, const std::string&) {
+  return import_tflite(std::move(file));
+}
+
+constexpr Importer rows[] = {
+    {"tflite", is_tflite, read_tflite},
+    {"onnx", is_onnx, read_onnx},
+};
+
+}  // namespace
+
+std::span<const Importer> importers() { return rows; }
+
+bool is_graph(const std::string& path) {
+  if (!is_file(path)) return false;
+  const auto file = MappedFile::open(path);
+  if (!file) return false;
+  const auto bytes = (*file)->bytes();
+  for (const Importer& row : rows)
+    if (row.recognises(path, bytes.first(std::min<std::size_t>(bytes.size(), 1 << 16))))
+      return true;
+  return false;
+}
+
+Result<Program> open_graph(const std::string& path) {
+  const auto file = TRY(MappedFile::open(path));
+  for (const Importer& row : rows) {
+    if (!row.recognises(path, file->bytes())) continue;
+    auto program = row.import(file, path);
+    if (!program) return std::move(program).error().within(path);
+    program->path = path;
+    Graph described = *program->graph;
+    infer_shapes(described);
+    program->graph = std::make_shared<const Graph>(std::move(described));
+    return program;
+  }
+  return Error(ErrorKind::unsupported, path + ": not a graph that Hearth reads");
+}
+
+}  // namespace hearth::graphs

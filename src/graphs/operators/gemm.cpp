@@ -1,0 +1,210 @@
+#include "graphs/operators/gemm.h"
+
+#include <algorithm>
+
+#include "kernels/kernels.h"
+
+namespace hearth::graphs {
+namespace {
+
+constexpr auto width = static_cast<std::int64_t>(kernels::panel_rows);
+constexpr auto block = static_cast<std::int64_t>(kernels::block_columns);
+constexpr std::int64_t item_panels = 8;  // of columns of the result, computed together
+constexpr std::int64_t small = 32768;    // products of so few terms are not worth packing
+
+std::int64_t up_to(std::int64_t value, std::int64_t multiple) {
+  return (value + multiple - 1) / multiple * multiple;
+}
+
+const kernels::Gemm* table_of(const Machine& machine) {
+  if (machine.ctx == nullptr || machine.ctx->kernels == nullptr) return nullptr;
+  const kernels::Gemm* plain = machine.ctx->kernels->plain;
+  return plain != nullptr && plain->k_step == 1 && plain->b_step_bytes == width * sizeof(float)
+             ? plain
+             : nullptr;
+}
+
+// The left factor as the kernels read it: blocks of rows, each a run of blocks of columns.
+struct PackedLeft {
+  const kernels::Gemm* gemm;
+  std::int64_t rows, columns, height;  // height: rows of a block
+  std::vector<std::byte> bytes;
+
+  std::int64_t blocks() const { return (rows + height - 1) / height; }
+  std::int64_t rows_of(std::int64_t i) const { return std::min(height, rows - i * height); }
+  const std::byte* at(std::int64_t i, std::int64_t column) const {
+    const auto tile = static_cast<std::int64_t>(gemm->tile_rows),
+               step = static_cast<std::int64_t>(gemm->a_step_bytes);
+    return bytes.data() +
+           (i * up_to(height, tile) * columns + up_to(rows_of(i), tile) * column) * step;
+  }
+};
+
+PackedLeft pack_left(Machine& machine, const kernels::Gemm& gemm, const PanelProduct& p) {
+  const auto tile = static_cast<std::int64_t>(gemm.tile_rows);
+  PackedLeft left{
+      &gemm,
+      p.m,
+      p.k,
+      up_to(std::min<std::int64_t>(p.m, static_cast<std::int64_t>(gemm.most_rows)), tile),
+      {}};
+  if (left.height > static_cast<std::int64_t>(gemm.most_rows)) left.height -= tile;
+  left.bytes.resize(static_cast<std::size_t>(left.blocks() * up_to(left.height, tile) * p.k) *
+                        gemm.a_step_bytes +
+                    64);
+  const std::int64_t columns = (p.k + block - 1) / block;
+  parallel(machine, left.blocks() * columns, 1, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t i = begin; i < end; ++i) {
+      const std::int64_t row = i / columns, column = i % columns * block;
+      gemm.pack(const_cast<std::byte*>(left.at(row, column)),
+                p.a + row * left.height * p.lda + column, static_cast<std::size_t>(p.lda),
+                static_cast<std::size_t>(left.rows_of(row)),
+                static_cast<std::size_t>(std::min(block, p.k - column)));
+    }
+  });
+  return left;
+}
+
+void put_rows(const PanelProduct& p, const float* c, std::int64_t ldc, std::int64_t row,
+              std::int64_t rows, std::int64_t column, std::int64_t columns) {
+  for (std::int64_t i = 0; i < rows; ++i) {
+    float* to = p.c + (row + i) * p.ldc + column;
+    const float* from = c + i * ldc;
+    const float bias = p.bias == nullptr ? 0 : p.bias[row + i];
+    if (p.add)
+      for (std::int64_t j = 0; j < columns; ++j) to[j] += from[j] + bias;
+    else
+      for (std::int64_t j = 0; j < columns; ++j) to[j] = from[j] + bias;
+  }
+}
+
+struct Buffers {
+  std::vector<float> b, c;
+};
+Buffers& buffers() {
+  thread_local Buffers own;
+  return own;
+}
+
+}  // namespace
+
+void multiply_panels(Machine& machine, const PanelProduct& p, const FillPanel& fill) {
+  const kernels::Gemm* gemm = table_of(machine);
+  const std::int64_t panels = (p.n + width - 1) / width;
+  if (gemm == nullptr || p.k == 0 || p.m == 0) {
+    std::vector<float> b(static_cast<std::size_t>(p.k * width));
+    for (std::int64_t column = 0; column < p.n; column += width) {
+      const std::int64_t columns = std::min(width, p.n - column);
+      fill(b.data(), column, columns, 0, p.k);
+      for (std::int64_t i = 0; i < p.m; ++i)
+        for (std::int64_t j = 0; j < columns; ++j) {
+          float sum = p.bias == nullptr ? 0 : p.bias[i];
+          for (std::int64_t q = 0; q < p.k; ++q)
+            sum += p.a[i * p.lda + q] * b[static_cast<std::size_t>(q * width + j)];
+          float& to = p.c[i * p.ldc + column + j];
+          to = p.add ? to + sum : sum;
+        }
+    }
+    return;
+  }
+  const PackedLeft left = pack_left(machine, *gemm, p);
+  const std::int64_t groups = (panels + item_panels - 1) / item_panels;
+  parallel(machine, left.blocks() * groups, 1, [&](std::int64_t begin, std::int64_t end) {
+    Buffers& own = buffers();
+    for (std::int64_t item = begin; item < end; ++item) {
+      const std::int64_t row_block = item % left.blocks(),
+                         first = item / left.blocks() * item_panels;
+      const std::int64_t count = std::min(item_panels, panels - first), ldc = count * width;
+      const std::int64_t rows = left.rows_of(row_block),
+                         tall = up_to(rows, static_cast<std::int64_t>(gemm->tile_rows));
+      own.c.assign(static_cast<std::size_t>(tall * ldc + 16), 0.0f);
+      own.b.resize(static_cast<std::size_t>(count * block * width + 16));
+      for (std::int64_t k0 = 0; k0 < p.k; k0 += block) {
+        const std::int64_t kn = std::min(block, p.k - k0);
+        for (std::int64_t i = 0; i < count; ++i) {
+          const std::int64_t column = (first + i) * width;
+          fill(own.b.data() + i * kn * width, column, std::min(width, p.n - column), k0, kn);
+        }
+        gemm->block(kernels::Panel::f32, own.c.data(), static_cast<std::size_t>(ldc),
+                    left.at(row_block, k0), own.b.data(), static_cast<std::size_t>(rows),
+                    static_cast<std::size_t>(kn), static_cast<std::size_t>(count), nullptr);
+      }
+      put_rows(p, own.c.data(), ldc, row_block * left.height, rows, first * width,
+               std::min(ldc, p.n - first * width));
+    }
+  });
+}
+
+void gemm_reference(const Gemm& g) {
+  for (std::int64_t i = 0; i < g.m; ++i) {
+    float* c = g.c + i * g.ldc;
+    if (!g.add) std::fill(c, c + g.n, 0.0f);
+    for (std::int64_t p = 0; p < g.k; ++p) {
+      const float a = g.a_transposed ? g.a[p * g.lda + i] : g.a[i * g.lda + p];
+      if (g.b_transposed)
+        for (std::int64_t j = 0; j < g.n; ++j) c[j] += a * g.b[j * g.ldb + p];
+      else
+        for (std::int64_t j = 0; j < g.n; ++j) c[j] += a * g.b[p * g.ldb + j];
+    }
+  }
+}
+
+namespace {
+
+// Few rows on the left: the right factor is read once as it lies.
+void gemm_few(Machine& machine, const Gemm& g) {
+  const kernels::Kernels* table = machine.ctx == nullptr ? nullptr : machine.ctx->kernels;
+  const std::int64_t grain =
+      std::max<std::int64_t>(16, small / std::max<std::int64_t>(1, g.m * g.k));
+  parallel(machine, g.n, grain, [&](std::int64_t begin, std::int64_t end) {
+    if (g.b_transposed && table != nullptr && !g.a_transposed) {
+      for (std::int64_t i = 0; i < g.m; ++i)
+        for (std::int64_t j = begin; j < end; ++j) {
+          const float sum =
+              table->dot(g.a + i * g.lda, g.b + j * g.ldb, static_cast<std::size_t>(g.k));
+          float& to = g.c[i * g.ldc + j];
+          to = g.add ? to + sum : sum;
+        }
+      return;
+    }
+    Gemm part = g;
+    part.n = end - begin;
+    part.c += begin;
+    part.b += begin * (g.b_transposed ? g.ldb : 1);
+    gemm_reference(part);
+  });
+}
+
+}  // namespace
+
+void gemm(Machine& machine, const Gemm& g) {
+  if (g.m == 0 || g.n == 0) return;
+  const bool few = g.m <= 4;
+  if (few || g.m * g.n * g.k <= small || table_of(machine) == nullptr) return gemm_few(machine, g);
+  std::vector<float> turned;
+  PanelProduct p{g.m, g.n, g.k, g.a, g.lda, g.c, g.ldc, nullptr, g.add};
+  if (g.a_transposed) {
+    turned.resize(static_cast<std::size_t>(g.m * g.k));
+    for (std::int64_t i = 0; i < g.k; ++i)
+      for (std::int64_t j = 0; j < g.m; ++j)
+        turned[static_cast<std::size_t>(j * g.k + i)] = g.a[i * g.lda + j];
+    p.a = turned.data();
+    p.lda = g.k;
+  }
+  multiply_panels(machine, p,
+                  [&](float* to, std::int64_t column, std::int64_t columns, std::int64_t first,
+                      std::int64_t rows) {
+                    if (columns < width) std::fill_n(to, rows * width, 0.0f);
+                    if (g.b_transposed) {
+                      for (std::int64_t j = 0; j < columns; ++j) {
+                        const float* from = g.b + (column + j) * g.ldb + first;
+                        for (std::int64_t i = 0; i < rows; ++i) to[i * width + j] = from[i];
+                      }
+                      return;
+                    }
+                    for (std::int64_t i = 0; i < rows; ++i)
+                      std::copy_n(g.b + (first + i) * g.ldb + column, columns, to + i * width);
+                  });
+}
+
+}  // namespace hearth::graphs

@@ -1,0 +1,197 @@
+// Trained models on real inputs: digits, speech, notes and photos.  Skipped where the shared data
+// is absent.
+#include <doctest/doctest.h>
+#include <fmt/core.h>
+#include <zlib.h>
+
+#include <cmath>
+#include <cstdlib>
+
+#include "base/bytes.h"
+#include "base/files.h"
+#include "base/thread_pool.h"
+#include "graphs/executor.h"
+#include "graphs/feed.h"
+#include "graphs/open.h"
+#include "kernels/select.h"
+
+namespace hearth::graphs {
+namespace {
+
+using Inputs = std::map<std::string, Value, std::less<>>;
+
+std::string model_path(const std::string& name) {
+  const char* set = std::getenv("HEARTH_DATA");
+  return join_path(set != nullptr ? set : "../shared/data", "models/" + name);
+}
+
+bool is_here(const std::string& path) {
+  if (is_file(path)) return true;
+  fmt::print("skipped: {} is not here\n", path);
+  return false;
+}
+
+struct Bench {
+  ThreadPool pool{2};
+  ops::Context ctx;
+  Bench() {
+    ctx.kernels = kernels::choose("").value();
+    ctx.pool = &pool;
+  }
+};
+
+std::string unzipped(const std::string& path) {
+  std::string all;
+  gzFile file = gzopen(path.c_str(), "rb");
+  char piece[65536];
+  for (int n; file != nullptr && (n = gzread(file, piece, sizeof piece)) > 0;)
+    all.append(piece, static_cast<std::size_t>(n));
+  if (file != nullptr) gzclose(file);
+  return all;
+}
+
+const ValueInfo& input_of(const Runner& runner, std::size_t i) {
+  const Graph& graph = *runner.program().graph;
+  return graph.values[static_cast<std::size_t>(graph.inputs[i])];
+}
+
+std::size_t best(const Tensor& scores) {
+  const Numbers<double> numbers(scores);
+  return static_cast<std::size_t>(std::max_element(numbers.begin(), numbers.end()) -
+                                  numbers.begin());
+}
+
+TEST_CASE("mnist.onnx reads 9,891 of 10,000 digits") {
+  const std::string path = model_path("vision/mnist/mnist.onnx");
+  if (!is_here(path)) return;
+  Bench bench;
+  const Runner runner(open_graph(path).value());
+  const std::string images = unzipped(model_path("vision/mnist/t10k-images-idx3-ubyte.gz"));
+  const std::string labels = unzipped(model_path("vision/mnist/t10k-labels-idx1-ubyte.gz"));
+  REQUIRE(images.size() == 16 + 10000 * 784);
+  int right = 0;
+  for (std::size_t i = 0; i < 10000; ++i) {
+    Tensor image = make_tensor(Element::f32, {1, 1, 28, 28}).value();
+    for (std::size_t k = 0; k < 784; ++k)
+      image.data<float>()[k] =
+          static_cast<float>(static_cast<std::uint8_t>(images[16 + i * 784 + k]));
+    const auto outputs = runner.run(bench.ctx, {{"Input3", image}});
+    REQUIRE(outputs.ok());
+    right += best((*outputs)[0].tensor) == static_cast<std::size_t>(labels[8 + i]) ? 1 : 0;
+  }
+  CHECK(right == 9891);
+}
+
+TEST_CASE("silero-vad hears speech where there is sound") {
+  for (const std::string name : {"silero_vad.onnx", "silero_vad_16k_op15.onnx"}) {
+    const std::string path = model_path("audio/silero-vad/" + name);
+    if (!is_here(path)) return;
+    CAPTURE(name);
+    Bench bench;
+    const Runner runner(open_graph(path).value());
+    ValueInfo sound;
+    sound.name = "sound";
+    const Tensor wav =
+        feed(sound, model_path("audio/silero-vad/test.wav"), Pixels::raw).value().tensor;
+    Tensor state = make_tensor(Element::f32, {2, 1, 128}).value(),
+           rate = make_tensor(Element::i64, {}).value();
+    std::fill_n(state.data<float>(), state.count, 0.0f);
+    rate.data<std::int64_t>()[0] = 16000;
+    constexpr std::int64_t step = 512, context = 64;
+    double loud_sum = 0, quiet_sum = 0;
+    int loud = 0, quiet = 0;
+    for (std::int64_t at = context; at + step <= wav.count / 8; at += step) {
+      Tensor piece = make_tensor(Element::f32, {1, context + step}).value();
+      std::copy_n(wav.data<float>() + at - context, context + step, piece.data<float>());
+      double energy = 0;
+      for (std::int64_t i = 0; i < step; ++i) energy += std::pow(wav.data<float>()[at + i], 2);
+      const auto outputs =
+          runner.run(bench.ctx, {{"input", piece}, {"state", state}, {"sr", rate}});
+      REQUIRE(outputs.ok());
+      state = (*outputs)[1].tensor;
+      const double chance = (*outputs)[0].tensor.data<float>()[0], level = std::sqrt(energy / step);
+      CHECK((chance >= 0 && chance <= 1));
+      if (level > 0.02) loud_sum += chance, ++loud;
+      if (level < 0.002) quiet_sum += chance, ++quiet;
+    }
+    REQUIRE(loud > 0);
+    CHECK(loud_sum / loud > 0.7);
+    if (quiet > 0) CHECK(quiet_sum / quiet < 0.4);
+  }
+}
+
+TEST_CASE("basic-pitch finds the same notes as ONNX and as TFLite") {
+  const std::string path = model_path("audio/basic-pitch/nmp.onnx");
+  if (!is_here(path)) return;
+  Bench bench;
+  Tensor sound = make_tensor(Element::f32, {1, 43844, 1}).value();
+  for (std::int64_t i = 0; i < sound.count; ++i)  // A4 with an octave above it
+    sound.data<float>()[i] = 0.3f * std::sin(static_cast<float>(i) * 0.12538f) +
+                             0.1f * std::sin(static_cast<float>(i) * 0.25076f);
+  const Runner onnx(open_graph(path).value()),
+      tflite(open_graph(model_path("audio/basic-pitch/nmp.tflite")).value());
+  const auto a = onnx.run(bench.ctx, {{input_of(onnx, 0).name, sound}});
+  const auto b = tflite.run(bench.ctx, {{input_of(tflite, 0).name, sound}});
+  REQUIRE(a.ok());
+  REQUIRE(b.ok());
+  for (const Value& want : *a) {  // the two name and order their outputs differently
+    double least = 1e9;
+    for (const Value& got : *b) {
+      if (got.tensor.dims != want.tensor.dims) continue;
+      double worst = 0;
+      for (std::int64_t i = 0; i < want.tensor.count; ++i)
+        worst = std::max(worst, std::fabs(static_cast<double>(want.tensor.data<float>()[i]) -
+                                          got.tensor.data<float>()[i]));
+      least = std::min(least, worst);
+    }
+    CHECK(least < 1e-3);
+  }
+}
+
+TEST_CASE("the Coral classifiers name the photos") {
+  const std::string folder = model_path("vision/coral/");
+  if (!is_here(folder + "imagenet_labels.txt")) return;
+  Bench bench;
+  const std::string text = read_file(folder + "imagenet_labels.txt", 1 << 20).value();
+  std::vector<std::string> labels;
+  for (std::size_t at = 0; at < text.size(); at = text.find('\n', at) + 1) {
+    labels.push_back(text.substr(at, text.find('\n', at) - at));
+    if (text.find('\n', at) == text.npos) break;
+  }
+  const struct {
+    const char *model, *photo, *says;
+  } rows[] = {
+      {"mobilenet_v2_1.0_224_quant.tflite", "parrot.jpg", "macaw"},
+      {"mobilenet_v2_1.0_224_quant.tflite", "cat.bmp", "cat"},
+      {"mobilenet_v1_0.5_160_quant.tflite", "cat.bmp", "cat"},
+      {"mobilenet_v2_1.0_224_quant.tflite", "grace_hopper.bmp", "uniform"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.model);
+    CAPTURE(row.photo);
+    const Runner runner(open_graph(folder + row.model).value());
+    const auto image = feed(input_of(runner, 0), folder + row.photo, Pixels::raw);
+    REQUIRE(image.ok());
+    const auto outputs = runner.run(bench.ctx, {{input_of(runner, 0).name, *image}});
+    REQUIRE(outputs.ok());
+    const std::string& label = labels[best((*outputs)[0].tensor)];
+    INFO(label);
+    CHECK(label.find(row.says) != std::string::npos);
+  }
+}
+
+TEST_CASE("every TFLite file of the shared data is read or refused with a reason") {
+  for (const std::string folder : {"vision/coral", "audio/tflm-micro-speech", "vision/ultraface",
+                                   "../conformance/tflite/litert-testdata"}) {
+    const auto names = list_folder(model_path(folder));
+    if (!names) continue;
+    for (const std::string& name : *names) {
+      if (!name.ends_with(".tflite")) continue;
+      const auto program = open_graph(join_path(model_path(folder), name));
+      if (!program) CHECK(!program.error().message().empty());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace hearth::graphs

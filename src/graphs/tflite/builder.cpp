@@ -1,0 +1,215 @@
+#include "graphs/tflite/builder.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+
+#include "graphs/call.h"
+
+namespace hearth::graphs::tflite {
+namespace {
+
+constexpr std::string_view names[] = {
+#include "graphs/tflite/names_table.inc"
+};
+
+}  // namespace
+
+std::string_view operator_name(int code) {
+  return code >= 0 && static_cast<std::size_t>(code) < std::size(names)
+             ? names[code]
+             : "an operator of the future";
+}
+
+Result<TensorInfo*> Builder::info(std::int64_t index) {
+  if (index < 0 || static_cast<std::size_t>(index) >= tensors.size())
+    return Error(ErrorKind::corrupt, fmt::format("tensor {} of {}", index, tensors.size()));
+  return &tensors[static_cast<std::size_t>(index)];
+}
+
+ValueId Builder::new_value() {
+  graph.values.emplace_back();
+  return static_cast<ValueId>(graph.values.size() - 1);
+}
+
+ValueId Builder::constant(Tensor tensor) {
+  const ValueId id = new_value();
+  graph.constants.push_back({id, Value(std::move(tensor))});
+  return id;
+}
+
+ValueId Builder::integers(const std::vector<std::int64_t>& values) {
+  Tensor tensor = make_tensor(Element::i64, {static_cast<std::int64_t>(values.size())}).value();
+  std::ranges::copy(values, tensor.data<std::int64_t>());
+  return constant(std::move(tensor));
+}
+
+ValueId Builder::scalar(float value) {
+  Tensor tensor = make_tensor(Element::f32, {}).value();
+  tensor.data<float>()[0] = value;
+  return constant(std::move(tensor));
+}
+
+std::vector<ValueId> Builder::emit_many(std::string_view op, std::vector<ValueId> inputs,
+                                        std::size_t outputs,
+                                        std::map<std::string, Attribute, std::less<>> attributes) {
+  Node node;
+  node.op = find_operator(op);
+  HEARTH_CHECK(node.op != nullptr);
+  node.inputs = std::move(inputs);
+  node.attributes = std::move(attributes);
+  for (std::size_t i = 0; i < outputs; ++i) node.outputs.push_back(new_value());
+  const std::vector<ValueId> made = node.outputs;
+  graph.nodes.push_back(std::move(node));
+  return made;
+}
+
+ValueId Builder::emit(std::string_view op, std::vector<ValueId> inputs,
+                      std::map<std::string, Attribute, std::less<>> attributes) {
+  return emit_many(op, std::move(inputs), 1, std::move(attributes))[0];
+}
+
+ValueId Builder::transposed(ValueId id, std::vector<std::int64_t> order) {
+  return emit("Transpose", {id}, {{"perm", std::move(order)}});
+}
+
+Result<ValueId> Builder::activated(ValueId id, int activation) {
+  switch (activation) {
+    case 0:
+      return id;
+    case 1:
+      return emit("Relu", {id});
+    case 2:
+      return emit("Clip", {id, scalar(-1), scalar(1)});
+    case 3:
+      return emit("hearth.Relu6", {id});
+    case 4:
+      return emit("Tanh", {id});
+    default:
+      return Error(ErrorKind::unsupported, fmt::format("activation {}", activation));
+  }
+}
+
+Result<ValueId> Builder::raw(std::int64_t index) {
+  TensorInfo* t = TRY(info(index));
+  if (t->id == absent && t->constant) t->id = constant(*t->constant);
+  if (t->id == absent)
+    return Error(ErrorKind::corrupt,
+                 fmt::format("tensor '{}': read before it is written", t->name));
+  return t->id;
+}
+
+Result<Tensor> Builder::constant_real(std::int64_t index) {
+  const TensorInfo* t = TRY(info(index));
+  if (!t->constant)
+    return Error(ErrorKind::unsupported,
+                 fmt::format("tensor '{}': computed, where a constant is needed", t->name));
+  const Tensor& from = *t->constant;
+  if (from.type == Element::f32) return from;
+  Tensor to = TRY(make_tensor(Element::f32, from.dims));
+  float* numbers = to.data<float>();
+  load(Work::f32, numbers, from.type, from.bytes, static_cast<std::size_t>(from.count));
+  const Quantisation& q = t->quantisation;
+  if (!q.exists()) return to;
+  const bool single = q.scale.size() == 1;
+  const auto axis = static_cast<std::size_t>(q.axis);
+  if (!single && (q.axis < 0 || axis >= from.rank() ||
+                  static_cast<std::int64_t>(q.scale.size()) != from.dims[axis]))
+    return Error(ErrorKind::corrupt,
+                 fmt::format("tensor '{}': {} scales", t->name, q.scale.size()));
+  const std::int64_t inner = single ? 1 : product(std::span(from.dims).subspan(axis + 1));
+  for (std::int64_t i = 0; i < from.count; ++i) {
+    const auto k = static_cast<std::size_t>(single ? 0 : i / inner % from.dims[axis]);
+    const std::int64_t zero = q.zero.empty() ? 0 : q.zero[std::min(k, q.zero.size() - 1)];
+    // Whole numbers up to 2^31: in double, or their low bits would be lost.
+    std::int64_t whole;
+    load(Work::i64, &whole, from.type,
+         from.bytes + i * static_cast<std::int64_t>(size_of(from.type)), 1);
+    numbers[i] =
+        static_cast<float>(static_cast<double>(whole - zero) * static_cast<double>(q.scale[k]));
+  }
+  return to;
+}
+
+Result<std::vector<std::int64_t>> Builder::constant_integers(std::int64_t index) {
+  const TensorInfo* t = TRY(info(index));
+  if (!t->constant || !is_integer(t->constant->type))
+    return Error(ErrorKind::unsupported,
+                 fmt::format("tensor '{}': needs constant integers", t->name));
+  std::vector<std::int64_t> numbers(static_cast<std::size_t>(t->constant->count));
+  load(Work::i64, numbers.data(), t->constant->type, t->constant->bytes, numbers.size());
+  return numbers;
+}
+
+Result<ValueId> Builder::real(std::int64_t index) {
+  TensorInfo* t = TRY(info(index));
+  if (t->real != absent) return t->real;
+  if (t->constant && (t->quantisation.exists() || t->type == Element::f16)) {
+    t->real = constant(TRY(constant_real(index)));
+    return t->real;
+  }
+  const ValueId stored = TRY(raw(index));
+  if (!t->quantisation.exists() || is_float(t->type)) {
+    t->real = stored;
+    return stored;
+  }
+  const Quantisation& q = t->quantisation;
+  if (q.scale.size() != 1)
+    return Error(ErrorKind::unsupported,
+                 fmt::format("tensor '{}': computed, with a scale per channel", t->name));
+  Tensor zero = TRY(make_tensor(t->type, {}));
+  const std::int64_t at = q.zero.empty() ? 0 : q.zero[0];
+  store(t->type, zero.bytes, Work::i64, &at, 1);
+  t->real = emit("DequantizeLinear", {stored, scalar(q.scale[0]), constant(std::move(zero))});
+  return t->real;
+}
+
+Status Builder::give_raw(std::int64_t index, ValueId id) {
+  TensorInfo* t = TRY(info(index));
+  if (t->id != absent)
+    return Error(ErrorKind::corrupt, fmt::format("tensor '{}': written twice", t->name));
+  t->id = id;
+  ValueInfo& value = graph.values[static_cast<std::size_t>(id)];
+  value.name = t->name;
+  value.type = t->type;
+  value.has_shape = true;
+  value.shape.clear();
+  for (const std::int64_t extent : t->dims) value.shape.push_back({extent, {}});
+  return Done{};
+}
+
+Status Builder::give_real(std::int64_t index, ValueId id) {
+  const TensorInfo* t = TRY(info(index));
+  const Quantisation& q = t->quantisation;
+  if (!q.exists() || is_float(t->type)) return give_raw(index, id);
+  if (q.scale.size() != 1)
+    return Error(ErrorKind::unsupported,
+                 fmt::format("tensor '{}': computed, with a scale per channel", t->name));
+  Tensor zero = TRY(make_tensor(t->type, {}));
+  const std::int64_t at = q.zero.empty() ? 0 : q.zero[0];
+  store(t->type, zero.bytes, Work::i64, &at, 1);
+  return give_raw(index,
+                  emit("QuantizeLinear", {id, scalar(q.scale[0]), constant(std::move(zero))}));
+}
+
+Result<Tensor> reordered(const Tensor& x, const std::vector<std::size_t>& order) {
+  if (order.size() != x.rank())
+    return Error(ErrorKind::corrupt, fmt::format("a constant of {}", to_text(x.dims)));
+  const Dims from = strides_of(x.dims);
+  Dims dims;
+  for (const std::size_t axis : order) dims.push_back(x.dims[axis]);
+  Tensor y = TRY(make_tensor(x.type, dims));
+  const std::size_t size = size_of(x.type);
+  for (std::int64_t i = 0; i < y.count; ++i) {
+    std::int64_t rest = i, place = 0;
+    for (std::size_t k = order.size(); k-- > 0;) {
+      place += rest % dims[k] * from[order[k]];
+      rest /= dims[k];
+    }
+    std::memcpy(y.bytes + static_cast<std::size_t>(i) * size,
+                x.bytes + static_cast<std::size_t>(place) * size, size);
+  }
+  return y;
+}
+
+}  // namespace hearth::graphs::tflite

@@ -1,0 +1,83 @@
+// What the TFLite importer builds its graph with.
+#pragma once
+
+#include <initializer_list>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "graphs/flatbuffer.h"
+#include "graphs/graph.h"
+
+namespace hearth::graphs::tflite {
+
+// How integers stand for real numbers: real = scale * (q - zero).
+struct Quantisation {
+  std::vector<float> scale;
+  std::vector<std::int64_t> zero;
+  std::int64_t axis = 0;  // of more than one scale
+  bool exists() const { return !scale.empty(); }
+};
+
+struct TensorInfo {
+  std::string name;
+  Element type = Element::none;
+  Dims dims;
+  bool is_known = true;  // every extent is
+  Quantisation quantisation;
+  std::optional<Tensor> constant;  // as stored
+  ValueId id = absent;             // of the stored numbers
+  ValueId real = absent;           // of the real numbers, once somebody asked
+};
+
+class Builder {
+ public:
+  explicit Builder(Graph& target) : graph(target) {}
+  Graph& graph;
+  std::vector<TensorInfo> tensors;
+
+  Result<TensorInfo*> info(std::int64_t index);
+  // The stored numbers of a tensor, and the real ones they stand for.
+  Result<ValueId> raw(std::int64_t index);
+  Result<ValueId> real(std::int64_t index);
+  // A constant's real numbers.  Errors: unsupported (it is computed).
+  Result<Tensor> constant_real(std::int64_t index);
+  Result<std::vector<std::int64_t>> constant_integers(std::int64_t index);
+  // Value `id` is what tensor `index` holds; real numbers are rounded to its scale.
+  Status give_raw(std::int64_t index, ValueId id);
+  Status give_real(std::int64_t index, ValueId id);
+
+  ValueId emit(std::string_view op, std::vector<ValueId> inputs,
+               std::map<std::string, Attribute, std::less<>> attributes = {});
+  std::vector<ValueId> emit_many(std::string_view op, std::vector<ValueId> inputs,
+                                 std::size_t outputs,
+                                 std::map<std::string, Attribute, std::less<>> attributes = {});
+  ValueId constant(Tensor tensor);
+  ValueId integers(const std::vector<std::int64_t>& values);
+  ValueId scalar(float value);
+  ValueId transposed(ValueId id, std::vector<std::int64_t> order);
+  // [n, h, w, c] to [n, c, h, w] and back.
+  ValueId channels_first(ValueId id) { return transposed(id, {0, 3, 1, 2}); }
+  ValueId channels_last(ValueId id) { return transposed(id, {0, 2, 3, 1}); }
+  // ActivationFunctionType applied to a value.
+  Result<ValueId> activated(ValueId id, int activation);
+
+ private:
+  ValueId new_value();
+};
+
+// The elements of a constant in another order of axes.
+Result<Tensor> reordered(const Tensor& tensor, const std::vector<std::size_t>& order);
+
+// One operator of the file.
+struct Operator {
+  int code = 0;
+  std::vector<std::int32_t> inputs, outputs;
+  FlatTable options;
+};
+// Adds the nodes of one operator.  Errors: unsupported (not one we know, or not in this form).
+Status add_operator(Builder& b, const Operator& op);
+std::string_view operator_name(int code);
+
+}  // namespace hearth::graphs::tflite

@@ -1,17 +1,20 @@
 #include "cli/serving.h"
 
-#include "base/duration.h"
 #include "cli/open_model.h"
 #include "cli/pulling.h"
+#include "server/manage/tuning.h"
 
 namespace hearth::cli {
 
 Result<std::unique_ptr<LiveLibrary>> open_library(const Arguments& arguments,
                                                   const Config& config) {
   LibraryOptions options = TRY(library_options(arguments));
-  options.pool.keep_alive = TRY(parse_duration(config.models.keep_alive));
-  options.pool.max_models = static_cast<std::size_t>(config.models.max_loaded);
-  const LibraryContext context = TRY(library_context(arguments));
+  const PoolLimits limits = server::tuning_of(config).pool;
+  options.pool.keep_alive = limits.keep_alive;
+  options.pool.max_models = limits.max_models;
+  options.pool.memory_bytes = limits.memory_bytes;
+  options.pool.min_free_bytes = limits.min_free_bytes;
+  const LibraryContext context = TRY(download_context(arguments));
   return LiveLibrary::create(options, context.network);
 }
 

@@ -11,13 +11,18 @@
 #include "http/responder.h"
 #include "library/live.h"
 
+namespace hearth {
+class LiveConfig;
+}
+
 namespace hearth::server {
 
 struct ApiServerOptions {
-  bool stop_on_signals = false;   // SIGINT and SIGTERM: finish what runs; a second one: at once
-  CollectionsConfig collections;  // an empty folder: none are kept
-  std::string standard_model;     // where a request leaves its model out
-  bool listens = true;            // false: only ask() is answered
+  bool stop_on_signals = false;    // SIGINT and SIGTERM: finish what runs; a second one: at once
+  CollectionsConfig collections;   // an empty folder: none are kept
+  std::string standard_model;      // where a request leaves its model out
+  bool listens = true;             // false: only ask() is answered
+  LiveConfig* settings = nullptr;  // outlives the server; null: nothing changes while it runs
 };
 
 class ApiServer {

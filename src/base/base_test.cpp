@@ -110,6 +110,38 @@ TEST_CASE("a pool covers every index once") {
   }
 }
 
+TEST_CASE("a pool may be limited and widened while it works") {
+  ThreadPool pool(4);
+  CHECK(pool.limit() == 4);
+  std::atomic<bool> is_done = false;
+  std::jthread other([&] {
+    for (int i = 0; !is_done; ++i) pool.limit(1 + i % 4);
+  });
+  for (int loop = 0; loop < 3000; ++loop) {
+    std::atomic<std::size_t> sum = 0;
+    pool.parallel_for(50, 3, [&](std::size_t begin, std::size_t end, int worker) {
+      if (worker >= 4) std::abort();
+      for (std::size_t i = begin; i < end; ++i) sum += i;
+    });
+    REQUIRE(sum == 1225);
+  }
+  is_done = true;
+  other.join();
+
+  pool.limit(2);
+  std::atomic<int> highest = 0;
+  for (int loop = 0; loop < 200; ++loop)
+    pool.parallel_for(64, 1, [&](std::size_t, std::size_t, int worker) {
+      for (int seen = highest; worker > seen && !highest.compare_exchange_weak(seen, worker);) {
+      }
+    });
+  CHECK(highest <= 1);
+  pool.limit(0);
+  CHECK(pool.limit() == 1);
+  pool.limit(99);
+  CHECK(pool.limit() == 4);
+}
+
 TEST_CASE("several callers share one pool: every loop is whole") {
   ThreadPool pool(2);
   std::vector<std::jthread> callers;

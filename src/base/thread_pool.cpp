@@ -14,6 +14,8 @@
 namespace hearth {
 namespace {
 
+constexpr int max_threads = 4095;
+constexpr std::uint32_t sharing_mask = max_threads, next_loop = max_threads + 1;
 constexpr int spins = 2000;  // some 20 microseconds: longer waits belong to the kernel
 
 void pause() {
@@ -60,15 +62,18 @@ class Turns {
 }  // namespace
 
 struct ThreadPool::State {
-  explicit State(int count) : threads(count) {}
+  explicit State(int count) : threads(count), allowed(count) {}
 
   Turns turn;  // of the caller whose loop runs
 
-  int threads;
+  const int threads;
+  std::atomic<int> allowed;  // threads that the next loop may have; others wait for it to grow
   std::optional<RangeFunction> function;
   std::size_t n = 0, chunk = 1;
   std::atomic<std::size_t> next{0};
-  std::atomic<std::uint32_t> generation{0};  // one per loop
+  // One per loop: its number, and in the low bits how many threads share it.  Only those are waited
+  // for, so that the others may look at it as late as they like.
+  std::atomic<std::uint32_t> generation{0};
   std::atomic<int> working{0};
   std::atomic<bool> leaving{false};
   std::vector<std::jthread> team;
@@ -84,10 +89,13 @@ struct ThreadPool::State {
   void live(int worker) {
     std::uint32_t seen = 0;
     for (;;) {
+      for (int most; (most = allowed.load(std::memory_order_acquire)) <= worker;)
+        allowed.wait(most, std::memory_order_acquire);
       for (int i = 0; i < spins && generation.load(std::memory_order_acquire) == seen; ++i) pause();
       generation.wait(seen, std::memory_order_acquire);
       seen = generation.load(std::memory_order_acquire);
       if (leaving.load(std::memory_order_relaxed)) return;
+      if (static_cast<std::uint32_t>(worker) >= (seen & sharing_mask)) continue;
       work(worker);
       if (working.fetch_sub(1, std::memory_order_acq_rel) == 1) working.notify_one();
     }
@@ -95,33 +103,45 @@ struct ThreadPool::State {
 };
 
 ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>(threads)) {
-  HEARTH_CHECK(threads >= 1);
+  HEARTH_CHECK(threads >= 1 && threads <= max_threads);
   for (int worker = 1; worker < threads; ++worker)
     state_->team.emplace_back([state = state_.get(), worker] { state->live(worker); });
 }
 
 ThreadPool::~ThreadPool() {
   state_->leaving = true;
-  state_->generation.fetch_add(1, std::memory_order_release);
+  limit(state_->threads);
+  state_->generation.fetch_add(next_loop, std::memory_order_release);
   state_->generation.notify_all();
 }
 
 int ThreadPool::threads() const { return state_->threads; }
+int ThreadPool::limit() const { return state_->allowed.load(std::memory_order_relaxed); }
+
+// Not while a loop runs: those that share it must all come to it.
+void ThreadPool::limit(int threads) {
+  const std::lock_guard turn(state_->turn);
+  state_->allowed.store(std::clamp(threads, 1, state_->threads), std::memory_order_release);
+  state_->allowed.notify_all();
+}
 
 void ThreadPool::run(std::size_t n, std::size_t chunk, RangeFunction function) {
   State& state = *state_;
-  if (state.threads == 1 || n <= chunk) {
+  if (limit() == 1 || n <= chunk) {
     for (std::size_t begin = 0; begin < n; begin += chunk)
       function(begin, std::min(n, begin + chunk), 0);
     return;
   }
   const std::lock_guard turn(state.turn);
+  const int sharing = limit();
   state.function = function;
   state.n = n;
   state.chunk = chunk;
   state.next.store(0, std::memory_order_relaxed);
-  state.working.store(state.threads - 1, std::memory_order_relaxed);
-  state.generation.fetch_add(1, std::memory_order_release);
+  state.working.store(sharing - 1, std::memory_order_relaxed);
+  const std::uint32_t loop = state.generation.load(std::memory_order_relaxed) & ~sharing_mask;
+  state.generation.store(loop + next_loop + static_cast<std::uint32_t>(sharing),
+                         std::memory_order_release);
   state.generation.notify_all();
   state.work(0);
   for (int i = 0; i < spins; ++i) {

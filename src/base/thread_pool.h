@@ -34,6 +34,11 @@ class ThreadPool {
 
   int threads() const;
 
+  // Loops that begin from now on are shared by so many of the threads at most; the others sleep.
+  // Thread-safe.
+  void limit(int threads);
+  int limit() const;
+
   // Covers [0, n) with disjoint calls function(begin, end, worker) of at most `chunk` (> 0) indices
   // each, handed out dynamically.  Returns when all are done.  Which worker gets which chunk varies
   // from run to run; the boundaries of chunks do not.

@@ -9,7 +9,7 @@
 namespace hearth::cli {
 
 Result<CollectionPlace> collection_place(const Arguments& arguments) {
-  const Config config = TRY(read_config(arguments));
+  const Config config = TRY(read_tuned_config(arguments));
   CollectionPlace place;
   place.root = collections_folder(config);
   place.options.is_synced = !config.collections.relaxed;

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/nearest.h"
 #include "base/utf8.h"
+#include "cli/config_optimize.h"
 #include "cli/rows.h"
 #include "cli/settings.h"
 #include "config/file_edit.h"
@@ -18,21 +19,15 @@
 namespace hearth::cli {
 namespace {
 
-constexpr std::uint64_t max_file_bytes = 1 << 20;
-
 Error invalid(std::string message) { return Error(ErrorKind::invalid, std::move(message)); }
 
 bool is_json(const Arguments& arguments) { return arguments.has("--json"); }
 
 // ---- Showing ----
 
-std::string text_of(const Json& value) {
-  return value.is_string() ? value.as_string() : toml_text(value);
-}
-
-Json to_json(const GivenValue& given) {
-  return Json::object(
-      {{"value", given.value}, {"layer", name_of(given.layer)}, {"place", given.place}});
+// Somebody gave it.
+bool is_set(const GivenValue& given) {
+  return given.layer != Layer::standard && given.layer != Layer::automatic;
 }
 
 void show_all(App& app, const Arguments& arguments, const LoadedConfig& loaded) {
@@ -41,18 +36,20 @@ void show_all(App& app, const Arguments& arguments, const LoadedConfig& loaded) 
   for (const Setting& setting : settings()) width = std::max(width, setting.key.size());
   for (const Setting& setting : settings()) {
     const GivenValue& given = loaded.given.find(setting.key)->second.back();
-    if (given.layer == Layer::standard && !arguments.has("--effective")) continue;
+    if (!is_set(given) && !arguments.has("--effective")) continue;
     ++shown;
     if (is_json(arguments))
       all.set(std::string(setting.key), to_json(given));
     else
-      app.out.line(fmt::format("{:<{}}  {}  {}", setting.key, width, text_of(given.value),
+      app.out.line(fmt::format("{:<{}}  {}  {}", setting.key, width, setting_text(given.value),
                                app.out.dim(fmt::format("({})", given.place))));
   }
   if (is_json(arguments))
     app.out.json(all);
   else if (shown == 0)
-    app.out.line("Nothing is set: every value is its default. `--effective` shows them.");
+    app.out.line(
+        "Nothing is set: every value is what suits this machine, or its default. "
+        "`--effective` shows them.");
 }
 
 Status explain(App& app, const Arguments& arguments, const LoadedConfig& loaded) {
@@ -67,20 +64,23 @@ Status explain(App& app, const Arguments& arguments, const LoadedConfig& loaded)
                                {"help", std::string(setting->help)},
                                {"variable", setting->variable()},
                                {"flag", std::string(setting->flag)},
+                               {"changes", name_of(setting->effect)},
                                {"layers", std::move(layers)}}));
     return Done{};
   }
-  app.out.line(fmt::format("{} = {}", app.out.bold(key), text_of(given.back().value)));
+  app.out.line(fmt::format("{} = {}", app.out.bold(key), setting_text(given.back().value)));
   app.out.line(std::string(setting->help));
   for (std::size_t i = given.size(); i-- > 0;)
-    app.out.line(fmt::format("  {} {:<11} {}  {}", i + 1 == given.size() ? "*" : " ",
-                             name_of(given[i].layer), text_of(given[i].value),
-                             app.out.dim(given[i].place)));
+    app.out.line(
+        fmt::format("  {} {:<11} {}  {}", i + 1 == given.size() ? "*" : " ",
+                    name_of(given[i].layer), setting_text(given[i].value),
+                    app.out.dim(given[i].reason.empty() ? given[i].place : given[i].reason)));
+  app.out.line(fmt::format("A running server takes a change {}.", name_of(setting->effect)));
   return Done{};
 }
 
 Status show(App& app, const Arguments& arguments) {
-  const LoadedConfig loaded = TRY(read_layers(arguments));
+  const LoadedConfig loaded = TRY(load_config(tuned_sources_of(arguments)));
   if (arguments.has("--why")) return explain(app, arguments, loaded);
   if (arguments.count() < 2) {
     show_all(app, arguments, loaded);
@@ -91,7 +91,7 @@ Status show(App& app, const Arguments& arguments) {
   if (is_json(arguments))
     app.out.json(value);
   else
-    app.out.line(text_of(value));
+    app.out.line(setting_text(value));
   return Done{};
 }
 
@@ -117,23 +117,13 @@ Result<std::string> text_of_file(const ConfigFile& file) {
                     "opens it",
                     file.path));
   if (!is_file(file.path)) return std::string();
-  return read_file(file.path, max_file_bytes);
+  return read_file(file.path, max_settings_bytes);
 }
 
 // The file takes its new text only if all settings together still load.
 Status write(App& app, const Arguments& arguments, const ConfigFile& file, const std::string& text,
              std::string_view done) {
-  const bool was_there = is_file(file.path);
-  const std::string old = was_there ? TRY(read_file(file.path, max_file_bytes)) : "";
-  TRY(replace_file(file.path, bytes_of(text)));
-  ConfigSources sources = standard_sources();
-  if (const auto loaded = load_config(sources); !loaded) {
-    if (was_there)
-      TRY(replace_file(file.path, bytes_of(old)));
-    else
-      ::unlink(file.path.c_str());
-    return loaded.error();
-  }
+  TRY(write_settings(file, text));
   if (is_json(arguments))
     app.out.json(Json::object({{"file", file.path}}));
   else
@@ -154,7 +144,7 @@ Status set(App& app, const Arguments& arguments) {
     auto changed = with_setting(text, setting->key, value);
     if (!changed) return std::move(changed).error().within(file.path);
     text = *std::move(changed);
-    done += fmt::format("{}{} = {}", done.empty() ? "" : ", ", setting->key, text_of(value));
+    done += fmt::format("{}{} = {}", done.empty() ? "" : ", ", setting->key, setting_text(value));
   }
   return write(app, arguments, file, text, done);
 }
@@ -199,14 +189,22 @@ Result<LoadedConfig> load_file(const std::string& path) {
 }
 
 Status validate(App& app, const Arguments& arguments) {
-  if (arguments.count() > 1)
-    TRY(load_file(arguments[1]));
-  else
-    TRY(read_layers(arguments));
-  if (is_json(arguments))
-    app.out.json(Json::object({{"valid", true}}));
-  else
-    app.out.line("All settings are in order.");
+  const LoadedConfig loaded =
+      arguments.count() > 1 ? TRY(load_file(arguments[1])) : TRY(read_layers(arguments));
+  const std::vector<Conflict> conflicts = find_conflicts(loaded.config, machine_facts());
+  if (is_json(arguments)) {
+    Json list = Json::array();
+    for (const Conflict& conflict : conflicts) {
+      Json keys = Json::array();
+      for (const std::string& key : conflict.keys) keys.push_back(key);
+      list.push_back(Json::object({{"kind", name_of(conflict.kind)},
+                                   {"settings", std::move(keys)},
+                                   {"message", conflict.message}}));
+    }
+    app.out.json(Json::object({{"valid", conflicts.empty()}, {"conflicts", std::move(list)}}));
+  }
+  if (!conflicts.empty()) return invalid(conflicts.front().message);
+  if (!is_json(arguments)) app.out.line("All settings are in order.");
   return Done{};
 }
 
@@ -262,9 +260,10 @@ struct Action {
   std::string_view name;
   Status (*run)(App& app, const Arguments& arguments);
 };
-constexpr Action actions[] = {{"show", show},        {"set", set},   {"unset", unset},
-                              {"edit", edit},        {"diff", diff}, {"validate", validate},
-                              {"export", export_all}};
+constexpr Action actions[] = {{"show", show},         {"set", set},
+                              {"unset", unset},       {"edit", edit},
+                              {"diff", diff},         {"validate", validate},
+                              {"export", export_all}, {"optimize", optimize_settings}};
 
 Status run(App& app, const Arguments& arguments) {
   if (arguments.count() == 0) return show(app, arguments);
@@ -283,6 +282,7 @@ constexpr Option options[] = {
     {"--project", "", "set, unset, edit: the project's .hearth.toml instead of your own file."},
     {"--system", "", "set, unset, edit: /etc/hearth/config.toml."},
     {"--format", "FORMAT", "export: toml (default), yaml or json."},
+    {"--benchmark", "", "optimize: measure the machine first (under 10 s)."},
 };
 
 }  // namespace
@@ -301,7 +301,11 @@ const Command config_command{
         "  hearth config validate [FILE]\n"
         "  hearth config diff [FILE]             against the defaults, or what FILE would "
         "change\n"
-        "  hearth config export --format yaml    all values as a file",
+        "  hearth config export --format yaml    all values as a file\n"
+        "  hearth config optimize --workload throughput --benchmark\n"
+        "                                        proposes what suits the machine, explains it, "
+        "and\n"
+        "                                        writes it when you, or --yes, agree",
     .options = options,
     .run = run};
 

@@ -1,10 +1,12 @@
 // hearth doctor: what this machine is, which kernels run here, and whether they can be trusted.
 #include <fmt/core.h>
 
+#include "cli/collections.h"
 #include "cli/rows.h"
 #include "cli/settings.h"
 #include "hardware/cpu.h"
 #include "hardware/memory.h"
+#include "hardware/system_files.h"
 #include "kernels/select.h"
 #include "library/library.h"
 
@@ -33,15 +35,40 @@ Status try_builtin(const std::string& table) {
   return Done{};
 }
 
+// Collections whose model makes vectors of another length than they hold.
+std::string dimension_problems(const Arguments& arguments) {
+  const auto place = collection_place(arguments);
+  if (!place) return place.error().message();
+  std::string problems;
+  for (const std::string& name : vectors::list_collections(place->root)) {
+    const auto collection = open_collection(*place, name, vectors::Access::read);
+    if (!collection || (*collection)->schema().embedder.empty()) continue;
+    const vectors::Schema& schema = (*collection)->schema();
+    const auto package = open_reference(schema.embedder);
+    const auto model = package ? describe(*package) : Result<ModelInfo>(package.error());
+    if (!model) continue;
+    const auto conflict = find_dimension_conflict(name, static_cast<std::uint64_t>(schema.dim),
+                                                  schema.embedder, model->dim);
+    if (conflict) problems += (problems.empty() ? "" : "; ") + conflict->message;
+  }
+  return problems;
+}
+
+std::string settings_problem(const Arguments& arguments) {
+  const auto config = read_tuned_config(arguments);
+  if (!config) return config.error().message();
+  const Status checked = check_config(*config, machine_facts());
+  return checked.ok() ? "" : checked.error().message();
+}
+
 std::vector<Check> examine(const Arguments& arguments, const std::string& table) {
-  const auto problem = [](const auto& result) {
-    return result.ok() ? std::string() : result.error().message();
-  };
-  const hardware::Memory memory = hardware::read_memory();
+  const Status answered = try_builtin(table);
+  const hardware::Memory memory = hardware::read_memory(hardware::machine_root());
   constexpr std::uint64_t least_memory = 512u << 20;
   return {
-      {"settings", problem(read_config(arguments))},
-      {"built-in model", problem(try_builtin(table))},
+      {"settings", settings_problem(arguments)},
+      {"collections", dimension_problems(arguments)},
+      {"built-in model", answered.ok() ? "" : answered.error().message()},
       {"memory", memory.free_bytes() >= least_memory
                      ? ""
                      : fmt::format("{} free: even small models want more",
@@ -55,8 +82,39 @@ std::string join_words(const std::vector<std::string>& words) {
   return text;
 }
 
+// What suits this machine, and what somebody set instead.
+struct Choice {
+  std::string key;
+  GivenValue given;
+};
+std::vector<Choice> choices_of(const Arguments& arguments) {
+  std::vector<Choice> choices;
+  const auto loaded = load_config(tuned_sources_of(arguments));
+  if (!loaded) return choices;
+  for (const Setting& setting : settings()) {
+    const std::vector<GivenValue>& given = loaded->given.find(setting.key)->second;
+    if (given.size() > 1 && given[1].layer == Layer::automatic)
+      choices.push_back({std::string(setting.key), given.back()});
+  }
+  return choices;
+}
+
+Json to_json(const std::vector<Choice>& choices) {
+  Json json = Json::object();
+  for (const auto& [key, given] : choices) json.set(key, to_json(given));
+  return json;
+}
+
+void print(Output& out, const std::vector<Choice>& choices) {
+  out.line("");
+  out.line(out.bold("Settings that follow from this machine"));
+  for (const auto& [key, given] : choices)
+    out.line(fmt::format("  {} = {}  {}", key, setting_text(given.value),
+                         out.dim(given.reason.empty() ? "set: " + given.place : given.reason)));
+}
+
 Json to_json(const hardware::Cpu& cpu, const hardware::Memory& memory, std::string_view chosen,
-             const std::vector<Check>& checks) {
+             const std::vector<Check>& checks, const std::vector<Choice>& choices) {
   Json kernels = Json::array(), features = Json::array(), results = Json::array();
   for (const kernels::Candidate& candidate : kernels::candidates())
     kernels.push_back(
@@ -77,17 +135,20 @@ Json to_json(const hardware::Cpu& cpu, const hardware::Memory& memory, std::stri
                        {"memory_free_bytes", memory.free_bytes()},
                        {"kernels", std::move(kernels)},
                        {"kernels_chosen", chosen},
+                       {"settings", to_json(choices)},
                        {"checks", std::move(results)},
                        {"healthy", healthy}});
 }
 
 Status run(App& app, const Arguments& arguments) {
   const kernels::Kernels* table = TRY(kernels::choose(arguments.text("--cpu")));
-  const hardware::Cpu cpu = hardware::read_cpu();
-  const hardware::Memory memory = hardware::read_memory();
+  const std::string root = hardware::machine_root();
+  const hardware::Cpu cpu = hardware::read_cpu(root);
+  const hardware::Memory memory = hardware::read_memory(root);
   const std::vector<Check> checks = examine(arguments, table->name);
+  const std::vector<Choice> choices = choices_of(arguments);
   if (arguments.has("--json")) {
-    app.out.json(to_json(cpu, memory, table->name, checks));
+    app.out.json(to_json(cpu, memory, table->name, checks, choices));
     return Done{};
   }
   Output& out = app.out;
@@ -111,6 +172,7 @@ Status run(App& app, const Arguments& arguments) {
                                                                   : "need another processor");
   for (const Check& check : checks)
     out.row(check.what, check.problem.empty() ? "fine" : "PROBLEM: " + check.problem);
+  print(out, choices);
   return Done{};
 }
 

@@ -40,10 +40,25 @@ const LocalModel* best_of(const std::vector<LocalModel>& models, const MachineFi
 
 MachineFigures measure_machine() { return machine_figures(standard_folders()); }
 
+Result<std::optional<Recommendation>> choose_first_model(const Arguments& arguments,
+                                                         const std::vector<CatalogEntry>& catalog,
+                                                         const MachineFigures& machine,
+                                                         ModelWish wish) {
+  const Config config = TRY(read_config(arguments));
+  const std::string& name = config.models.preferred;
+  if (name.empty()) return choose_model(catalog, machine, "chat", wish);
+  const CatalogEntry* entry = find_in_catalog(catalog, name);
+  if (!entry)
+    return Error(ErrorKind::not_found,
+                 fmt::format("models.preferred = '{}': the catalog has no such model; `hearth list "
+                             "--available` shows it",
+                             name));
+  return std::optional(Recommendation{"chat", *entry, expected_tokens_per_second(*entry, machine),
+                                      "models.preferred names it"});
+}
+
 Status set_user_setting(std::string_view key, const Json& value) {
-  std::string path;
-  for (const ConfigFile& file : standard_sources().files)
-    if (file.layer == Layer::user_file) path = file.path;
+  const std::string path = user_settings_file();
   if (path.empty())
     return Error(ErrorKind::invalid,
                  "no folder for settings: neither XDG_CONFIG_HOME nor HOME is set");
@@ -77,9 +92,10 @@ Result<std::string> model_for_chat(App& app, const Arguments& arguments) {
     reason = fmt::format("nothing is downloaded, since {}", context.network.offline);
   } else if (may_ask || arguments.has("--yes")) {
     const auto catalog = TRY(load_catalog(context.folders));
-    const std::vector<Recommendation> chosen = recommend(catalog, measure_machine());
-    if (!chosen.empty() && chosen.front().task == "chat") {
-      const CatalogEntry& entry = chosen.front().entry;
+    const auto chosen =
+        TRY(choose_first_model(arguments, catalog, measure_machine(), ModelWish::balanced));
+    if (chosen) {
+      const CatalogEntry& entry = chosen->entry;
       const Status came = offer_to_pull(app, arguments, entry.name);
       if (came.ok()) return entry.name;
       if (came.error().kind() == ErrorKind::cancelled) return came.error();

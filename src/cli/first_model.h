@@ -12,6 +12,13 @@ namespace hearth::cli {
 // This machine, its memory's speed as `hearth info --benchmark` found it, or measured now (0.2 s).
 MachineFigures measure_machine();
 
+// For conversation: the catalog's entry that models.preferred names, where a person set it, or what
+// suits the machine; nothing: nothing fits.  Errors: not_found: no entry of that name.
+Result<std::optional<Recommendation>> choose_first_model(const Arguments& arguments,
+                                                         const std::vector<CatalogEntry>& catalog,
+                                                         const MachineFigures& machine,
+                                                         ModelWish wish);
+
 // Writes one setting of the user's own file.
 Status set_user_setting(std::string_view key, const Json& value);
 

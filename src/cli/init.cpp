@@ -104,11 +104,11 @@ void show_outcome(Output& out, const Outcome& outcome) {
 
 Status run(App& app, const Arguments& arguments) {
   const Profile profile = TRY(profile_of(arguments));
-  const LibraryContext context = TRY(library_context(arguments));
+  const LibraryContext context = TRY(download_context(arguments));
   const auto catalog = TRY(load_catalog(context.folders));
   const MachineFigures machine = measure_machine();
   const bool json = arguments.has("--json");
-  const auto chosen = choose_model(catalog, machine, "chat", profile.wish);
+  const auto chosen = TRY(choose_first_model(arguments, catalog, machine, profile.wish));
   Outcome outcome{.model = std::string(builtin_chat),
                   .problem = "no model of the catalog fits this machine's memory"};
   if (!json) show_machine(app.out, machine);

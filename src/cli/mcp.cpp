@@ -110,7 +110,7 @@ void answer_lines(server::ApiServer& server, Output& output) {
 }
 
 Status run(App&, const Arguments& arguments) {
-  const Config config = TRY(read_config(arguments));
+  const Config config = TRY(read_tuned_config(arguments));
   const std::unique_ptr<LiveLibrary> library = TRY(open_library(arguments, config));
   server::ApiServerOptions options = api_options(config);
   options.listens = false;

@@ -1,29 +1,22 @@
 #include "cli/open_model.h"
 
-#include <fmt/format.h>
-
 #include "cli/first_model.h"
 #include "cli/interrupts.h"
 #include "cli/pulling.h"
 #include "cli/settings.h"
+#include "server/manage/tuning.h"
 
 namespace hearth::cli {
 
 Result<LibraryOptions> library_options(const Arguments& arguments) {
-  const Config config = TRY(read_config(arguments));
+  const Config config = TRY(read_tuned_config(arguments));
+  const LibraryTuning tuning = server::tuning_of(config);
   LibraryOptions options;
-  options.threads = static_cast<int>(config.runtime.threads);
+  options.threads = tuning.threads;
   options.kernels = config.runtime.cpu;
-  options.runner.context_tokens = static_cast<std::uint32_t>(config.runtime.context);
-  options.runner.deterministic = config.runtime.deterministic;
-  const auto tier = ops::tier_named(config.runtime.tier);
-  if (!tier)
-    return Error(ErrorKind::invalid,
-                 fmt::format("runtime.tier = '{}': needs one of {}", config.runtime.tier,
-                             fmt::join(ops::tier_names, ", ")));
-  options.runner.tier = *tier;
-  options.runner.speculate = config.runtime.speculate;
-  options.runner.max_queued = static_cast<std::uint32_t>(config.server.queue);
+  options.runner = tuning.runner;
+  options.kv_dtype = tuning.kv_dtype;
+  options.sampling = tuning.sampling;
   options.folders = standard_folders(config.library.folders);
   return options;
 }

@@ -28,13 +28,37 @@ std::string until_text(const Json& model) {
   return readable_seconds(left->as_number()) + " from now";
 }
 
+// What the governor holds back, and why; nothing, where it does not.
+void print_governor(Output& out, const Json* governor) {
+  const Json* reasons = governor ? governor->find("reasons") : nullptr;
+  if (!reasons || reasons->size() == 0) return;
+  const auto part = [&](std::string_view name, std::string_view what) {
+    const Json* pair = governor->find(name);
+    const double wanted = pair ? number_of(*pair, "wanted") : 0,
+                 now = pair ? number_of(*pair, "now") : 0;
+    return now < wanted ? fmt::format("{} of {} {}, ", now, wanted, what) : std::string();
+  };
+  std::string text = "Held back: " + part("threads", "threads") +
+                     part("step_tokens", "rows in a batch") + part("parallel", "answers at once");
+  const std::string idle = text_of(*governor, "idle_models");
+  if (idle == "leave_soon") text += "idle models leave after 30 s, ";
+  if (idle == "leave") text += "idle models leave at once, ";
+  text += "because ";
+  for (std::size_t i = 0; i < reasons->size(); ++i)
+    text += (i == 0 ? "" : ", and ") + reasons->as_array()[i].as_string();
+  out.line(text);
+}
+
 Status list(App& app, const Arguments& arguments) {
   const Json status = TRY(ask_server(arguments, "GET", "/api/models/status"));
   const Json* loaded = status.find("loaded");
+  const Json* governor = status.find("governor");
   if (!loaded || !loaded->is_array())
     return Error(ErrorKind::invalid, "the server does not tell what it has in memory");
   if (arguments.has("--json")) {
-    app.out.json(Json::object({{"models", *loaded}}));
+    Json answer = Json::object({{"models", *loaded}});
+    if (governor) answer.set("governor", *governor);
+    app.out.json(answer);
     return Done{};
   }
   std::vector<TableRow> rows;
@@ -50,6 +74,7 @@ Status list(App& app, const Arguments& arguments) {
     app.out.line("No model is in memory; the first request for one loads it.");
   else
     print_table(app.out, {"NAME", "SIZE", "STATE", "USERS", "UNTIL"}, rows);
+  print_governor(app.out, governor);
   return Done{};
 }
 

@@ -34,7 +34,7 @@ const LocalModel* elsewhere(const std::vector<LocalModel>& models, const Referen
 }
 
 Status run(App& app, const Arguments& arguments) {
-  const LibraryContext context = TRY(library_context(arguments));
+  const LibraryContext context = TRY(download_context(arguments));
   const PullTarget wanted = TRY(pull_target(arguments[0], context.folders));
   const std::vector<LocalModel> models = find_local_models(context.folders);
   const LocalModel* other = elsewhere(models, wanted.remote);

@@ -8,6 +8,9 @@
 
 #include "cli/interrupts.h"
 #include "cli/settings.h"
+#include "config/secrets.h"
+#include "hardware/system_files.h"
+#include "library/auto_settings.h"
 #include "library/resolve.h"
 
 namespace hearth::cli {
@@ -96,6 +99,23 @@ Result<LibraryContext> library_context(const Arguments& arguments) {
   return context;
 }
 
+Result<LibraryContext> download_context(const Arguments& arguments) {
+  LibraryContext context = TRY(library_context(arguments));
+  const LoadedConfig loaded = TRY(load_config(tuned_sources_of(arguments)));
+  const Config& config = loaded.config;
+  if (!config.library.token.empty()) {
+    auto token = read_secret(config.library.token);
+    if (!token) return std::move(token).error().within("library.token");
+    context.network.hub_token = *std::move(token);
+  }
+  context.network.quantisation = config.models.quantisation;
+  // Whoever names one gets it, however large.
+  if (loaded.given.find("models.quantisation")->second.back().layer == Layer::automatic)
+    context.network.quantisation_bytes =
+        comfortable_bytes(read_machine(context.folders, hardware::machine_root()));
+  return context;
+}
+
 Result<Pulled> pull_with_progress(App& app, const LibraryContext& context,
                                   const Reference& reference, const std::string& name) {
   ProgressLines lines(app.out);
@@ -127,7 +147,8 @@ Status offer_to_pull(App& app, const Arguments& arguments, const std::string& re
       return missing.error;
   }
   const std::string name = missing.catalog_entry ? missing.catalog_entry->name : "";
-  TRY(pull_with_progress(app, context, *missing.remote, name));
+  const LibraryContext fetching = TRY(download_context(arguments));
+  TRY(pull_with_progress(app, fetching, *missing.remote, name));
   return Done{};
 }
 

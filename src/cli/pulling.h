@@ -15,6 +15,9 @@ struct LibraryContext {
   Network network;
 };
 Result<LibraryContext> library_context(const Arguments& arguments);
+// The same, for those who fetch: with the token of library.token, and the quantisation that suits
+// this machine.  Errors: those of read_secret too.
+Result<LibraryContext> download_context(const Arguments& arguments);
 
 // Shows progress: a bar on a terminal, a line now and then elsewhere.
 Result<Pulled> pull_with_progress(App& app, const LibraryContext& context,

@@ -31,7 +31,7 @@ Result<SamplingOptions> read_sampling(const Arguments& arguments,
 
 Result<GenerateRequest> read_request(const Arguments& arguments, const LoadedModel& model) {
   GenerateRequest request;
-  request.sampling = TRY(read_sampling(arguments, model.sampling));
+  request.sampling = TRY(read_sampling(arguments, model.standard_sampling()));
   request.max_tokens = TRY(arguments.integer("--max-tokens", -1, 1, 1'000'000'000));
   request.stop = arguments.all("--stop");
   request.ignore_end = arguments.has("--ignore-eos");

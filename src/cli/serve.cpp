@@ -8,7 +8,9 @@
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "cli/serving.h"
+#include "config/live.h"
 #include "library/resolve.h"
+#include "server/manage/settings.h"
 
 namespace hearth::cli {
 namespace {
@@ -52,16 +54,22 @@ void announce(App& app, const Arguments& arguments, const server::ApiServer& ser
 }
 
 Status run(App& app, const Arguments& arguments) {
-  const Config config = TRY(read_config(arguments));
+  const std::unique_ptr<LiveConfig> settings = TRY(LiveConfig::create(
+      [&] { return tuned_sources_of(arguments); },
+      [facts = machine_facts()](const Config& wanted) { return check_config(wanted, facts); }));
+  const Config config = settings->now()->config;
+  if (!arguments.has("--verbose")) server::set_log_level(config.server.log_level);
   const std::vector<std::string> references = arguments.all("--model");
   const std::unique_ptr<LiveLibrary> library = TRY(open_library(arguments, config));
   server::ApiServerOptions options = api_options(config);
   options.stop_on_signals = true;
+  options.settings = settings.get();
   for (const std::string& reference : references) {
     const std::string id = TRY(load_now(app, arguments, *library, reference));
     if (&reference == &references.front()) options.standard_model = id;
   }
   const auto server = TRY(server::ApiServer::create(config.server, *library, options));
+  settings->watch();
   announce(app, arguments, *server, *library);
   allow_interrupts();
   server->run();
@@ -74,7 +82,7 @@ std::span<const Option> options() {
                              "A model to load at once and keep; the first one answers requests "
                              "that name none.  May be given several times.",
                              true}};
-    for (const std::string_view group : {"server.", "models.", "collections."})
+    for (const std::string_view group : {"server.", "models.", "governor.", "collections."})
       for (const Option& option : setting_options(group)) all.push_back(option);
     return all;
   }();

@@ -1,9 +1,9 @@
 #include "cli/serving.h"
 
-#include "base/duration.h"
 #include "base/files.h"
 #include "cli/open_model.h"
 #include "cli/pulling.h"
+#include "server/manage/tuning.h"
 
 namespace hearth::cli {
 
@@ -15,9 +15,12 @@ Result<std::unique_ptr<LiveLibrary>> open_library(const Arguments& arguments,
         .folder = join_path(options.folders.cache, "prefixes"),
         .model = "",
         .max_bytes = static_cast<std::uint64_t>(config.runtime.prefix_disk_mb) << 20};
-  options.pool.keep_alive = TRY(parse_duration(config.models.keep_alive));
-  options.pool.max_models = static_cast<std::size_t>(config.models.max_loaded);
-  const LibraryContext context = TRY(library_context(arguments));
+  const PoolLimits limits = server::tuning_of(config).pool;
+  options.pool.keep_alive = limits.keep_alive;
+  options.pool.max_models = limits.max_models;
+  options.pool.memory_bytes = limits.memory_bytes;
+  options.pool.min_free_bytes = limits.min_free_bytes;
+  const LibraryContext context = TRY(download_context(arguments));
   return LiveLibrary::create(options, context.network);
 }
 

@@ -1,12 +1,21 @@
 #include "cli/settings.h"
 
+#include <algorithm>
+
+#include "base/bytes.h"
+#include "base/files.h"
+#include "config/file_edit.h"
+#include "hardware/memory.h"
+#include "hardware/system_files.h"
+#include "library/auto_settings.h"
+
 namespace hearth::cli {
 namespace {
 
 // What the option takes, for help: nothing for a switch.
 std::string_view placeholder(const Setting& setting) {
   const Json value = setting.show(Config{});
-  if (value.is_bool()) return "";
+  if (value.is_bool()) return value.as_bool() ? "true|false" : "";
   return value.is_integer() ? "N" : "TEXT";
 }
 
@@ -21,7 +30,11 @@ std::vector<Option> setting_options(std::string_view prefix) {
   return options;
 }
 
-Result<LoadedConfig> read_layers(const Arguments& arguments) {
+std::string setting_text(const Json& value) {
+  return value.is_string() ? value.as_string() : toml_text(value);
+}
+
+ConfigSources sources_of(const Arguments& arguments) {
   ConfigSources sources = standard_sources();
   for (const Setting& setting : settings()) {
     if (!arguments.has(setting.flag)) continue;
@@ -31,11 +44,57 @@ Result<LoadedConfig> read_layers(const Arguments& arguments) {
     if (placeholder(setting).empty()) value = "true";
     sources.flags.emplace_back(setting.key, value);
   }
-  return load_config(sources);
+  return sources;
+}
+
+ConfigSources tuned_sources_of(const Arguments& arguments) {
+  ConfigSources sources = sources_of(arguments);
+  sources.automatic = automatic_values;
+  return sources;
+}
+
+std::vector<AutomaticValue> automatic_values(const Config& config) {
+  const LibraryFolders folders = standard_folders(config.library.folders);
+  const auto catalog = load_catalog(folders);
+  const Workload workload = workload_named(config.runtime.workload).value_or(Workload::balanced);
+  std::vector<AutomaticValue> values;
+  for (AutoChoice& choice :
+       choose_settings(read_machine(folders, hardware::machine_root()),
+                       catalog ? *catalog : std::vector<CatalogEntry>(), workload)) {
+    // A context that somebody asked for is not held against what the machine would have.
+    if (choice.key == "runtime.max_context" && config.runtime.context > 0) continue;
+    values.push_back({std::move(choice.key), std::move(choice.value), std::move(choice.reason)});
+  }
+  return values;
+}
+
+ConfigFacts machine_facts() {
+  const hardware::Memory memory = hardware::read_memory(hardware::machine_root());
+  return read_config_facts(memory.limit_bytes > 0 ? memory.limit_bytes : memory.total_bytes);
+}
+
+Status write_settings(const ConfigFile& file, const std::string& text) {
+  ConfigSources sources = standard_sources();
+  const auto same = std::ranges::find(sources.files, file.path, &ConfigFile::path);
+  ConfigFile changed{file.layer, file.path, text};
+  if (same != sources.files.end())
+    *same = std::move(changed);
+  else
+    sources.files.push_back(std::move(changed));
+  TRY(load_config(sources));
+  return replace_file(file.path, bytes_of(text));
+}
+
+Result<LoadedConfig> read_layers(const Arguments& arguments) {
+  return load_config(sources_of(arguments));
 }
 
 Result<Config> read_config(const Arguments& arguments) {
   return TRY(read_layers(arguments)).config;
+}
+
+Result<Config> read_tuned_config(const Arguments& arguments) {
+  return TRY(load_config(tuned_sources_of(arguments))).config;
 }
 
 }  // namespace hearth::cli

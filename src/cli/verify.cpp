@@ -53,7 +53,7 @@ Status repair(App& app, const LibraryContext& context, const LocalModel& model,
 }
 
 Status run(App& app, const Arguments& arguments) {
-  const LibraryContext context = TRY(library_context(arguments));
+  const LibraryContext context = TRY(download_context(arguments));
   const bool json = arguments.has("--json");
   Json list = Json::array();
   int wrong = 0, unknown = 0;

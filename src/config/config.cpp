@@ -4,11 +4,13 @@
 #include <limits.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstdlib>
 
 #include "base/files.h"
 #include "base/nearest.h"
 #include "base/utf8.h"
+#include "config/checks.h"
 #include "config/file_values.h"
 
 extern char** environ;
@@ -21,11 +23,12 @@ Status apply(LoadedConfig& loaded, Layer layer, std::string_view key, const Json
   const auto found = find_setting(key);
   if (!found) return Error(found.error()).within(place);
   const Setting* setting = *found;
-  if (layer == Layer::project_file && !setting->in_projects)
+  const bool is_projects = layer == Layer::project_file;
+  if ((is_projects && !setting->in_projects) || (layer == Layer::request && !setting->in_requests))
     return Error(ErrorKind::invalid,
-                 fmt::format("{}: {} may not be set by a project; set it in your own file: hearth "
+                 fmt::format("{}: {} may not be set by a {}; set it in your own file: hearth "
                              "config set {} VALUE",
-                             place, key, key));
+                             place, key, is_projects ? "project" : "request", key));
   Status status = setting->set(*setting, loaded.config, value);
   if (!status) return std::move(status).error().within(place);
   loaded.given[std::string(key)].push_back({layer, std::move(place), setting->show(loaded.config)});
@@ -33,15 +36,32 @@ Status apply(LoadedConfig& loaded, Layer layer, std::string_view key, const Json
 }
 
 Status apply_file(LoadedConfig& loaded, const ConfigFile& file) {
-  if (!is_file(file.path)) return Done{};
+  if (!file.text && !is_file(file.path)) return Done{};
   std::map<std::string, unsigned, std::less<>> lines;
-  for (const FileValue& value : TRY(read_settings_file(file.path))) {
+  const auto values =
+      file.text ? parse_settings(file.path, *file.text) : read_settings_file(file.path);
+  for (const FileValue& value : TRY(values)) {
     std::string place = fmt::format("{}:{}", file.path, value.line);
     const auto [first, is_new] = lines.try_emplace(value.key, value.line);
     if (!is_new)
       return Error(ErrorKind::invalid, fmt::format("{}: {} was set in line {} already", place,
                                                    printable(value.key), first->second));
     TRY(apply(loaded, file.layer, value.key, value.value, std::move(place)));
+  }
+  return Done{};
+}
+
+// Below all layers but the defaults, whatever has been applied before.
+Status apply_automatic(LoadedConfig& loaded, const std::vector<AutomaticValue>& values) {
+  for (const AutomaticValue& value : values) {
+    const Setting* setting = TRY(find_setting(value.key));
+    std::vector<GivenValue>& given = loaded.given[value.key];
+    Config scratch = loaded.config;
+    const bool counts = given.size() == 1;
+    TRY(setting->set(*setting, counts ? loaded.config : scratch, value.value));
+    given.insert(given.begin() + 1,
+                 {Layer::automatic, "this machine", setting->show(counts ? loaded.config : scratch),
+                  value.reason});
   }
   return Done{};
 }
@@ -63,22 +83,6 @@ Status apply_variable(LoadedConfig& loaded, const std::string& name, const std::
                                                printable(name), nearest(name, views)));
 }
 
-// The user's file: the one that is there, or else the one that `hearth config set` will make.
-std::string user_file() {
-  const char* xdg = std::getenv("XDG_CONFIG_HOME");
-  const char* home = std::getenv("HOME");
-  std::string folder;
-  if (xdg && xdg[0] == '/')
-    folder = join_path(xdg, "hearth");
-  else if (home && *home)
-    folder = join_path(home, ".config/hearth");
-  if (folder.empty()) return "";
-  for (const std::string_view ending : {"toml", "yaml", "yml", "json"})
-    if (std::string path = join_path(folder, fmt::format("config.{}", ending)); is_file(path))
-      return path;
-  return join_path(folder, "config.toml");
-}
-
 std::string project_file() {
   char here[PATH_MAX];
   if (!::getcwd(here, sizeof here)) return "";
@@ -91,7 +95,8 @@ std::string project_file() {
 
 std::vector<ConfigFile> standard_files() {
   std::vector<ConfigFile> files = {{Layer::system_file, "/etc/hearth/config.toml"}};
-  if (std::string path = user_file(); !path.empty()) files.push_back({Layer::user_file, path});
+  if (std::string path = user_settings_file(); !path.empty())
+    files.push_back({Layer::user_file, path});
   if (std::string path = project_file(); !path.empty())
     files.push_back({Layer::project_file, path});
   return files;
@@ -100,9 +105,21 @@ std::vector<ConfigFile> standard_files() {
 }  // namespace
 
 std::string_view name_of(Layer layer) {
-  constexpr std::string_view names[] = {"default", "system",      "user",
-                                        "project", "environment", "flag"};
+  constexpr std::string_view names[] = {"default", "auto",        "system", "user",
+                                        "project", "environment", "flag",   "request"};
   return names[static_cast<std::size_t>(layer)];
+}
+
+std::string_view name_of(Effect effect) {
+  constexpr std::string_view names[] = {"at once", "with the next model", "after a restart"};
+  return names[static_cast<std::size_t>(effect)];
+}
+
+Json to_json(const GivenValue& given) {
+  Json json = Json::object(
+      {{"value", given.value}, {"layer", name_of(given.layer)}, {"place", given.place}});
+  if (!given.reason.empty()) json.set("reason", given.reason);
+  return json;
 }
 
 std::string Setting::variable() const {
@@ -158,6 +175,22 @@ Result<const Setting*> find_setting(std::string_view key) {
                                                printable(key), nearest(key, keys)));
 }
 
+// The one that is there, or else the one that `hearth config set` will make.
+std::string user_settings_file() {
+  const char* xdg = std::getenv("XDG_CONFIG_HOME");
+  const char* home = std::getenv("HOME");
+  std::string folder;
+  if (xdg && xdg[0] == '/')
+    folder = join_path(xdg, "hearth");
+  else if (home && *home)
+    folder = join_path(home, ".config/hearth");
+  if (folder.empty()) return "";
+  for (const std::string_view ending : {"toml", "yaml", "yml", "json"})
+    if (std::string path = join_path(folder, fmt::format("config.{}", ending)); is_file(path))
+      return path;
+  return join_path(folder, "config.toml");
+}
+
 ConfigSources standard_sources() {
   ConfigSources sources;
   for (char** entry = environ; entry && *entry; ++entry) {
@@ -182,37 +215,35 @@ Result<LoadedConfig> load_config(const ConfigSources& sources) {
     TRY(apply(loaded, Layer::flag, key, value,
               setting ? std::string((*setting)->flag) : "command line"));
   }
+  for (const auto& [key, value] : sources.requests)
+    TRY(apply(loaded, Layer::request, key, value, "PATCH /api/config"));
+  if (sources.automatic) TRY(apply_automatic(loaded, sources.automatic(loaded.config)));
   TRY(check_config(loaded.config));
   return loaded;
-}
-
-Status check_config(const Config& config) {
-  const ServerConfig& server = config.server;
-  if (server.tls_cert.empty() != server.tls_key.empty())
-    return Error(ErrorKind::invalid,
-                 fmt::format("server.tls_cert = '{}' and server.tls_key = '{}': TLS needs both",
-                             printable(server.tls_cert), printable(server.tls_key)));
-  return Done{};
 }
 
 std::string settings_reference() {
   std::string page =
       "# Settings\n\n"
-      "A value comes from the last of these that names it: its default; the system's file\n"
-      "(`/etc/hearth/config.toml`); your file (`config.toml` in `~/.config/hearth` or\n"
-      "`$XDG_CONFIG_HOME/hearth`; `config.yaml` and `config.json` serve as well); the project's\n"
-      "file (`.hearth.toml` in the working folder or the nearest one above it); the environment;\n"
-      "the command line. `hearth config show` says which it was. In a file a setting stands in\n"
-      "its table: `server.port` is `port` under `[server]`. A list is an array in the file, and\n"
-      "one text with commas elsewhere. A project's file comes with other people's work, so it may\n"
-      "set `runtime.` settings alone.\n\n"
-      "| setting | variable | flag | default | meaning |\n|---|---|---|---|---|\n";
+      "A value comes from the last of these that names it: its default; what suits the machine;\n"
+      "the system's file (`/etc/hearth/config.toml`); your file (`config.toml` in\n"
+      "`~/.config/hearth` or `$XDG_CONFIG_HOME/hearth`; `config.yaml` and `config.json` serve as\n"
+      "well); the project's file (`.hearth.toml` in the working folder or the nearest one above\n"
+      "it); the environment; the command line; a request to the running server. `hearth config\n"
+      "show` says which it was. In a file a setting stands in its table: `server.port` is `port`\n"
+      "under `[server]`. A list is an array in the file, and one text with commas elsewhere. A\n"
+      "project's file comes with other people's work, so it may set `runtime.` and `sampling.`\n"
+      "settings alone. The last column says when a change reaches a running server; a star marks\n"
+      "what requests may not change.\n\n"
+      "| setting | variable | flag | default | meaning | changes |\n|---|---|---|---|---|---|\n";
   const Config standard;
   for (const Setting& setting : settings()) {
     const std::string range =
         setting.max > setting.min ? fmt::format(" From {} to {}.", setting.min, setting.max) : "";
-    page += fmt::format("| `{}` | `{}` | `{}` | `{}` | {}{} |\n", setting.key, setting.variable(),
-                        setting.flag, write_json(setting.show(standard)), setting.help, range);
+    page +=
+        fmt::format("| `{}` | `{}` | `{}` | `{}` | {}{} | {}{} |\n", setting.key,
+                    setting.variable(), setting.flag, write_json(setting.show(standard)),
+                    setting.help, range, name_of(setting.effect), setting.in_requests ? "" : " *");
   }
   return page;
 }

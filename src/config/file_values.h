@@ -1,6 +1,7 @@
 // What a settings file holds, whichever of its three forms it has.
 #pragma once
 
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -9,6 +10,8 @@
 #include "base/result.h"
 
 namespace hearth {
+
+constexpr std::uint64_t max_settings_bytes = 1 << 20;  // far above any real settings file
 
 struct FileValue {
   std::string key;  // "server.port"
@@ -22,8 +25,10 @@ Result<std::vector<FileValue>> parse_toml(std::string_view text);
 // JSON too, which YAML contains.  Source: YAML 1.2, its core schema for plain words.  No anchors.
 Result<std::vector<FileValue>> parse_yaml(std::string_view text);
 
-// Reads a file by the ending of its name: .json, .yaml, .yml; any other is TOML.
-// Errors: those of reading, and invalid, with the path and line.
+// By the ending of the file's name: .json, .yaml, .yml; any other is TOML.  Errors: invalid, with
+// the path and line.
+Result<std::vector<FileValue>> parse_settings(const std::string& path, std::string_view text);
+// Errors: those of reading too.
 Result<std::vector<FileValue>> read_settings_file(const std::string& path);
 
 }  // namespace hearth

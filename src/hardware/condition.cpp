@@ -45,6 +45,8 @@ void read_power(Condition& now, const std::string& root) {
       if (!now.on_mains) now.on_mains = read_text(root, supply + "/status") != "Discharging";
     }
   }
+  // Source: Linux, Documentation/ABI/testing/sysfs-platform_profile.
+  now.saves_power = read_text(root, "sys/firmware/acpi/platform_profile") == "low-power";
   for (const std::string& name : names_in(root, "sys/class/powercap")) {
     const std::string zone = "sys/class/powercap/" + name;
     if (!read_text(root, zone + "/name").starts_with("package")) continue;
@@ -96,6 +98,7 @@ Json to_json(const Condition& now) {
                        {"throttled", now.throttled},
                        {"on_mains", or_null(now.on_mains)},
                        {"battery_percent", or_null(now.battery_percent)},
+                       {"saves_power", now.saves_power},
                        {"processor_joules", or_null(now.processor_joules)},
                        {"load", now.load},
                        {"memory_pressure", now.memory_pressure},

@@ -16,6 +16,7 @@ struct Condition {
   std::uint64_t throttled = 0;            // times a core was slowed by heat since start
   std::optional<bool> on_mains;           // none: no battery, no supply that tells
   std::optional<int> battery_percent;
+  bool saves_power = false;                // the person chose the profile that does
   std::optional<double> processor_joules;  // a counter that grows; differences are energy
   double load = 0;                         // runnable threads, mean of the last minute
   double memory_pressure = 0;              // percent of the last ten seconds that tasks waited

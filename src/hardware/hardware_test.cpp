@@ -1,14 +1,10 @@
 #include <doctest/doctest.h>
 #include <fmt/core.h>
-#include <stdlib.h>
 
-#include <filesystem>
-
-#include "base/bytes.h"
-#include "base/files.h"
 #include "hardware/condition.h"
 #include "hardware/cpu.h"
 #include "hardware/devices.h"
+#include "hardware/fake_machine.h"
 #include "hardware/memory.h"
 
 using namespace hearth;
@@ -16,22 +12,7 @@ using namespace hearth::hardware;
 
 namespace {
 
-// A machine of files, gone at the end of the test.
-class Machine {
- public:
-  Machine() {
-    char name[] = "/tmp/hearth-machine-XXXXXX";
-    root_ = mkdtemp(name);
-  }
-  ~Machine() { std::filesystem::remove_all(root_); }
-  void put(const std::string& path, std::string_view text) const {
-    REQUIRE(replace_file(join_path(root_, path), bytes_of(text)).ok());
-  }
-  const std::string& root() const { return root_; }
-
- private:
-  std::string root_;
-};
+using Machine = FakeMachine;
 
 void put_core(const Machine& machine, int core, std::string_view siblings) {
   machine.put(fmt::format("sys/devices/system/cpu/cpu{}/topology/thread_siblings_list", core),

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 
 #include "base/files.h"
 
@@ -24,6 +25,11 @@ std::vector<std::string> with_parents(const std::string& base, std::string_view 
 }
 
 }  // namespace
+
+std::string machine_root() {
+  const char* fake = std::getenv("HEARTH_FAKE_MACHINE");
+  return fake && *fake ? fake : "/";
+}
 
 std::string read_text(const std::string& root, std::string_view path) {
   auto text = read_file(join_path(root, path), max_bytes);

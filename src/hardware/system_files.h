@@ -9,6 +9,10 @@
 
 namespace hearth::hardware {
 
+// "/", or the folder that HEARTH_FAKE_MACHINE names: a machine made of files, to see what another
+// one would be given and what strain would do.
+std::string machine_root();
+
 // Empty where the file cannot be read.  Without the newline at its end.
 std::string read_text(const std::string& root, std::string_view path);
 // Names of a folder, sorted; none where it cannot be read.

@@ -40,7 +40,8 @@ std::string names_to_allow(const std::string* requested) {
 
 Response preflight_answer(const Request& request) {
   Response response{204, {}, ""};
-  response.headers.push_back({"Access-Control-Allow-Methods", "GET, HEAD, POST, DELETE, OPTIONS"});
+  response.headers.push_back(
+      {"Access-Control-Allow-Methods", "GET, HEAD, POST, PATCH, DELETE, OPTIONS"});
   const std::string names = names_to_allow(request.header("Access-Control-Request-Headers"));
   if (!names.empty()) response.headers.push_back({"Access-Control-Allow-Headers", names});
   response.headers.push_back({"Access-Control-Max-Age", "600"});

@@ -28,6 +28,10 @@ struct Network {
   int parallel_files = 4;
   int connections = 3;  // for one large file
   int attempts = 6;     // in a row without a byte of progress
+  // Of a repository that has several and a reference that names none: this one, where it takes no
+  // more than so many bytes; empty: the usual one.
+  std::string quantisation;
+  std::uint64_t quantisation_bytes = ~0ull;
 };
 
 struct RemoteFile {

@@ -171,8 +171,15 @@ std::string listed(const std::vector<Variant>& variants) {
   return text;
 }
 
-Result<Variant> choose_variant(const Reference& reference, const std::vector<Variant>& variants) {
-  if (reference.file.empty()) return variants.front();
+Result<Variant> choose_variant(const Reference& reference, const std::vector<Variant>& variants,
+                               const Network& network) {
+  if (reference.file.empty()) {
+    for (const Variant& variant : variants)
+      if (equal_without_case(variant.label, network.quantisation) && !variant.label.empty() &&
+          variant.bytes <= network.quantisation_bytes)
+        return variant;
+    return variants.front();
+  }
   for (const Variant& variant : variants) {
     if (equal_without_case(variant.label, reference.file)) return variant;
     for (const RepositoryFile* file : variant.files)
@@ -241,7 +248,7 @@ Result<DownloadPlan> plan_hub(const Reference& reference, const Network& network
   plan.revision = repository.commit;
   Reference chosen = reference;
   if (const auto variants = gguf_variants(repository); !variants.empty()) {
-    const Variant variant = TRY(choose_variant(reference, variants));
+    const Variant variant = TRY(choose_variant(reference, variants, network));
     const auto of_label = std::ranges::find(variants, variant.label, &Variant::label);
     const bool is_plain = !variant.label.empty() && of_label->files[0] == variant.files[0];
     chosen.file = is_plain ? variant.label : variant.files[0]->name;

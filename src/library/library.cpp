@@ -52,6 +52,21 @@ ModelNeeds needs_of(const ModelInfo& info, std::uint32_t context_tokens) {
           .scratch = std::min(most_scratch, info.weight_bytes / 4)};
 }
 
+int thread_count(int wanted, int cores) { return wanted > 0 ? wanted : cores; }
+
+RunnerLimits limits_of(const RunnerOptions& options) {
+  return {.step_tokens = options.step_tokens,
+          .max_queued = options.max_queued,
+          .max_running = options.max_running};
+}
+
+// A small machine keeps less free.
+std::uint64_t bounded_free_bytes(std::uint64_t wanted) {
+  const hardware::Memory memory = hardware::read_memory();
+  const std::uint64_t total = memory.limit_bytes > 0 ? memory.limit_bytes : memory.total_bytes;
+  return std::min(wanted, total / 16);
+}
+
 // Memory of this process that no file stands behind.  Source: proc(5), /proc/pid/status.
 std::uint64_t anonymous_bytes() {
   const std::string status = hardware::read_text("/", "proc/self/status");
@@ -63,7 +78,15 @@ std::uint64_t anonymous_bytes() {
 }  // namespace
 
 struct Library::State {
-  LibraryOptions options;
+  LibraryOptions options;  // but for what `tuned` holds
+  struct Tuned {
+    RunnerOptions runner;
+    std::optional<Dtype> kv_dtype;
+  };
+  Guarded<Tuned> tuned;  // of models loaded from now on
+  // Of all of them; leases may outlive the library.
+  const std::shared_ptr<Guarded<SamplingWishes>> wishes =
+      std::make_shared<Guarded<SamplingWishes>>();
   const kernels::Kernels* table = nullptr;
   std::shared_ptr<ThreadPool> threads;
   // Packages whose headers were read to know what they need, until they are loaded.
@@ -97,7 +120,8 @@ Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
   Package package = TRY(open_found(model));
   const auto info = describe(package);
   if (!info) return Error(info.error()).within(model.name);
-  ModelNeeds needs = needs_of(*info, options.runner.context_tokens);
+  const auto context = tuned.with([](const Tuned& now) { return now.runner.context_tokens; });
+  ModelNeeds needs = needs_of(*info, context);
   measured.with([&](const auto& known) {
     if (const auto found = known.find(model.path); found != known.end())
       needs.weights = found->second;
@@ -110,8 +134,10 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   auto node = opened.with([&](auto& packages) { return packages.extract(model.path); });
   Package package = node.empty() ? TRY(open_found(model)) : std::move(node.mapped());
   ops::Context ctx{.kernels = table, .pool = threads.get()};
+  const Tuned now = tuned.with([](const Tuned& held) { return held; });
   LoadOptions wanted;
-  wanted.context_tokens = options.runner.context_tokens;
+  wanted.kv_dtype = now.kv_dtype;
+  wanted.context_tokens = now.runner.context_tokens;
   wanted.progress = order.progress;
   wanted.stop = order.stop;
   const std::uint64_t before = anonymous_bytes();
@@ -128,11 +154,14 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   loaded->weight_bytes = std::clamp(after - std::min(before, after), estimate, 2 * estimate);
   measured.with([&](auto& known) { known[model.path] = loaded->weight_bytes; });
   loaded->sampling = recommended_sampling(package);
-  RunnerOptions runner = options.runner;
+  loaded->wishes = wishes;
+  RunnerOptions runner = now.runner;
   runner.prefixes.model = fmt::format("{} {} {} {}", HEARTH_VERSION, table->name,
                                       runner.context_tokens, identity_of(model.path));
   if (runner.kv_budget_bytes == 0) runner.kv_budget_bytes = order.kv_budget_bytes;
   loaded->runner = TRY(make_runner(std::move(*made), *table, threads, runner));
+  // Loading takes long: what was asked for meanwhile counts.
+  loaded->runner->limit(tuned.with([](const Tuned& held) { return limits_of(held.runner); }));
   loaded->grammars = std::make_shared<GrammarEngine>(loaded->model().tokenizer());
   return Lease(std::move(loaded));
 }
@@ -159,19 +188,36 @@ Result<Package> open_reference(const std::string& reference, const LibraryFolder
   return open_found(TRY(find_model(reference, folders)));
 }
 
+SamplingOptions with_wishes(SamplingOptions recommended, const SamplingWishes& wishes) {
+  recommended.temperature = wishes.temperature.value_or(recommended.temperature);
+  recommended.top_k = wishes.top_k.value_or(recommended.top_k);
+  recommended.top_p = wishes.top_p.value_or(recommended.top_p);
+  recommended.min_p = wishes.min_p.value_or(recommended.min_p);
+  recommended.repetition_penalty =
+      wishes.repetition_penalty.value_or(recommended.repetition_penalty);
+  return recommended;
+}
+
+SamplingOptions LoadedModel::standard_sampling() const {
+  if (!wishes) return sampling;
+  return with_wishes(sampling, wishes->with([](const SamplingWishes& held) { return held; }));
+}
+
 Library::Library(std::unique_ptr<State> state) : state_(std::move(state)) {}
 Library::~Library() = default;
 
 Result<std::unique_ptr<Library>> Library::create(const LibraryOptions& options) {
   auto state = std::make_unique<State>();
   state->options = options;
+  state->tuned.with([&](State::Tuned& now) { now = {options.runner, options.kv_dtype}; });
+  state->wishes->with([&](SamplingWishes& wishes) { wishes = options.sampling; });
   state->table = TRY(kernels::choose(options.kernels));
-  const int threads = options.threads > 0 ? options.threads : hardware::usable_cores();
-  state->threads = std::make_shared<ThreadPool>(threads);
-  const hardware::Memory memory = hardware::read_memory();
-  const std::uint64_t total = memory.limit_bytes > 0 ? memory.limit_bytes : memory.total_bytes;
+  // So many that tune() can ask for more than there are at first.
+  const int cores = hardware::usable_cores(), threads = thread_count(options.threads, cores);
+  state->threads = std::make_shared<ThreadPool>(std::max(threads, cores));
+  state->threads->limit(threads);
   PoolOptions pool = options.pool;
-  pool.min_free_bytes = std::min(pool.min_free_bytes, total / 16);
+  pool.min_free_bytes = bounded_free_bytes(pool.min_free_bytes);
   state->pool = std::make_unique<ModelPool>(state->source(), pool, options.observer);
   return std::unique_ptr<Library>(new Library(std::move(state)));
 }
@@ -188,7 +234,17 @@ Result<Lease> Library::acquire(const std::string& reference,
 std::vector<Lease> Library::loaded() const { return state_->pool->loaded(); }
 ModelPool& Library::pool() { return *state_->pool; }
 
-int Library::threads() const { return state_->threads->threads(); }
+void Library::tune(const LibraryTuning& tuning) {
+  state_->threads->limit(thread_count(tuning.threads, hardware::usable_cores()));
+  state_->tuned.with([&](State::Tuned& now) { now = {tuning.runner, tuning.kv_dtype}; });
+  state_->wishes->with([&](SamplingWishes& wishes) { wishes = tuning.sampling; });
+  for (const Lease& model : loaded()) model->runner->limit(limits_of(tuning.runner));
+  PoolLimits pool = tuning.pool;
+  pool.min_free_bytes = bounded_free_bytes(pool.min_free_bytes);
+  state_->pool->set_limits(pool);
+}
+
+int Library::threads() const { return state_->threads->limit(); }
 std::string_view Library::kernels() const { return state_->table->name; }
 
 }  // namespace hearth

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/guarded.h"
 #include "base/result.h"
 #include "formats/package.h"
 #include "library/folders.h"
@@ -26,10 +28,28 @@ class GrammarEngine;  // text/grammar/engine.h
 Result<Package> open_reference(const std::string& reference,
                                const LibraryFolders& folders = standard_folders());
 
+// How tokens are drawn where a request does not say; nothing: as the model's authors recommend.
+struct SamplingWishes {
+  std::optional<float> temperature, top_p, min_p, repetition_penalty;
+  std::optional<std::int32_t> top_k;
+};
+SamplingOptions with_wishes(SamplingOptions recommended, const SamplingWishes& wishes);
+
+// What may change while models are in use.
+struct LibraryTuning {
+  int threads = 0;       // 0: one per physical core that this process may use
+  RunnerOptions runner;  // its RunnerLimits count at once, the rest for models loaded from now on
+  std::optional<Dtype> kv_dtype;  // as LoadOptions, for models loaded from now on
+  SamplingWishes sampling;
+  PoolLimits pool;
+};
+
 struct LibraryOptions {
   int threads = 0;      // 0: one per physical core that this process may use
   std::string kernels;  // name of a kernel table; empty: the best that runs here
   RunnerOptions runner;
+  std::optional<Dtype> kv_dtype;
+  SamplingWishes sampling;
   LibraryFolders folders = standard_folders();
   PoolOptions pool;
   // What a reference means; empty: whatever find_model() finds.
@@ -50,10 +70,12 @@ struct LoadedModel {
   // GGUF keys general.sampling.{temp,top_k,top_p,min_p}; otherwise temperature 0.7, min_p 0.05.
   // The built-in model's is temperature 0.
   SamplingOptions sampling;
+  std::shared_ptr<const Guarded<SamplingWishes>> wishes;  // nullptr: none
   std::unique_ptr<Runner> runner;
   std::shared_ptr<GrammarEngine> grammars;  // that its answers can be held to; thread-safe
 
   const Model& model() const { return runner->model(); }
+  SamplingOptions standard_sampling() const;  // `sampling`, and what the person wished
 };
 
 // Thread-safe.
@@ -69,6 +91,7 @@ class Library {
                         std::stop_token stop = {});
   std::vector<Lease> loaded() const;  // in order of loading
   ModelPool& pool();
+  void tune(const LibraryTuning& tuning);
 
   int threads() const;
   std::string_view kernels() const;  // name of the table in use

@@ -91,6 +91,7 @@ struct ModelPool::State : std::enable_shared_from_this<ModelPool::State> {
     int users = 0, uses = 0;  // leases; those that count as uses
     bool is_pinned = false;
     Milliseconds keep_alive = forever;
+    bool has_own_keep_alive = false;  // somebody asked for it
     Clock::time_point last_used = Clock::now();
     std::int64_t loaded_seconds = 0;
 
@@ -209,7 +210,10 @@ struct ModelPool::State : std::enable_shared_from_this<ModelPool::State> {
 
   Lease use(std::unique_lock<std::mutex>& lock, const EntryPointer& entry,
             const AcquireOptions& asked) {
-    if (asked.keep_alive) entry->keep_alive = *asked.keep_alive;
+    if (asked.keep_alive) {
+      entry->keep_alive = *asked.keep_alive;
+      entry->has_own_keep_alive = true;
+    }
     entry->is_pinned = entry->is_pinned || asked.is_pinned;
     Lease lease = lend(entry, true);
     const bool begins = entry->uses == 1;
@@ -253,19 +257,28 @@ struct ModelPool::State : std::enable_shared_from_this<ModelPool::State> {
   void keep(std::stop_token leaving);
   void relieve(std::uint64_t wanted);
   void look_at_memory();
+  void keep_within_limits();
 };
 
 namespace {
 
+std::string parts_of(const ModelNeeds& needs) {
+  return fmt::format("{} of memory ({} of weights, {} of keys and values, {} to work with)",
+                     gigabytes(needs.total()), gigabytes(needs.weights), gigabytes(needs.kv),
+                     gigabytes(needs.scratch));
+}
+
+Error over_budget(const std::string& id, const ModelNeeds& needs, const PoolOptions& options) {
+  return Error(ErrorKind::exhausted, fmt::format("{}: needs {}; models.memory_mb allows {}", id,
+                                                 parts_of(needs), gigabytes(options.memory_bytes)));
+}
+
 Error no_room(const std::string& id, const ModelNeeds& needs, std::uint64_t available,
               std::uint64_t kept_free, bool has_waited) {
-  return Error(
-      ErrorKind::exhausted,
-      fmt::format("{}: needs {} of memory ({} of weights, {} of keys and values, {} to "
-                  "work with); {} can be had, and {} stay free{}",
-                  id, gigabytes(needs.total()), gigabytes(needs.weights), gigabytes(needs.kv),
-                  gigabytes(needs.scratch), gigabytes(available), gigabytes(kept_free),
-                  has_waited ? ": other models were in use all the time" : ""));
+  return Error(ErrorKind::exhausted,
+               fmt::format("{}: needs {}; {} can be had, and {} stay free{}", id, parts_of(needs),
+                           gigabytes(available), gigabytes(kept_free),
+                           has_waited ? ": other models were in use all the time" : ""));
 }
 
 }  // namespace
@@ -301,8 +314,14 @@ Result<std::uint64_t> ModelPool::State::make_room(const EntryPointer& entry,
       may_come_free |= !other->is_pinned;
     }
     const bool is_one_too_many = options.max_models > 0 && others >= options.max_models;
-    const std::uint64_t available = free - std::min(free, reserved);
+    std::uint64_t available = free - std::min(free, reserved);
     const std::uint64_t wanted = needs.total() + options.min_free_bytes;
+    if (options.memory_bytes > 0) {
+      if (needs.total() > options.memory_bytes) return over_budget(entry->id, needs, options);
+      const std::uint64_t left =
+          options.memory_bytes - std::min(options.memory_bytes, used_by_models + promised);
+      available = std::min(available, left + options.min_free_bytes);
+    }
     if (available >= wanted && !is_one_too_many) {
       entry->reserved = needs.total();
       const std::uint64_t half = (available - wanted + needs.kv) / 2;
@@ -504,11 +523,36 @@ void ModelPool::State::relieve(std::uint64_t wanted) {
 void ModelPool::State::look_at_memory() {
   const bool is_pressed = source.memory_pressure && source.memory_pressure() >= pressure_percent;
   if (!source.free_bytes) return;
+  std::unique_lock lock(mutex);
+  const std::uint64_t least = options.min_free_bytes;
+  lock.unlock();
   const std::uint64_t free = source.free_bytes();
   if (is_pressed)  // at least one, though the figures say that there is room
-    relieve(std::max(free + 1, 2 * options.min_free_bytes));
-  else if (free < options.min_free_bytes)
-    relieve(2 * options.min_free_bytes);
+    relieve(std::max(free + 1, 2 * least));
+  else if (free < least)
+    relieve(2 * least);
+}
+
+// Idle models leave while there are too many, or they hold more than they may.
+void ModelPool::State::keep_within_limits() {
+  for (;;) {
+    std::unique_lock lock(mutex);
+    std::vector<Lease> peeked = peek_all();
+    const PoolOptions now = options;
+    lock.unlock();
+    std::uint64_t held = 0;
+    for (const Lease& model : peeked) held += model->weight_bytes + kv_bytes(*model).made;
+    const bool is_within = (now.max_models == 0 || peeked.size() <= now.max_models) &&
+                           (now.memory_bytes == 0 || held <= now.memory_bytes);
+    peeked.clear();
+    if (is_within) return;
+    std::string id;
+    lock.lock();
+    Lease victim = take_victim(id);
+    lock.unlock();
+    if (!victim) return;
+    bury(id, std::move(victim));
+  }
 }
 
 // Unloads what nobody wants any more.
@@ -538,6 +582,7 @@ void ModelPool::State::keep(std::stop_token leaving) {
     for (auto& [id, model] : dead) bury(id, std::move(model));
     if (Clock::now() < next_look || leaving.stop_requested()) continue;
     look_at_memory();
+    keep_within_limits();
     next_look = Clock::now() + options.look_every;
   }
 }
@@ -618,14 +663,26 @@ Status ModelPool::unload(std::string_view name) {
 void ModelPool::set_keep_alive(std::string_view name, Milliseconds keep_alive) {
   {
     const std::lock_guard lock(state_->mutex);
-    if (const auto entry = state_->find(name)) entry->keep_alive = keep_alive;
+    if (const auto entry = state_->find(name)) {
+      entry->keep_alive = keep_alive;
+      entry->has_own_keep_alive = true;
+    }
   }
   state_->changed.notify_all();
 }
 
-void ModelPool::set_standard_keep_alive(Milliseconds keep_alive) {
-  const std::lock_guard lock(state_->mutex);
-  state_->options.keep_alive = keep_alive;
+void ModelPool::set_limits(const PoolLimits& limits) {
+  {
+    const std::lock_guard lock(state_->mutex);
+    for (const auto& entry : state_->entries)
+      if (!entry->has_own_keep_alive) entry->keep_alive = limits.keep_alive;
+    state_->options.keep_alive = limits.keep_alive;
+    state_->options.max_models = limits.max_models;
+    state_->options.memory_bytes = limits.memory_bytes;
+    state_->options.min_free_bytes = limits.min_free_bytes;
+  }
+  state_->changed.notify_all();
+  state_->keep_within_limits();
 }
 
 void ModelPool::relieve(std::uint64_t free_bytes) { state_->relieve(free_bytes); }

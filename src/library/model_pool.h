@@ -58,9 +58,18 @@ struct ModelSource {
 struct PoolOptions {
   Milliseconds keep_alive = forever;         // after the last use
   std::size_t max_models = 0;                // in memory at once; 0: as many as fit
+  std::uint64_t memory_bytes = 0;            // that all of them may take; 0: what is free
   Milliseconds patience{120'000};            // for memory that models in use hold
   std::uint64_t min_free_bytes = 500 << 20;  // stays free; relieved up to twice as much
   Milliseconds look_every{5'000};            // at the machine's memory
+};
+
+// What may change while a pool works, as in PoolOptions.
+struct PoolLimits {
+  Milliseconds keep_alive = forever;
+  std::size_t max_models = 0;
+  std::uint64_t memory_bytes = 0;
+  std::uint64_t min_free_bytes = 500 << 20;
 };
 
 struct AcquireOptions {
@@ -115,7 +124,9 @@ class ModelPool {
   // Errors: not_found.
   Status unload(std::string_view id_or_reference);
   void set_keep_alive(std::string_view id_or_reference, Milliseconds keep_alive);
-  void set_standard_keep_alive(Milliseconds keep_alive);  // of models loaded from now on
+  // Models for which nobody asked another keep_alive follow at once; idle ones leave where there is
+  // no room for them any more.
+  void set_limits(const PoolLimits& limits);
   // Unloads idle models, the least worth keeping first, until so much is free.
   void relieve(std::uint64_t free_bytes);
 

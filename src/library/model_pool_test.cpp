@@ -359,6 +359,43 @@ TEST_CASE("keep-alive: of the pool, of a request, none and forever") {
   }));
 }
 
+TEST_CASE("limits change while models are in memory") {
+  World world(100);
+  for (const char* name : {"a:10", "b:20", "c:5"}) REQUIRE(world.pool->acquire(name));
+  PoolLimits limits{.min_free_bytes = 0};
+  limits.memory_bytes = 20 * gigabyte;  // b has to go, or a and c
+  const auto used = world.pool->acquire("c:5");
+  REQUIRE(used);
+  world.pool->set_limits(limits);
+  CHECK(world.used <= 20 * gigabyte);
+  CHECK(std::ranges::count(world.in_memory(), "c:5") == 1);  // in use
+
+  // One that fits takes the place of others; one that never will is refused, with the figures.
+  REQUIRE(world.pool->acquire("d:15"));
+  CHECK(world.in_memory() == std::vector<std::string>{"c:5", "d:15"});
+  const auto large = world.pool->acquire("e:21");
+  REQUIRE(!large);
+  CHECK(large.error().kind() == ErrorKind::exhausted);
+  CHECK(large.error().message().contains("models.memory_mb allows 20.00 GB"));
+
+  limits.memory_bytes = 0;
+  limits.max_models = 1;
+  world.pool->set_limits(limits);
+  CHECK(world.in_memory() == std::vector<std::string>{"c:5"});
+
+  // Those that nobody asked another time for follow the standard one.
+  limits.max_models = 0;
+  AcquireOptions own;
+  own.keep_alive = Milliseconds(3'600'000);
+  REQUIRE(world.pool->acquire("f:1", own));
+  REQUIRE(world.pool->acquire("g:1"));
+  limits.keep_alive = Milliseconds(0);
+  world.pool->set_limits(limits);
+  for (int wait = 0; wait < 1000 && world.in_memory().size() > 2; ++wait)
+    std::this_thread::sleep_for(std::chrono::milliseconds(5));
+  CHECK(world.in_memory() == std::vector<std::string>{"c:5", "f:1"});
+}
+
 TEST_CASE("unload: at once when idle, after the last use otherwise") {
   World world(100);
   CHECK(world.pool->unload("a:1").error().kind() == ErrorKind::not_found);

@@ -34,7 +34,9 @@ Result<MemoryPlan> plan_memory(const ModelInfo& model, const KvLayout& layout,
     return Error(ErrorKind::invalid,
                  fmt::format("a context of {} tokens: the model was trained with {}",
                              options.context_tokens, trained));
-  std::uint32_t context = options.context_tokens == 0 ? trained : options.context_tokens;
+  const std::uint32_t most =
+      options.max_context_tokens == 0 ? trained : std::min(trained, options.max_context_tokens);
+  std::uint32_t context = options.context_tokens == 0 ? most : options.context_tokens;
   if (layout.page_bytes == 0) return MemoryPlan{.context_tokens = context, .kv_pages = 0};
 
   const std::uint64_t budget =

@@ -70,6 +70,13 @@ std::uint32_t guessing_rows(const kernels::Kernels& kernels) {
   return kernels.tiles != nullptr ? kernels::few_rows : 8;
 }
 
+Scheduler::Limits scheduler_limits(const RunnerLimits& limits, const kernels::Kernels& kernels) {
+  return {.step_tokens = limits.step_tokens,
+          .max_running = limits.max_running,
+          .lone_step_tokens = 2 * limits.step_tokens,
+          .guessing_rows = guessing_rows(kernels)};
+}
+
 class ThreadedRunner : public Runner {
  public:
   ThreadedRunner(std::shared_ptr<const Model> model, std::shared_ptr<ThreadPool> pool,
@@ -88,6 +95,9 @@ class ThreadedRunner : public Runner {
                   .lone_step_tokens = 2 * options.step_tokens,
                   .guessing_rows = guessing_rows(*context.kernels),
                   .store = store_.get()}),
+        limits_{.step_tokens = options.step_tokens,
+                .max_queued = options.max_queued,
+                .max_running = options.max_running},
         thread_([this](std::stop_token leaving) { run(leaving); }) {}
 
   ~ThreadedRunner() override {
@@ -113,6 +123,12 @@ class ThreadedRunner : public Runner {
     const std::lock_guard lock(mutex_);
     is_draining_ = true;
   }
+  void limit(const RunnerLimits& limits) override {
+    const std::lock_guard lock(mutex_);
+    limits_ = {.step_tokens = std::max(1u, limits.step_tokens),
+               .max_queued = std::max(1u, limits.max_queued),
+               .max_running = std::max(1u, limits.max_running)};
+  }
 
  private:
   void run(const std::stop_token& leaving);
@@ -134,6 +150,7 @@ class ThreadedRunner : public Runner {
   std::vector<std::unique_ptr<ActiveRequest>> arrived_;
   std::vector<EmbedJob*> embeds_;  // each on the stack of a caller who waits
   RunnerStats stats_;
+  RunnerLimits limits_;
   std::uint64_t arrivals_ = 0;
   bool is_draining_ = false;
 
@@ -162,9 +179,9 @@ Status ThreadedRunner::submit(GenerateRequest request, OnEvent on_event) {
     const std::lock_guard lock(mutex_);
     if (is_draining_ || thread_.get_stop_token().stop_requested())
       return Error(ErrorKind::unavailable, "the model takes no new requests");
-    if (stats_.queued + arrived_.size() >= options_.max_queued)
+    if (stats_.queued + arrived_.size() >= limits_.max_queued)
       return Error(ErrorKind::exhausted,
-                   fmt::format("{} requests wait already", options_.max_queued));
+                   fmt::format("{} requests wait already", limits_.max_queued));
     active->arrival = ++arrivals_;
     arrived_.push_back(std::move(active));
   }
@@ -216,6 +233,7 @@ void ThreadedRunner::take_arrived(const std::stop_token& leaving) {
     });
     arrived.swap(arrived_);
     stats_.queued += static_cast<std::uint32_t>(arrived.size());
+    stepper_.limit(scheduler_limits(limits_, *context_.kernels));
   }
   for (auto& request : arrived) stepper_.add(std::move(request));
 }

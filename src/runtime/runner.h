@@ -83,15 +83,21 @@ struct GenerateRequest {
 };
 
 struct RunnerOptions {
-  std::uint32_t context_tokens = 0;   // of one request; 0: as trained, as far as memory allows
-  std::uint64_t kv_budget_bytes = 0;  // 0: chosen from free memory
-  std::uint32_t step_tokens = 256;    // rows of one batch: decode first, then prefill chunks
-  std::uint32_t max_queued = 512;     // requests waiting for room; further ones are refused
-  std::uint32_t max_running = 256;    // sequences in a batch
-  bool deterministic = false;         // for every request
+  std::uint32_t context_tokens = 0;      // of one request; 0: as trained, as far as memory allows
+  std::uint32_t max_context_tokens = 0;  // where context_tokens is 0; 0: no limit
+  std::uint64_t kv_budget_bytes = 0;     // 0: chosen from free memory
+  std::uint32_t step_tokens = 256;       // rows of one batch: decode first, then prefill chunks
+  std::uint32_t max_queued = 512;        // requests waiting for room; further ones are refused
+  std::uint32_t max_running = 256;       // sequences in a batch
+  bool deterministic = false;            // for every request
   ops::Tier tier = ops::Tier::accurate;
   bool speculate = true;             // for requests that do
   PrefixStoreOptions prefixes = {};  // without a folder: prefixes live in memory alone
+};
+
+// What may change while a runner works.
+struct RunnerLimits {
+  std::uint32_t step_tokens = 256, max_queued = 512, max_running = 256;  // as RunnerOptions
 };
 
 struct RunnerStats {
@@ -119,6 +125,8 @@ class Runner {
   virtual std::uint32_t context_tokens() const = 0;
   virtual RunnerStats stats() const = 0;
   virtual void drain() = 0;  // refuse new requests; running ones go on
+  // From the next step on; what is in a batch already stays in it.  At least 1 each.
+  virtual void limit(const RunnerLimits&) {}
 };
 
 Result<std::unique_ptr<Runner>> make_runner(std::shared_ptr<const Model> model,

@@ -237,6 +237,31 @@ TEST_CASE("a full queue refuses, draining refuses, what runs goes on") {
   }
 }
 
+TEST_CASE("limits change while requests run: none is lost, and the answers stay the same") {
+  Runtime runtime({}, {.max_queued = 1000, .max_running = 8});
+  const std::vector<Token> prompt = prompt_of(90, 5);
+  Stream alone;
+  REQUIRE(runtime.runner->submit(greedy(prompt, 12), alone.on_event()).ok());
+  alone.wait();
+  std::vector<Stream> streams(40);
+  std::uint32_t rows = 1;
+  for (Stream& stream : streams) {
+    runtime.runner->limit({.step_tokens = rows, .max_queued = 1000, .max_running = 1 + rows % 5});
+    rows = rows * 7 % 300 + 1;
+    REQUIRE(runtime.runner->submit(greedy(prompt, 12), stream.on_event()).ok());
+  }
+  for (Stream& stream : streams) {
+    stream.wait();
+    CHECK(stream.tokens_ == alone.tokens_);
+  }
+  // Nonsense counts as one.
+  runtime.runner->limit({.step_tokens = 0, .max_queued = 0, .max_running = 0});
+  Stream last;
+  REQUIRE(runtime.runner->submit(greedy(prompt, 12), last.on_event()).ok());
+  last.wait();
+  CHECK(last.tokens_ == alone.tokens_);
+}
+
 TEST_CASE("a step stops early when everybody in it has left, and only then") {
   std::binary_semaphore entered(0), go_on(0);
   std::atomic<bool> is_gated = true;
@@ -389,4 +414,10 @@ TEST_CASE("memory: the context that fits, and refusals with the numbers") {
     CHECK(plan->kv_pages <= std::max(row.budget, row.free) / 1000);
   }
   CHECK(plan_memory(info, {}, {}, 0)->context_tokens == 8192);  // an encoder keeps nothing
+  const auto longest = [&](std::uint32_t most) {
+    return plan_memory(info, layout, {.max_context_tokens = most, .kv_budget_bytes = 1u << 20}, 0)
+        ->context_tokens;
+  };
+  CHECK(longest(1000) == 1000);
+  CHECK(longest(100'000) == 8192);
 }

@@ -41,6 +41,8 @@ class Scheduler {
 
   Plan plan();
 
+  void limit(const Limits& limits) { limits_ = limits; }  // between plans
+
   std::uint32_t running() const { return static_cast<std::uint32_t>(running_.size()); }
   std::uint32_t waiting() const { return static_cast<std::uint32_t>(waiting_.size()); }
   std::uint64_t preemptions() const { return preemptions_; }

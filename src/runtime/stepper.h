@@ -42,6 +42,8 @@ class Stepper {
   // a step that others wait for.
   void step(std::stop_token leaving = {});
   void cancel_all();
+  // From the next step on.
+  void limit(const Scheduler::Limits& limits) { scheduler_.limit(limits); }
 
   const StepperCounts& counts() const { return counts_; }
   const Scheduler& scheduler() const { return scheduler_; }

@@ -12,7 +12,8 @@ Check run(Service& service, Call& call) {
   Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
   const Tokenizer& tokenizer = lease->model().tokenizer();
-  Asked asked = TRY(read_parameters(body, Dialect::chat, tokenizer.size(), lease->sampling));
+  Asked asked =
+      TRY(read_parameters(body, Dialect::chat, tokenizer.size(), lease->standard_sampling()));
   ChatInput input = TRY(read_chat_input(body));
   Task task = TRY(chat_task(*lease, std::move(input), std::move(asked)));
   auto encoder = openai_encoder(Dialect::chat, task.asked.include_usage, tokenizer);

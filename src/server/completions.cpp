@@ -40,7 +40,8 @@ Check run(Service& service, Call& call) {
   TRY(check_generates(*lease));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   Task task;
-  task.asked = TRY(read_parameters(body, Dialect::completion, tokenizer.size(), lease->sampling));
+  task.asked =
+      TRY(read_parameters(body, Dialect::completion, tokenizer.size(), lease->standard_sampling()));
   task.prompt_field = "prompt";
   task.standard_max_tokens = completion_max_tokens;
   const auto given = TRY(read_prompts(body, "prompt", max_prompts, tokenizer.size()));

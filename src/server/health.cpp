@@ -1,6 +1,7 @@
 // GET /, /livez, /readyz, /health and /metrics.
 #include <fmt/core.h>
 
+#include "server/manage/regulator.h"
 #include "server/rows.h"
 
 namespace hearth::server {
@@ -81,6 +82,35 @@ constexpr TransportMetric transport_metrics[] = {
     {"hearth_sent_bytes_total", "counter", "Bytes to clients.", &http::ServerStats::bytes_out},
 };
 
+struct GovernorMetric {
+  std::string_view name, help;
+  double (*value)(const LibraryTuning& tuning);
+};
+
+constexpr GovernorMetric governor_metrics[] = {
+    {"threads", "Compute threads", [](const LibraryTuning& t) { return double(t.threads); }},
+    {"step_tokens", "Rows of one batch",
+     [](const LibraryTuning& t) { return double(t.runner.step_tokens); }},
+    {"parallel", "Answers of one model computed together",
+     [](const LibraryTuning& t) { return double(t.runner.max_running); }},
+};
+
+void append_governor(std::string& page, const Regulator::View& view) {
+  for (const GovernorMetric& metric : governor_metrics) {
+    const std::string name = fmt::format("hearth_{}", metric.name);
+    append_metric(page, name, "gauge",
+                  fmt::format("{}, as the governor leaves them.", metric.help));
+    append_sample(page, name, "", metric.value(view.now));
+    append_metric(page, name + "_wanted", "gauge",
+                  fmt::format("{}, as the settings ask for.", metric.help));
+    append_sample(page, name + "_wanted", "", metric.value(view.wanted));
+  }
+  append_metric(page, "hearth_strain", "gauge", "What the machine suffers from: 0, 1 or 2.");
+  for (std::size_t i = 0; i < hardware::causes; ++i)
+    append_sample(page, "hearth_strain", label("cause", name_of(static_cast<hardware::Cause>(i))),
+                  view.strain.of[i].level);
+}
+
 void metrics(Service& service, Call call) {
   std::string page;
   std::vector<RunnerStats> stats;
@@ -101,6 +131,7 @@ void metrics(Service& service, Call call) {
   service.metrics.request_seconds.append_to(page, "hearth_request_seconds",
                                             "From request to end of answer.");
   page += service.metrics.answers_page();
+  if (service.regulator) append_governor(page, service.regulator->view());
   append_metric(page, "hearth_start_time_seconds", "gauge", "When the server started, Unix time.");
   append_sample(page, "hearth_start_time_seconds", "",
                 static_cast<double>(service.started_seconds));

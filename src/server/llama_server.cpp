@@ -113,7 +113,8 @@ Check generate(Service& service, Call& call, const Json& given,
   TRY(check_generates(*lease));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   Task task;
-  task.asked = TRY(read_parameters(body, Dialect::completion, tokenizer.size(), lease->sampling));
+  task.asked =
+      TRY(read_parameters(body, Dialect::completion, tokenizer.size(), lease->standard_sampling()));
   task.prompt_field = "prompt";
   Prompt prompt;
   prompt.tokens = TRY(read(body, tokenizer));
@@ -161,7 +162,7 @@ Check infill(Service& service, Call& call) {
 }
 
 Json settings_of(const LoadedModel& loaded) {
-  const SamplingOptions& sampling = loaded.sampling;
+  const SamplingOptions sampling = loaded.standard_sampling();
   return Json::object({{"n_ctx", loaded.runner->context_tokens()},
                        {"temperature", sampling.temperature},
                        {"top_k", sampling.top_k},

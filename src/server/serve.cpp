@@ -3,12 +3,16 @@
 #include <fmt/core.h>
 
 #include "base/files.h"
+#include "config/live.h"
+#include "hardware/system_files.h"
 #include "server/access/door.h"
 #include "server/batches/batches.h"
 #include "server/collections/pool.h"
 #include "server/endpoints.h"
 #include "server/interfaces.h"
 #include "server/manage/manage.h"
+#include "server/manage/regulator.h"
+#include "server/manage/settings.h"
 #include "server/responses/store.h"
 
 namespace hearth::server {
@@ -31,6 +35,8 @@ http::Response with_header(http::Response response, std::string name, std::strin
 struct ApiServer::State {
   ~State() {
     http.reset();
+    if (service.settings) service.settings->forget(settings_observer);
+    service.regulator.reset();
     if (service.library) {
       service.library->lifecycles.forget(lifecycle_observer);
       service.library->downloads->forget_all();
@@ -54,9 +60,11 @@ struct ApiServer::State {
 
   // What happens in the library reaches those who listen.
   void pass_events_on();
+  // Settings and the machine's condition say what the library may do.
+  void regulate(LiveConfig& settings);
 
   std::unique_ptr<ModelPool> own_pool;  // of models that were given
-  int lifecycle_observer = 0;
+  int lifecycle_observer = 0, settings_observer = 0;
   Service service;
   std::unique_ptr<http::Server> http;
 };
@@ -77,6 +85,20 @@ void ApiServer::State::pass_events_on() {
     event.set("event", "download");
     hub->tell(EventHub::Topic::downloads, event);
   });
+}
+
+void ApiServer::State::regulate(LiveConfig& settings) {
+  service.settings = &settings;
+  Regulator::Hooks hooks;
+  hooks.tune = [library = service.library](const LibraryTuning& tuning) {
+    library->library->tune(tuning);
+  };
+  hooks.tell = [hub = service.events](const Json& event) {
+    hub->tell(EventHub::Topic::system, event);
+  };
+  hooks.look = [root = hardware::machine_root()] { return hardware::read_condition(root); };
+  service.regulator = std::make_unique<Regulator>(std::move(hooks), settings.now()->config);
+  settings_observer = follow_settings(service);
 }
 
 std::optional<http::Response> ApiServer::State::admit(const http::Request& request) {
@@ -205,6 +227,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(std::unique_ptr<State> state
     service.collections = std::make_unique<CollectionPool>(options.collections.folder, store);
   }
   state->pass_events_on();
+  if (options.settings && service.library) state->regulate(*options.settings);
   service.prepare = std::make_unique<Workers>(prepare_threads, max_waiting_jobs);
   service.embed = std::make_unique<Workers>(embed_threads, max_waiting_jobs);
 

@@ -11,6 +11,10 @@
 #include "http/responder.h"
 #include "library/live.h"
 
+namespace hearth {
+class LiveConfig;
+}
+
 namespace hearth::server {
 
 // Where keys, what they used and who asked what are kept; empty: nowhere.
@@ -27,6 +31,7 @@ struct ApiServerOptions {
   std::string standard_model = {};     // where a request leaves its model out
   bool listens = true;                 // false: only ask() is answered
   AccessFiles access = {};
+  LiveConfig* settings = nullptr;  // outlives the server; null: nothing changes while it runs
 };
 
 class ApiServer {

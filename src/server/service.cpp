@@ -16,6 +16,7 @@
 #include "server/fields.h"
 #include "server/interfaces.h"
 #include "server/manage/events.h"
+#include "server/manage/regulator.h"
 #include "server/responses/store.h"
 
 namespace hearth::server {

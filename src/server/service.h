@@ -22,6 +22,10 @@
 #include "server/metrics.h"
 #include "server/workers.h"
 
+namespace hearth {
+class LiveConfig;
+}
+
 namespace hearth::server {
 
 // Requests in progress.  Thread-safe.
@@ -33,6 +37,7 @@ class Batches;
 class CollectionPool;
 class ResponseStore;
 class EventHub;
+class Regulator;
 struct Call;
 
 // On whose account the server asks itself.
@@ -60,8 +65,8 @@ struct Service {
   std::unique_ptr<Ledger> ledger;  // never null once the server runs
   std::shared_ptr<Places> places = std::make_shared<Places>();
   Metrics metrics;
-  std::int64_t started_seconds = 0;  // Unix time
-  std::uint32_t max_queued = 512;    // requests that may wait for one model
+  std::int64_t started_seconds = 0;             // Unix time
+  std::atomic<std::uint32_t> max_queued = 512;  // requests that may wait for one model
   std::function<bool()> is_stopping = [] { return false; };
   // Has an endpoint answer a request as if it came from the network, its key checked.
   std::function<void(http::Request, std::shared_ptr<http::Responder>)> ask;
@@ -74,6 +79,8 @@ struct Service {
   std::unique_ptr<Batches> batches;             // null: none are kept
   std::unique_ptr<ResponseStore> responses;
   std::shared_ptr<EventHub> events;
+  LiveConfig* settings = nullptr;         // null: they do not change
+  std::unique_ptr<Regulator> regulator;   // null: nothing is regulated
   Guarded<std::map<int, int>> followers;  // of downloads that end with the last one: id -> number
 
   // Last, so that their jobs end first.  `prepare` parses and tokenizes; `embed` waits for vectors.

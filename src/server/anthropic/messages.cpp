@@ -22,8 +22,8 @@ Checked<Task> read_task(const Json& body, const LoadedModel& loaded) {
   TRY(check_generates(loaded));
   std::string warning;
   const Json regular = TRY(anthropic::translate_request(body, warning));
-  Asked asked = TRY(
-      read_parameters(regular, Dialect::chat, loaded.model().tokenizer().size(), loaded.sampling));
+  Asked asked = TRY(read_parameters(regular, Dialect::chat, loaded.model().tokenizer().size(),
+                                    loaded.standard_sampling()));
   asked.warning = std::move(warning);
   if (!asked.rule_field.empty()) asked.rule_field = "output_config.format";
   ChatInput input = TRY(read_chat_input(regular));

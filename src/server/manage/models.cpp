@@ -8,6 +8,7 @@
 #include "server/describe.h"
 #include "server/fields.h"
 #include "server/manage/manage.h"
+#include "server/manage/regulator.h"
 #include "server/reply.h"
 #include "server/rows.h"
 
@@ -226,12 +227,14 @@ Checked<Json> status(Service& service, const Call&) {
   service.names.with([&](const NameTable& table) {
     for (const auto& [from, to] : table.switched) switched.set(from, to);
   });
-  return Json::object({{"default", service.meant_by("default")},
-                       {"switched", std::move(switched)},
-                       {"memory", Json::object({{"free_bytes", memory.free_bytes()},
-                                                {"total_bytes", memory.total_bytes}})},
-                       {"loaded", std::move(loaded)},
-                       {"lifecycle", std::move(ways)}});
+  Json state = Json::object({{"default", service.meant_by("default")},
+                             {"switched", std::move(switched)},
+                             {"memory", Json::object({{"free_bytes", memory.free_bytes()},
+                                                      {"total_bytes", memory.total_bytes}})},
+                             {"loaded", std::move(loaded)},
+                             {"lifecycle", std::move(ways)}});
+  if (service.regulator) state.set("governor", to_json(service.regulator->view()));
+  return state;
 }
 
 Checked<Json> verify_one(Service& service, const Call& call) {

@@ -38,6 +38,11 @@ void add_requests(Json& all) {
                   {"from", "string", "For this name; for requests that name none when absent."},
                   {"keep_old", "boolean", "The one before stays in memory."}},
                  {"model"}));
+  all.set("SettingsRequest",
+          object({{"settings", "object", "Settings and values; null takes one back."},
+                  {"persist", "boolean",
+                   "false: for this process alone; true when absent: in the user's file."}},
+                 {"settings"}));
   all.set("OllamaModelName", object({{"model", "string", any_name}}, {"model"}));
   all.set("OllamaPullRequest",
           object({{"model", "string"}, {"stream", "boolean", "true when absent."}}, {"model"}));
@@ -101,7 +106,17 @@ void add_manage(Json& all) {
                                 {"memory", "object"},
                                 {"gpus", "array"},
                                 {"now", "object"},
+                                {"governor", "object", "What it leaves of the settings, and why."},
+                                {"settings_problem", "string", "Empty: the files are in order."},
                                 {"version", "string"}}));
+  all.set("Settings", object({{"file", "string", "That requests change."},
+                              {"problem", "string", "Of the files; empty: none."},
+                              {"settings", "object", "Each with its value, layer and place."}}));
+  all.set("SettingsAnswer",
+          object({{"persisted", "boolean"},
+                  {"file", "string"},
+                  {"settings", "object",
+                   "Each with its result: applied, next model, needs restart or unchanged."}}));
   all.set("OllamaStatus", object({{"status", "string"},
                                   {"digest", "string"},
                                   {"total", "integer"},

@@ -1,9 +1,11 @@
 // GET /api/system/info and /api/system/events: the machine, as it is and once a second.
+#include "config/live.h"
 #include "hardware/condition.h"
 #include "hardware/cpu.h"
 #include "hardware/devices.h"
 #include "hardware/memory.h"
 #include "server/manage/manage.h"
+#include "server/manage/regulator.h"
 #include "server/reply.h"
 #include "server/rows.h"
 
@@ -16,7 +18,7 @@ Json to_json(const hardware::Memory& memory) {
                        {"free_bytes", memory.free_bytes()}});
 }
 
-Checked<Json> info(Service&, const Call&) {
+Checked<Json> info(Service& service, const Call&) {
   const hardware::Cpu cpu = hardware::read_cpu();
   Json features = Json::array(), gpus = Json::array(), npus = Json::array();
   for (const std::string& feature : cpu.features) features.push_back(feature);
@@ -27,17 +29,20 @@ Checked<Json> info(Service&, const Call&) {
                                  {"memory_bytes", gpu.memory_bytes},
                                  {"free_bytes", gpu.free_bytes}}));
   for (const hardware::Npu& npu : hardware::read_npus()) npus.push_back(npu.name);
-  return Json::object({{"cpu", Json::object({{"brand", cpu.brand},
-                                             {"physical_cores", cpu.physical_cores},
-                                             {"logical_cores", cpu.logical_cores},
-                                             {"usable_cores", cpu.usable_cores},
-                                             {"features", std::move(features)}})},
-                       {"memory", to_json(hardware::read_memory())},
-                       {"gpus", std::move(gpus)},
-                       {"npus", std::move(npus)},
-                       {"inside", hardware::read_enclosure()},
-                       {"now", to_json(hardware::read_condition())},
-                       {"version", HEARTH_VERSION}});
+  Json all = Json::object({{"cpu", Json::object({{"brand", cpu.brand},
+                                                 {"physical_cores", cpu.physical_cores},
+                                                 {"logical_cores", cpu.logical_cores},
+                                                 {"usable_cores", cpu.usable_cores},
+                                                 {"features", std::move(features)}})},
+                           {"memory", to_json(hardware::read_memory())},
+                           {"gpus", std::move(gpus)},
+                           {"npus", std::move(npus)},
+                           {"inside", hardware::read_enclosure()},
+                           {"now", to_json(hardware::read_condition())},
+                           {"version", HEARTH_VERSION}});
+  if (service.regulator) all.set("governor", to_json(service.regulator->view()));
+  if (service.settings) all.set("settings_problem", service.settings->problem());
+  return all;
 }
 
 Check events(Service& service, Call& call) {

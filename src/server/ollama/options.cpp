@@ -76,7 +76,7 @@ Checked<Asked> read_options(const Json& body, const LoadedModel& loaded,
   if (!options || options->is_null()) options = &none;
   if (!options->is_object()) return invalid_value("options", "needs an object");
   Asked asked = TRY(read_parameters(shared_fields(body, *options), Dialect::chat,
-                                    loaded.model().tokenizer().size(), loaded.sampling));
+                                    loaded.model().tokenizer().size(), loaded.standard_sampling()));
   asked.stream = TRY(read_bool(body, "stream")).value_or(true);
   TRY(read_format(body, asked));
   TRY(read_num_predict(*options, asked));

@@ -108,8 +108,8 @@ Checked<Prepared> prepare_shared(const Json& body, const LoadedModel& loaded,
   if (items.empty()) return invalid_value("input", "is missing");
   responses::Translated translated = TRY(responses::translate_request(body, items));
   const Tokenizer& tokenizer = loaded.model().tokenizer();
-  Asked asked =
-      TRY(read_parameters(translated.body, Dialect::chat, tokenizer.size(), loaded.sampling));
+  Asked asked = TRY(read_parameters(translated.body, Dialect::chat, tokenizer.size(),
+                                    loaded.standard_sampling()));
   asked.warning = std::move(translated.warning);
   if (asked.rule_field == "response_format") asked.rule_field = "text.format";
   ChatInput input = TRY(read_chat_input(translated.body));

@@ -30,7 +30,7 @@ class Basics(unittest.TestCase):
             (["run"], 2, "usage: hearth run MODEL [PROMPT]"),
             (["run", "builtin", "x", "y"], 2, "usage: hearth run"),
             (["run", "builtin", "x", "--temprature", "1"], 2, "--temprature"),
-            (["run", "builtin", "x", "--temperature", "9"], 2, "--temperature = '9'"),
+            (["run", "builtin", "x", "--temperature", "9"], 2, "temperature = '9'"),
             (["run", "builtin", "x", "--max-tokens", "many"], 2, "--max-tokens = 'many'"),
             (["run", "builtin", "x", "--cpu", "abacus"], 2, "abacus"),
             (["run", "/nowhere/model.gguf", "x"], 3, "/nowhere/model.gguf"),

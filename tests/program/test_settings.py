@@ -146,14 +146,12 @@ class Live(unittest.TestCase):
             run = world.run("run", "builtin", "Hello", "--max-tokens", "3", "--seed", "1", "--json")
             self.assertEqual(run.returncode, 0, run.err)
             with program.serving(env=world.environment) as server:
-                ask = lambda seed: server.json("POST", "/v1/chat/completions", {
-                    "model": "builtin", "max_tokens": 24, "seed": seed,
-                    "messages": [{"role": "user", "content": "Tell me a story about a cat."}]}
-                )["choices"][0]["message"]["content"]
-                self.assertGreater(len({ask(seed) for seed in range(6)}), 1)
-                server.json("PATCH", "/api/config",
-                            {"settings": {"sampling.temperature": 0}, "persist": False})
-                self.assertEqual(len({ask(seed) for seed in range(6)}), 1)
+                standard = lambda: server.json("GET", "/props")["default_generation_settings"]
+                server.json("POST", "/api/models/load", {"model": "builtin"})
+                self.assertEqual(standard()["temperature"], 2)
+                server.json("PATCH", "/api/config", {"persist": False, "settings": {
+                    "sampling": {"temperature": 0.5, "top_k": 7, "min_p": "model"}}})
+                self.assertEqual((standard()["temperature"], standard()["top_k"]), (0.5, 7))
 
 
 class Governor(unittest.TestCase):

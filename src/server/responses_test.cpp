@@ -177,7 +177,7 @@ TEST_CASE("responses: stored turns can be asked for, gone on from and forgotten"
   const std::string own = fmt::format("{}/{}", path, id);
   CHECK(running.json("GET", own) == first);
   const Json items = running.json("GET", own + "/input_items");
-  CHECK(at(items, "data.0.content") == Json("one"));
+  CHECK(at(items, "data.0.content.0.text") == Json("one"));
   CHECK(at(items, "data.0.id").as_string().starts_with("msg_"));
 
   const std::string more = fmt::format(R"(,"previous_response_id":"{}")", id);

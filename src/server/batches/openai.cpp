@@ -27,28 +27,33 @@ Json describe(const Batch& batch) {
   Json errors;
   if (!batch.errors.empty())
     errors = Json::object({{"object", "list"}, {"data", Json(Json::Array(batch.errors))}});
-  return Json::object({{"id", batch.id},
-                       {"object", "batch"},
-                       {"endpoint", batch.endpoint},
-                       {"errors", std::move(errors)},
-                       {"input_file_id", batch.input_file},
-                       {"completion_window", "24h"},
-                       {"status", name_of(batch.status)},
-                       {"output_file_id", text_or_null(batch.output_file)},
-                       {"error_file_id", text_or_null(batch.error_file)},
-                       {"created_at", batch.created},
-                       {"in_progress_at", time_or_null(batch.began)},
-                       {"expires_at", batch.expires},
-                       {"finalizing_at", time_or_null(batch.finalizing)},
-                       {"completed_at", ended_as(BatchStatus::completed)},
-                       {"failed_at", ended_as(BatchStatus::failed)},
-                       {"expired_at", ended_as(BatchStatus::expired)},
-                       {"cancelling_at", time_or_null(batch.cancelling)},
-                       {"cancelled_at", ended_as(BatchStatus::cancelled)},
-                       {"request_counts", Json::object({{"total", batch.total},
-                                                        {"completed", batch.completed},
-                                                        {"failed", batch.failed}})},
-                       {"metadata", batch.metadata}});
+  Json json = Json::object({{"id", batch.id},
+                            {"object", "batch"},
+                            {"endpoint", batch.endpoint},
+                            {"errors", std::move(errors)},
+                            {"input_file_id", batch.input_file},
+                            {"completion_window", "24h"},
+                            {"status", name_of(batch.status)},
+                            {"output_file_id", text_or_null(batch.output_file)},
+                            {"error_file_id", text_or_null(batch.error_file)},
+                            {"created_at", batch.created},
+                            {"in_progress_at", time_or_null(batch.began)},
+                            {"expires_at", batch.expires},
+                            {"finalizing_at", time_or_null(batch.finalizing)},
+                            {"completed_at", ended_as(BatchStatus::completed)},
+                            {"failed_at", ended_as(BatchStatus::failed)},
+                            {"expired_at", ended_as(BatchStatus::expired)},
+                            {"cancelling_at", time_or_null(batch.cancelling)},
+                            {"cancelled_at", ended_as(BatchStatus::cancelled)},
+                            {"request_counts", Json::object({{"total", batch.total},
+                                                             {"completed", batch.completed},
+                                                             {"failed", batch.failed}})},
+                            {"metadata", batch.metadata}});
+  // What is not yet is left out; metadata may be null.
+  std::erase_if(json.as_object(), [](const Json::Member& member) {
+    return member.second.is_null() && member.first != "metadata";
+  });
+  return json;
 }
 
 Problem no_such_batch(std::string_view id) {

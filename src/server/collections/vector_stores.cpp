@@ -80,7 +80,6 @@ Checked<Json> describe(const vectors::Collection& store) {
                                                      {"cancelled", 0},
                                                      {"total", files}})},
                        {"status", "completed"},
-                       {"expires_after", nullptr},
                        {"expires_at", nullptr},
                        {"last_active_at", unix_seconds()},
                        {"metadata", member(extra, "metadata")}});

@@ -71,22 +71,23 @@ Json echo_of(const Json& body, const Turn& turn) {
   };
   const Json text_format = Json::object({{"format", Json::object({{"type", "text"}})}});
   const Json reasoning = Json::object({{"effort", Json()}, {"summary", Json()}});
-  return Json::object({{"background", turn.is_background},
-                       {"instructions", or_else("instructions", Json())},
-                       {"max_output_tokens", or_else("max_output_tokens", Json())},
-                       {"metadata", or_else("metadata", Json::object())},
-                       {"parallel_tool_calls", or_else("parallel_tool_calls", true)},
-                       {"previous_response_id", or_else("previous_response_id", Json())},
-                       {"reasoning", or_else("reasoning", reasoning)},
-                       {"service_tier", "default"},
-                       {"store", turn.is_stored},
-                       {"temperature", or_else("temperature", 1.0)},
-                       {"text", or_else("text", text_format)},
-                       {"tool_choice", or_else("tool_choice", "auto")},
-                       {"tools", or_else("tools", Json::array())},
-                       {"top_p", or_else("top_p", 1.0)},
-                       {"truncation", or_else("truncation", "disabled")},
-                       {"user", or_else("user", Json())}});
+  Json echo = Json::object({{"background", turn.is_background},
+                            {"instructions", or_else("instructions", Json())},
+                            {"max_output_tokens", or_else("max_output_tokens", Json())},
+                            {"metadata", or_else("metadata", Json::object())},
+                            {"parallel_tool_calls", or_else("parallel_tool_calls", true)},
+                            {"previous_response_id", or_else("previous_response_id", Json())},
+                            {"reasoning", or_else("reasoning", reasoning)},
+                            {"service_tier", "default"},
+                            {"store", turn.is_stored},
+                            {"temperature", or_else("temperature", 1.0)},
+                            {"text", or_else("text", text_format)},
+                            {"tool_choice", or_else("tool_choice", "auto")},
+                            {"tools", or_else("tools", Json::array())},
+                            {"top_p", or_else("top_p", 1.0)},
+                            {"truncation", or_else("truncation", "disabled")}});
+  if (const Json* user = body.find("user"); user && user->is_string()) echo.set("user", *user);
+  return echo;
 }
 
 bool includes(const Json& body, std::string_view what) {
@@ -257,9 +258,25 @@ Checked<Json> cancel(Service& service, const Call& call) {
   return ended ? Checked<Json>(ended->response) : Checked<Json>(no_such_response(turn->id));
 }
 
+// As it is told: contents are parts.
+Json listed(Json item) {
+  const Json* content = item.find("content");
+  if (!content || *item.find("type") != Json("message")) return item;
+  if (content->is_string()) {
+    const bool is_ours = item.find("role") && *item.find("role") == Json("assistant");
+    item.set("content",
+             Json(Json::Array{Json::object(
+                 {{"type", is_ours ? "output_text" : "input_text"}, {"text", *content}})}));
+  }
+  if (!item.find("status")) item.set("status", "completed");
+  return item;
+}
+
 Checked<Json> input_items(Service& service, const Call& call) {
   const StoredTurn turn = TRY(find(service, call));
-  return list_page(call, turn->input->as_array());
+  std::vector<Json> items;
+  for (const Json& item : turn->input->as_array()) items.push_back(listed(item));
+  return list_page(call, std::move(items));
 }
 
 constexpr auto on_worker = Endpoint::Place::worker;

@@ -197,6 +197,9 @@ Result<Quantised> quantise(const Package& package, const std::string& path,
   if (options.recipe->wants_importance && !options.importance)
     result.remarks.push_back(fmt::format(
         "{} without an importance matrix (--imatrix) answers badly", options.recipe->name));
+  if (!package.metadata.has("tokenizer.ggml.model") && !package.files.empty())
+    result.remarks.push_back(
+        "the new file has no tokenizer: that of the model is a file of its own");
   Writer writer(options, pool);
   GgufContents contents;
   contents.metadata = metadata_of(package, *options.recipe);

@@ -176,6 +176,8 @@ Result<TensorEntry> take_tensor(Package& package, std::string_view name) {
   const auto found = package.tensor_index.find(name);
   if (found == package.tensor_index.end())
     return Error(ErrorKind::corrupt, fmt::format("{} is missing", printable(name)));
+  if (package.tensors[found->second].make)
+    return Error(ErrorKind::corrupt, fmt::format("{}: lies in pieces", printable(name)));
   TensorEntry entry = std::move(package.tensors[found->second]);
   package.tensor_index.erase(found);
   return entry;

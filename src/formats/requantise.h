@@ -52,7 +52,7 @@ class Floats {
   std::span<const std::byte> data_;
 };
 
-// Takes a tensor out of the package; errors: corrupt (it is missing).
+// Takes a tensor out of the package; errors: corrupt (it is missing, or not in one piece).
 Result<TensorEntry> take_tensor(Package& package, std::string_view name);
 void rebuild_index(Package& package);
 

@@ -25,7 +25,6 @@ struct Book {
   }
 };
 
-constexpr float iq1_values[] = {-1, 0, 1};
 constexpr float iq2_values[] = {8, 25, 43};
 constexpr float iq3_xxs_values[] = {4, 12, 20, 28, 36, 44, 52, 62};
 constexpr float iq3_s_values[] = {1, 3, 5, 7, 9, 11, 13, 15};
@@ -272,49 +271,97 @@ void encode_iq3_s(const float* x, const float* importance, void* blocks, std::si
   });
 }
 
-// Of a group of 8 with a shift: sums of w x (g + shift) and w (g + shift)^2.
-using Ternary = Book<8, 2048>;
-constexpr float shift = 0.125f;
+// Entries of eight values from -1, 0 and 1, in buckets of equal first halves: an error is the sum
+// of those of two halves, of which there are 81 each, so most buckets need no look inside.
+struct TernaryBook {
+  static constexpr std::size_t entries = 2048, halves = 81;
+  i8 digits[entries][8];
+  u16 starts[halves + 1] = {}, order[entries];
+  u8 second[entries];  // halves, in `order`
 
-// Products for both shifts: [0] is up, [1] is down.
-struct Shifted {
-  Products<Ternary> at[2];
-
-  void compute(const Ternary& book, const float* x, const float* w) {
-    at[0].compute(book, x, w);
-    float sum_w = 0, sum_wx = 0;
-    for (std::size_t i = 0; i < 8; ++i) {
-      sum_w += w[i];
-      sum_wx += w[i] * x[i];
+  explicit TernaryBook(const u16 (&codes)[entries]) {
+    u8 first[entries], last[entries];
+    for (std::size_t e = 0; e < entries; ++e) {
+      u32 numbers[2] = {0, 0};
+      for (std::size_t i = 8; i-- > 0;) {
+        const u32 digit = codes[e] >> (2 * i) & 3;
+        digits[e][i] = static_cast<i8>(static_cast<int>(digit) - 1);
+        numbers[i / 4] = 3 * numbers[i / 4] + digit;
+      }
+      first[e] = static_cast<u8>(numbers[0]);
+      last[e] = static_cast<u8>(numbers[1]);
+      ++starts[first[e] + 1];
     }
-    for (std::size_t e = 0; e < Ternary::entries; e += lanes) {
-      Vec sum_wg = splat(0);
-      for (int i = 0; i < 8; ++i)
-        sum_wg = multiply_add(splat(w[i]), load(&book.rows[i][e]), sum_wg);
-      const Vec xg = load(at[0].xg + e), gg = load(at[0].gg + e) + splat(shift * shift * sum_w);
-      store(at[1].xg + e, xg - splat(shift * sum_wx));
-      store(at[1].gg + e, gg - 2 * shift * sum_wg);
-      store(at[0].xg + e, xg + splat(shift * sum_wx));
-      store(at[0].gg + e, gg + 2 * shift * sum_wg);
+    for (std::size_t h = 0; h < halves; ++h)
+      starts[h + 1] = static_cast<u16>(starts[h + 1] + starts[h]);
+    u16 next[halves];
+    memcpy(next, starts, sizeof next);
+    for (std::size_t e = 0; e < entries; ++e) {
+      const u16 at = next[first[e]]++;
+      order[at] = static_cast<u16>(e);
+      second[at] = last[e];
     }
   }
 };
+
+// Errors of the 81 halves of four values, in the order of their numbers.
+inline void half_errors(const float* x, const float* w, float scale, float delta, float* out) {
+  out[0] = 0;
+  std::size_t count = 1;
+  for (std::size_t i = 0; i < 4; ++i, count *= 3) {
+    float error[3];
+    for (int d = 0; d < 3; ++d) {
+      const float y = scale * (static_cast<float>(d - 1) + delta);
+      error[d] = w[i] * y * (y - 2 * x[i]);
+    }
+    for (std::size_t d = 3; d-- > 0;)  // the lowest last: it is what the others are made from
+      for (std::size_t j = 0; j < count; ++j) out[d * count + j] = out[j] + error[d];
+  }
+}
+
+struct TernaryFit {
+  u32 entry;
+  float error;  // less the sum of w x x
+};
+
+// The entry that errs least at this scale and shift.
+inline TernaryFit nearest_ternary(const TernaryBook& book, const float* x, const float* w,
+                                  float scale, float delta) {
+  float first[TernaryBook::halves], second[TernaryBook::halves];
+  half_errors(x, w, scale, delta, first);
+  half_errors(x + 4, w + 4, scale, delta, second);
+  float lowest = second[0];
+  std::size_t start = 0;
+  for (std::size_t h = 1; h < TernaryBook::halves; ++h) {
+    lowest = second[h] < lowest ? second[h] : lowest;
+    start = first[h] < first[start] ? h : start;
+  }
+  TernaryFit best{0, 3e38f};
+  for (std::size_t k = 0; k < TernaryBook::halves; ++k) {
+    const std::size_t h = k == 0 ? start : k <= start ? k - 1 : k;  // the likeliest first
+    if (!(first[h] + lowest < best.error)) continue;
+    for (std::size_t i = book.starts[h]; i < book.starts[h + 1]; ++i) {
+      const float error = first[h] + second[book.second[i]];
+      if (error < best.error) best = {book.order[i], error};
+    }
+  }
+  return best;
+}
 
 struct TernaryChoice {
   float scale = 0;
   u8 down[4] = {};  // of each group
 };
 
-inline float error_at(const Products<Ternary>& products, u32 entry, float scale) {
-  return scale * (scale * products.gg[entry] - 2 * products.xg[entry]);
-}
+constexpr float shift = 0.125f;
+inline float shift_of(bool down) { return down ? -shift : shift; }
 
 // The scale that fits best when every value takes its own nearest level: where to begin.
 inline float free_scale(const float* x, const float* w, std::size_t n, float most) {
   constexpr int tries = 12;
   float best = most, highest = 0;
   for (int k = 0; k < tries; ++k) {
-    const float scale = most * (0.3f + 0.06f * static_cast<float>(k)), inverse = 1 / scale;
+    const float inverse = 1 / (most * (0.3f + 0.06f * static_cast<float>(k)));
     float sum_xg = 0, sum_gg = 0;
     for (std::size_t i = 0; i < n; ++i) {
       const float g = clamped(nearest(x[i] * inverse), -1, 1);
@@ -328,32 +375,33 @@ inline float free_scale(const float* x, const float* w, std::size_t n, float mos
   return best;
 }
 
-// `together`: all groups share the shift.
+// `together`: all groups of eight share the shift.
 template <int groups, bool together>
-TernaryChoice fit_ternary(const Shifted* products, const float* x, const float* w) {
-  constexpr int tries = 2;  // the second from where the first led
+TernaryChoice fit_ternary(const TernaryBook& book, const float* x, const float* w) {
+  constexpr int tries = 3;  // each from where the one before led
   TernaryChoice best;
   float highest = 0, most = 0;
   for (std::size_t i = 0; i < 8 * groups; ++i) most = fabsf(x[i]) > most ? fabsf(x[i]) : most;
   if (!(most > 1e-30f)) return best;
   float scale = free_scale(x, w, 8 * groups, most);
   for (int k = 0; k < tries; ++k) {
-    float xg[2][groups], gg[2][groups], error[2][groups], whole[2] = {};
+    TernaryFit fits[2][groups];
+    float whole[2] = {};
     for (int side = 0; side < 2; ++side)
       for (int g = 0; g < groups; ++g) {
-        const Products<Ternary>& held = products[g].at[side];
-        const u32 entry = held.best(scale);
-        xg[side][g] = held.xg[entry];
-        gg[side][g] = held.gg[entry];
-        error[side][g] = error_at(held, entry, scale);
-        whole[side] += error[side][g];
+        fits[side][g] = nearest_ternary(book, x + 8 * g, w + 8 * g, scale, shift_of(side == 1));
+        whole[side] += fits[side][g].error;
       }
     TernaryChoice now;
     float sum_xg = 0, sum_gg = 0;
     for (int g = 0; g < groups; ++g) {
-      now.down[g] = together ? whole[1] < whole[0] : error[1][g] < error[0][g];
-      sum_xg += xg[now.down[g]][g];
-      sum_gg += gg[now.down[g]][g];
+      now.down[g] = together ? whole[1] < whole[0] : fits[1][g].error < fits[0][g].error;
+      const i8* digits = book.digits[fits[now.down[g]][g].entry];
+      for (int i = 0; i < 8; ++i) {
+        const float y = static_cast<float>(digits[i]) + shift_of(now.down[g] == 1);
+        sum_xg += w[8 * g + i] * x[8 * g + i] * y;
+        sum_gg += w[8 * g + i] * y * y;
+      }
     }
     if (!(sum_gg > 0) || !(sum_xg > 0) || sum_xg * sum_xg <= highest * sum_gg) break;
     highest = sum_xg * sum_xg / sum_gg;
@@ -364,28 +412,24 @@ TernaryChoice fit_ternary(const Shifted* products, const float* x, const float* 
 }
 
 void encode_iq1_s(const float* x, const float* importance, void* blocks, std::size_t n) {
-  const Ternary book(iq1_s_codes, iq1_values);
-  Shifted products[4];
+  const TernaryBook book(iq1_s_codes);
   each_block_of<50>(x, importance, blocks, n, [&](const float* xb, const float* ib, u8* block) {
     float w[block_values], scales[8];
     u8 codes[8], down[8];
     weigh(xb, ib, w, block_values, block_values, by_spread);
-    const auto compute = [&](std::size_t g) {
-      for (std::size_t i = 0; i < 4; ++i)
-        products[i].compute(book, xb + 32 * g + 8 * i, w + 32 * g + 8 * i);
-    };
     for (std::size_t g = 0; g < 8; ++g) {
-      compute(g);
-      const TernaryChoice fit = fit_ternary<4, true>(products, xb + 32 * g, w + 32 * g);
+      const TernaryChoice fit = fit_ternary<4, true>(book, xb + 32 * g, w + 32 * g);
       scales[g] = fit.scale;
       down[g] = fit.down[0];
     }
     const float d = put_odd_codes(scales, 1, 7, block, codes);
     for (std::size_t g = 0; g < 8; ++g) {
-      compute(g);
+      const float scale = odd_scale(d, 1, codes[g]);
       u32 word = static_cast<u32>(codes[g]) << 12 | static_cast<u32>(down[g]) << 15;
       for (std::size_t i = 0; i < 4; ++i) {
-        const u32 entry = products[i].at[down[g]].best(odd_scale(d, 1, codes[g]));
+        const std::size_t at = 32 * g + 8 * i;
+        const u32 entry =
+            nearest_ternary(book, xb + at, w + at, scale, shift_of(down[g] == 1)).entry;
         block[2 + 4 * g + i] = static_cast<u8>(entry);
         word |= entry >> 8 << (3 * i);
       }
@@ -395,33 +439,22 @@ void encode_iq1_s(const float* x, const float* importance, void* blocks, std::si
 }
 
 void encode_iq1_m(const float* x, const float* importance, void* blocks, std::size_t n) {
-  const Ternary book(iq1_s_codes, iq1_values);
-  Shifted products[2];
+  const TernaryBook book(iq1_s_codes);
   each_block_of<56>(x, importance, blocks, n, [&](const float* xb, const float* ib, u8* block) {
     float w[block_values], scales[16];
     u8 codes[16], factor[2];
     weigh(xb, ib, w, block_values, block_values, by_spread);
-    const auto compute = [&](std::size_t g) {
-      for (std::size_t i = 0; i < 2; ++i)
-        products[i].compute(book, xb + 16 * g + 8 * i, w + 16 * g + 8 * i);
-    };
-    for (std::size_t g = 0; g < 16; ++g) {
-      compute(g);
-      scales[g] = fit_ternary<2, false>(products, xb + 16 * g, w + 16 * g).scale;
-    }
+    for (std::size_t g = 0; g < 16; ++g)
+      scales[g] = fit_ternary<2, false>(book, xb + 16 * g, w + 16 * g).scale;
     const float d = put_odd_codes(scales, 1, 7, factor, codes);
-    for (std::size_t g = 0; g < 16; ++g) {
-      compute(g);
-      const float scale = odd_scale(d, 1, codes[g]);
-      for (std::size_t i = 0; i < 2; ++i) {
-        const u32 up = products[i].at[0].best(scale), low = products[i].at[1].best(scale);
-        const bool down =
-            error_at(products[i].at[1], low, scale) < error_at(products[i].at[0], up, scale);
-        const u32 entry = down ? low : up;
-        const std::size_t e = 2 * g + i;
-        block[e] = static_cast<u8>(entry);
-        put_bits(block + 32 + e / 2, (entry >> 8 | (down ? 8u : 0u)) << (4 * (e % 2)));
-      }
+    for (std::size_t e = 0; e < 32; ++e) {
+      const float scale = odd_scale(d, 1, codes[e / 2]);
+      const TernaryFit up = nearest_ternary(book, xb + 8 * e, w + 8 * e, scale, shift);
+      const TernaryFit low = nearest_ternary(book, xb + 8 * e, w + 8 * e, scale, -shift);
+      const bool down = low.error < up.error;
+      const u32 entry = down ? low.entry : up.entry;
+      block[e] = static_cast<u8>(entry);
+      put_bits(block + 32 + e / 2, (entry >> 8 | (down ? 8u : 0u)) << (4 * (e % 2)));
     }
     for (std::size_t i = 0; i < 4; ++i) {
       u32 word = (static_cast<u32>(factor[i / 2]) >> (4 * (i % 2)) & 15) << 12;

@@ -2,10 +2,12 @@
 #include <fmt/core.h>
 
 #include "base/files.h"
+#include "cli/graph_commands.h"
 #include "cli/interrupts.h"
 #include "cli/open_model.h"
 #include "cli/rows.h"
 #include "cli/sampling_flags.h"
+#include "graphs/open.h"
 #include "text/answer/held_answer.h"
 
 namespace hearth::cli {
@@ -70,6 +72,7 @@ Json to_json(const LoadedModel& model, const Answer& answer) {
 }
 
 Status run(App& app, const Arguments& arguments) {
+  if (graphs::is_graph(arguments[0])) return run_graph(app, arguments);
   std::string prompt = arguments[1];
   if (arguments.count() < 2 || prompt == "-") prompt = TRY(read_stdin(max_prompt_bytes));
   const OpenModel open = TRY(open_model(app, arguments, arguments[0]));
@@ -107,6 +110,10 @@ constexpr Option own[] = {
     {"--grammar", "FILE", "Answer with a text of this grammar (GBNF)."},
     {"--regex", "R", "Answer with a match of this regular expression, from end to end."},
     {"--choice", "TEXT", "Answer with one of these; may be given several times.", true},
+    {"--input", "NAME=VALUE", "Of a graph: a file (npy, npz, png, jpg, bmp, wav) or numbers.", true},
+    {"--output", "DIR", "Of a graph: write each output there as NAME.npy."},
+    {"--labels", "FILE", "Of a graph: a name per line, for the classes of a result."},
+    {"--pixels", "KIND", "Of a graph: pictures as raw, unit (0..1), signed (-1..1), imagenet."},
 };
 constexpr auto options = join(own, sampling_flags);
 
@@ -118,9 +125,11 @@ const Command run_command{
     .summary = "Answer one prompt and leave.",
     .details =
         "Without PROMPT, or when it is `-`, the prompt is read from standard input.\n"
-        "A model without a chat template continues the text.\n\n"
+        "A model without a chat template continues the text.  An operator graph (.onnx) takes\n"
+        "inputs instead of a prompt and gives its outputs.\n\n"
         "  hearth run builtin \"How do I serve a model?\"\n"
         "  hearth run builtin \"Is it cold?\" --choice yes --choice no\n"
+        "  hearth run classifier.onnx --input image=cat.jpg --labels names.txt\n"
         "  git diff | hearth run model.gguf --system \"Write a commit message.\"",
     .options = options,
     .run = run};

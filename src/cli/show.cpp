@@ -1,8 +1,10 @@
 // hearth show: what a model is and what it needs.
 #include <fmt/core.h>
 
+#include "cli/graph_commands.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
+#include "graphs/open.h"
 #include "hardware/memory.h"
 #include "library/catalog_view.h"
 #include "library/library.h"
@@ -100,6 +102,7 @@ void show_entry(App& app, const Arguments& arguments, const CatalogEntry& entry)
 }
 
 Status run(App& app, const Arguments& arguments) {
+  if (graphs::is_graph(arguments[0])) return show_graph(app, arguments);
   const LibraryContext context = TRY(library_context(arguments));
   const Resolved resolved = TRY(resolve(arguments[0], context.folders));
   if (!resolved.local && !resolved.missing->catalog_entry) return resolved.missing->error;
@@ -147,7 +150,10 @@ Status run(App& app, const Arguments& arguments) {
   return Done{};
 }
 
-constexpr Option options[] = {{"--tensors", "", "List every tensor."}};
+constexpr Option options[] = {
+    {"--tensors", "", "List every tensor."},
+    {"--dot", "", "Of an operator graph: draw it in Graphviz's language."},
+};
 
 }  // namespace
 

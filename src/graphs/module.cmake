@@ -1,2 +1,6 @@
 # A kernel reads its operands within the call that uses them: TRY stands inside TRY here.
 target_compile_options(hearth_graphs PRIVATE -Wno-shadow)
+# Loops over elements, which only this level makes into vectors.
+set_source_files_properties(${folder}/operators/arithmetic.cpp ${folder}/operators/unary.cpp
+                            ${folder}/operators/random.cpp ${folder}/operators/conv.cpp
+                            PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:-O3>")

@@ -1,4 +1,4 @@
-// Any bytes as an ONNX model: imported or refused, and run when it asks for nothing.
+// Any bytes as an ONNX model: imported or refused.
 #include <cstddef>
 #include <cstdint>
 

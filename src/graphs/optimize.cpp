@@ -28,6 +28,7 @@ class Optimiser {
       if (!fold(node)) kept.push_back(std::move(node));
     graph_.nodes = std::move(kept);
     take_in_normalisations();
+    recognise_gelus();
   }
 
  private:
@@ -149,6 +150,80 @@ class Optimiser {
     for (std::size_t i = 0; i < gone.size(); ++i)
       if (!gone[i]) kept.push_back(std::move(graph_.nodes[i]));
     graph_.nodes = std::move(kept);
+  }
+
+  bool is_number(ValueId id, double number) const {
+    const Tensor* t = constant(id);
+    if (t == nullptr || t->count != 1 || t->type != Element::f32) return false;
+    return std::fabs(t->data<float>()[0] - number) < 1e-6 * std::fabs(number);
+  }
+
+  // The other operand of a node of two, when `id` is one of them; else absent.
+  static ValueId beside(const Node& node, ValueId id) {
+    if (node.inputs.size() != 2) return absent;
+    return node.inputs[0] == id ? node.inputs[1] : node.inputs[1] == id ? node.inputs[0] : absent;
+  }
+
+  // x * 0.5 * (1 + erf(x / sqrt 2)), with its products in any order.
+  void recognise_gelus() {
+    const auto counts = uses();
+    std::vector<Node*> maker(graph_.values.size(), nullptr), reader(graph_.values.size(), nullptr);
+    for (Node& node : graph_.nodes) {
+      for (const ValueId id : node.outputs)
+        if (id != absent) maker[at(id)] = &node;
+      for (const ValueId id : node.inputs)
+        if (id != absent) reader[at(id)] = &node;
+    }
+    // The only reader of a node's result, when it is a `name`.
+    const auto next = [&](const Node& node, std::string_view name) -> Node* {
+      const ValueId id = node.outputs.size() == 1 ? node.outputs[0] : absent;
+      Node* found = id == absent || counts[at(id)] != 1 ? nullptr : reader[at(id)];
+      return found != nullptr && found->op->name == name ? found : nullptr;
+    };
+    for (Node& erf : graph_.nodes) {
+      if (erf.op->name != "Erf" || erf.inputs.size() != 1 || erf.inputs[0] == absent) continue;
+      const Node* inside = maker[at(erf.inputs[0])];
+      if (inside == nullptr || inside->inputs.size() != 2) continue;
+      const bool divides =
+          inside->op->name == "Div" && is_number(inside->inputs[1], std::sqrt(2.0));
+      const bool multiplies =
+          inside->op->name == "Mul" && is_number(inside->inputs[1], std::sqrt(0.5));
+      const ValueId x = inside->inputs[0];
+      Node* sum = next(erf, "Add");
+      if ((!divides && !multiplies) || sum == nullptr ||
+          !is_number(beside(*sum, erf.outputs[0]), 1))
+        continue;
+      Node* first = next(*sum, "Mul");
+      if (first == nullptr) continue;
+      const ValueId other = beside(*first, sum->outputs[0]);
+      const Node* halved = other == absent ? nullptr : maker[at(other)];
+      Node* last = nullptr;
+      if (other == x || is_number(other, 0.5)) {
+        last = next(*first, "Mul");
+        const ValueId rest = last == nullptr ? absent : beside(*last, first->outputs[0]);
+        if (rest == absent || (other == x ? !is_number(rest, 0.5) : rest != x)) last = nullptr;
+      } else if (halved != nullptr && halved->op->name == "Mul" &&
+                 is_number(beside(*halved, x), 0.5)) {
+        last = first;
+      }
+      if (last == nullptr) continue;
+      last->op = find_operator("Gelu");
+      last->inputs = {x};
+      last->attributes.clear();
+    }
+    drop_unread();
+  }
+
+  void drop_unread() {
+    for (bool again = true; again;) {
+      const auto counts = uses();
+      const std::size_t before = graph_.nodes.size();
+      std::erase_if(graph_.nodes, [&](const Node& node) {
+        return std::ranges::all_of(node.outputs,
+                                   [&](ValueId id) { return id == absent || counts[at(id)] == 0; });
+      });
+      again = graph_.nodes.size() != before;
+    }
   }
 
   Graph& graph_;

@@ -43,8 +43,12 @@ struct Unfold {
     constexpr std::int64_t width = 16;
     if (columns < width) std::fill_n(to, rows * width, 0.0f);
     if (is_plain) {
-      for (std::int64_t i = 0; i < rows; ++i)
-        std::copy_n(planes + (first + i) * w.input_count() + column, columns, to + i * width);
+      const float* from = planes + first * w.input_count() + column;
+      for (std::int64_t i = 0; i < rows; ++i, from += w.input_count())
+        if (columns == width)  // of a size that the compiler knows
+          std::memcpy(to + i * width, from, width * sizeof(float));
+        else
+          std::copy_n(from, columns, to + i * width);
       return;
     }
     if (w.rank() == 2) return two_axes(to, column, columns, first, rows);
@@ -59,28 +63,50 @@ struct Unfold {
     }
   }
 
+  // Windows of one line of the output: they see one line of the input, `stride` apart.
+  struct Run {
+    std::int64_t first, count, top, left;
+  };
+
   void two_axes(float* to, std::int64_t column, std::int64_t columns, std::int64_t first,
                 std::int64_t rows) const {
     constexpr std::int64_t width = 16;
-    std::int64_t top[width], left[width];
-    for (std::int64_t j = 0; j < columns; ++j) {
-      top[j] = (column + j) / w.output[1] * w.stride[0] - w.before[0];
-      left[j] = (column + j) % w.output[1] * w.stride[1] - w.before[1];
+    Run runs[width];
+    int count = 0;
+    for (std::int64_t j = 0; j < columns;) {
+      const std::int64_t line = (column + j) / w.output[1], at = (column + j) % w.output[1];
+      const std::int64_t n = std::min(columns - j, w.output[1] - at);
+      runs[count++] = {j, n, line * w.stride[0] - w.before[0], at * w.stride[1] - w.before[1]};
+      j += n;
     }
-    const bool one_line = columns == width && top[0] == top[width - 1] && w.stride[1] == 1;
-    const std::int64_t size = w.kernel_count(), height = w.input[0], breadth = w.input[1];
+    const std::int64_t size = w.kernel_count(), step = w.stride[1], breadth = w.input[1];
+    std::int64_t k = first % size;
+    const float* plane = planes + first / size * w.input_count();
     for (std::int64_t i = 0; i < rows; ++i, to += width) {
-      const std::int64_t k = (first + i) % size;
       const std::int64_t dy = k / w.kernel[1] * w.dilation[0], dx = k % w.kernel[1] * w.dilation[1];
-      const float* plane = planes + (first + i) / size * w.input_count();
-      if (one_line && top[0] + dy >= 0 && top[0] + dy < height && left[0] + dx >= 0 &&
-          left[0] + dx + width <= breadth) {
-        std::copy_n(plane + (top[0] + dy) * breadth + left[0] + dx, width, to);
-        continue;
+      for (int r = 0; r < count; ++r) {
+        const Run& run = runs[r];
+        const std::int64_t y = run.top + dy, x = run.left + dx;
+        float* out = to + run.first;
+        if (y < 0 || y >= w.input[0]) {
+          std::fill_n(out, run.count, 0.0f);
+          continue;
+        }
+        const float* from = plane + y * breadth;
+        const bool inside = x >= 0 && x + (run.count - 1) * step < breadth;
+        if (inside && step == 1 && run.count == width)
+          std::memcpy(out, from + x, width * sizeof(float));
+        else if (inside)
+          for (std::int64_t j = 0; j < run.count; ++j) out[j] = from[x + j * step];
+        else
+          for (std::int64_t j = 0; j < run.count; ++j) {
+            const std::int64_t place = x + j * step;
+            out[j] = place >= 0 && place < breadth ? from[place] : 0;
+          }
       }
-      for (std::int64_t j = 0; j < columns; ++j) {
-        const std::int64_t y = top[j] + dy, x = left[j] + dx;
-        to[j] = y >= 0 && y < height && x >= 0 && x < breadth ? plane[y * breadth + x] : 0;
+      if (++k == size) {
+        k = 0;
+        plane += w.input_count();
       }
     }
   }

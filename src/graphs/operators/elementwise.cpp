@@ -30,7 +30,10 @@ const void* fetch(Work work, const Tensor& from, std::int64_t place, std::int64_
   auto* to = static_cast<std::byte*>(buffer);
   if (step == 0) {
     load(work, to, from.type, at, 1);
-    for (std::size_t i = 1; i < length; ++i) std::memcpy(to + i * width, to, width);
+    if (width == 4)
+      std::fill_n(static_cast<float*>(buffer), length, *static_cast<const float*>(buffer));
+    else
+      std::fill_n(static_cast<double*>(buffer), length, *static_cast<const double*>(buffer));
   } else {
     for (std::int64_t i = 0; i < n; ++i)
       load(work, to + static_cast<std::size_t>(i) * width, from.type,

@@ -202,6 +202,12 @@ void gemm(Machine& machine, const Gemm& g) {
                       }
                       return;
                     }
+                    if (columns == width) {  // of a size that the compiler knows
+                      for (std::int64_t i = 0; i < rows; ++i)
+                        std::memcpy(to + i * width, g.b + (first + i) * g.ldb + column,
+                                    width * sizeof(float));
+                      return;
+                    }
                     for (std::int64_t i = 0; i < rows; ++i)
                       std::copy_n(g.b + (first + i) * g.ldb + column, columns, to + i * width);
                   });

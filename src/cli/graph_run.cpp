@@ -1,0 +1,162 @@
+// hearth run GRAPH: inputs from files and literals, outputs for people, as JSON and as files.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <chrono>
+#include <numeric>
+
+#include "base/bytes.h"
+#include "base/files.h"
+#include "cli/graph_commands.h"
+#include "cli/interrupts.h"
+#include "cli/open_model.h"
+#include "graphs/executor.h"
+#include "graphs/feed.h"
+#include "graphs/npy.h"
+#include "graphs/open.h"
+#include "hardware/cpu.h"
+#include "kernels/select.h"
+
+namespace hearth::cli {
+namespace {
+
+using graphs::Value;
+using graphs::ValueInfo;
+using Inputs = std::map<std::string, Value, std::less<>>;
+
+constexpr std::uint64_t max_labels_bytes = 16u << 20;
+constexpr std::int64_t shown_numbers = 12;
+constexpr std::size_t shown_classes = 5;
+
+const ValueInfo& info_of(const graphs::Graph& graph, graphs::ValueId id) {
+  return graph.values[static_cast<std::size_t>(id)];
+}
+
+// "name=value", or a value alone where the graph has one input.
+Result<Inputs> read_inputs(const graphs::Graph& graph, const Arguments& arguments) {
+  const graphs::Pixels pixels = TRY(graphs::pixels_named(arguments.text("--pixels", "raw")));
+  Inputs inputs;
+  std::vector<std::string> given = arguments.all("--input");
+  for (std::size_t i = 1; i < arguments.count(); ++i) given.push_back(arguments[i]);
+  for (const std::string& text : given) {
+    const ValueInfo* info = nullptr;
+    std::string value = text;
+    for (const graphs::ValueId id : graph.inputs)
+      if (text.starts_with(info_of(graph, id).name + "=")) info = &info_of(graph, id);
+    if (info != nullptr) value = text.substr(info->name.size() + 1);
+    if (info == nullptr && graph.inputs.size() == 1) info = &info_of(graph, graph.inputs[0]);
+    if (info == nullptr) {
+      std::string names;
+      for (const graphs::ValueId id : graph.inputs)
+        names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", info_of(graph, id).name,
+                             graphs::describe(info_of(graph, id)));
+      return Error(ErrorKind::invalid,
+                   fmt::format("--input {}: needs NAME=VALUE; the inputs are {}", text, names));
+    }
+    inputs.insert_or_assign(info->name, TRY(graphs::feed(*info, value, pixels)));
+  }
+  return inputs;
+}
+
+Result<std::vector<std::string>> read_labels(const Arguments& arguments) {
+  std::vector<std::string> labels;
+  if (!arguments.has("--labels")) return labels;
+  const std::string text = TRY(read_file(arguments.text("--labels"), max_labels_bytes));
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string line = text.substr(at, end - at);
+    if (line.ends_with('\r')) line.pop_back();
+    labels.push_back(std::move(line));
+    at = end + 1;
+  }
+  return labels;
+}
+
+std::string number_text(const graphs::Tensor& tensor, std::int64_t i) {
+  if (tensor.type == graphs::Element::text) return std::string(tensor.text(i));
+  const std::byte* at = tensor.bytes + i * static_cast<std::int64_t>(graphs::size_of(tensor.type));
+  if (!graphs::is_float(tensor.type)) {
+    std::int64_t whole;
+    graphs::load(graphs::Work::i64, &whole, tensor.type, at, 1);
+    return fmt::format("{}", whole);
+  }
+  double real;
+  graphs::load(graphs::Work::f64, &real, tensor.type, at, 1);
+  return fmt::format("{:.6g}", real);
+}
+
+// The classes with the highest scores of the first row.
+void show_classes(App& app, const graphs::Tensor& tensor, const std::vector<std::string>& labels) {
+  const std::int64_t n = tensor.dims.back();
+  std::vector<double> scores(static_cast<std::size_t>(n));
+  graphs::load(graphs::Work::f64, scores.data(), tensor.type, tensor.bytes, scores.size());
+  std::vector<std::size_t> order(scores.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::ranges::stable_sort(order, [&](auto a, auto b) { return scores[a] > scores[b]; });
+  for (std::size_t i = 0; i < std::min(shown_classes, order.size()); ++i)
+    app.out.line(fmt::format("    {:>10.4f}  {}{}", scores[order[i]], order[i],
+                             order[i] < labels.size() ? "  " + labels[order[i]] : ""));
+}
+
+void show_value(App& app, const std::string& name, const Value& value,
+                const std::vector<std::string>& labels) {
+  if (value.kind != Value::Kind::tensor) {
+    app.out.line(fmt::format("{}: {}", app.out.bold(name), write_json(graphs::to_json(value))));
+    return;
+  }
+  const graphs::Tensor& tensor = value.tensor;
+  app.out.line(fmt::format("{}: {} {}", app.out.bold(name), graphs::name_of(tensor.type),
+                           graphs::to_text(tensor.dims)));
+  const bool is_row = tensor.rank() > 0 && tensor.dims.back() == tensor.count && tensor.count > 1 &&
+                      tensor.type != graphs::Element::text;
+  if (is_row && (tensor.count > shown_numbers || !labels.empty()))
+    return show_classes(app, tensor, labels);
+  std::string line = "   ";
+  for (std::int64_t i = 0; i < std::min(tensor.count, shown_numbers); ++i)
+    line += " " + number_text(tensor, i);
+  app.out.line(line +
+               (tensor.count > shown_numbers ? fmt::format(" ... ({} in all)", tensor.count) : ""));
+}
+
+std::string file_stem(const std::string& name) {
+  std::string stem = name.empty() ? "output" : name;
+  for (char& c : stem)
+    if (c == '/' || c == '\\' || c == ':' || c == '\0') c = '_';
+  return stem;
+}
+
+}  // namespace
+
+Status run_graph(App& app, const Arguments& arguments) {
+  const LibraryOptions options = TRY(library_options(arguments));
+  const graphs::Runner runner(TRY(graphs::open_graph(arguments[0])));
+  const graphs::Graph& graph = *runner.program().graph;
+  const Inputs inputs = TRY(read_inputs(graph, arguments));
+  const std::vector<std::string> labels = TRY(read_labels(arguments));
+  ThreadPool pool(options.threads > 0 ? options.threads : hardware::usable_cores());
+  ops::Context ctx;
+  ctx.kernels = TRY(kernels::choose(options.kernels));
+  ctx.pool = &pool;
+  const InterruptScope interrupts;
+  const auto start = std::chrono::steady_clock::now();
+  const auto outputs = TRY(runner.run(ctx, inputs, {.seed = 0, .stop = interrupts.token()}));
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  Json listed = Json::object();
+  for (std::size_t i = 0; i < outputs.size(); ++i) {
+    const std::string& name = info_of(graph, graph.outputs[i]).name;
+    if (arguments.has("--output") && outputs[i].kind == Value::Kind::tensor)
+      TRY(replace_file(join_path(arguments.text("--output"), file_stem(name) + ".npy"),
+                       bytes_of(graphs::write_npy(outputs[i].tensor))));
+    if (arguments.has("--json"))
+      listed.set(name, graphs::to_json(outputs[i]));
+    else
+      show_value(app, name, outputs[i], labels);
+  }
+  if (arguments.has("--json"))
+    app.out.json(Json::object({{"outputs", std::move(listed)}, {"seconds", took.count()}}));
+  else if (app.out.is_terminal())
+    app.out.line(app.out.dim(fmt::format("{:.1f} ms", took.count() * 1e3)));
+  return Done{};
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,172 @@
+// hearth show GRAPH: what goes in and comes out, the operators used, the weights; --dot draws it.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <map>
+
+#include "cli/graph_commands.h"
+#include "graphs/feed.h"
+#include "graphs/open.h"
+#include "graphs/operators.h"
+
+namespace hearth::cli {
+namespace {
+
+using graphs::Graph;
+using graphs::ValueInfo;
+
+struct Census {
+  std::map<std::string, std::size_t> operators;
+  std::uint64_t parameters = 0, weight_bytes = 0;
+  std::size_t nodes = 0;
+};
+
+void count(const Graph& graph, Census& census) {
+  for (const graphs::Constant& constant : graph.constants) {
+    census.parameters += static_cast<std::uint64_t>(constant.value.tensor.count);
+    census.weight_bytes += constant.value.tensor.byte_count();
+  }
+  for (const graphs::Node& node : graph.nodes) {
+    ++census.nodes;
+    ++census.operators[std::string(node.op->name)];
+    for (const auto& body : node.bodies) count(*body, census);
+  }
+}
+
+Json value_json(const ValueInfo& info) {
+  Json shape = Json::array();
+  for (const graphs::Extent& extent : info.shape)
+    shape.push_back(extent.value >= 0     ? Json(extent.value)
+                    : extent.name.empty() ? Json()
+                                          : Json(extent.name));
+  return Json::object({{"name", info.name},
+                       {"dtype", graphs::name_of(info.type)},
+                       {"shape", info.has_shape ? std::move(shape) : Json()}});
+}
+
+Json list_json(const Graph& graph, const std::vector<graphs::ValueId>& ids) {
+  Json list = Json::array();
+  for (const graphs::ValueId id : ids)
+    list.push_back(value_json(graph.values[static_cast<std::size_t>(id)]));
+  return list;
+}
+
+// Inputs that a person must give.
+std::vector<graphs::ValueId> wanted_inputs(const Graph& graph) {
+  std::vector<graphs::ValueId> ids;
+  for (const graphs::ValueId id : graph.inputs)
+    if (std::ranges::find(graph.constants, id, &graphs::Constant::id) == graph.constants.end())
+      ids.push_back(id);
+  return ids;
+}
+
+Json to_json(const graphs::Program& program, const Census& census) {
+  Json operators = Json::object(), sets = Json::object(), metadata = Json::object();
+  for (const auto& [name, times] : census.operators) operators.set(name, times);
+  for (const auto& [domain, version] : program.operator_sets)
+    sets.set(domain.empty() ? "ai.onnx" : domain, version);
+  for (const auto& [key, text] : program.metadata) metadata.set(key, text);
+  return Json::object({{"format", program.format},
+                       {"path", program.path},
+                       {"kind", "graph"},
+                       {"name", program.graph->name},
+                       {"producer", program.producer},
+                       {"format_version", program.format_version},
+                       {"operator_sets", std::move(sets)},
+                       {"metadata", std::move(metadata)},
+                       {"inputs", list_json(*program.graph, wanted_inputs(*program.graph))},
+                       {"outputs", list_json(*program.graph, program.graph->outputs)},
+                       {"nodes", census.nodes},
+                       {"operators", std::move(operators)},
+                       {"parameters", census.parameters},
+                       {"weight_bytes", census.weight_bytes}});
+}
+
+std::string quoted(std::string_view text) {
+  std::string out = "\"";
+  for (const char c : text) {
+    if (c == '"' || c == '\\') out += '\\';
+    out += c;
+  }
+  return out + "\"";
+}
+
+// Source: the DOT language of Graphviz.
+void draw(App& app, const Graph& graph) {
+  app.out.line("digraph {");
+  app.out.line("  node [shape=box, fontname=sans];");
+  std::map<graphs::ValueId, std::string> made_by;
+  for (const graphs::ValueId id : wanted_inputs(graph)) {
+    const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
+    made_by[id] = fmt::format("in{}", id);
+    app.out.line(fmt::format("  in{} [shape=ellipse, label={}];", id,
+                             quoted(info.name + "\n" + graphs::describe(info))));
+  }
+  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
+    const graphs::Node& node = graph.nodes[i];
+    app.out.line(fmt::format("  n{} [label={}];", i, quoted(node.op->name)));
+    for (const graphs::ValueId id : node.inputs)
+      if (const auto from = made_by.find(id); from != made_by.end()) {
+        const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
+        app.out.line(fmt::format("  {} -> n{} [label={}];", from->second, i,
+                                 quoted(info.has_shape ? graphs::describe(info) : "")));
+      }
+    for (const graphs::ValueId id : node.outputs)
+      if (id != graphs::absent) made_by[id] = fmt::format("n{}", i);
+  }
+  for (const graphs::ValueId id : graph.outputs) {
+    const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
+    app.out.line(fmt::format("  out{} [shape=ellipse, label={}];", id,
+                             quoted(info.name + "\n" + graphs::describe(info))));
+    if (const auto from = made_by.find(id); from != made_by.end())
+      app.out.line(fmt::format("  {} -> out{};", from->second, id));
+  }
+  app.out.line("}");
+}
+
+}  // namespace
+
+Status show_graph(App& app, const Arguments& arguments) {
+  const graphs::Program program = TRY(graphs::open_graph(arguments[0]));
+  const Graph& graph = *program.graph;
+  if (arguments.has("--dot")) {
+    draw(app, graph);
+    return Done{};
+  }
+  Census census;
+  count(graph, census);
+  if (arguments.has("--json")) {
+    app.out.json(to_json(program, census));
+    return Done{};
+  }
+  Output& out = app.out;
+  out.line(out.bold(graph.name.empty() ? arguments[0] : graph.name));
+  out.row("what", fmt::format("graph ({}), {} nodes, {} parameters", program.format, census.nodes,
+                              readable_count(census.parameters)));
+  if (!program.producer.empty()) out.row("made by", program.producer);
+  for (const auto& [domain, version] : program.operator_sets)
+    out.row("operator set", fmt::format("{} {}", domain.empty() ? "ai.onnx" : domain, version));
+  for (const auto& [key, text] : program.metadata) out.row(key, text);
+  out.row("weights", readable_bytes(census.weight_bytes));
+  for (const graphs::ValueId id : wanted_inputs(graph)) {
+    const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
+    out.row("input", fmt::format("{}: {}", info.name, graphs::describe(info)));
+  }
+  for (const graphs::ValueId id : graph.outputs) {
+    const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
+    out.row("output", fmt::format("{}: {}", info.name, graphs::describe(info)));
+  }
+  std::vector<std::pair<std::size_t, std::string>> used;
+  for (const auto& [name, times] : census.operators) used.emplace_back(times, name);
+  std::ranges::sort(used, [](const auto& a, const auto& b) {
+    return a.first != b.first ? a.first > b.first : a.second < b.second;
+  });
+  std::string line;
+  for (const auto& [times, name] : used)
+    line += fmt::format("{}{} x{}", line.empty() ? "" : ", ", name, times);
+  out.row("operators", line);
+  for (const std::string& warning : program.warnings) out.remark(warning);
+  return Done{};
+}
+
+}  // namespace hearth::cli

@@ -1,0 +1,57 @@
+// Bad TFLite files are refused with the reason.
+#include <doctest/doctest.h>
+#include <fmt/core.h>
+
+#include "base/bytes.h"
+#include "base/files.h"
+#include "graphs/tflite/import.h"
+
+namespace hearth::graphs {
+namespace {
+
+TEST_CASE("a damaged TFLite file is refused or read, never more") {
+  const std::string folder = "src/graphs/tflite_fuzz_corpus";
+  const auto names = list_folder(folder);
+  if (!names) {
+    fmt::print("skipped: {} is not here\n", folder);
+    return;
+  }
+  for (const std::string& name : *names) {
+    const std::string good = read_file(join_path(folder, name), 1 << 20).value();
+    CHECK(import_tflite(MappedFile::of_program(bytes_of(good))).ok());
+    for (std::size_t n = 0; n < good.size(); n += 7) {
+      const std::string cut = good.substr(0, n);
+      const auto program = import_tflite(MappedFile::of_program(bytes_of(cut)));
+      if (!program) CHECK(!program.error().message().empty());
+      for (const char c : {'\0', '\x7f', '\xff'}) {
+        std::string bad = good;
+        bad[n] = c;
+        const auto other = import_tflite(MappedFile::of_program(bytes_of(bad)));
+        if (!other) CHECK(!other.error().message().empty());
+      }
+    }
+  }
+}
+
+TEST_CASE("what a bad TFLite file says") {
+  const struct {
+    const char* what;
+    std::string text;
+    const char* says;
+  } rows[] = {
+      {"nothing", "", "fewer than 4 bytes"},
+      {"a root outside", std::string("\xff\xff\xff\x7fTFL3", 8), "outside the file"},
+      {"no table", std::string(64, '\0'), "outside the file"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.what);
+    const auto got = import_tflite(MappedFile::of_program(bytes_of(row.text)));
+    REQUIRE(!got.ok());
+    CHECK(got.error().kind() == ErrorKind::corrupt);
+    INFO(got.error().message());
+    CHECK(got.error().message().find(row.says) != std::string::npos);
+  }
+}
+
+}  // namespace
+}  // namespace hearth::graphs

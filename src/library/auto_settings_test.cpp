@@ -101,9 +101,9 @@ TEST_CASE("what is chosen stays within the machine, and grows with it") {
   REQUIRE(catalog);
   for (const std::string_view name : workloads) {
     std::int64_t smaller = 0;
-    for (const std::uint64_t gigabytes : {1, 2, 4, 8, 16, 64, 256, 1024}) {
+    for (const std::uint64_t gigabytes : {1, 4, 16, 1024}) {
       CAPTURE(gigabytes);
-      for (const int cores : {1, 2, 3, 64}) {
+      for (const int cores : {1, 3, 12}) {
         const Machine machine =
             machine_of({"", {.cores = cores, .memory_bytes = gigabytes * gibibyte}});
         const auto choices = choose_settings(machine, *catalog, *workload_named(name));

@@ -385,6 +385,7 @@ TEST_CASE("limits change while models are in memory") {
 
   // Those that nobody asked another time for follow the standard one.
   limits.max_models = 0;
+  world.pool->set_limits(limits);
   AcquireOptions own;
   own.keep_alive = Milliseconds(3'600'000);
   REQUIRE(world.pool->acquire("f:1", own));

@@ -36,7 +36,9 @@ Result<ImportanceMatrix> read_new(const std::string& path) {
     const std::string name = sums.name.substr(0, sums.name.size() - sums_suffix.size());
     const TensorEntry* counts = package.find(name + std::string(counts_suffix));
     if (counts == nullptr) return corrupt(fmt::format("{}{} is missing", name, counts_suffix));
-    Importance found{TRY(floats_of(sums)), TRY(floats_of(*counts))};
+    Importance found;
+    found.values = TRY(floats_of(sums));
+    found.counts = TRY(floats_of(*counts));
     if (found.counts.empty() || found.values.size() % found.counts.size() != 0)
       return corrupt(
           fmt::format("{}: {} sums of {} counts", name, found.values.size(), found.counts.size()));

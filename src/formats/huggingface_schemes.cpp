@@ -59,13 +59,10 @@ struct Packed {
 };
 
 Result<Packed> take_packed(Package& package, const std::string& module, int bits, bool awq) {
-  Packed packed{TRY(take_tensor(package, module + ".qweight")),
-                TRY(take_tensor(package, module + ".qzeros")),
-                TRY(take_tensor(package, module + ".scales")),
-                0,
-                0,
-                0,
-                bits};
+  TensorEntry qweight = TRY(take_tensor(package, module + ".qweight"));
+  TensorEntry qzeros = TRY(take_tensor(package, module + ".qzeros"));
+  TensorEntry qscales = TRY(take_tensor(package, module + ".scales"));
+  Packed packed{std::move(qweight), std::move(qzeros), std::move(qscales), 0, 0, 0, bits};
   const auto per_word = static_cast<std::uint64_t>(32 / bits);
   if (packed.codes.shape.size() != 2 || packed.scales.shape.size() != 2 ||
       !Floats::can_read(packed.scales))

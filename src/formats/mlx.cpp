@@ -48,9 +48,9 @@ struct Parts {
 };
 
 Result<Parts> parts_of(Package& package, const std::string& module, const Mode& mode) {
-  Parts parts{TRY(take_tensor(package, module + ".weight")),
-              TRY(take_tensor(package, module + ".scales")),
-              {}};
+  TensorEntry codes = TRY(take_tensor(package, module + ".weight"));
+  TensorEntry scales = TRY(take_tensor(package, module + ".scales"));
+  Parts parts{.codes = std::move(codes), .scales = std::move(scales), .biases = {}};
   if (package.find(module + ".biases") != nullptr)
     parts.biases = TRY(take_tensor(package, module + ".biases"));
   const auto& shape = parts.codes.shape;

@@ -131,11 +131,13 @@ Result<TensorEntry> Reader::tensor(const PickleNode& call, const std::string& na
         (hooks.kind != Kind::dict && hooks.kind != Kind::none))
       return corrupt("a tensor with hooks");
   }
+  auto shape = TRY(extents(arguments[2]));
+  auto strides = TRY(extents(arguments[3]));
   Strides view{.dtype = held.dtype,
                .offset = static_cast<std::uint64_t>(at(arguments[1]).number),
-               .shape = TRY(extents(arguments[2])),
-               .strides = TRY(extents(arguments[3]))};
-  return TRY(strided_tensor(name, held.data, std::move(view)));
+               .shape = std::move(shape),
+               .strides = std::move(strides)};
+  return strided_tensor(name, held.data, std::move(view));
 }
 
 // Files and lists may name the same thing many times: what is visited is counted.

@@ -28,30 +28,30 @@ const kernels::Gemm* table_of(const Machine& machine) {
 struct PackedLeft {
   const kernels::Gemm* gemm;
   std::int64_t rows, columns, height;  // height: rows of a block
-  std::vector<std::byte> bytes;
+  std::byte* bytes;                    // of the calling thread, until its next product
 
   std::int64_t blocks() const { return (rows + height - 1) / height; }
   std::int64_t rows_of(std::int64_t i) const { return std::min(height, rows - i * height); }
   const std::byte* at(std::int64_t i, std::int64_t column) const {
     const auto tile = static_cast<std::int64_t>(gemm->tile_rows),
                step = static_cast<std::int64_t>(gemm->a_step_bytes);
-    return bytes.data() +
-           (i * up_to(height, tile) * columns + up_to(rows_of(i), tile) * column) * step;
+    return bytes + (i * up_to(height, tile) * columns + up_to(rows_of(i), tile) * column) * step;
   }
 };
 
 PackedLeft pack_left(Machine& machine, const kernels::Gemm& gemm, const PanelProduct& p) {
   const auto tile = static_cast<std::int64_t>(gemm.tile_rows);
   PackedLeft left{
-      &gemm,
-      p.m,
-      p.k,
-      up_to(std::min<std::int64_t>(p.m, static_cast<std::int64_t>(gemm.most_rows)), tile),
-      {}};
+      &gemm, p.m, p.k,
+      up_to(std::min<std::int64_t>(p.m, static_cast<std::int64_t>(gemm.most_rows)), tile), nullptr};
   if (left.height > static_cast<std::int64_t>(gemm.most_rows)) left.height -= tile;
-  left.bytes.resize(static_cast<std::size_t>(left.blocks() * up_to(left.height, tile) * p.k) *
-                        gemm.a_step_bytes +
-                    64);
+  // Kept from product to product: fresh memory would be cleared and mapped again each time.
+  thread_local std::vector<std::byte> kept;
+  const std::size_t size =
+      static_cast<std::size_t>(left.blocks() * up_to(left.height, tile) * p.k) * gemm.a_step_bytes +
+      64;
+  if (kept.size() < size) kept.resize(size);
+  left.bytes = kept.data();
   const std::int64_t columns = (p.k + block - 1) / block;
   parallel(machine, left.blocks() * columns, 1, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {

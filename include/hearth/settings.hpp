@@ -46,6 +46,8 @@ class Settings {
   Settings& port(std::uint16_t v) { return set("server.port", number(v)); }
   Settings& queue(std::int64_t v) { return set("server.queue", number(v)); }
   Settings& api_key_file(std::string_view v) { return set("server.api_key_file", text(v)); }
+  Settings& key_store(std::string_view v) { return set("server.key_store", text(v)); }
+  Settings& audit_log(std::string_view v) { return set("server.audit_log", text(v)); }
   Settings& allow_origin(const Texts& v) { return set("server.allow_origin", list(v)); }
   Settings& allow_host(const Texts& v) { return set("server.allow_host", list(v)); }
   Settings& tls(std::string_view certificate, std::string_view key) {
@@ -63,6 +65,7 @@ class Settings {
   Settings& cpu(std::string_view table) { return set("runtime.cpu", text(table)); }
   Settings& tier(Tier v) { return set("runtime.tier", word(v, {"accurate", "exact", "turbo"})); }
   Settings& speculate(bool v) { return set("runtime.speculate", truth(v)); }
+  Settings& prefix_disk(Mebibytes v) { return set("runtime.prefix_disk_mb", number(v)); }
   Settings& workload(Workload v) {
     return set("runtime.workload", word(v, {"balanced", "throughput", "latency", "efficient"}));
   }
@@ -82,6 +85,11 @@ class Settings {
   Settings& ollama(std::string_view url) { return set("library.ollama", text(url)); }
   Settings& stall(std::chrono::seconds v) {
     return set("library.stall_seconds", number(v.count()));
+  }
+  Settings& mirrors(const Texts& urls) { return set("library.mirrors", list(urls)); }
+  Settings& connections(std::int64_t v) { return set("library.connections", number(v)); }
+  Settings& max_kib_per_second(std::int64_t v) {
+    return set("library.max_kb_per_second", number(v));
   }
   Settings& token(const Secret& v) { return set("library.token", text(v.reference())); }
 
@@ -104,6 +112,8 @@ class Settings {
   Settings& relaxed(bool v = true) { return set("collections.relaxed", truth(v)); }
   Settings& hot(Mebibytes v) { return set("collections.hot_mb", number(v)); }
   Settings& warm(Mebibytes v) { return set("collections.warm_mb", number(v)); }
+
+  Settings& mcp_servers(std::string_view file) { return set("mcp.config", text(file)); }
 
   // Back to what suits the machine: settings.unset("server.queue").
   Settings& unset(std::string_view key) {

@@ -14,8 +14,10 @@
 namespace hearth {
 namespace {
 
-constexpr int max_threads = 4095;
-constexpr std::uint32_t sharing_mask = max_threads, next_loop = max_threads + 1;
+// Of State::gate.
+constexpr std::uint64_t joined_mask = 0xFFFF, is_open = 0x10000;
+constexpr int loop_shift = 32;
+constexpr int max_threads = 4096;
 constexpr int spins = 2000;  // some 20 microseconds: longer waits belong to the kernel
 
 void pause() {
@@ -71,10 +73,11 @@ struct ThreadPool::State {
   std::optional<RangeFunction> function;
   std::size_t n = 0, chunk = 1;
   std::atomic<std::size_t> next{0};
-  // One per loop: its number, and in the low bits how many threads share it.  Only those are waited
-  // for, so that the others may look at it as late as they like.
-  std::atomic<std::uint32_t> generation{0};
-  std::atomic<int> working{0};
+  std::atomic<std::uint32_t> generation{0};  // the number of the last loop that began
+  // The loop that runs: its number, whether threads may still join it, and how many have beside its
+  // caller.  One that comes too late, its processor being busy with other programs, is not waited
+  // for: the others have done its share.
+  std::atomic<std::uint64_t> gate{0};
   std::atomic<bool> leaving{false};
   std::vector<std::jthread> team;
 
@@ -86,6 +89,13 @@ struct ThreadPool::State {
     }
   }
 
+  bool join(std::uint32_t loop) {
+    std::uint64_t at = gate.load(std::memory_order_acquire);
+    while (at >> loop_shift == loop && (at & is_open) != 0)
+      if (gate.compare_exchange_weak(at, at + 1, std::memory_order_acq_rel)) return true;
+    return false;
+  }
+
   void live(int worker) {
     std::uint32_t seen = 0;
     for (;;) {
@@ -95,9 +105,10 @@ struct ThreadPool::State {
       generation.wait(seen, std::memory_order_acquire);
       seen = generation.load(std::memory_order_acquire);
       if (leaving.load(std::memory_order_relaxed)) return;
-      if (static_cast<std::uint32_t>(worker) >= (seen & sharing_mask)) continue;
+      if (allowed.load(std::memory_order_acquire) <= worker || !join(seen)) continue;
       work(worker);
-      if (working.fetch_sub(1, std::memory_order_acq_rel) == 1) working.notify_one();
+      if ((gate.fetch_sub(1, std::memory_order_acq_rel) & (joined_mask | is_open)) == 1)
+        gate.notify_one();
     }
   }
 };
@@ -111,16 +122,14 @@ ThreadPool::ThreadPool(int threads) : state_(std::make_unique<State>(threads)) {
 ThreadPool::~ThreadPool() {
   state_->leaving = true;
   limit(state_->threads);
-  state_->generation.fetch_add(next_loop, std::memory_order_release);
+  state_->generation.fetch_add(1, std::memory_order_release);
   state_->generation.notify_all();
 }
 
 int ThreadPool::threads() const { return state_->threads; }
 int ThreadPool::limit() const { return state_->allowed.load(std::memory_order_relaxed); }
 
-// Not while a loop runs: those that share it must all come to it.
 void ThreadPool::limit(int threads) {
-  const std::lock_guard turn(state_->turn);
   state_->allowed.store(std::clamp(threads, 1, state_->threads), std::memory_order_release);
   state_->allowed.notify_all();
 }
@@ -133,23 +142,23 @@ void ThreadPool::run(std::size_t n, std::size_t chunk, RangeFunction function) {
     return;
   }
   const std::lock_guard turn(state.turn);
-  const int sharing = limit();
   state.function = function;
   state.n = n;
   state.chunk = chunk;
   state.next.store(0, std::memory_order_relaxed);
-  state.working.store(sharing - 1, std::memory_order_relaxed);
-  const std::uint32_t loop = state.generation.load(std::memory_order_relaxed) & ~sharing_mask;
-  state.generation.store(loop + next_loop + static_cast<std::uint32_t>(sharing),
-                         std::memory_order_release);
+  const std::uint32_t loop = state.generation.load(std::memory_order_relaxed) + 1;
+  state.gate.store(std::uint64_t{loop} << loop_shift | is_open, std::memory_order_release);
+  state.generation.store(loop, std::memory_order_release);
   state.generation.notify_all();
   state.work(0);
+  state.gate.fetch_and(~is_open, std::memory_order_acq_rel);
+  const auto joined = [&] { return state.gate.load(std::memory_order_acquire); };
   for (int i = 0; i < spins; ++i) {
-    if (state.working.load(std::memory_order_acquire) == 0) return;
+    if ((joined() & joined_mask) == 0) return;
     pause();
   }
-  for (int left; (left = state.working.load(std::memory_order_acquire)) != 0;)
-    state.working.wait(left, std::memory_order_acquire);
+  for (std::uint64_t now; ((now = joined()) & joined_mask) != 0;)
+    state.gate.wait(now, std::memory_order_acquire);
 }
 
 }  // namespace hearth

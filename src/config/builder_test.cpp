@@ -25,6 +25,8 @@ TEST_CASE("settings built in code are those of the table, and load as they were 
   settings.keep_alive(std::chrono::hours(1)).max_loaded(2).memory_limit(3000).min_free(100);
   settings.preferred("p").quantisation("Q8_0").governor(false).hot_celsius(80);
   settings.battery_percent(30).memory_pressure(20).collections("/c").relaxed().hot(1).warm(2);
+  settings.key_store("/k").audit_log("/a").mcp_servers("/m.json").prefix_disk(1);
+  settings.mirrors({"http://m"}).connections(5).max_kib_per_second(100);
   for (const hearth::Setting& setting : hearth::settings()) {
     CAPTURE(std::string(setting.key));
     CHECK(settings.values().contains(std::string(setting.key)));

@@ -6,11 +6,11 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/files.h"
 #include "base/thread_pool.h"
 #include "kernels/search_select.h"
 #include "vectors/ivf/ivf.h"
-#include "base/crc32c.h"
 
 namespace hearth::vectors {
 namespace {

@@ -7,9 +7,9 @@
 #include <set>
 
 #include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/disk.h"
 #include "base/utf8.h"
-#include "base/crc32c.h"
 #include "vectors/text/glob.h"
 
 namespace hearth::vectors {

@@ -156,6 +156,7 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   loaded->sampling = recommended_sampling(package);
   loaded->wishes = wishes;
   RunnerOptions runner = now.runner;
+  runner.prefixes = options.runner.prefixes;
   runner.prefixes.model = fmt::format("{} {} {} {}", HEARTH_VERSION, table->name,
                                       runner.context_tokens, identity_of(model.path));
   if (runner.kv_budget_bytes == 0) runner.kv_budget_bytes = order.kv_budget_bytes;

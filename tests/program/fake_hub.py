@@ -16,7 +16,7 @@ import threading
 import time
 import urllib.parse
 
-CHUNK = 65536
+CHUNK = 16384
 
 
 @functools.lru_cache(maxsize=64)
@@ -210,8 +210,9 @@ class Cdn(Handler):
         began, limit = time.monotonic(), len(body)
         if fault in ("short", "reset", "stall", "other-etag-short"):
             limit = len(body) // 2
-        for at in range(0, limit, CHUNK):
-            piece = body[at:min(at + CHUNK, limit)]
+        chunk = CHUNK if limit < 10_000_000 else 16 * CHUNK
+        for at in range(0, limit, chunk):
+            piece = body[at:min(at + chunk, limit)]
             self.wfile.write(piece)
             record[1] += len(piece)
             if hub.rate:

@@ -16,9 +16,9 @@ namespace {
 Status run(App& app, const Arguments& arguments) {
   constexpr std::uint64_t most_text = 256 << 20;
   const LibraryContext context = TRY(library_context(arguments));
-  const std::string input = TRY(find_model(arguments[0], context.folders)).path;
+  const LocalModel model = TRY(find_model(arguments[0], context.folders));
   const std::string text = TRY(read_file(arguments[1], most_text));
-  const std::string output = arguments.text("--output", input + ".imatrix");
+  const std::string output = arguments.text("--output", output_stem(model) + ".imatrix");
   if (is_file(output) && !arguments.has("--yes"))
     return Error(ErrorKind::invalid, fmt::format("{} is there already; --yes replaces it", output));
   adapt::MeasureOptions options;
@@ -34,7 +34,7 @@ Status run(App& app, const Arguments& arguments) {
   const InterruptScope interrupts;
   options.stop = interrupts.token();
   options.progress = [&](double share) { app.out.progress("measuring", share); };
-  const Package package = TRY(open_package(input));
+  const Package package = TRY(open_reference(model.path, context.folders));
   const auto matrix = adapt::measure_importance(ctx, package, text, options);
   app.out.progress_done();
   if (!matrix) return matrix.error();

@@ -4,6 +4,7 @@
 #include "cli/interrupts.h"
 #include "cli/pulling.h"
 #include "cli/settings.h"
+#include "library/store.h"
 #include "server/manage/tuning.h"
 
 namespace hearth::cli {
@@ -19,6 +20,10 @@ Result<LibraryOptions> library_options(const Arguments& arguments) {
   options.sampling = tuning.sampling;
   options.folders = standard_folders(config.library.folders);
   return options;
+}
+
+std::string output_stem(const LocalModel& model) {
+  return model.tool == "path" ? model.path : store_name(model.name);
 }
 
 Result<Lease> acquire(App& app, const Arguments& arguments, Library& library,

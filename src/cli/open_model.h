@@ -20,6 +20,9 @@ Result<LibraryOptions> library_options(const Arguments& arguments);
 // person at the terminal, or --yes, agrees.
 Result<Lease> acquire(App& app, const Arguments& arguments, Library& library,
                       const std::string& reference);
+// What a file made of a model is called, without its ending: beside a model of the user's own,
+// otherwise in this folder and never in another program's.
+std::string output_stem(const LocalModel& model);
 Result<OpenModel> open_model(App& app, const Arguments& arguments, const std::string& reference);
 
 }  // namespace hearth::cli

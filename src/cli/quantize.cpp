@@ -67,8 +67,7 @@ Status check_output(const Arguments& arguments, const std::string& input,
   return Done{};
 }
 
-std::string default_output(const std::string& input, const adapt::Recipe& recipe) {
-  std::string stem = input;
+std::string default_output(std::string stem, const adapt::Recipe& recipe) {
   while (stem.size() > 1 && stem.ends_with('/')) stem.pop_back();
   if (stem.ends_with(".gguf")) stem.resize(stem.size() - 5);
   return fmt::format("{}-{}.gguf", stem, recipe.name);
@@ -125,12 +124,13 @@ Result<adapt::Comparison> compare(App& app, ops::Context& ctx, const std::string
 
 Status run(App& app, const Arguments& arguments) {
   const LibraryContext context = TRY(library_context(arguments));
-  const std::string input = TRY(find_model(arguments[0], context.folders)).path;
+  const LocalModel model = TRY(find_model(arguments[0], context.folders));
+  const std::string& input = model.path;
   adapt::QuantiseOptions options;
   options.recipe = TRY(recipe_of(arguments));
   options.types = TRY(types_of(arguments));
   const std::string output =
-      arguments.count() > 1 ? arguments[1] : default_output(input, *options.recipe);
+      arguments.count() > 1 ? arguments[1] : default_output(output_stem(model), *options.recipe);
   TRY(check_output(arguments, input, output));
   adapt::ImportanceMatrix importance;
   if (arguments.has("--imatrix")) {
@@ -146,7 +146,7 @@ Status run(App& app, const Arguments& arguments) {
   options.progress = [&](const adapt::QuantiseProgress& progress) {
     show_progress(app, start, progress);
   };
-  const Package package = TRY(open_package(input));
+  const Package package = TRY(open_reference(input, context.folders));
   const auto done = adapt::quantise(package, output, options, pool);
   app.out.progress_done();
   if (!done) return done.error();

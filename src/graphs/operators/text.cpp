@@ -115,7 +115,9 @@ Status string_normalizer(Call& call) {
   return Done{};
 }
 
-constexpr std::size_t most_pattern_bytes = 4096, most_subject_bytes = 1 << 16;
+constexpr std::size_t most_pattern_bytes = 4096;
+// The standard library goes a level deeper with each byte.
+constexpr std::size_t most_subject_bytes = 4096;
 
 Status regex_full_match(Call& call) {
   const Tensor* x = TRY(call.typed(0, Element::text));
@@ -126,7 +128,9 @@ Status regex_full_match(Call& call) {
     const std::regex regex(pattern, std::regex::ECMAScript);
     for (std::int64_t i = 0; i < x->count; ++i) {
       const std::string_view text = x->text(i);
-      if (text.size() > most_subject_bytes) return invalid("a string too long to match");
+      if (text.size() > most_subject_bytes)
+        return invalid(
+            fmt::format("a string of {} bytes: at most {}", text.size(), most_subject_bytes));
       y->data<bool>()[i] = std::regex_match(text.begin(), text.end(), regex);
     }
   } catch (const std::regex_error& e) {

@@ -70,11 +70,11 @@ std::uint32_t guessing_rows(const kernels::Kernels& kernels) {
   return kernels.tiles != nullptr ? kernels::few_rows : 8;
 }
 
-Scheduler::Limits scheduler_limits(const RunnerLimits& limits, const kernels::Kernels& kernels) {
+Scheduler::Limits scheduler_limits(const RunnerLimits& limits, std::uint32_t guessing_rows) {
   return {.step_tokens = limits.step_tokens,
           .max_running = limits.max_running,
           .lone_step_tokens = 2 * limits.step_tokens,
-          .guessing_rows = guessing_rows(kernels)};
+          .guessing_rows = guessing_rows};
 }
 
 class ThreadedRunner : public Runner {
@@ -87,13 +87,14 @@ class ThreadedRunner : public Runner {
         context_(context),
         options_(options),
         memory_(memory),
+        guessing_rows_(guessing_rows(*context.kernels)),
         store_(std::move(store)),
         stepper_(*model_, context,
                  {.kv_pages = memory.kv_pages,
                   .step_tokens = options.step_tokens,
                   .max_running = options.max_running,
                   .lone_step_tokens = 2 * options.step_tokens,
-                  .guessing_rows = guessing_rows(*context.kernels),
+                  .guessing_rows = guessing_rows_,
                   .store = store_.get()}),
         limits_{.step_tokens = options.step_tokens,
                 .max_queued = options.max_queued,
@@ -142,6 +143,7 @@ class ThreadedRunner : public Runner {
   ops::Context context_;  // of embedding; the stepper has its own
   const RunnerOptions options_;
   const MemoryPlan memory_;
+  const std::uint32_t guessing_rows_;
   const std::unique_ptr<PrefixStore> store_;
   Stepper stepper_;  // of the scheduler thread alone
 
@@ -233,7 +235,7 @@ void ThreadedRunner::take_arrived(const std::stop_token& leaving) {
     });
     arrived.swap(arrived_);
     stats_.queued += static_cast<std::uint32_t>(arrived.size());
-    stepper_.limit(scheduler_limits(limits_, *context_.kernels));
+    stepper_.limit(scheduler_limits(limits_, guessing_rows_));
   }
   for (auto& request : arrived) stepper_.add(std::move(request));
 }

@@ -7,11 +7,10 @@
 #include <cstdio>
 
 #include "base/files.h"
-#include "cli/interrupts.h"
+#include "cli/measure.h"
 #include "cli/settings.h"
 #include "config/file_edit.h"
 #include "config/file_values.h"
-#include "library/machine_speeds.h"
 
 namespace hearth::cli {
 namespace {
@@ -24,17 +23,6 @@ struct Proposal {
   std::string held_by;      // not empty: by this place, which the user's file does not reach
   bool is_written = false;  // into the user's file; otherwise it follows from what is
 };
-
-Status measure(App& app, const Arguments& arguments) {
-  const LibraryFolders folders = standard_folders();
-  const InterruptScope interrupts;
-  const auto speeds = measure_speeds(
-      folders, arguments.text("--cpu"), interrupts.token(),
-      [&](std::string_view what) { app.out.progress_text(fmt::format("measuring: {}", what)); });
-  app.out.progress_done();
-  if (!speeds) return speeds.error();
-  return save_speeds(folders, *speeds);
-}
 
 std::string workload_reason(std::string_view workload) {
   if (workload == "throughput") return "many answers at once: larger batches, all cores";
@@ -124,7 +112,7 @@ Json to_json(const std::vector<Proposal>& proposals) {
 
 Status optimize_settings(App& app, const Arguments& arguments) {
   const LoadedConfig now = TRY(load_config(sources_without_workload(arguments)));
-  if (arguments.has("--benchmark")) TRY(measure(app, arguments));
+  if (arguments.has("--benchmark")) TRY(measure_machine(app, arguments));
   const std::vector<Proposal> proposals = TRY(propose(arguments, now));
   const bool is_json = arguments.has("--json");
   if (!is_json) print(app.out, proposals);

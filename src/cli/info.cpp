@@ -6,13 +6,13 @@
 
 #include "base/files.h"
 #include "cli/interrupts.h"
+#include "cli/measure.h"
 #include "cli/rows.h"
 #include "hardware/condition.h"
 #include "hardware/cpu.h"
 #include "hardware/devices.h"
 #include "hardware/memory.h"
 #include "kernels/select.h"
-#include "library/machine_speeds.h"
 
 namespace hearth::cli {
 namespace {
@@ -197,23 +197,16 @@ void print(Output& out, const MachineSpeeds& speeds) {
 
 // Measures, keeps and shows.
 Status benchmark(App& app, const Arguments& arguments) {
-  const LibraryFolders folders = standard_folders();
-  const InterruptScope interrupts;
-  const auto speeds = measure_speeds(
-      folders, arguments.text("--cpu"), interrupts.token(),
-      [&](std::string_view what) { app.out.progress_text(fmt::format("measuring: {}", what)); });
-  app.out.progress_done();
-  if (!speeds) return speeds.error();
-  TRY(save_speeds(folders, *speeds));
+  const MachineSpeeds speeds = TRY(measure_machine(app, arguments));
   if (arguments.has("--json")) {
-    app.out.json(to_json(*speeds));
+    app.out.json(to_json(speeds));
     return Done{};
   }
-  print(app.out, *speeds);
+  print(app.out, speeds);
   app.out.line(
       fmt::format("Measured in {}, and kept: `hearth show MODEL` and `hearth list "
                   "--available` tell tokens per second by it.",
-                  readable_seconds(speeds->seconds)));
+                  readable_seconds(speeds.seconds)));
   return Done{};
 }
 

@@ -9,16 +9,16 @@ Addresses::Addresses(const std::string& url, const std::string& bearer, const Ne
     urls_.push_back(mirror + url.substr(network.hub.size()));
 }
 
-std::optional<Error> Addresses::failed(const Error& error) {
+Status Addresses::try_again(Retries& retries, const Error& error, double retry_after) {
   if (!is_mirror()) first_error_ = error;
   const bool counts = !is_mirror() && error.kind() != ErrorKind::unavailable;
-  if (error.kind() == ErrorKind::cancelled) return error;
+  if (error.kind() == ErrorKind::cancelled) return retries.wait(error, retry_after);
   if (!counts && at_ + 1 < urls_.size()) {
     ++at_;
-    return std::nullopt;
+    return Done{};
   }
   at_ = 0;
-  return first_error_;
+  return retries.wait(*first_error_, retry_after);
 }
 
 void Addresses::drop_mirror() {

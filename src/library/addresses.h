@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "library/download.h"
+#include "library/retry.h"
 
 namespace hearth {
 
@@ -18,9 +19,9 @@ class Addresses {
   std::string bearer() const { return is_mirror() ? std::string() : bearer_; }
   bool is_mirror() const { return at_ > 0; }
 
-  // After a failure: goes to the next address and returns nothing, or, when all have failed or the
-  // first one gave an answer that counts, begins anew and returns what the first one said.
-  std::optional<Error> failed(const Error& error);
+  // After a failure: goes to the next address at once.  When all have failed, or the first one gave
+  // an answer that counts, begins anew with it, waiting first, or says why there is no use.
+  Status try_again(Retries& retries, const Error& error, double retry_after = 0);
   // The mirror asked last sent what the hub did not promise: it is not asked again.
   void drop_mirror();
 

@@ -70,7 +70,6 @@ class Download {
   Status begin();
   Result<bool> attempt(Retries& retries);
   Result<bool> take_ahead();
-  Status try_again(Retries& retries, const Error& error, double retry_after = 0);
   Status take_head(const TransferHead& head);
   Status take_body(std::span<const std::byte> bytes);
   bool has_hash() const { return !file_.sha256.empty() || !file_.git_blob.empty(); }
@@ -171,12 +170,6 @@ Status Download::take_body(std::span<const std::byte> bytes) {
   return Done{};
 }
 
-// At the next address at once; after the last one, later.
-Status Download::try_again(Retries& retries, const Error& error, double retry_after) {
-  const auto failed = addresses_.failed(error);
-  return failed ? retries.wait(*failed, retry_after) : Done{};
-}
-
 // One request.  What came is kept, however it ends.  False: another one is needed.
 Result<bool> Download::attempt(Retries& retries) {
   if (file_.bytes > 0 && part_->size() == file_.bytes) return true;
@@ -203,14 +196,14 @@ Result<bool> Download::attempt(Retries& retries) {
   const auto done = transfer(request, sink, hooks_.stop);
   if (part_->size() > before) retries.progressed();
   if (!done) {
-    TRY(try_again(retries, done.error()));
+    TRY(addresses_.try_again(retries, done.error()));
     return false;
   }
   if (refusal_) {
     if (done->status == 416) TRY(start_over());
     // A signed address that expired answers 403; the next attempt begins at the first address.
     const bool is_worth_it = before > 0 && (done->status == 416 || done->status == 403);
-    TRY(try_again(
+    TRY(addresses_.try_again(
         retries,
         is_worth_it ? Error(ErrorKind::unavailable, refusal_->error.message()) : refusal_->error,
         refusal_->retry_after_seconds));
@@ -220,7 +213,7 @@ Result<bool> Download::attempt(Retries& retries) {
   if (part_->size() >= whole) return true;
   const std::uint64_t needed = request.to_byte > 0 ? end : whole;
   if (part_->size() >= needed) return false;  // the next stretch
-  TRY(try_again(
+  TRY(addresses_.try_again(
       retries, Error(ErrorKind::unavailable,
                      fmt::format("the server ended after {} of {} bytes", part_->size(), needed))));
   return false;
@@ -331,10 +324,6 @@ Result<std::string> fetch_text(const TextRequest& request, const Network& networ
                                const DownloadHooks& hooks) {
   Retries retries(network, hooks);
   Addresses addresses(request.url, request.bearer, network);
-  const auto try_again = [&](const Error& error, double retry_after = 0) -> Status {
-    const auto failed = addresses.failed(error);
-    return failed ? retries.wait(*failed, retry_after) : Done{};
-  };
   for (;;) {
     std::string text;
     const TransferSink sink{.head = {}, .body = [&](std::span<const std::byte> bytes) -> Status {
@@ -352,14 +341,14 @@ Result<std::string> fetch_text(const TextRequest& request, const Network& networ
                                 .stall_seconds = network.stall_seconds},
                                sink, hooks.stop);
     if (!head) {
-      TRY(try_again(head.error()));
+      TRY(addresses.try_again(retries, head.error()));
       continue;
     }
     const auto refusal = refusal_of(*head);
     if (!refusal) return text;
     if (request.refusal && !addresses.is_mirror())
       if (auto better = request.refusal(head->status, head->header("x-error-code"))) return *better;
-    TRY(try_again(refusal->error, refusal->retry_after_seconds));
+    TRY(addresses.try_again(retries, refusal->error, refusal->retry_after_seconds));
   }
 }
 

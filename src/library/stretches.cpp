@@ -145,8 +145,8 @@ bool Stretches::fetch(std::size_t stretch, std::stop_token stop) {
     request.to_byte = end - 1;
     const auto done = transfer(request, sink, silent.stop);
     if (done && !refusal) continue;
-    const auto failed = addresses.failed(done ? refusal->error : done.error());
-    if (failed && !retries.wait(*failed, refusal ? refusal->retry_after_seconds : 0)) {
+    const Error& error = done ? refusal->error : done.error();
+    if (!addresses.try_again(retries, error, refusal ? refusal->retry_after_seconds : 0)) {
       if (hooks_.received) hooks_.received(-static_cast<std::int64_t>(file->size()));
       return false;
     }

@@ -56,7 +56,7 @@ void Centroids::fill_panels() {
   const std::size_t panels = (count_ + byte_panel_rows - 1) / byte_panel_rows;
   panels_.assign(panels * byte_panel_rows * dim_, 0);
   norms_.assign(panels * byte_panel_rows, infinity);
-  zeros_ = norms_;
+  zeros_ = none_ = norms_;
   offsets_.resize(norms_.size());
   scale_ = largest(values_.data(), values_.size()) / 127;
   const float inverse = scale_ > 0 ? 1 / scale_ : 0;
@@ -140,7 +140,7 @@ float Centroids::keys(float* keys, const float* query, bool with_norms,
   std::copy_n(near.data(), chunks(), sorted);
   std::nth_element(sorted, sorted + most_chunks - 1, sorted + chunks());
   const float bound = sorted[most_chunks - 1];
-  std::fill_n(keys, norms_.size(), infinity);
+  std::copy(none_.begin(), none_.end(), keys);
   float least = infinity;
   for (std::size_t c = 0; c < chunks();) {  // runs of chunks
     std::size_t end = c;

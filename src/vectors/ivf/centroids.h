@@ -59,6 +59,7 @@ class Centroids {
   std::vector<std::int8_t> panels_;
   float scale_ = 0;                    // of the bytes
   std::vector<float> norms_, zeros_;   // [padded_count]; infinity past count
+  std::vector<float> none_;            // [padded_count]: infinity
   std::vector<std::int32_t> offsets_;  // what 128 in every byte of a query adds
 };
 

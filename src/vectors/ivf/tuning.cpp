@@ -19,8 +19,8 @@ constexpr std::size_t hits = 10;
 constexpr double list_cost = 130, row_cost = 3, candidate_cost = 140, centroid_cost = 4;
 
 // Candidates, and tenths of the chunks of centroids, that plans are made of; 10: all.
-constexpr std::pair<std::size_t, std::size_t> swept[] = {{30, 3},  {60, 3},  {100, 3}, {100, 6},
-                                                         {150, 6}, {250, 6}, {400, 10}};
+constexpr std::pair<std::size_t, std::size_t> swept[] = {
+    {30, 1}, {60, 1}, {30, 3}, {60, 3}, {100, 3}, {100, 6}, {150, 6}, {250, 6}, {400, 10}};
 
 struct Query {
   std::vector<float> vector;
@@ -301,8 +301,10 @@ std::vector<Point> sweep(const Trained& trained, std::span<const SegmentView> se
     now.centroids = plan.chunks == 0 ? all
                                      : all * static_cast<double>(plan.chunks) /
                                            static_cast<double>(trained.centroids.chunks());
+    // The first depths may all lie within the model's first gap.
+    const bool looks_farther = points.empty() || now.lists > points.back().measured.lists;
     points.push_back({plan, now});
-    idle = now.recall <= best + 5e-4 && now.lists > 4 ? idle + 1 : 0;
+    if (looks_farther) idle = now.recall <= best + 5e-4 && now.lists > 4 ? idle + 1 : 0;
     best = std::max(best, now.recall);
     if (now.recall >= 0.9995 || now.lists >= 0.999 * all) break;
   }

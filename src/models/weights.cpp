@@ -373,21 +373,56 @@ Result<Weights> load_weights(const TensorFinder& finder) {
 
 namespace {
 
-Status prepare_weight(ops::Context& ctx, Weight& weight) {
-  bool borrows = false;
-  if (weight.stored.rows > 0) {
-    weight.matrix = TRY(ops::Matrix::prepare(ctx, weight.stored));
-    borrows = weight.matrix.borrows();
+// Matrices that are packed together: enough to keep every thread busy, few enough that what they
+// were rebuilt from goes soon.
+class Batch {
+ public:
+  explicit Batch(ops::Context& ctx)
+      : ctx_(ctx), limit_(least_bytes * static_cast<std::uint64_t>(ctx.pool->threads())) {}
+
+  void add(Weight& weight) {
+    if (weight.stored.rows == 0 && weight.stored_experts.empty()) return;
+    weights_.push_back(&weight);
+    if (weight.stored.rows > 0) add(weight.stored);
+    for (const ops::StoredMatrix& expert : weight.stored_experts) add(expert);
   }
-  for (const ops::StoredMatrix& expert : weight.stored_experts) {
-    weight.experts.push_back(TRY(ops::Matrix::prepare(ctx, expert)));
-    borrows = borrows || weight.experts.back().borrows();
+  bool is_full() const { return bytes_ >= limit_; }
+  Status pack();
+
+ private:
+  static constexpr std::uint64_t least_bytes = 32u << 20;  // for each thread
+  void add(const ops::StoredMatrix& stored) {
+    stored_.push_back(stored);
+    bytes_ += stored.data.size();
   }
-  if (!borrows) {
-    weight.rebuilt.reset();
-    weight.stored.data = {};
-    weight.stored_experts.clear();
+
+  ops::Context& ctx_;
+  const std::uint64_t limit_;
+  std::vector<Weight*> weights_;
+  std::vector<ops::StoredMatrix> stored_;  // of the weights, in their order
+  std::uint64_t bytes_ = 0;
+};
+
+Status Batch::pack() {
+  std::vector<ops::Matrix> matrices = TRY(ops::Matrix::prepare_all(ctx_, stored_));
+  auto next = matrices.begin();
+  for (Weight* weight : weights_) {
+    bool borrows = false;
+    const auto take = [&] {
+      borrows = borrows || next->borrows();
+      return std::move(*next++);
+    };
+    if (weight->stored.rows > 0) weight->matrix = take();
+    for (std::size_t e = 0; e < weight->stored_experts.size(); ++e)
+      weight->experts.push_back(take());
+    if (borrows) continue;
+    weight->rebuilt.reset();
+    weight->stored.data = {};
+    weight->stored_experts.clear();
   }
+  weights_.clear();
+  stored_.clear();
+  bytes_ = 0;
   return Done{};
 }
 
@@ -396,15 +431,22 @@ Status prepare_weight(ops::Context& ctx, Weight& weight) {
 Status prepare(ops::Context& ctx, Weights& weights, const std::function<void(double)>& progress,
                std::stop_token stop) {
   const double steps = static_cast<double>(weights.layers.size() + 1);
-  for (std::size_t i = 0; i <= weights.layers.size(); ++i) {
+  Batch batch(ctx);
+  const auto pack = [&](std::size_t layers_done) -> Status {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "loading was stopped");
-    if (progress) progress(static_cast<double>(i) / steps);
-    if (i == weights.layers.size()) {
-      TRY(prepare_weight(ctx, weights.whole[Role::output]));
-      break;
+    TRY(batch.pack());
+    if (progress) progress(static_cast<double>(layers_done) / steps);
+    return Done{};
+  };
+  if (progress) progress(0);
+  for (std::size_t i = 0; i < weights.layers.size(); ++i) {
+    for (Weight& weight : weights.layers[i].weights) {
+      batch.add(weight);
+      if (batch.is_full()) TRY(pack(i));
     }
-    for (Weight& weight : weights.layers[i].weights) TRY(prepare_weight(ctx, weight));
   }
+  batch.add(weights.whole[Role::output]);
+  TRY(pack(weights.layers.size()));
   if (progress) progress(1);
   return Done{};
 }

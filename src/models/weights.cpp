@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/pages.h"
 #include "models/values.h"
 
 namespace hearth::models {
@@ -373,40 +374,50 @@ Result<Weights> load_weights(const TensorFinder& finder) {
 
 namespace {
 
-// Matrices that are packed together: enough to keep every thread busy, few enough that what they
-// were rebuilt from goes soon.
-class Batch {
- public:
-  explicit Batch(ops::Context& ctx)
-      : ctx_(ctx), limit_(least_bytes * static_cast<std::uint64_t>(ctx.pool->threads())) {}
+// Of a matrix or of experts, as stored.
+std::vector<ops::StoredMatrix> stored_in(const Weight& weight) {
+  std::vector<ops::StoredMatrix> all = weight.stored_experts;
+  if (weight.stored.rows > 0) all.insert(all.begin(), weight.stored);
+  return all;
+}
 
-  void add(Weight& weight) {
-    if (weight.stored.rows == 0 && weight.stored_experts.empty()) return;
-    weights_.push_back(&weight);
-    if (weight.stored.rows > 0) add(weight.stored);
-    for (const ops::StoredMatrix& expert : weight.stored_experts) add(expert);
+// Matrices that are packed together.
+struct Batch {
+  std::vector<Weight*> weights;
+  std::vector<ops::StoredMatrix> stored;  // of the weights, in their order
+  std::uint64_t bytes = 0;
+
+  void ask_for_pages() const {
+    for (const ops::StoredMatrix& matrix : stored)
+      if (matrix.file_mapped) ask_for_file_pages(matrix.data);
   }
-  bool is_full() const { return bytes_ >= limit_; }
-  Status pack();
-
- private:
-  static constexpr std::uint64_t least_bytes = 32u << 20;  // for each thread
-  void add(const ops::StoredMatrix& stored) {
-    stored_.push_back(stored);
-    bytes_ += stored.data.size();
-  }
-
-  ops::Context& ctx_;
-  const std::uint64_t limit_;
-  std::vector<Weight*> weights_;
-  std::vector<ops::StoredMatrix> stored_;  // of the weights, in their order
-  std::uint64_t bytes_ = 0;
 };
 
-Status Batch::pack() {
-  std::vector<ops::Matrix> matrices = TRY(ops::Matrix::prepare_all(ctx_, stored_));
+// Enough in each to keep every thread busy, little enough that what matrices were rebuilt from goes
+// soon.
+std::vector<Batch> batches_of(Weights& weights, int threads) {
+  constexpr std::uint64_t bytes_per_thread = 32u << 20;
+  const std::uint64_t limit = bytes_per_thread * static_cast<std::uint64_t>(threads);
+  std::vector<Batch> batches(1);
+  const auto add = [&](Weight& weight) {
+    if (batches.back().bytes >= limit) batches.emplace_back();
+    Batch& batch = batches.back();
+    batch.weights.push_back(&weight);
+    for (const ops::StoredMatrix& stored : stored_in(weight)) {
+      batch.stored.push_back(stored);
+      batch.bytes += stored.data.size();
+    }
+  };
+  for (Layer& layer : weights.layers)
+    for (Weight& weight : layer.weights) add(weight);
+  add(weights.whole[Role::output]);
+  return batches;
+}
+
+Status prepare_batch(ops::Context& ctx, const Batch& batch) {
+  std::vector<ops::Matrix> matrices = TRY(ops::Matrix::prepare_all(ctx, batch.stored));
   auto next = matrices.begin();
-  for (Weight* weight : weights_) {
+  for (Weight* weight : batch.weights) {
     bool borrows = false;
     const auto take = [&] {
       borrows = borrows || next->borrows();
@@ -420,9 +431,6 @@ Status Batch::pack() {
     weight->stored.data = {};
     weight->stored_experts.clear();
   }
-  weights_.clear();
-  stored_.clear();
-  bytes_ = 0;
   return Done{};
 }
 
@@ -430,23 +438,15 @@ Status Batch::pack() {
 
 Status prepare(ops::Context& ctx, Weights& weights, const std::function<void(double)>& progress,
                std::stop_token stop) {
-  const double steps = static_cast<double>(weights.layers.size() + 1);
-  Batch batch(ctx);
-  const auto pack = [&](std::size_t layers_done) -> Status {
+  const std::vector<Batch> batches = batches_of(weights, ctx.pool->threads());
+  batches.front().ask_for_pages();
+  for (std::size_t i = 0; i < batches.size(); ++i) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "loading was stopped");
-    TRY(batch.pack());
-    if (progress) progress(static_cast<double>(layers_done) / steps);
-    return Done{};
-  };
-  if (progress) progress(0);
-  for (std::size_t i = 0; i < weights.layers.size(); ++i) {
-    for (Weight& weight : weights.layers[i].weights) {
-      batch.add(weight);
-      if (batch.is_full()) TRY(pack(i));
-    }
+    if (progress) progress(static_cast<double>(i) / static_cast<double>(batches.size()));
+    // The disk reads the next ones while these are packed.
+    if (i + 1 < batches.size()) batches[i + 1].ask_for_pages();
+    TRY(prepare_batch(ctx, batches[i]));
   }
-  batch.add(weights.whole[Role::output]);
-  TRY(pack(weights.layers.size()));
   if (progress) progress(1);
   return Done{};
 }

@@ -5,10 +5,10 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "cli/measure.h"
 #include "cli/settings.h"
 #include "config/file_edit.h"
 #include "library/catalog.h"
-#include "library/machine_speeds.h"
 
 namespace hearth::cli {
 namespace {
@@ -37,8 +37,6 @@ const LocalModel* best_of(const std::vector<LocalModel>& models, const MachineFi
 }
 
 }  // namespace
-
-MachineFigures measure_machine() { return machine_figures(standard_folders()); }
 
 Result<std::optional<Recommendation>> choose_first_model(const Arguments& arguments,
                                                          const std::vector<CatalogEntry>& catalog,
@@ -72,19 +70,19 @@ Status set_user_setting(std::string_view key, const Json& value) {
   return replace_file(path, bytes_of(*changed));
 }
 
-Result<std::optional<std::string>> best_installed(const Arguments& arguments) {
+Result<std::optional<std::string>> best_installed(App& app, const Arguments& arguments) {
   const Config config = TRY(read_config(arguments));
   if (!config.models.standard.empty()) return std::optional(config.models.standard);
   const LibraryContext context = TRY(library_context(arguments));
   std::vector<LocalModel> models = find_local_models(context.folders);
   if (models.empty()) return std::optional<std::string>();
   describe_local_models(context.folders, models);
-  const LocalModel* best = best_of(models, measure_machine());
+  const LocalModel* best = best_of(models, TRY(figures_of_machine(app)));
   return best ? std::optional(best->name) : std::optional<std::string>();
 }
 
 Result<std::string> model_for_chat(App& app, const Arguments& arguments) {
-  if (const auto here = TRY(best_installed(arguments))) return *here;
+  if (const auto here = TRY(best_installed(app, arguments))) return *here;
   const LibraryContext context = TRY(library_context(arguments));
   const bool may_ask = ::isatty(STDIN_FILENO) == 1 && ::isatty(STDERR_FILENO) == 1;
   std::string reason = "no other model is on this machine: `hearth recommend` says what suits it";
@@ -92,8 +90,8 @@ Result<std::string> model_for_chat(App& app, const Arguments& arguments) {
     reason = fmt::format("nothing is downloaded, since {}", context.network.offline);
   } else if (may_ask || arguments.has("--yes")) {
     const auto catalog = TRY(load_catalog(context.folders));
-    const auto chosen =
-        TRY(choose_first_model(arguments, catalog, measure_machine(), ModelWish::balanced));
+    const MachineFigures machine = TRY(figures_of_machine(app));
+    const auto chosen = TRY(choose_first_model(arguments, catalog, machine, ModelWish::balanced));
     if (chosen) {
       const CatalogEntry& entry = chosen->entry;
       const Status came = offer_to_pull(app, arguments, entry.name);

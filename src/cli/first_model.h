@@ -9,9 +9,6 @@
 
 namespace hearth::cli {
 
-// This machine, its memory's speed as `hearth info --benchmark` found it, or measured now (0.2 s).
-MachineFigures measure_machine();
-
 // For conversation: the catalog's entry that models.preferred names, where a person set it, or what
 // suits the machine; nothing: nothing fits.  Errors: not_found: no entry of that name.
 Result<std::optional<Recommendation>> choose_first_model(const Arguments& arguments,
@@ -24,7 +21,7 @@ Status set_user_setting(std::string_view key, const Json& value);
 
 // The setting models.default, or the best model for conversation that is installed and runs well
 // here; nothing: there is none.
-Result<std::optional<std::string>> best_installed(const Arguments& arguments);
+Result<std::optional<std::string>> best_installed(App& app, const Arguments& arguments);
 
 // best_installed(), or what suits this machine best, downloaded when the person agrees; otherwise
 // the built-in one, saying so.

@@ -3,6 +3,7 @@
 #include <unistd.h>
 
 #include "cli/first_model.h"
+#include "cli/measure.h"
 #include "cli/rows.h"
 #include "cli/settings.h"
 #include "hardware/cpu.h"
@@ -106,7 +107,7 @@ Status run(App& app, const Arguments& arguments) {
   const Profile profile = TRY(profile_of(arguments));
   const LibraryContext context = TRY(download_context(arguments));
   const auto catalog = TRY(load_catalog(context.folders));
-  const MachineFigures machine = measure_machine();
+  const MachineFigures machine = TRY(figures_of_machine(app));
   const bool json = arguments.has("--json");
   const auto chosen = TRY(choose_first_model(arguments, catalog, machine, profile.wish));
   Outcome outcome{.model = std::string(builtin_chat),
@@ -132,7 +133,7 @@ Status run(App& app, const Arguments& arguments) {
 
 Status use(App& app, const Arguments& arguments) {
   if (arguments.count() == 0) {
-    const auto now = TRY(best_installed(arguments));
+    const auto now = TRY(best_installed(app, arguments));
     app.out.line(now.value_or(std::string(builtin_chat)));
     return Done{};
   }

@@ -29,7 +29,7 @@ std::string output_stem(const LocalModel& model) {
 Result<Lease> acquire(App& app, const Arguments& arguments, Library& library,
                       const std::string& reference) {
   if (reference == "default") {
-    const auto meant = TRY(best_installed(arguments));
+    const auto meant = TRY(best_installed(app, arguments));
     return acquire(app, arguments, library, meant.value_or(std::string(builtin_chat)));
   }
   TRY(offer_to_pull(app, arguments, reference));

@@ -3,11 +3,11 @@
 
 #include <fmt/core.h>
 
+#include "cli/measure.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "hardware/cpu.h"
 #include "hardware/memory.h"
-#include "library/machine_speeds.h"
 
 namespace hearth::cli {
 namespace {
@@ -17,7 +17,7 @@ Status run(App& app, const Arguments& arguments) {
   const std::vector<CatalogEntry> catalog = TRY(load_catalog(context.folders));
   const hardware::Memory memory = hardware::read_memory();
   const int threads = hardware::usable_cores();
-  const MachineFigures machine = machine_figures(context.folders);
+  const MachineFigures machine = TRY(figures_of_machine(app));
   const std::vector<Recommendation> chosen = recommend(catalog, machine);
   if (arguments.has("--json")) {
     Json list = Json::array();
@@ -61,7 +61,10 @@ const Command recommend_command{
     .name = "recommend",
     .arguments = "",
     .summary = "Tell which models suit this machine, and why.",
-    .details = "By its memory, its cores and a quick measurement of how fast it reads memory.",
+    .details =
+        "By its memory, its cores and how fast it is at what models do: measured the first time, "
+        "in\n"
+        "a second or two, and kept (`hearth info --benchmark` measures anew).",
     .options = {},
     .run = run};
 

@@ -132,6 +132,13 @@ struct SearchKernels {
   // Room for 32 * count is needed.  Values to 1e-3 relative of their terms.
   std::size_t (*scan_codes)(float* values, std::uint32_t* places, const CodeScan* scan);
 
+  // bytes[j] = x[j] / step + zero, rounded, where step, which is returned, is a 127th of the
+  // greatest magnitude; only zeros: 0.  zero: 128 for unsigned bytes, 0 for signed ones.
+  float (*to_bytes)(std::uint8_t* bytes, const float* x, std::size_t n, int zero);
+
+  // Of n numbers.  Tolerance as of l2.
+  float (*sum)(const float* x, std::size_t n);
+
   // x = H * (x * signs), H the Hadamard matrix of order n, a power of two, n >= 1.  1e-5.
   void (*hadamard)(float* x, const float* signs, std::size_t n);
 };

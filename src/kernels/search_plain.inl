@@ -165,6 +165,44 @@ inline std::size_t near_pairs_by(Dots dots_of, PairHit* hits, const PairScan* sc
   return kept;
 }
 
+typedef u8 Bytes __attribute__((vector_size(lanes)));
+
+float to_bytes(u8* bytes, const float* x, std::size_t n, int zero) {
+  const std::size_t whole = n / lanes * lanes, rest = n - whole;
+  const auto size = [](Vec v) { return vector_max(v, -v); };
+  Vec top = rest > 0 ? size(load_some(x + whole, rest)) : Vec{};
+  for (std::size_t i = 0; i < whole; i += lanes) top = vector_max(top, size(load(x + i)));
+  const float step = largest(top) / 127;
+  const Vec inverse = splat(step > 0 ? 1 / step : 0);
+  // Above zero numbers are cut to the nearest whole one; 512 leaves the byte as it is.
+  const Vec shift = splat(static_cast<float>(zero) + 512.5f);
+  const auto rounded = [&](Vec v) {
+    const Ints whole_numbers = __builtin_convertvector(multiply_add(v, inverse, shift), Ints);
+    return __builtin_convertvector(whole_numbers & 255, Bytes);
+  };
+  for (std::size_t i = 0; i < whole; i += lanes) {
+    const Bytes eight = rounded(load(x + i));
+    memcpy(bytes + i, &eight, sizeof eight);
+  }
+  if (rest > 0) {
+    const Bytes last = rounded(load_some(x + whole, rest));
+    memcpy(bytes + whole, &last, rest);
+  }
+  return step;
+}
+
+float sum_of(const float* x, std::size_t n) {
+  Vec even = {}, odd = {};
+  std::size_t i = 0;
+  for (; n - i >= 2 * lanes; i += 2 * lanes) {
+    even += load(x + i);
+    odd += load(x + i + lanes);
+  }
+  float rest = 0;
+  for (; i < n; ++i) rest += x[i];
+  return sum(even + odd) + rest;
+}
+
 inline float magnitude(float x) { return x < 0 ? -x : x; }
 
 // The greatest spread of a group is cut into steps that an entry can count.

@@ -200,6 +200,24 @@ void hadamard(float* x, const float* signs, std::size_t n) {
     }
 }
 
+float to_bytes(u8* bytes, const float* x, std::size_t n, int zero) {
+  float top = 0;
+  for (std::size_t j = 0; j < n; ++j) {
+    const float size = x[j] < 0 ? -x[j] : x[j];
+    top = size > top ? size : top;
+  }
+  const float step = top / 127;
+  for (std::size_t j = 0; j < n; ++j)
+    bytes[j] = static_cast<u8>(zero + (step > 0 ? __builtin_lroundf(x[j] / step) : 0));
+  return step;
+}
+
+float sum(const float* x, std::size_t n) {
+  double all = 0;
+  for (std::size_t j = 0; j < n; ++j) all += x[j];
+  return static_cast<float>(all);
+}
+
 constexpr SearchKernels table = {
     .name = "reference",
     .l2 = {distances<RowType::f32, true>, distances<RowType::f16, true>,
@@ -220,6 +238,8 @@ constexpr SearchKernels table = {
     .at_most = at_most,
     .sign_tables = sign_tables,
     .scan_codes = scan_codes,
+    .to_bytes = to_bytes,
+    .sum = sum,
     .hadamard = hadamard,
 };
 

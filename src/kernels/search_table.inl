@@ -24,6 +24,8 @@ constexpr SearchKernels make_search_table(const char* name) {
       .at_most = at_most,
       .sign_tables = sign_tables,
       .scan_codes = scan_codes,
+      .to_bytes = to_bytes,
+      .sum = sum_of,
       .hadamard = hadamard,
   };
 }

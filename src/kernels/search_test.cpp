@@ -288,6 +288,32 @@ TEST_CASE("search: keys at most a limit, and tables of signs") {
   }
 }
 
+TEST_CASE("search: numbers as bytes, and their sum") {
+  const SearchKernels& want = search_reference();
+  for (const std::size_t n : dims) {
+    for (const float scale : {0.0f, 1e-20f, 1.0f, 1e30f}) {
+      auto x = random_floats(n, 15);
+      for (float& value : x) value *= scale;
+      for (const int zero : {0, 128}) {
+        std::vector<std::uint8_t> wanted(n);
+        const float step = want.to_bytes(wanted.data(), x.data(), n, zero);
+        each_search_table([&](const SearchKernels& table) {
+          INFO("n ", n, " scale ", scale, " zero ", zero);
+          std::vector<std::uint8_t> bytes(n + 1, 7);
+          CHECK(table.to_bytes(bytes.data(), x.data(), n, zero) == doctest::Approx(step));
+          for (std::size_t j = 0; j < n; ++j)  // halves may go either way
+            REQUIRE(std::abs(static_cast<std::int8_t>(bytes[j] - wanted[j])) <= 1);
+          CHECK(bytes[n] == 7);
+        });
+      }
+      each_search_table([&](const SearchKernels& table) {
+        CHECK(std::abs(table.sum(x.data(), n) - want.sum(x.data(), n)) <=
+              1e-5f * scale * static_cast<float>(n));
+      });
+    }
+  }
+}
+
 TEST_CASE("search: the Hadamard transform") {
   const SearchKernels& want = search_reference();
   for (std::size_t n = 1; n <= 1024; n *= 2) {

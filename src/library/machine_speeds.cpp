@@ -185,7 +185,8 @@ Result<MachineSpeeds> measure_speeds(const LibraryFolders& folders, const std::s
     speeds.weights.push_back({std::string(name_of(dtype)), TRY(weights_rate(ctx, dtype, stop))});
   tell("disk");
   if (is_stopped()) return Error(ErrorKind::cancelled, "stopped");
-  TRY(measure_disk(folders.models, speeds));
+  // A folder that cannot be written has no speed.
+  (void)measure_disk(folders.models, speeds).ok();
   speeds.seconds = now_seconds() - began;
   return speeds;
 }
@@ -277,17 +278,11 @@ std::uint64_t bytes_per_token(const Package& package) {
   return static_cast<std::uint64_t>(bytes);
 }
 
-MachineFigures machine_figures(const LibraryFolders& folders) {
-  MachineFigures figures{.memory_bytes = memory_for_models(hardware::read_memory()),
-                         .read_bytes_per_second = 0,
-                         .weights_bytes_per_second = 0};
-  const auto speeds = load_speeds(folders);
-  if (speeds && !speeds->memory.empty())
-    figures.read_bytes_per_second = speeds->memory.back().bytes_per_second;
-  else
-    figures.read_bytes_per_second = hardware::measure_read_bandwidth(hardware::usable_cores());
-  if (speeds) figures.weights_bytes_per_second = expected_tokens_per_second(*speeds, "q4_k", 1);
-  return figures;
+MachineFigures figures_of(const MachineSpeeds& speeds) {
+  return {
+      .memory_bytes = memory_for_models(hardware::read_memory()),
+      .read_bytes_per_second = speeds.memory.empty() ? 0 : speeds.memory.back().bytes_per_second,
+      .weights_bytes_per_second = expected_tokens_per_second(speeds, "q4_k", 1)};
 }
 
 }  // namespace hearth

@@ -42,7 +42,7 @@ struct MachineSpeeds {
 };
 
 // In less than ten seconds; `progress` is told what comes next.  `kernels`: as LibraryOptions.
-// Errors: io (the disk), cancelled, those of kernels::choose.
+// Errors: cancelled, those of kernels::choose.
 Result<MachineSpeeds> measure_speeds(const LibraryFolders& folders, const std::string& kernels,
                                      std::stop_token stop,
                                      const std::function<void(std::string_view what)>& progress);
@@ -60,7 +60,7 @@ double expected_tokens_per_second(const MachineSpeeds& speeds, std::string_view 
 // the answer, and of experts those that are asked.
 std::uint64_t bytes_per_token(const Package& package);
 
-// What models may take here, and how fast it is read: as measured before, or now (0.2 s).
-MachineFigures machine_figures(const LibraryFolders& folders);
+// What models may take here, and how fast it is read.
+MachineFigures figures_of(const MachineSpeeds& speeds);
 
 }  // namespace hearth

@@ -48,6 +48,10 @@ class FirstRun(unittest.TestCase):
                 self.assertTrue(run.out.strip())
             again = json.loads(world.run("init", "--non-interactive", "--json").out)
             self.assertEqual((again["model"], again["was_here"], again["problem"]), (name, True, ""))
+            # Measured once: what suits this machine does not change from call to call.
+            measured = json.loads(world.run("info", "--json").out)["speeds"]
+            self.assertEqual(again["read_bytes_per_second"],
+                             measured["memory"][-1]["bytes_per_second"])
 
     def test_profiles(self):
         with World() as world:

@@ -94,34 +94,47 @@ void hamming(std::uint32_t* out, const u8* query, const u8* rows, std::size_t st
   wide_hamming(out, query, rows, stride, n, bytes);
 }
 
-// Sums of `height` rows and `width` panels, held in registers.
+// Sums of `height` rows and `width` panels, held in registers.  Where they are few, each in several
+// parts: an addition waits for the one before it.
 template <std::size_t height, std::size_t width>
 inline void tile_dots(std::int32_t* out, std::size_t ldo, const u8* rows, std::size_t stride,
                       const i8* panels, std::size_t dim) {
-  __m512i s[height][width];
+  constexpr std::size_t parts = height * width >= 8 ? 1 : 8 / (height * width);
+  __m512i s[parts][height][width];
 #pragma GCC unroll 16
-  for (std::size_t i = 0; i < height; ++i)
+  for (std::size_t part = 0; part < parts; ++part)
 #pragma GCC unroll 16
-    for (std::size_t p = 0; p < width; ++p) s[i][p] = _mm512_setzero_si512();
-  for (std::size_t j = 0; j < dim; j += 4) {
-    __m512i columns[width];
+    for (std::size_t i = 0; i < height; ++i)
 #pragma GCC unroll 16
-    for (std::size_t p = 0; p < width; ++p)
-      columns[p] = load_bytes(panels + (p * dim + j) * byte_panel_rows);
+      for (std::size_t p = 0; p < width; ++p) s[part][i][p] = _mm512_setzero_si512();
+  for (std::size_t j = 0; j < dim; j += 4 * parts) {
 #pragma GCC unroll 16
-    for (std::size_t i = 0; i < height; ++i) {
-      int four;
-      memcpy(&four, rows + i * stride + j, 4);
-      const __m512i x = _mm512_set1_epi32(four);
+    for (std::size_t part = 0; part < parts; ++part) {
+      const std::size_t at = j + 4 * part;
+      __m512i columns[width];
 #pragma GCC unroll 16
-      for (std::size_t p = 0; p < width; ++p) s[i][p] = _mm512_dpbusd_epi32(s[i][p], x, columns[p]);
+      for (std::size_t p = 0; p < width; ++p)
+        columns[p] = load_bytes(panels + (p * dim + at) * byte_panel_rows);
+#pragma GCC unroll 16
+      for (std::size_t i = 0; i < height; ++i) {
+        int four;
+        memcpy(&four, rows + i * stride + at, 4);
+        const __m512i x = _mm512_set1_epi32(four);
+#pragma GCC unroll 16
+        for (std::size_t p = 0; p < width; ++p)
+          s[part][i][p] = _mm512_dpbusd_epi32(s[part][i][p], x, columns[p]);
+      }
     }
   }
 #pragma GCC unroll 16
   for (std::size_t i = 0; i < height; ++i)
 #pragma GCC unroll 16
-    for (std::size_t p = 0; p < width; ++p)
-      _mm512_storeu_si512(out + i * ldo + p * byte_panel_rows, s[i][p]);
+    for (std::size_t p = 0; p < width; ++p) {
+#pragma GCC unroll 16
+      for (std::size_t part = 1; part < parts; ++part)
+        s[0][i][p] = _mm512_add_epi32(s[0][i][p], s[part][i][p]);
+      _mm512_storeu_si512(out + i * ldo + p * byte_panel_rows, s[0][i][p]);
+    }
 }
 
 // All rows by `width` panels.
@@ -212,25 +225,54 @@ std::size_t at_most(float* values, std::uint32_t* places, const float* keys, std
   return kept;
 }
 
+// The scale and the offset of tables, see SearchKernels::sign_tables.
+inline void measure_signs_wide(const float* q, std::size_t n, float* scale, float* offset) {
+  Vec widest = {}, all = {};
+  for (std::size_t j = 0; j < n; j += lanes) {
+    const __m512 size = _mm512_abs_ps(load(q + j));
+    const __m512 two = size + _mm512_permute_ps(size, 0xB1);
+    widest = vector_max(widest, two + _mm512_permute_ps(two, 0x4E));  // of the four of a group
+    all += size;
+  }
+  const float top = largest(widest);
+  *scale = top > 0 ? 2 * top / max_code_entry : 1;
+  *offset = -sum(all);
+}
+
+// An entry is, over four numbers x, the sum of 2x where the bit is set beside that of -2x where x
+// is negative.  Eight groups at a time, in 256ths of a step.
 void sign_tables(u8* tables, const float* q, std::size_t groups, float* scale, float* offset) {
-  measure_signs(q, groups, scale, offset);
-  const __m512 inverse = _mm512_set1_ps(2 / *scale);
-  const __m512 half = _mm512_set1_ps(0.5f), most = _mm512_set1_ps(max_code_entry);
-  for (std::size_t g = 0; g < groups; ++g) {
-    __m512 above = _mm512_setzero_ps();
-    constexpr u32 bit_set[4] = {0xAAAA, 0xCCCC, 0xF0F0, 0xFF00};
-#pragma GCC unroll 4
-    for (std::size_t b = 0; b < 4; ++b) {
-      const float x = q[4 * g + b];
-      const u32 codes = x < 0 ? ~bit_set[b] : bit_set[b];
-      above = _mm512_mask_add_ps(above, static_cast<__mmask16>(codes), above,
-                                 _mm512_set1_ps(magnitude(x)));
+  measure_signs_wide(q, 4 * groups, scale, offset);
+  const __m512 parts = _mm512_set1_ps(2 * 256 / *scale);
+  const __m512i lane = _mm512_set_epi32(15, 14, 13, 12, 11, 10, 9, 8, 7, 6, 5, 4, 3, 2, 1, 0);
+  const auto bit = [lane](unsigned b) {
+    return _mm512_and_si512(_mm512_srli_epi32(lane, b), _mm512_set1_epi32(1));
+  };
+  const __m512i low = _mm512_or_si512(bit(0), _mm512_slli_epi32(bit(1), 16));
+  const __m512i high = _mm512_or_si512(bit(2), _mm512_slli_epi32(bit(3), 16));
+  const __m512i half = _mm512_set1_epi32(128), most = _mm512_set1_epi32(max_code_entry);
+  const auto shorts = [&](const float* x) {
+    return _mm512_cvtsepi32_epi16(_mm512_cvtps_epi32(load(x) * parts));
+  };
+  for (std::size_t g = 0; g < groups; g += 8) {
+    const __m512i x =
+        _mm512_inserti64x4(_mm512_castsi256_si512(shorts(q + 4 * g)), shorts(q + 4 * g + lanes), 1);
+    const __m512i below =
+        _mm512_max_epi16(_mm512_sub_epi16(_mm512_setzero_si512(), x), _mm512_setzero_si512());
+    const __m512i two = _mm512_dpwssd_epi32(_mm512_setzero_si512(), below, _mm512_set1_epi16(1));
+    const __m512i least =
+        _mm512_add_epi32(half, _mm512_add_epi32(two, _mm512_shuffle_epi32(two, _MM_PERM_CDAB)));
+    __m512i first = _mm512_setzero_si512();
+    for (std::size_t i = 0; i < 8; ++i) {
+      const __m512i second = _mm512_add_epi32(first, _mm512_set1_epi32(1));
+      __m512i entries = _mm512_permutexvar_epi32(first, least);
+      entries = _mm512_dpwssd_epi32(entries, _mm512_permutexvar_epi32(first, x), low);
+      entries = _mm512_dpwssd_epi32(entries, _mm512_permutexvar_epi32(second, x), high);
+      entries = _mm512_min_epi32(_mm512_srai_epi32(entries, 8), most);
+      _mm256_storeu_si256(reinterpret_cast<__m256i*>(table_of(tables, g + i)),
+                          _mm256_broadcastsi128_si256(_mm512_cvtepi32_epi8(entries)));
+      first = _mm512_add_epi32(second, _mm512_set1_epi32(1));
     }
-    const __m512 steps = _mm512_min_ps(_mm512_fmadd_ps(above, inverse, half), most);
-    const __m128i entries = _mm512_cvtepi32_epi8(_mm512_cvttps_epi32(steps));
-    __m128i* table = reinterpret_cast<__m128i*>(table_of(tables, g));
-    _mm_storeu_si128(table, entries);
-    _mm_storeu_si128(table + 1, entries);
   }
 }
 

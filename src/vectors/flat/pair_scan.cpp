@@ -91,7 +91,8 @@ void PairScan::add_query(std::size_t q, const float* query) {
     shift += static_cast<double>(query[j]) * mean_[j];
   }
   std::vector<std::int8_t> bytes(padded_);
-  scales_[q] = to_signed_bytes(bytes.data(), centred_.data(), padded_);
+  scales_[q] = codec_.kernels().to_bytes(reinterpret_cast<std::uint8_t*>(bytes.data()),
+                                         centred_.data(), padded_, 0);
   double rounded = 0, lost = 0;
   int sum = 0;
   std::int8_t* panel = panels_.data() + q / byte_panel_rows * byte_panel_rows * padded_;
@@ -124,7 +125,7 @@ void PairScan::quantise_rows(const ChunkView& view, std::size_t first, std::size
     for (std::size_t j = 0; j < dim_; ++j) centred_[j] = row[j] - mean_[j];
     std::fill(centred_.begin() + static_cast<std::ptrdiff_t>(dim_), centred_.end(), 0.0f);
     std::uint8_t* bytes = &bytes_[i * padded_];
-    const float scale = to_unsigned_bytes(bytes, centred_.data(), padded_);
+    const float scale = codec_.kernels().to_bytes(bytes, centred_.data(), padded_, 128);
     float norm[4] = {}, lost[4] = {};
     for (std::size_t j = 0; j < padded_; j += 4)
       for (std::size_t l = 0; l < 4; ++l) {

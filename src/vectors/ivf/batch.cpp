@@ -46,9 +46,10 @@ BatchSearch::BatchSearch(const Trained& trained, std::span<const SegmentView> se
     const float* query = &queries[q * dim_];
     trained.rotate_query(x, query);
     Query& made = queries_[q];
-    made.scale = to_signed_bytes(&bytes_[q * padded_], x, padded_);
-    made.sum = std::accumulate(x, x + padded_, 0.0f);
-    made.constant = std::inner_product(x, x + padded_, x, 0.0f);
+    made.scale = trained.kernels.to_bytes(reinterpret_cast<std::uint8_t*>(&bytes_[q * padded_]), x,
+                                          padded_, 0);
+    made.sum = trained.kernels.sum(x, padded_);
+    trained.kernels.dot[0](&made.constant, x, x, 0, 1, padded_);
     if (!l2()) {
       double shift = 0;
       for (std::size_t j = 0; j < dim_; ++j)

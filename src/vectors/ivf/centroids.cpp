@@ -41,22 +41,6 @@ int nearest_int(float value) { return static_cast<int>(value + 512.5f) - 512; }
 
 }  // namespace
 
-float to_unsigned_bytes(std::uint8_t* bytes, const float* x, std::size_t dim) {
-  const float scale = largest(x, dim) / 127, inverse = scale > 0 ? 1 / scale : 0;
-  for (std::size_t i = 0; i < dim; i += step)
-    for (std::size_t l = i; l < i + step; ++l)
-      bytes[l] = static_cast<std::uint8_t>(nearest_int(x[l] * inverse) + 128);
-  return scale;
-}
-
-float to_signed_bytes(std::int8_t* bytes, const float* x, std::size_t dim) {
-  const float scale = largest(x, dim) / 127, inverse = scale > 0 ? 1 / scale : 0;
-  for (std::size_t i = 0; i < dim; i += step)
-    for (std::size_t l = i; l < i + step; ++l)
-      bytes[l] = static_cast<std::int8_t>(nearest_int(x[l] * inverse));
-  return scale;
-}
-
 Centroids::Centroids(std::vector<float> values, std::size_t dim,
                      const kernels::SearchKernels& kernels)
     : dim_(dim),
@@ -141,7 +125,7 @@ void Centroids::arrange() {
 float Centroids::keys(float* keys, const float* query, bool with_norms,
                       std::size_t most_chunks) const {
   std::vector<std::uint8_t> bytes(dim_);
-  const float factor = 2 * scale_ * to_unsigned_bytes(bytes.data(), query, dim_);
+  const float factor = 2 * scale_ * kernels_.to_bytes(bytes.data(), query, dim_, 128);
   const float* terms = with_norms ? norms_.data() : zeros_.data();
   const std::size_t panels = norms_.size() / byte_panel_rows;
   const auto some = [&](std::size_t first, std::size_t last) {
@@ -178,7 +162,7 @@ void Centroids::keys(float* keys, const float* queries, std::size_t n, bool with
     const std::size_t count = std::min(together, n - first);
     for (std::size_t i = 0; i < count; ++i)
       factors[i] =
-          2 * scale_ * to_unsigned_bytes(&bytes[i * dim_], queries + (first + i) * dim_, dim_);
+          2 * scale_ * kernels_.to_bytes(&bytes[i * dim_], queries + (first + i) * dim_, dim_, 128);
     for (std::size_t column = 0; column < terms.size(); column += some) {
       const std::size_t width = std::min(some, terms.size() - column);
       kernels_.dots_panels(dots.data(), some, bytes.data(), dim_, count,
@@ -202,7 +186,7 @@ void Centroids::assign(std::uint32_t* nearest, float* distances, const float* ro
   for (std::size_t first = 0; first < n; first += some_rows) {
     const std::size_t count = std::min(some_rows, n - first);
     for (std::size_t i = 0; i < count; ++i) {
-      steps[i] = to_unsigned_bytes(&bytes[i * dim_], rows + (first + i) * dim_, dim_);
+      steps[i] = kernels_.to_bytes(&bytes[i * dim_], rows + (first + i) * dim_, dim_, 128);
       factors[i] = 2 * scale_ * steps[i];
       std::fill_n(minima[i].key, byte_panel_rows, infinity);
       std::fill_n(minima[i].column, byte_panel_rows, 0u);

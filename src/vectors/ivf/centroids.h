@@ -14,11 +14,6 @@ class ThreadPool;
 
 namespace hearth::vectors {
 
-// A vector as unsigned bytes around 128: x = scale * (byte - 128), and as signed ones.  dim is a
-// multiple of 16.
-float to_unsigned_bytes(std::uint8_t* bytes, const float* x, std::size_t dim);
-float to_signed_bytes(std::int8_t* bytes, const float* x, std::size_t dim);
-
 // Immutable once arranged.  Keys are by position, which is not a centroid's number: id() tells it.
 class Centroids {
  public:

@@ -67,20 +67,17 @@ void SegmentSearch::prepare_query() {
   const std::size_t padded = trained_.padded();
   float* q = room(s_.query, padded);
   trained_.rotate_query(q, query_);
-  float norm = 0, sum = 0;
-  for (std::size_t j = 0; j < padded; ++j) {
-    norm += q[j] * q[j];
-    sum += q[j];
-  }
-  sum_ = sum;
-  constant_ = norm;
-  if (trained_.metric == Metric::inner_product) {
+  sum_ = trained_.kernels.sum(q, padded);
+  if (trained_.metric == Metric::l2) {
+    trained_.kernels.dot[0](&constant_, q, q, 0, 1, padded);
+  } else {
     double shift = 0;
     for (std::size_t j = 0; j < trained_.dim(); ++j)
       shift -= static_cast<double>(query_[j]) * trained_.mean[j];
     constant_ = static_cast<float>(shift);
   }
-  byte_scale_ = to_signed_bytes(room(s_.bytes, padded), q, padded);
+  byte_scale_ = trained_.kernels.to_bytes(reinterpret_cast<std::uint8_t*>(room(s_.bytes, padded)),
+                                          q, padded, 0);
   room(s_.keys, trained_.centroids.padded_count());
   trained_.coder->tables(room(s_.tables, trained_.coder->groups() * 32), &code_scale_,
                          &code_offset_, q);

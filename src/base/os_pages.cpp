@@ -58,6 +58,13 @@ void PageBuffer::release() {
   size_ = 0;
 }
 
+void ask_for_file_pages(std::span<const std::byte> bytes) {
+  const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
+  const auto start = reinterpret_cast<std::uintptr_t>(bytes.data());
+  const std::uintptr_t first = start / page * page;
+  ::madvise(reinterpret_cast<void*>(first), start + bytes.size() - first, MADV_WILLNEED);
+}
+
 void drop_file_pages(std::span<const std::byte> bytes) {
   const std::size_t page = static_cast<std::size_t>(::sysconf(_SC_PAGESIZE));
   const auto start = reinterpret_cast<std::uintptr_t>(bytes.data());

@@ -30,6 +30,9 @@ class PageBuffer {
   std::size_t size_ = 0;
 };
 
+// Has `bytes`, which lie in a mapping of a file, read from the disk meanwhile.
+void ask_for_file_pages(std::span<const std::byte> bytes);
+
 // Gives back the memory behind the whole pages inside `bytes`, which lie in a read-only mapping of
 // a file: they are read from the file again when touched.
 void drop_file_pages(std::span<const std::byte> bytes);

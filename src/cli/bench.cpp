@@ -89,11 +89,10 @@ Status run(App& app, const Arguments& arguments) {
   }
   const auto speeds = load_speeds(standard_folders());
   const auto package = open_reference(open.lease->path);
-  const double expected =
-      speeds && package && load.streams == 1
-          ? expected_tokens_per_second(*speeds, open.lease->model().info().quantisation,
-                                       bytes_per_token(*package))
-          : 0;
+  const double expected = speeds && package && load.streams == 1
+                              ? expected_tokens_per_second(
+                                    *speeds, work_per_token(*package, open.lease->model().info()))
+                              : 0;
   if (arguments.has("--json")) {
     Json::Array all_prefill(prefill.begin(), prefill.end()),
         all_decode(decode.begin(), decode.end());

@@ -48,7 +48,7 @@ Json tensors_json(const Package& package) {
 double expected_speed(const Package& package, const ModelInfo& info) {
   const auto speeds = load_speeds(standard_folders());
   if (!speeds || info.kind != ModelKind::generator) return 0;
-  return expected_tokens_per_second(*speeds, info.quantisation, bytes_per_token(package));
+  return expected_tokens_per_second(*speeds, work_per_token(package, info));
 }
 
 Json to_json(const Package& package, const ModelInfo& info, bool tensors) {

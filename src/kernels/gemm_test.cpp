@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "kernels/pack.h"
 #include "kernels/test_tables.h"
 
 using namespace hearth::kernels;
@@ -157,6 +158,21 @@ std::vector<float> random_floats(std::size_t n, unsigned seed) {
 }
 
 }  // namespace
+
+TEST_CASE("sixteen rows at once are packed as row by row") {
+  for (const Kind& kind : kinds)
+    for (const std::size_t units : {1, 2, 3, 5, 8, 9, 31}) {
+      const std::size_t k = units * kind.block_columns;
+      INFO(std::string(kind.name), ", ", k, " columns");
+      // Rows that lie apart, at an odd place.
+      const std::size_t used = units * kind.block_bytes, apart = used + 3;
+      const auto bytes = random_rows(kind, 64, k, 11);
+      std::vector<unsigned char> want(panel_bytes(kind.panel, k), 0xAA), got = want;
+      pack_rows(kind.panel, want.data(), bytes.data() + 1, apart, 16, k);
+      pack_sixteen(kind.panel, got.data(), bytes.data() + 1, apart, k);
+      CHECK(got == want);
+    }
+}
 
 TEST_CASE("products of every kind of panel agree with the reference") {
   constexpr std::size_t most_rows = 130, outputs = 72;

@@ -3,6 +3,8 @@
 
 #include <string.h>
 
+#include "kernels/pack.h"
+
 namespace hearth::kernels {
 namespace {
 
@@ -202,6 +204,14 @@ void put_blocks(PutBlock put_block, std::size_t block_bytes, Panel kind, void* p
 
 void pack_panel(Panel kind, void* panel, const void* stored, std::size_t row_bytes,
                 std::size_t rows, std::size_t k) {
+  if (rows == panel_rows)
+    pack_sixteen(kind, panel, stored, row_bytes, k);
+  else
+    pack_rows(kind, panel, stored, row_bytes, rows, k);
+}
+
+void pack_rows(Panel kind, void* panel, const void* stored, std::size_t row_bytes, std::size_t rows,
+               std::size_t k) {
   if (rows < panel_rows || k % 2 != 0) memset(panel, 0, panel_bytes(kind, k));
   const auto blocks = [=](PutBlock put_block, std::size_t block_bytes) {
     put_blocks(put_block, block_bytes, kind, panel, stored, row_bytes, rows, k);

@@ -56,7 +56,7 @@ struct Rate {
 
 Rate rate_of(const Machine& machine) {
   double rate = 0;
-  if (machine.speeds) rate = expected_tokens_per_second(*machine.speeds, "q4_k", 1);
+  if (machine.speeds) rate = four_bit_bytes_per_second(*machine.speeds);
   if (machine.speeds && rate <= 0 && !machine.speeds->memory.empty())
     rate = usable_share * machine.speeds->memory.back().bytes_per_second;
   if (rate > 0) return {rate, true};

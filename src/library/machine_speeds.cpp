@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <cstring>
 #include <ctime>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/files.h"
@@ -23,12 +24,29 @@ namespace hearth {
 namespace {
 
 constexpr std::uint64_t max_file_bytes = 1u << 20;
-constexpr std::size_t inputs = 2048;                // of each matrix; as many outputs
-constexpr std::uint64_t spread_bytes = 160u << 20;  // of weights, past every cache
+constexpr std::size_t inputs = 2048;  // of each matrix; as many outputs
+constexpr std::uint64_t least_spread_bytes = 48u << 20, most_spread_bytes = 512u << 20;
+constexpr std::uint64_t computed_spread_bytes = 4u << 20;  // where arithmetic takes longer
 constexpr std::size_t disk_bytes = 64u << 20;
 constexpr int rounds = 3;
-// Beside its weights a token passes through attention, norms and sampling.
-constexpr double share_of_weights = 0.92;
+
+// Types that language models are stored in.  The last ones are unpacked wherever they are used,
+// which takes longer than reading them.
+constexpr Dtype weight_types[] = {Dtype::q4_k, Dtype::q6_k, Dtype::q4_0,   Dtype::q8_0,
+                                  Dtype::q5_0, Dtype::q5_k, Dtype::iq4_xs, Dtype::mxfp4,
+                                  Dtype::f16,  Dtype::q3_k, Dtype::q2_k};
+// Types that are read as another one is.
+constexpr std::pair<std::string_view, std::string_view> read_alike[] = {
+    {"f32", "f16"}, {"bf16", "f16"}, {"iq4_nl", "q4_0"}};
+// Bytes of a Q4_K_M file, as models of 1 to 14 billion parameters have them: half of the value and
+// down matrices and the output are q6_k.
+constexpr double q6_k_share_of_four_bits = 0.33;
+// A layer has four products (of queries, keys and values; attention's output; gate and up; down),
+// and its norms, positions, activations and attention over a short context take about as long as
+// three small ones.
+constexpr double products_per_layer = 7;
+// Of a token's time; the rest are the logits' way to a token and events.
+constexpr double share_of_layers = 0.97;
 
 double read_clock(clockid_t clock) {
   timespec now{};
@@ -64,22 +82,36 @@ std::vector<std::byte> some_weights(Dtype dtype) {
   return bytes;
 }
 
+// Of weights, to be past the caches of one processor.
+std::uint64_t spread_bytes() {
+  std::uint64_t largest = 0;
+  for (const hardware::Cache& cache : hardware::read_cpu().caches)
+    largest = std::max(largest, cache.bytes);
+  return std::clamp(2 * largest, least_spread_bytes, most_spread_bytes);
+}
+
 // Bytes of weights per second, one row of inputs at a time.
-Result<double> weights_rate(ops::Context& ctx, Dtype dtype, std::stop_token stop) {
+Result<double> weights_rate(ops::Context& ctx, Dtype dtype, std::uint64_t spread,
+                            std::stop_token stop) {
   const std::vector<std::byte> bytes = some_weights(dtype);
+  const ops::StoredMatrix stored{dtype, inputs, inputs, bytes};
   std::vector<ops::Matrix> matrices;
-  while (matrices.size() * bytes.size() < spread_bytes)
-    matrices.push_back(TRY(ops::Matrix::prepare(ctx, {dtype, inputs, inputs, bytes})));
+  matrices.push_back(TRY(ops::Matrix::prepare(ctx, stored)));
+  const std::uint64_t wanted = matrices.front().borrows() ? computed_spread_bytes : spread;
+  const std::vector<ops::StoredMatrix> others(wanted / bytes.size(), stored);
+  for (ops::Matrix& matrix : TRY(ops::Matrix::prepare_all(ctx, others)))
+    matrices.push_back(std::move(matrix));
   std::vector<float> x(inputs, 0.01f), y(inputs);
-  double best = 0;
+  std::vector<double> rates;  // the first one warms up
   for (int round = 0; round < rounds + 1; ++round) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
     const WorkClock clock(ctx.pool->threads());
     for (const ops::Matrix& matrix : matrices)
       ops::matmul(ctx, View(y.data(), 1, inputs), View(x.data(), 1, inputs), matrix);
-    best = std::max(best, static_cast<double>(matrices.size() * bytes.size()) / clock.seconds());
+    rates.push_back(static_cast<double>(matrices.size() * bytes.size()) / clock.seconds());
   }
-  return best;
+  std::sort(rates.begin() + 1, rates.end());
+  return rates[1 + rounds / 2];
 }
 
 // Operations per second of one thread: many rows through one matrix.
@@ -96,6 +128,23 @@ Result<double> product_rate(const kernels::Kernels& table, Dtype dtype) {
     ops::matmul(ctx, View(y.data(), rows, inputs), View(x.data(), rows, inputs), matrix);
     const double operations = 2.0 * static_cast<double>(rows * inputs) * inputs;
     best = std::max(best, operations / clock.seconds());
+  }
+  return best;
+}
+
+// A product that is over at once: rounding its inputs, starting all threads, waiting for them.
+Result<double> smallest_product_seconds(ops::Context& ctx) {
+  constexpr std::size_t columns = 512, rows_per_thread = 64, repeats = 64;
+  const std::size_t rows = rows_per_thread * static_cast<std::size_t>(ctx.pool->threads());
+  const std::vector<std::byte> bytes(byte_size(Dtype::q8_0, rows * columns).value());
+  const ops::Matrix matrix = TRY(ops::Matrix::prepare(ctx, {Dtype::q8_0, rows, columns, bytes}));
+  std::vector<float> x(columns, 0.01f), y(rows);
+  double best = 1;
+  for (int round = 0; round < 4 * rounds; ++round) {
+    const WorkClock clock(ctx.pool->threads());
+    for (std::size_t i = 0; i < repeats; ++i)
+      ops::matmul(ctx, View(y.data(), 1, rows), View(x.data(), 1, columns), matrix);
+    best = std::min(best, clock.seconds() / repeats);
   }
   return best;
 }
@@ -181,8 +230,11 @@ Result<MachineSpeeds> measure_speeds(const LibraryFolders& folders, const std::s
   tell("weights");
   ThreadPool pool(speeds.threads);
   ops::Context ctx{.kernels = table, .pool = &pool};
-  for (const Dtype dtype : {Dtype::q4_k, Dtype::q8_0, Dtype::f16})
-    speeds.weights.push_back({std::string(name_of(dtype)), TRY(weights_rate(ctx, dtype, stop))});
+  const std::uint64_t spread = spread_bytes();
+  for (const Dtype dtype : weight_types)
+    speeds.weights.push_back(
+        {std::string(name_of(dtype)), TRY(weights_rate(ctx, dtype, spread, stop))});
+  speeds.product_seconds = TRY(smallest_product_seconds(ctx));
   tell("disk");
   if (is_stopped()) return Error(ErrorKind::cancelled, "stopped");
   // A folder that cannot be written has no speed.
@@ -209,6 +261,7 @@ Json to_json(const MachineSpeeds& speeds) {
                        {"memory", std::move(memory)},
                        {"tables", std::move(tables)},
                        {"weights", std::move(weights)},
+                       {"product_seconds", speeds.product_seconds},
                        {"disk_write_bytes_per_second", speeds.disk_write_bytes_per_second},
                        {"disk_read_bytes_per_second", speeds.disk_read_bytes_per_second},
                        {"seconds", speeds.seconds},
@@ -239,6 +292,7 @@ std::optional<MachineSpeeds> load_speeds(const LibraryFolders& folders) {
         {word(one, "name"), number(one, "whole_per_second"), number(one, "float_per_second")});
   for (const Json& one : list_of(*json, "weights"))
     speeds.weights.push_back({word(one, "dtype"), number(one, "bytes_per_second")});
+  speeds.product_seconds = number(*json, "product_seconds");
   speeds.disk_write_bytes_per_second = number(*json, "disk_write_bytes_per_second");
   speeds.disk_read_bytes_per_second = number(*json, "disk_read_bytes_per_second");
   speeds.seconds = number(*json, "seconds");
@@ -246,43 +300,78 @@ std::optional<MachineSpeeds> load_speeds(const LibraryFolders& folders) {
   return speeds;
 }
 
-double expected_tokens_per_second(const MachineSpeeds& speeds, std::string_view dtype,
-                                  std::uint64_t bytes_per_token) {
-  double rate = 0;
+namespace {
+
+// Of weights of one type; 0: nothing was measured.
+double rate_of(const MachineSpeeds& speeds, std::string_view dtype) {
+  for (const auto& [type, like] : read_alike)
+    if (dtype == type) dtype = like;
+  double slowest = 0;
   for (const MachineSpeeds::Weights& one : speeds.weights) {
-    if (one.dtype == dtype) {
-      rate = one.bytes_per_second;
-      break;
-    }
-    rate = rate == 0 ? one.bytes_per_second : std::min(rate, one.bytes_per_second);
+    if (one.dtype == dtype) return one.bytes_per_second;
+    slowest = slowest == 0 ? one.bytes_per_second : std::min(slowest, one.bytes_per_second);
   }
-  return bytes_per_token > 0 ? share_of_weights * rate / static_cast<double>(bytes_per_token) : 0;
+  return slowest;
 }
 
-std::uint64_t bytes_per_token(const Package& package) {
+// Of experts, those that a token is sent to.
+double share_of_experts(const Package& package) {
+  const auto first_of = [&](std::initializer_list<std::string_view> names) {
+    for (const std::string_view name : names)
+      if (const double count = number(package.config, name); count > 0) return count;
+    return 0.0;
+  };
   const std::string architecture(package.metadata.string("general.architecture").value_or(""));
   const auto count = [&](std::string_view name) {
     return static_cast<double>(
         package.metadata.integer(fmt::format("{}.{}", architecture, name)).value_or(0));
   };
-  const double experts = count("expert_count"), used = count("expert_used_count");
+  const bool is_gguf = !package.config.is_object();
+  const double experts = is_gguf
+                             ? count("expert_count")
+                             : first_of({"num_local_experts", "num_experts", "n_routed_experts"});
+  const double used = is_gguf ? count("expert_used_count") : first_of({"num_experts_per_tok"});
+  return experts > 0 && used > 0 && used < experts ? used / experts : 1;
+}
+
+}  // namespace
+
+double expected_tokens_per_second(const MachineSpeeds& speeds, const TokenWork& work) {
+  double seconds = products_per_layer * work.layers * speeds.product_seconds;
+  for (const auto& [dtype, bytes] : work.weight_bytes) {
+    const double rate = rate_of(speeds, dtype);
+    if (rate <= 0) return 0;
+    seconds += bytes / rate;
+  }
+  return seconds > 0 ? share_of_layers / seconds : 0;
+}
+
+double four_bit_bytes_per_second(const MachineSpeeds& speeds) {
+  const double share = q6_k_share_of_four_bits;
+  return expected_tokens_per_second(
+      speeds, {.weight_bytes = {{"q4_k", 1 - share}, {"q6_k", share}}, .layers = 0});
+}
+
+TokenWork work_per_token(const Package& package, const ModelInfo& info) {
+  const double asked = share_of_experts(package);
   const bool has_head = package.find("output.weight") || package.find("lm_head.weight");
-  double bytes = 0;
+  TokenWork work{.weight_bytes = {}, .layers = info.layers};
   for (const TensorEntry& tensor : package.tensors) {
     const bool is_table =
         tensor.name == "token_embd.weight" || tensor.name.ends_with("embed_tokens.weight");
-    if (is_table && has_head) continue;
-    const bool is_expert = tensor.name.contains("_exps.") && experts > 0 && used > 0;
-    bytes += static_cast<double>(tensor.bytes()) * (is_expert ? used / experts : 1);
+    if ((is_table && has_head) || tensor.shape.size() < 2) continue;
+    const bool is_expert = tensor.name.contains("_exps.") || tensor.name.contains(".experts.");
+    work.weight_bytes[std::string(name_of(tensor.dtype))] +=
+        static_cast<double>(tensor.bytes()) * (is_expert ? asked : 1);
   }
-  return static_cast<std::uint64_t>(bytes);
+  return work;
 }
 
 MachineFigures figures_of(const MachineSpeeds& speeds) {
   return {
       .memory_bytes = memory_for_models(hardware::read_memory()),
       .read_bytes_per_second = speeds.memory.empty() ? 0 : speeds.memory.back().bytes_per_second,
-      .weights_bytes_per_second = expected_tokens_per_second(speeds, "q4_k", 1)};
+      .weights_bytes_per_second = four_bit_bytes_per_second(speeds)};
 }
 
 }  // namespace hearth

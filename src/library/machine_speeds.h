@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <map>
 #include <optional>
 #include <stop_token>
 #include <string>
@@ -13,6 +14,7 @@
 #include "formats/package.h"
 #include "library/folders.h"
 #include "library/recommend.h"
+#include "models/model.h"
 
 namespace hearth {
 
@@ -36,6 +38,7 @@ struct MachineSpeeds {
     double bytes_per_second = 0;  // of weights, when one token passes through them
   };
   std::vector<Weights> weights;
+  double product_seconds = 0;  // of the smallest product with all threads: what starting one takes
   double disk_write_bytes_per_second = 0, disk_read_bytes_per_second = 0;
   double seconds = 0;                 // that measuring took
   std::int64_t measured_seconds = 0;  // Unix time
@@ -51,14 +54,19 @@ std::optional<MachineSpeeds> load_speeds(const LibraryFolders& folders);
 Status save_speeds(const LibraryFolders& folders, const MachineSpeeds& speeds);
 Json to_json(const MachineSpeeds& speeds);
 
-// Tokens per second of one answer, when a token passes through so many bytes of weights of such a
-// type ("q4_k"; any other one counts as the slowest).  0: not known.
-double expected_tokens_per_second(const MachineSpeeds& speeds, std::string_view dtype,
-                                  std::uint64_t bytes_per_token);
+// What one token of an answer passes through: of weights all but the table of embeddings where
+// another one makes the answer, and of experts those that are asked.
+struct TokenWork {
+  std::map<std::string, double, std::less<>> weight_bytes;  // by type: "q4_k"
+  std::uint32_t layers = 0;
+};
+TokenWork work_per_token(const Package& package, const ModelInfo& info);
 
-// Weights that one token passes through: all but the table of embeddings where another one makes
-// the answer, and of experts those that are asked.
-std::uint64_t bytes_per_token(const Package& package);
+// Tokens per second of one answer, its context still short.  A type that was not measured counts as
+// the slowest.  0: not known.
+double expected_tokens_per_second(const MachineSpeeds& speeds, const TokenWork& work);
+// Bytes per second of a file of four bits (Q4_K_M), as one token passes through it.  0: not known.
+double four_bit_bytes_per_second(const MachineSpeeds& speeds);
 
 // What models may take here, and how fast it is read.
 MachineFigures figures_of(const MachineSpeeds& speeds);

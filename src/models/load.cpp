@@ -2,6 +2,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <stop_token>
+#include <thread>
 
 #include "base/log.h"
 #include "models/architectures.h"
@@ -58,6 +60,21 @@ Status load_text(const Package& package, Parts& parts) {
     log_warning("chat_template_unusable model={} why={}", parts.info.name,
                 parsed.error().message());
   return Done{};
+}
+
+// The text side beside the matrices of the fast path: both take long, neither needs the other.
+Status load_text_and_matrices(ops::Context& ctx, const LoadOptions& options, Parts& parts) {
+  if (parts.plain) return load_text(parts.package, parts);
+  std::stop_source enough;
+  const std::stop_callback pass_on(options.stop, [&] { enough.request_stop(); });
+  Status text = Done{};
+  std::jthread reader([&] {
+    text = load_text(parts.package, parts);
+    if (!text.ok()) enough.request_stop();
+  });
+  Status matrices = prepare(ctx, parts.trunk.weights, options.progress, enough.get_token());
+  reader.join();
+  return text.ok() ? std::move(matrices) : std::move(text);
 }
 
 // The table of positions ends what the model can take; a classifier has one score.
@@ -119,8 +136,7 @@ Result<std::shared_ptr<const Model>> load(ops::Context& ctx, const Package& pack
   if (trunk.hyper.rope.scaling.kind == RopeScalingKind::longrope)
     parts.info.context_length = context;
   trunk.ropes = make_rope_tables(*trunk.spec, trunk.hyper, trunk.weights, package.naming, context);
-  TRY(load_text(parts.package, parts));
-  if (!parts.plain) TRY(prepare(ctx, trunk.weights, options.progress, options.stop));
+  TRY(load_text_and_matrices(ctx, options, parts));
   if (options.name_matrix) name_matrices(finder, trunk.weights, options.name_matrix);
   return make_transformer(std::move(owned));
 }

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/pages.h"
 #include "models/values.h"
 
 namespace hearth::models {
@@ -373,20 +374,62 @@ Result<Weights> load_weights(const TensorFinder& finder) {
 
 namespace {
 
-Status prepare_weight(ops::Context& ctx, Weight& weight) {
-  bool borrows = false;
-  if (weight.stored.rows > 0) {
-    weight.matrix = TRY(ops::Matrix::prepare(ctx, weight.stored));
-    borrows = weight.matrix.borrows();
+// Of a matrix or of experts, as stored.
+std::vector<ops::StoredMatrix> stored_in(const Weight& weight) {
+  std::vector<ops::StoredMatrix> all = weight.stored_experts;
+  if (weight.stored.rows > 0) all.insert(all.begin(), weight.stored);
+  return all;
+}
+
+// Matrices that are packed together.
+struct Batch {
+  std::vector<Weight*> weights;
+  std::vector<ops::StoredMatrix> stored;  // of the weights, in their order
+  std::uint64_t bytes = 0;
+
+  void ask_for_pages() const {
+    for (const ops::StoredMatrix& matrix : stored)
+      if (matrix.file_mapped) ask_for_file_pages(matrix.data);
   }
-  for (const ops::StoredMatrix& expert : weight.stored_experts) {
-    weight.experts.push_back(TRY(ops::Matrix::prepare(ctx, expert)));
-    borrows = borrows || weight.experts.back().borrows();
-  }
-  if (!borrows) {
-    weight.rebuilt.reset();
-    weight.stored.data = {};
-    weight.stored_experts.clear();
+};
+
+// Enough in each to keep every thread busy, little enough that what matrices were rebuilt from goes
+// soon.
+std::vector<Batch> batches_of(Weights& weights, int threads) {
+  constexpr std::uint64_t bytes_per_thread = 32u << 20;
+  const std::uint64_t limit = bytes_per_thread * static_cast<std::uint64_t>(threads);
+  std::vector<Batch> batches(1);
+  const auto add = [&](Weight& weight) {
+    if (batches.back().bytes >= limit) batches.emplace_back();
+    Batch& batch = batches.back();
+    batch.weights.push_back(&weight);
+    for (const ops::StoredMatrix& stored : stored_in(weight)) {
+      batch.stored.push_back(stored);
+      batch.bytes += stored.data.size();
+    }
+  };
+  for (Layer& layer : weights.layers)
+    for (Weight& weight : layer.weights) add(weight);
+  add(weights.whole[Role::output]);
+  return batches;
+}
+
+Status prepare_batch(ops::Context& ctx, const Batch& batch) {
+  std::vector<ops::Matrix> matrices = TRY(ops::Matrix::prepare_all(ctx, batch.stored));
+  auto next = matrices.begin();
+  for (Weight* weight : batch.weights) {
+    bool borrows = false;
+    const auto take = [&] {
+      borrows = borrows || next->borrows();
+      return std::move(*next++);
+    };
+    if (weight->stored.rows > 0) weight->matrix = take();
+    for (std::size_t e = 0; e < weight->stored_experts.size(); ++e)
+      weight->experts.push_back(take());
+    if (borrows) continue;
+    weight->rebuilt.reset();
+    weight->stored.data = {};
+    weight->stored_experts.clear();
   }
   return Done{};
 }
@@ -395,15 +438,14 @@ Status prepare_weight(ops::Context& ctx, Weight& weight) {
 
 Status prepare(ops::Context& ctx, Weights& weights, const std::function<void(double)>& progress,
                std::stop_token stop) {
-  const double steps = static_cast<double>(weights.layers.size() + 1);
-  for (std::size_t i = 0; i <= weights.layers.size(); ++i) {
+  const std::vector<Batch> batches = batches_of(weights, ctx.pool->threads());
+  batches.front().ask_for_pages();
+  for (std::size_t i = 0; i < batches.size(); ++i) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "loading was stopped");
-    if (progress) progress(static_cast<double>(i) / steps);
-    if (i == weights.layers.size()) {
-      TRY(prepare_weight(ctx, weights.whole[Role::output]));
-      break;
-    }
-    for (Weight& weight : weights.layers[i].weights) TRY(prepare_weight(ctx, weight));
+    if (progress) progress(static_cast<double>(i) / static_cast<double>(batches.size()));
+    // The disk reads the next ones while these are packed.
+    if (i + 1 < batches.size()) batches[i + 1].ask_for_pages();
+    TRY(prepare_batch(ctx, batches[i]));
   }
   if (progress) progress(1);
   return Done{};

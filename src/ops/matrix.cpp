@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstdint>
 #include <utility>
 
 #include "ops/packed.h"
@@ -45,20 +46,15 @@ std::optional<Panel> panel_of(Dtype dtype) {
   }
 }
 
-}  // namespace
+using Parts = std::vector<std::unique_ptr<Matrix::Packed>>;
 
-Matrix::Matrix() : packed_(std::make_unique<const Packed>()) {}
-Matrix::Matrix(Matrix&&) noexcept = default;
-Matrix& Matrix::operator=(Matrix&&) noexcept = default;
-Matrix::~Matrix() = default;
-
-Result<Matrix> Matrix::prepare(Context& ctx, const StoredMatrix& stored) {
+Result<std::unique_ptr<Matrix::Packed>> describe(const StoredMatrix& stored) {
   const std::uint64_t row_bytes = TRY(byte_size(stored.dtype, stored.columns));
   if (stored.data.size() / std::max<std::uint64_t>(row_bytes, 1) < stored.rows)
     return Error(ErrorKind::corrupt,
                  fmt::format("{} x {} of {} do not fit {} bytes", stored.rows, stored.columns,
                              name_of(stored.dtype), stored.data.size()));
-  auto packed = std::make_unique<Packed>();
+  auto packed = std::make_unique<Matrix::Packed>();
   packed->stored = stored;
   packed->row_bytes = row_bytes;
   packed->panel = panel_of(stored.dtype);
@@ -66,34 +62,106 @@ Result<Matrix> Matrix::prepare(Context& ctx, const StoredMatrix& stored) {
   if (!packed->panel && packed->dequantise == nullptr)
     return Error(ErrorKind::unsupported,
                  fmt::format("cannot multiply by a matrix of {}", name_of(stored.dtype)));
-  if (packed->panel) {
-    const std::size_t bytes = kernels::panel_bytes(*packed->panel, stored.columns);
-    packed->buffer = TRY(PageBuffer::allocate(packed->panels() * bytes));
-    const std::size_t chunk =
-        std::max<std::size_t>(1, (1u << 18) / std::max<std::size_t>(1, bytes));
-    ctx.pool->parallel_for(packed->panels(), chunk, [&](std::size_t begin, std::size_t end, int) {
-      const std::size_t first = begin * panel_rows * row_bytes;
-      const std::size_t last = std::min<std::size_t>(end * panel_rows, stored.rows) * row_bytes;
-      for (std::size_t p = begin; p < end; ++p)
-        kernels::pack_panel(*packed->panel, packed->buffer.data() + p * bytes,
-                            stored.data.data() + p * panel_rows * row_bytes, row_bytes,
-                            std::min<std::size_t>(panel_rows, stored.rows - p * panel_rows),
-                            stored.columns);
-      // As it goes: the largest matrix is a third of some models.
-      if (stored.file_mapped) drop_file_pages(stored.data.subspan(first, last - first));
-    });
-    packed->stored.data = {};
-    if (stored.file_mapped) drop_file_pages(stored.data);
+  return packed;
+}
+
+// One stretch of memory for the panels of all.
+Status allocate(Parts& parts) {
+  constexpr std::size_t line = 64;  // what kernels read at once
+  const auto room_of = [](const Matrix::Packed& packed) {
+    return (packed.panels() * packed.panel_bytes() + line - 1) / line * line;
+  };
+  std::size_t bytes = 0;
+  for (const auto& packed : parts) bytes += room_of(*packed);
+  const auto memory = std::make_shared<const PageBuffer>(TRY(PageBuffer::allocate(bytes)));
+  std::byte* at = memory->data();
+  for (const auto& packed : parts) {
+    if (!packed->panel) continue;
+    packed->memory = memory;
+    packed->panels_begin = at;
+    at += room_of(*packed);
   }
-  Matrix matrix;
-  matrix.packed_ = std::move(packed);
-  return matrix;
+  return Done{};
+}
+
+// Panels of one matrix whose first bytes lie in one large page.
+struct Piece {
+  Matrix::Packed* packed;
+  std::size_t begin, end;
+};
+
+void pack(const Piece& piece) {
+  const Matrix::Packed& packed = *piece.packed;
+  const StoredMatrix& stored = packed.stored;
+  const std::size_t first = piece.begin * panel_rows;
+  const std::size_t last = std::min<std::size_t>(piece.end * panel_rows, stored.rows);
+  for (std::size_t p = piece.begin; p < piece.end; ++p)
+    kernels::pack_panel(*packed.panel, packed.panels_begin + p * packed.panel_bytes(),
+                        stored.data.data() + p * panel_rows * packed.row_bytes, packed.row_bytes,
+                        std::min<std::size_t>(panel_rows, last - p * panel_rows), stored.columns);
+  // As it goes: the largest matrix is a third of some models.
+  if (stored.file_mapped)
+    drop_file_pages(
+        stored.data.subspan(first * packed.row_bytes, (last - first) * packed.row_bytes));
+}
+
+// A large page is cleared by whoever touches it first: two threads that begin one together would
+// both clear one, and throw one away.  So each page is begun by one thread.
+void pack_all(Context& ctx, const Parts& parts) {
+  constexpr std::size_t large_page = 2u << 20;
+  std::vector<Piece> pieces;
+  std::vector<std::size_t> pages;  // the first piece of each
+  std::size_t page = SIZE_MAX;
+  for (const auto& packed : parts) {
+    if (!packed->panel) continue;
+    const std::size_t bytes = packed->panel_bytes();
+    std::size_t offset = static_cast<std::size_t>(packed->panels_begin - packed->memory->data());
+    for (std::size_t p = 0; p < packed->panels(); ++p, offset += bytes) {
+      const bool is_new = offset / large_page != page;
+      page = offset / large_page;
+      if (is_new) pages.push_back(pieces.size());
+      if (is_new || p == 0) pieces.push_back({packed.get(), p, p});
+      ++pieces.back().end;
+    }
+  }
+  pages.push_back(pieces.size());
+  ctx.pool->parallel_for(pages.size() - 1, 1, [&](std::size_t begin, std::size_t end, int) {
+    for (std::size_t i = pages[begin]; i < pages[end]; ++i) pack(pieces[i]);
+  });
+}
+
+}  // namespace
+
+Matrix::Matrix() : packed_(std::make_unique<const Packed>()) {}
+Matrix::Matrix(Matrix&&) noexcept = default;
+Matrix& Matrix::operator=(Matrix&&) noexcept = default;
+Matrix::~Matrix() = default;
+
+Result<std::vector<Matrix>> Matrix::prepare_all(Context& ctx,
+                                                std::span<const StoredMatrix> stored) {
+  Parts parts;
+  for (const StoredMatrix& one : stored) parts.push_back(TRY(describe(one)));
+  TRY(allocate(parts));
+  pack_all(ctx, parts);
+  std::vector<Matrix> matrices(stored.size());
+  for (std::size_t i = 0; i < stored.size(); ++i) {
+    if (parts[i]->panel) {
+      parts[i]->stored.data = {};
+      if (stored[i].file_mapped) drop_file_pages(stored[i].data);  // those that pieces shared too
+    }
+    matrices[i].packed_ = std::move(parts[i]);
+  }
+  return matrices;
+}
+
+Result<Matrix> Matrix::prepare(Context& ctx, const StoredMatrix& stored) {
+  return std::move(TRY(prepare_all(ctx, std::span(&stored, 1))).front());
 }
 
 std::size_t Matrix::rows() const { return packed_->stored.rows; }
 std::size_t Matrix::columns() const { return packed_->stored.columns; }
 Dtype Matrix::dtype() const { return packed_->stored.dtype; }
-std::size_t Matrix::resident_bytes() const { return packed_->buffer.size(); }
+std::size_t Matrix::resident_bytes() const { return packed_->panels() * packed_->panel_bytes(); }
 bool Matrix::borrows() const { return !packed_->panel.has_value(); }
 
 void gather_rows(Context& ctx, View y, const StoredMatrix& table,

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <memory>
 #include <span>
+#include <vector>
 
 #include "base/result.h"
 #include "ops/context.h"
@@ -35,6 +36,9 @@ class Matrix {
   // direct layout keep `data` (borrowed: the caller keeps it mapped) and are dequantised panel by
   // panel when used.  Errors: unsupported (no number type), exhausted (memory).
   static Result<Matrix> prepare(Context& ctx, const StoredMatrix& stored);
+  // Several as one parallel loop, in one stretch of memory that goes when all of them are gone.
+  static Result<std::vector<Matrix>> prepare_all(Context& ctx,
+                                                 std::span<const StoredMatrix> stored);
 
   std::size_t rows() const;            // N, outputs
   std::size_t columns() const;         // K, inputs

@@ -1,6 +1,7 @@
 // What a Matrix holds: panels of its own, or the stored rows and a way to read them.
 #pragma once
 
+#include <memory>
 #include <optional>
 
 #include "base/pages.h"
@@ -12,16 +13,20 @@ namespace hearth::ops {
 
 struct Matrix::Packed {
   StoredMatrix stored{};
-  std::optional<kernels::Panel> panel;  // nothing: rows are dequantised where they are used
-  PageBuffer buffer;
+  std::optional<kernels::Panel> panel;       // nothing: rows are dequantised where they are used
+  std::shared_ptr<const PageBuffer> memory;  // of this matrix and of those prepared with it
+  std::byte* panels_begin = nullptr;         // in there
   DequantiseRow dequantise = nullptr;
   std::size_t row_bytes = 0;
 
   std::size_t panels() const {
     return (stored.rows + kernels::panel_rows - 1) / kernels::panel_rows;
   }
+  std::size_t panel_bytes() const {
+    return panel ? kernels::panel_bytes(*panel, stored.columns) : 0;
+  }
   const std::byte* panel_at(std::size_t index) const {
-    return buffer.data() + index * kernels::panel_bytes(*panel, stored.columns);
+    return panels_begin + index * panel_bytes();
   }
   bool is_f32() const { return stored.dtype == Dtype::f32; }
 };

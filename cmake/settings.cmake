@@ -73,6 +73,8 @@ pkg_check_modules(libedit REQUIRED IMPORTED_TARGET libedit)
 pkg_check_modules(libyaml REQUIRED IMPORTED_TARGET yaml-0.1)
 find_path(CURL_INCLUDE curl/curl.h REQUIRED)  # loaded at run time: headers only
 find_path(ARCHIVE_INCLUDE archive.h REQUIRED)  # likewise
+find_path(WSLAY_INCLUDE wslay/wslay.h REQUIRED)
+find_library(WSLAY_LIBRARY wslay REQUIRED)
 find_path(DOCTEST_INCLUDE doctest/doctest.h)
 if(HEARTH_TESTS)
   enable_testing()

@@ -1,19 +1,14 @@
 // Folders are watched, not files: whoever writes a file anew and renames it leaves the old one to
-// its watchers.  What inotify tells only says when to look; the files' identities say whether.
+// its watchers.  What the system tells only says when to look; the files' identities say whether.
 #include "config/file_watch.h"
 
-#include <poll.h>
 #include <stdlib.h>
-#include <sys/eventfd.h>
-#include <sys/inotify.h>
-#include <unistd.h>
 
-#include <algorithm>
-#include <array>
 #include <chrono>
 #include <optional>
 
 #include "base/files.h"
+#include "base/folder_watch.h"
 #include "base/store_files.h"
 
 namespace hearth {
@@ -21,8 +16,6 @@ namespace {
 
 constexpr Milliseconds look_every(5000);      // where nobody tells
 constexpr Milliseconds longest_settle(2000);  // of a file that never rests
-constexpr std::uint32_t events = IN_CLOSE_WRITE | IN_CREATE | IN_DELETE | IN_MOVED_FROM |
-                                 IN_MOVED_TO | IN_ATTRIB | IN_DELETE_SELF | IN_MOVE_SELF;
 
 using Stamps = std::vector<std::pair<std::string, std::optional<FileIdentity>>>;
 
@@ -46,59 +39,25 @@ std::string existing_folder(std::string folder) {
   return folder;
 }
 
-class Watch {
- public:
-  Watch()
-      : inotify_(::inotify_init1(IN_NONBLOCK | IN_CLOEXEC)),
-        wake_(::eventfd(0, EFD_NONBLOCK | EFD_CLOEXEC)) {}
-  ~Watch() {
-    if (inotify_ >= 0) ::close(inotify_);
-    if (wake_ >= 0) ::close(wake_);
+// Watching a folder again changes nothing.  What the system does not tell is seen in the stamps.
+void add_folders_of(const std::vector<std::string>& paths, FolderWatch& watch) {
+  (void)watch.add(".");
+  for (const std::string& path : paths) {
+    (void)watch.add(existing_folder(parent_folder(path)));
+    if (const std::string real = real_path(path); !real.empty())
+      (void)watch.add(parent_folder(real));
   }
-  Watch(const Watch&) = delete;
-  Watch& operator=(const Watch&) = delete;
-
-  // Watching a folder again changes nothing, and watches of folders that are gone end by
-  // themselves.
-  void add_folders_of(const std::vector<std::string>& paths) const {
-    std::vector<std::string> folders{"."};
-    for (const std::string& path : paths) {
-      folders.push_back(existing_folder(parent_folder(path)));
-      if (const std::string real = real_path(path); !real.empty())
-        folders.push_back(parent_folder(real));
-    }
-    for (const std::string& folder : folders)
-      if (inotify_ >= 0) ::inotify_add_watch(inotify_, folder.c_str(), events);
-  }
-
-  // True: something happened in a folder, or may have.
-  bool wait(Milliseconds patience) const {
-    std::array<pollfd, 2> ready{{{inotify_, POLLIN, 0}, {wake_, POLLIN, 0}}};
-    if (::poll(ready.data(), ready.size(), static_cast<int>(patience.count())) <= 0) return false;
-    alignas(inotify_event) std::array<char, 4096> buffer;
-    bool happened = false;
-    while (inotify_ >= 0 && ::read(inotify_, buffer.data(), buffer.size()) > 0) happened = true;
-    return happened;
-  }
-
-  void wake() const {
-    const std::uint64_t one = 1;
-    if (::write(wake_, &one, sizeof one) < 0) return;  // it is awake already
-  }
-
- private:
-  const int inotify_, wake_;
-};
+}
 
 }  // namespace
 
 void watch_files(const std::function<std::vector<std::string>()>& paths, Milliseconds settle,
                  const std::stop_token& leaving, const std::function<void()>& changed) {
-  const Watch watch;
+  FolderWatch watch;
   const std::stop_callback stopped(leaving, [&] { watch.wake(); });
   Stamps known;  // of nothing yet: what happened before anybody watched is looked at too
   while (!leaving.stop_requested()) {
-    watch.add_folders_of(paths());
+    add_folders_of(paths(), watch);
     // Whatever happened before the folders were watched shows in the stamps.
     Stamps seen = stamps_of(paths());
     if (seen == known) {

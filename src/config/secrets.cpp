@@ -12,6 +12,8 @@
 #include <array>
 #include <chrono>
 #include <cstdlib>
+#include <optional>
+#include <vector>
 
 #include "base/utf8.h"
 
@@ -21,11 +23,11 @@ namespace hearth {
 namespace {
 
 constexpr std::size_t max_secret_bytes = 64u << 10;
-constexpr std::chrono::seconds keyring_patience(60);  // a person types a password meanwhile
+constexpr Milliseconds short_patience(5000);  // where no person is waited for
 
 struct Form {
   std::string_view prefix;
-  Result<std::string> (*read)(const std::string& name);
+  Result<std::string> (*read)(const std::string& name, Milliseconds patience);
 };
 
 class Descriptor {
@@ -55,7 +57,7 @@ Result<std::string> not_empty(std::string text, std::string_view where) {
   return text;
 }
 
-Result<std::string> read_variable(const std::string& name) {
+Result<std::string> read_variable(const std::string& name, Milliseconds) {
   const char* value = std::getenv(name.c_str());
   if (!value)
     return Error(ErrorKind::not_found,
@@ -81,7 +83,7 @@ bool read_all(int descriptor, std::string& text, std::chrono::steady_clock::time
 }
 
 // The file that is judged is the one that is read, whoever renames meanwhile.
-Result<std::string> read_private_file(const std::string& path) {
+Result<std::string> read_private_file(const std::string& path, Milliseconds) {
   const Descriptor file(::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK));
   struct stat status{};
   if (file.get() < 0 || ::fstat(file.get(), &status) != 0 || !S_ISREG(status.st_mode))
@@ -94,51 +96,84 @@ Result<std::string> read_private_file(const std::string& path) {
                              "chmod 600 {}",
                              printable(path), status.st_mode & 07777, printable(path)));
   std::string text;
-  if (!read_all(file.get(), text, std::chrono::steady_clock::now() + std::chrono::seconds(5)))
+  if (!read_all(file.get(), text, std::chrono::steady_clock::now() + short_patience))
     return Error(ErrorKind::invalid, fmt::format("{}: is too long for a secret", printable(path)));
   return not_empty(std::move(text), printable(path));
 }
 
-// The exit code of the program, or nothing when it cannot be started.  Its output goes to `text`.
-std::optional<int> run(const std::array<const char*, 7>& words, std::string& text) {
-  int ends[2];
-  if (::pipe2(ends, O_CLOEXEC) != 0) return std::nullopt;
-  const Descriptor reading(ends[0]);
-  Descriptor writing(ends[1]);
+struct Ended {
+  std::optional<int> code;  // nothing: it was stopped, since it took too long
+  std::string output, errors;
+};
+
+// Nothing: the program cannot be started.
+std::optional<Ended> run(const std::vector<const char*>& words, Milliseconds patience) {
+  int out_ends[2], error_ends[2];
+  if (::pipe2(out_ends, O_CLOEXEC) != 0) return std::nullopt;
+  const Descriptor out(out_ends[0]);
+  Descriptor writing(out_ends[1]);
+  if (::pipe2(error_ends, O_CLOEXEC) != 0) return std::nullopt;
+  const Descriptor errors(error_ends[0]);
+  Descriptor complaining(error_ends[1]);
   posix_spawn_file_actions_t actions;
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
   ::posix_spawn_file_actions_adddup2(&actions, writing.get(), STDOUT_FILENO);
-  ::posix_spawn_file_actions_addopen(&actions, STDERR_FILENO, "/dev/null", O_WRONLY, 0);
+  ::posix_spawn_file_actions_adddup2(&actions, complaining.get(), STDERR_FILENO);
   pid_t child = 0;
   const int failure = ::posix_spawnp(&child, words[0], &actions, nullptr,
                                      const_cast<char* const*>(words.data()), environ);
   ::posix_spawn_file_actions_destroy(&actions);
   writing.close();
+  complaining.close();
   if (failure != 0) return std::nullopt;
-  const auto deadline = std::chrono::steady_clock::now() + keyring_patience;
-  if (!read_all(reading.get(), text, deadline)) ::kill(child, SIGKILL);
+  Ended ended;
+  const auto deadline = std::chrono::steady_clock::now() + patience;
+  const bool is_done =
+      read_all(out.get(), ended.output, deadline) && read_all(errors.get(), ended.errors, deadline);
+  if (!is_done) ::kill(child, SIGKILL);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0 && errno == EINTR) {
   }
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  if (is_done) ended.code = WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return ended;
 }
 
-Result<std::string> read_keyring(const std::string& name) {
-  std::string text;
-  const auto ended =
-      run({"secret-tool", "lookup", "service", "hearth", "name", name.c_str(), nullptr}, text);
-  if (!ended || *ended == 127)
+// Whether there is an entry that `lookup` could not open.
+bool is_locked(const std::string& name) {
+  const auto found =
+      run({"secret-tool", "search", "service", "hearth", "name", name.c_str(), nullptr},
+          short_patience);
+  return found && !found->output.empty();
+}
+
+Result<std::string> read_keyring(const std::string& name, Milliseconds patience) {
+  auto ended =
+      run({"secret-tool", "lookup", "service", "hearth", "name", name.c_str(), nullptr}, patience);
+  if (!ended || ended->code == 127)
     return Error(ErrorKind::unavailable,
                  "the keyring is asked with `secret-tool`, which is not installed (Debian and "
                  "Ubuntu: libsecret-tools)");
-  if (*ended < 0) return Error(ErrorKind::unavailable, "the keyring did not answer: is it locked?");
-  if (*ended != 0 || trimmed(text).empty())
-    return Error(ErrorKind::not_found,
-                 fmt::format("the keyring has no '{}', or does not run: `secret-tool store "
-                             "--label=Hearth service hearth name {}` puts it there",
-                             printable(name), printable(name)));
-  return trimmed(std::move(text));
+  if (!ended->code)
+    return Error(ErrorKind::unavailable,
+                 fmt::format("the keyring did not answer within {}: is it locked?",
+                             duration_text(patience)));
+  if (ended->code == 0 && !trimmed(ended->output).empty()) return trimmed(std::move(ended->output));
+  // Who could ask for the password, and cannot, says so; a keyring that is absent as well.
+  if (is_locked(name))
+    return Error(ErrorKind::unavailable,
+                 fmt::format("the keyring that holds '{}' is locked, and nobody could be asked for "
+                             "its password: log in to the desktop, or `gnome-keyring-daemon "
+                             "--unlock`",
+                             printable(name)));
+  if (const std::string reason = trimmed(ended->errors); !reason.empty())
+    return Error(ErrorKind::unavailable,
+                 fmt::format("the keyring cannot be reached: {}",
+                             printable(reason.substr(0, reason.find('\n')))));
+  return Error(ErrorKind::not_found,
+               fmt::format("the keyring has no '{}': `secret-tool store --label=Hearth service "
+                           "hearth name {}` puts it there",
+                           printable(name), printable(name)));
 }
 
 constexpr Form forms[] = {
@@ -153,11 +188,11 @@ bool is_secret_reference(std::string_view text) {
   return false;
 }
 
-Result<std::string> read_secret(std::string_view reference) {
+Result<std::string> read_secret(std::string_view reference, Milliseconds keyring_patience) {
   if (reference.empty()) return std::string();
   for (const Form& form : forms)
     if (reference.starts_with(form.prefix) && reference.size() > form.prefix.size())
-      return form.read(std::string(reference.substr(form.prefix.size())));
+      return form.read(std::string(reference.substr(form.prefix.size())), keyring_patience);
   return Error(ErrorKind::invalid, fmt::format("needs {}, never the secret itself", secret_forms));
 }
 

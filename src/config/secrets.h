@@ -4,6 +4,7 @@
 #include <string>
 #include <string_view>
 
+#include "base/duration.h"
 #include "base/result.h"
 
 namespace hearth {
@@ -14,10 +15,12 @@ constexpr std::string_view secret_forms = "env:NAME, file:PATH (mode 0600) or ke
 bool is_secret_reference(std::string_view text);
 
 // The secret itself, without white space at its end; "" for an empty reference.  keyring: asks
-// `secret-tool` for the secret with the attributes `service hearth` and `name NAME`, and may wait
-// until the person unlocks the keyring, for a minute at most.  Errors: not_found (no such variable,
-// file or entry), invalid (no reference; a file that others may read), unavailable (no keyring).
-// None tells anything of what was found.  Source: secret-tool(1).
-Result<std::string> read_secret(std::string_view reference);
+// `secret-tool` for the secret with the attributes `service hearth` and `name NAME`;
+// `keyring_patience` is for the person who unlocks the keyring meanwhile.  Errors: not_found (no
+// such variable, file or entry), invalid (no reference; a file that others may read), unavailable
+// (no keyring, or one that is locked).  None tells anything of what was found.  Source:
+// secret-tool(1).
+Result<std::string> read_secret(std::string_view reference,
+                                Milliseconds keyring_patience = std::chrono::minutes(1));
 
 }  // namespace hearth

@@ -53,18 +53,39 @@ TEST_CASE("the keyring is asked through secret-tool, without a shell") {
   CHECK(none.error().kind() == ErrorKind::unavailable);
   CHECK(none.error().message().contains("libsecret-tools"));
 
-  const std::string tool = folder.put(
-      "secret-tool",
-      "#!/bin/sh\n[ \"$*\" = 'lookup service hearth name hub; rm x' ] && echo hf_key\nexit 0\n");
+  // A keyring of four entries, one of them behind a lock and one that takes its time.
+  const std::string tool =
+      folder.put("secret-tool",
+                 "#!/bin/sh\n"
+                 "case \"$*\" in\n"
+                 "'lookup service hearth name hub; rm x') echo hf_key;;\n"
+                 "'search service hearth name locked') echo '[/1]';;\n"
+                 "'lookup service hearth name slow') exec /bin/sleep 60;;\n"
+                 "'lookup service hearth name none') echo 'secret-tool: no bus' >&2; exit 1;;\n"
+                 "*) exit 1;;\n"
+                 "esac\n");
   REQUIRE(::chmod(tool.c_str(), 0700) == 0);
-  const auto found = read_secret("keyring:hub; rm x");
-  const auto absent = read_secret("keyring:other");
+  const struct {
+    std::string reference, holds, says;
+    ErrorKind kind;
+  } rows[] = {
+      {"keyring:hub; rm x", "hf_key", "", ErrorKind::invalid},
+      {"keyring:other", "", "secret-tool store --label=Hearth", ErrorKind::not_found},
+      {"keyring:locked", "", "is locked", ErrorKind::unavailable},
+      {"keyring:slow", "", "did not answer within", ErrorKind::unavailable},
+      {"keyring:none", "", "cannot be reached: secret-tool: no bus", ErrorKind::unavailable},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.reference);
+    const auto secret =
+        read_secret(row.reference, Milliseconds(row.reference == "keyring:slow" ? 50 : 60'000));
+    CHECK(secret.ok() == row.says.empty());
+    if (secret) CHECK(*secret == row.holds);
+    if (secret) continue;
+    CHECK(secret.error().kind() == row.kind);
+    CHECK(secret.error().message().contains(row.says));
+  }
   ::setenv("PATH", path.c_str(), 1);
-  REQUIRE(found);
-  CHECK(*found == "hf_key");
-  REQUIRE(!absent);
-  CHECK(absent.error().kind() == ErrorKind::not_found);
-  CHECK(absent.error().message().contains("secret-tool store --label=Hearth"));
 }
 
 TEST_CASE("a secret itself is refused in any layer, and not told") {

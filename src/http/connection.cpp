@@ -59,6 +59,10 @@ void Connection::receive_end(Time now) {
   half_closed_ = true;
   if (end_ == End::after_output && output().empty()) end_ = End::now;
   if (end_ != End::open) return;
+  if (socket_) {
+    lost();  // it went without a word
+    return;
+  }
   // Most clients that stop sending have left; one that only finished its sending side still gets
   // whatever answer is ready.
   if (exchange_)
@@ -225,19 +229,38 @@ void Connection::pull_exchange(Time now) {
     lost();
     return;
   }
-  if (taken.bytes.empty()) return;
+  put_out(std::move(taken.bytes), now);
+  if (taken.is_socket) pull_socket(std::move(taken), now);
+}
+
+void Connection::pull_socket(Exchange::Taken taken, Time now) {
+  if (!socket_) socket_ = std::make_unique<WebSocket>(now);
+  std::string frames;
+  socket_->receive(in_, now, frames);
+  give_back(in_);
+  for (const std::string& message : taken.messages) socket_->send(message, frames);
+  if (taken.end) socket_->close(*taken.end, frames);
+  put_out(std::move(frames), now);
+  if (!socket_->is_over()) return;
+  is_finished_ = must_close_ = true;
+  exchange_->disconnect();
+}
+
+void Connection::put_out(std::string bytes, Time now) {
+  if (bytes.empty()) return;
   last_output_ = now;
   if (output().empty()) {
-    out_ = std::move(taken.bytes);
+    out_ = std::move(bytes);
   } else {
     out_.erase(0, out_sent_);
-    out_ += taken.bytes;
+    out_ += bytes;
   }
   out_sent_ = 0;
 }
 
 void Connection::finish_exchange(Time now) {
   exchange_.reset();
+  socket_.reset();
   --shared_.requests_open;
   release_body();
   idle_since_ = now;
@@ -269,6 +292,7 @@ void Connection::turn_away(Time now) {
 }
 
 void Connection::ask_to_stop() {
+  if (socket_ && exchange_) exchange_->finish_because({1001, "the server stops"});
   if (exchange_)
     exchange_->ask_to_stop();
   else
@@ -283,6 +307,22 @@ void Connection::tick(Time now) {
     tick_answering(now);
   else
     tick_reading(now);
+}
+
+void Connection::tick_socket(Time now) {
+  if (now - last_input_ >= limits::socket_silence) {
+    lost();
+    return;
+  }
+  if (output().size() < limits::stall_bytes)
+    stall_since_.reset();
+  else if (!stall_since_)
+    stall_since_ = now;
+  else if (now - *stall_since_ >= limits::stall)
+    exchange_->finish_because(reads_too_slowly());
+  std::string frames;
+  socket_->tick(now, frames);
+  put_out(std::move(frames), now);
 }
 
 void Connection::tick_reading(Time now) {
@@ -309,6 +349,10 @@ void Connection::tick_reading(Time now) {
 
 void Connection::tick_answering(Time now) {
   const std::size_t unsent = output().size();
+  if (socket_ && !is_finished_) {
+    tick_socket(now);
+    return;
+  }
   if (is_stream_ && !is_finished_) {
     if (unsent < limits::stall_bytes)
       stall_since_.reset();

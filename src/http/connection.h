@@ -13,10 +13,9 @@
 #include "http/guard.h"
 #include "http/parser.h"
 #include "http/server.h"
+#include "http/websocket.h"
 
 namespace hearth::http {
-
-using Time = std::chrono::steady_clock::time_point;
 
 // What all connections of one server share; belongs to the loop's thread but for the counters.
 struct Shared {
@@ -74,10 +73,13 @@ class Connection {
   void refuse(Response response);
   void refuse(int status, std::string_view code, std::string_view message);
   void pull_exchange(Time now);
+  void pull_socket(Exchange::Taken taken, Time now);
+  void put_out(std::string bytes, Time now);
   void finish_exchange(Time now);
   void release_body();
   void tick_reading(Time now);
   void tick_answering(Time now);
+  void tick_socket(Time now);
   std::shared_ptr<Exchange> make_exchange(const Request* request, bool keep_alive, bool is_http10);
 
   Shared& shared_;
@@ -91,6 +93,7 @@ class Connection {
   std::size_t body_bytes_ = 0;       // this request's share of body_bytes_held
 
   std::shared_ptr<Exchange> exchange_;
+  std::unique_ptr<WebSocket> socket_;  // once the exchange's answer is one
   bool is_finished_ = false, is_stream_ = false, must_close_ = false;
 
   bool half_closed_ = false;

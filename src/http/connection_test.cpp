@@ -4,6 +4,8 @@
 #include <doctest/doctest.h>
 #include <fmt/core.h>
 
+#include "http/testing.h"
+
 using namespace hearth;
 using namespace hearth::http;
 using namespace std::chrono_literals;
@@ -431,4 +433,122 @@ TEST_CASE("draining: idle connections end, answers finish and say so") {
 
 TEST_CASE("header values cannot begin headers of their own") {
   CHECK(format_head(200, {{"A", "x\r\nB: y"}}) == "HTTP/1.1 200 OK\r\nA: x  B: y\r\n\r\n");
+}
+
+namespace {
+
+constexpr std::string_view ask_for_socket =
+    "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n"
+    "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
+
+// A connection that has gone on as a WebSocket; `early`: what the client did not wait to send.
+struct SocketBench : Bench {
+  explicit SocketBench(std::string_view early = "") {
+    receive(get("/socket", ask_for_socket) + std::string(early));
+    REQUIRE(requests.size() == 1);
+    responders[0]->start_stream(socket_start(requests[0]));
+    head = read();
+  }
+  Responder& responder() { return *responders[0]; }
+  std::string head;
+};
+
+std::string close_frame(int code, std::string_view reason) {
+  return fmt::format("\x88{}{}{}{}", static_cast<char>(reason.size() + 2),
+                     static_cast<char>(code >> 8), static_cast<char>(code & 255), reason);
+}
+
+}  // namespace
+
+TEST_CASE("a connection goes on as a WebSocket") {
+  SocketBench bench(client_frame(9, "early"));
+  CHECK(bench.head.starts_with("HTTP/1.1 101 Switching Protocols\r\n"));
+  CHECK(has(bench.head, "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n"));
+  CHECK(!has(bench.head, "Transfer-Encoding"));
+  CHECK(!has(bench.head, "Connection: close"));
+  CHECK(
+      bench.head.ends_with("\r\n\r\n\x8a\x05"
+                           "early"));
+  bench.responder().write("hello");
+  CHECK(bench.read() == "\x81\x05hello");
+  bench.receive(client_frame(1, "what clients say is read and means nothing"));
+  CHECK(bench.read() == "");
+  bench.wait(limits::socket_ping);
+  CHECK(bench.read() == std::string("\x89\0", 2));
+  bench.responder().finish();
+  CHECK(bench.read() == close_frame(1000, ""));
+  CHECK(bench.end() == Connection::End::after_output);
+  CHECK(bench.shared.requests_open == 0);
+  bench.receive(client_frame(8, std::string("\x03\xe8", 2)));
+  CHECK(bench.requests.size() == 1);
+}
+
+TEST_CASE("how WebSockets end") {
+  const struct {
+    std::string what;
+    void (*happens)(SocketBench& bench);
+    std::string told;
+    Connection::End end;
+  } rows[] = {
+      {"the client says farewell",
+       [](SocketBench& bench) { bench.receive(client_frame(8, std::string("\x03\xe9", 2))); },
+       close_frame(1001, ""), Connection::End::after_output},
+      {"the client breaks the protocol",
+       [](SocketBench& bench) { bench.receive("GET / HTTP/1.1\r\n\r\n"); }, close_frame(1002, ""),
+       Connection::End::after_output},
+      {"the client goes without a word",
+       [](SocketBench& bench) { bench.connection->receive_end(bench.now); }, "",
+       Connection::End::now},
+      {"the client is not heard of for a while",
+       [](SocketBench& bench) { bench.wait(limits::socket_silence); }, "", Connection::End::now},
+      {"the client does not read",
+       [](SocketBench& bench) {
+         const std::string text(1000, 'x');
+         while (bench.responder().is_open()) bench.responder().write(text);
+       },
+       close_frame(1013, "the client reads too slowly"), Connection::End::after_output},
+      {"the server stops", [](SocketBench& bench) { bench.connection->ask_to_stop(); },
+       close_frame(1001, "the server stops"), Connection::End::after_output},
+      {"a reason is given",
+       [](SocketBench& bench) { bench.responder().finish_because({1008, "why"}); },
+       close_frame(1008, "why"), Connection::End::after_output},
+      {"the answer is let go", [](SocketBench& bench) { bench.responders.clear(); },
+       close_frame(1011, "the answer was cut short"), Connection::End::after_output},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.what);
+    SocketBench bench;
+    row.happens(bench);
+    const std::string text = bench.end() == Connection::End::now ? "" : bench.read();
+    CHECK(text == row.told);
+    CHECK(bench.end() == row.end);
+    CHECK(bench.shared.requests_open == 0);
+    if (!bench.responders.empty() && row.end == Connection::End::now)
+      CHECK(!bench.responder().is_open());
+  }
+}
+
+TEST_CASE("a reader who is too slow is told so after what it has been sent") {
+  SocketBench bench;
+  bench.responder().write("first");
+  bench.connection->pull(bench.now);  // with the loop now, and not yet with the client
+  const std::string text(limits::unsent_bytes / 4, 'x');
+  for (int i = 0; i < 5; ++i) {
+    bench.responder().write(text);
+    bench.connection->pull(bench.now);
+  }
+  CHECK(!bench.responder().is_open());
+  const std::string got = bench.read();
+  CHECK(
+      got.starts_with("\x81\x05"
+                      "first"));
+  CHECK(got.ends_with(close_frame(1013, "the client reads too slowly")));
+  CHECK(got.size() < limits::unsent_bytes + 200);
+}
+
+TEST_CASE("a client of HTTP/1.0 and one that only looks are not upgraded") {
+  Bench bench;
+  bench.receive(fmt::format("GET /a HTTP/1.0\r\nHost: localhost\r\n{}\r\n", ask_for_socket));
+  REQUIRE(bench.requests.size() == 1);
+  CHECK(!asks_for_socket(bench.requests[0]));
 }

@@ -8,6 +8,8 @@
 
 namespace hearth::http {
 
+StreamEnd reads_too_slowly() { return {1013, "the client reads too slowly"}; }
+
 void Mailbox::post(std::shared_ptr<Exchange> exchange) {
   const std::lock_guard lock(mutex_);
   if (!wake_) return;
@@ -39,8 +41,9 @@ void Exchange::append_head(int status, Headers headers, bool has_length, std::si
   headers.push_back({"Server", "hearth"});
   headers.push_back({"X-Content-Type-Options", "nosniff"});
   if (has_length && status != 204) headers.push_back({"Content-Length", fmt::format("{}", length)});
-  if (!has_length && !facts_.is_http10) headers.push_back({"Transfer-Encoding", "chunked"});
-  if (!facts_.keep_alive)
+  const bool is_framed = !has_length && status != 101;
+  if (is_framed && !facts_.is_http10) headers.push_back({"Transfer-Encoding", "chunked"});
+  if (!facts_.keep_alive && status != 101)
     headers.push_back({"Connection", "close"});
   else if (facts_.is_http10)
     headers.push_back({"Connection", "keep-alive"});
@@ -78,6 +81,7 @@ void Exchange::start_stream(StreamStart start) {
     if (facts_.is_http10) facts_.keep_alive = false;
     append_head(start.status, std::move(start.headers), false, 0);
     heartbeat_ = std::move(start.heartbeat);
+    is_socket_ = start.is_socket;
     stage_ = Stage::streaming;
     is_stream_ = true;
   }
@@ -89,8 +93,13 @@ void Exchange::write(std::string_view event) {
   {
     const std::lock_guard lock(mutex_);
     if (stage_ != Stage::streaming || gone_) return;
-    append_chunk(event);
-    if (queued_.size() + unsent_ > limits::unsent_bytes) {
+    if (is_socket_) {
+      append_message(event);
+      is_dropped = gone_;
+    } else {
+      append_chunk(event);
+    }
+    if (!is_socket_ && queued_.size() + unsent_ > limits::unsent_bytes) {
       is_dropped = abort_ = gone_ = true;
       queued_ = std::string();
     }
@@ -99,13 +108,37 @@ void Exchange::write(std::string_view event) {
   notify();
 }
 
-void Exchange::finish() {
+// With the lock held.  A client that does not keep up is told so, after what it has been sent.
+void Exchange::append_message(std::string_view text) {
+  message_bytes_ += text.size();
+  if (message_bytes_ + unsent_ <= limits::unsent_bytes) {
+    messages_.emplace_back(text);
+    return;
+  }
+  messages_.clear();
+  message_bytes_ = 0;
+  gone_ = true;
+  end_socket(reads_too_slowly());
+}
+
+// With the lock held.
+void Exchange::end_socket(const StreamEnd& why) {
+  end_ = why;
+  close_ = true;
+  stage_ = Stage::finished;
+}
+
+void Exchange::finish_because(const StreamEnd& why) {
   {
     const std::lock_guard lock(mutex_);
     if (stage_ != Stage::streaming || gone_) return;
-    if (!facts_.is_http10 && !facts_.is_head) queued_ += "0\r\n\r\n";
-    close_ = !facts_.keep_alive;
-    stage_ = Stage::finished;
+    if (is_socket_) {
+      end_socket(why);
+    } else {
+      if (!facts_.is_http10 && !facts_.is_head) queued_ += "0\r\n\r\n";
+      close_ = !facts_.keep_alive;
+      stage_ = Stage::finished;
+    }
   }
   notify();
 }
@@ -115,7 +148,9 @@ void Exchange::abandon() {
   {
     const std::lock_guard lock(mutex_);
     is_waiting = stage_ == Stage::waiting;
-    if (stage_ == Stage::streaming) {
+    if (stage_ == Stage::streaming && is_socket_) {
+      end_socket({1011, "the answer was cut short"});
+    } else if (stage_ == Stage::streaming) {
       abort_ = true;
       stage_ = Stage::finished;
     }
@@ -133,13 +168,20 @@ bool Exchange::is_open() const {
 
 std::size_t Exchange::pending_bytes() const {
   const std::lock_guard lock(mutex_);
-  return queued_.size() + unsent_;
+  return queued_.size() + message_bytes_ + unsent_;
 }
 
 Exchange::Taken Exchange::take(std::size_t unsent_bytes) {
   const std::lock_guard lock(mutex_);
-  Taken taken{std::exchange(queued_, {}), stage_ == Stage::finished, close_, abort_, is_stream_};
-  unsent_ = unsent_bytes + taken.bytes.size();
+  Taken taken{std::exchange(queued_, {}),
+              stage_ == Stage::finished,
+              close_,
+              abort_,
+              is_stream_,
+              is_socket_,
+              std::exchange(messages_, {}),
+              end_};
+  unsent_ = unsent_bytes + taken.bytes.size() + std::exchange(message_bytes_, 0);
   posted_ = false;
   return taken;
 }
@@ -154,6 +196,8 @@ void Exchange::disconnect() {
     const std::lock_guard lock(mutex_);
     gone_ = true;
     queued_ = std::string();
+    messages_.clear();
+    message_bytes_ = 0;
   }
   stop_.request_stop();
 }

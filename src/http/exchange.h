@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -51,7 +52,8 @@ class Exchange final : public Responder, public std::enable_shared_from_this<Exc
   void send(Response response) override;
   void start_stream(StreamStart start) override;
   void write(std::string_view event) override;
-  void finish() override;
+  void finish() override { finish_because({}); }
+  void finish_because(const StreamEnd& why) override;
   bool is_open() const override;
   std::size_t pending_bytes() const override;
   std::stop_token stop() const override { return stop_.get_token(); }
@@ -63,6 +65,9 @@ class Exchange final : public Responder, public std::enable_shared_from_this<Exc
     bool must_close = false;   // the connection ends after these bytes
     bool must_abort = false;   // the connection ends now
     bool is_stream = false;
+    bool is_socket = false;             // after the bytes come frames, of what follows
+    std::vector<std::string> messages;  // each whole
+    std::optional<StreamEnd> end;       // after the messages
   };
   Taken take(std::size_t unsent_bytes);  // unsent: what the loop still holds of earlier bytes
   void beat();                           // a heartbeat, if this is a stream that wants them
@@ -75,6 +80,8 @@ class Exchange final : public Responder, public std::enable_shared_from_this<Exc
   void abandon();
   void append_head(int status, Headers headers, bool has_length, std::size_t length);
   void append_chunk(std::string_view bytes);
+  void append_message(std::string_view text);
+  void end_socket(const StreamEnd& why);
   void notify();
 
   enum class Stage { waiting, streaming, finished };
@@ -86,7 +93,11 @@ class Exchange final : public Responder, public std::enable_shared_from_this<Exc
   std::string queued_, heartbeat_;
   std::size_t unsent_ = 0;
   Stage stage_ = Stage::waiting;
-  bool is_stream_ = false, close_ = false, abort_ = false, gone_ = false, posted_ = false;
+  std::vector<std::string> messages_;  // of a WebSocket
+  std::size_t message_bytes_ = 0;
+  std::optional<StreamEnd> end_;
+  bool is_stream_ = false, is_socket_ = false, close_ = false, abort_ = false, gone_ = false,
+       posted_ = false;
 };
 
 }  // namespace hearth::http

@@ -40,11 +40,20 @@ constexpr std::chrono::seconds linger{2};           // for the last answer to be
 constexpr std::size_t linger_bytes = 1u << 20;
 
 // Slow readers.  A stream's reader is dropped after `stall` with `stall_bytes` unsent, or at once
-// past `unsent_bytes`; the reader of a finished answer when it takes less than
-// body_bytes_per_second for `stall`.
+// past `unsent_bytes` (a WebSocket's with 1013); the reader of a finished answer when it takes less
+// than body_bytes_per_second for `stall`.
 constexpr std::chrono::seconds stall{30};
 constexpr std::size_t stall_bytes = 256u << 10;
 constexpr std::size_t unsent_bytes = 1u << 20;
+
+// WebSockets: clients listen, and have little to say.  Past one of these the socket is closed, with
+// the code in brackets.
+constexpr std::size_t socket_message_bytes =
+    16u << 10;                                // from the client, its fragments together (1009)
+constexpr int socket_frames_per_second = 10;  // from the client, on average (1008) ...
+constexpr int socket_frames_at_once = 100;    // ... and after a silence
+constexpr std::chrono::seconds socket_ping{20};
+constexpr std::chrono::seconds socket_silence{60};  // without a sign of life: the client is gone
 
 // A comment on silent streams, so that proxies and clients see life.
 constexpr std::chrono::seconds heartbeat{10};

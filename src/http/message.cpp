@@ -67,7 +67,9 @@ Response json_response(std::string body, int status) {
 std::string_view reason_phrase(int status) {
   static constexpr std::pair<int, std::string_view> phrases[] = {
       {100, "Continue"},
+      {101, "Switching Protocols"},
       {200, "OK"},
+      {202, "Accepted"},
       {204, "No Content"},
       {400, "Bad Request"},
       {401, "Unauthorized"},
@@ -81,6 +83,7 @@ std::string_view reason_phrase(int status) {
       {415, "Unsupported Media Type"},
       {417, "Expectation Failed"},
       {422, "Unprocessable Content"},
+      {426, "Upgrade Required"},
       {429, "Too Many Requests"},
       {431, "Request Header Fields Too Large"},
       {499, "Client Closed Request"},

@@ -169,6 +169,9 @@ void RequestParser::finish_head() {
     return;
   }
   if (!judge_framing()) return;
+  if (is_http10_)  // which knows no upgrades.  Source: RFC 9110, section 7.8.
+    std::erase_if(request_.headers,
+                  [](const Header& header) { return equal_ignoring_case(header.name, "Upgrade"); });
   if (!target->authority.empty()) {
     // The authority of an absolute target is the host that is meant; one that differs is refused.
     const std::string* host = request_.header("Host");

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <stop_token>
 #include <string>
 #include <string_view>
@@ -15,7 +16,17 @@ struct StreamStart {
   Headers headers;
   // Sent when the stream has been silent for a while; empty: never.
   std::string heartbeat = ": ping\n\n";
+  // The connection goes on as a WebSocket, whose messages are what is written: see socket_start().
+  bool is_socket = false;
 };
+
+// Why a stream ends.  Source: RFC 6455, section 7.4.1.
+struct StreamEnd {
+  std::uint16_t code = 1000;
+  std::string reason;
+};
+
+StreamEnd reads_too_slowly();
 
 // Either send(), or start_stream(), any number of write() and finish(); what comes out of order or
 // after the client left is ignored.  Letting the last pointer go unfinished answers 500, or cuts
@@ -31,6 +42,8 @@ class Responder {
   // One whole event: a heartbeat may come before or after it, not inside.
   virtual void write(std::string_view event) = 0;
   virtual void finish() = 0;
+  // The same.  A WebSocket's client is told why; other streams have no words for it.
+  virtual void finish_because(const StreamEnd&) { finish(); }
 
   // False: the client has left, or was dropped because it does not read.
   virtual bool is_open() const = 0;

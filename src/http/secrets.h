@@ -11,6 +11,8 @@ namespace hearth::http {
 
 using Sha256 = std::array<std::uint8_t, 32>;
 Sha256 sha256(std::string_view bytes);
+// Broken, and only for protocols that ask for it by name.
+std::array<std::uint8_t, 20> sha1(std::string_view bytes);
 
 // Takes the same time wherever they differ.
 bool equal_in_constant_time(const Sha256& a, const Sha256& b);

@@ -49,4 +49,11 @@ class TestClient {
   std::string held_;
 };
 
+// A frame of a WebSocket as clients send them: masked.
+struct FrameShape {
+  bool is_final = true;
+  int reserved = 0;  // the three bits
+};
+std::string client_frame(int opcode, std::string_view payload, FrameShape shape = {});
+
 }  // namespace hearth::http

@@ -108,4 +108,18 @@ std::string TestClient::read_exactly(std::size_t size) {
   return text;
 }
 
+std::string client_frame(int opcode, std::string_view payload, FrameShape shape) {
+  constexpr std::string_view mask = "mask";
+  const auto byte = [](std::size_t value) { return static_cast<char>(value & 255); };
+  std::string frame;
+  frame += static_cast<char>((shape.is_final ? 128 : 0) | shape.reserved << 4 | opcode);
+  const std::size_t size = payload.size();
+  const int more = size < 126 ? 0 : size < 65536 ? 2 : 8;
+  frame += byte(128 | (more == 0 ? size : more == 2 ? 126 : 127));
+  for (int i = more - 1; i >= 0; --i) frame += byte(size >> (8 * i));
+  frame += mask;
+  for (std::size_t i = 0; i < size; ++i) frame += static_cast<char>(payload[i] ^ mask[i % 4]);
+  return frame;
+}
+
 }  // namespace hearth::http

@@ -118,6 +118,58 @@ void show_value(App& app, const std::string& name, const Value& value,
                (tensor.count > shown_numbers ? fmt::format(" ... ({} in all)", tensor.count) : ""));
 }
 
+// Times of nodes by operator, the longest first.
+struct OperatorTime {
+  std::string name;
+  double seconds = 0;
+  std::size_t nodes = 0;
+};
+
+std::vector<OperatorTime> by_operator(const std::vector<graphs::NodeTime>& times) {
+  std::map<std::string_view, OperatorTime> sums;
+  for (const graphs::NodeTime& time : times) {
+    OperatorTime& sum = sums[time.node->op->name];
+    sum.seconds += time.seconds;
+    ++sum.nodes;
+  }
+  std::vector<OperatorTime> list;
+  for (auto& [name, sum] : sums) {
+    sum.name = name;
+    list.push_back(std::move(sum));
+  }
+  std::ranges::stable_sort(list, std::greater(), &OperatorTime::seconds);
+  return list;
+}
+
+void show_times(App& app, const graphs::Graph& graph, std::vector<graphs::NodeTime> times) {
+  double all = 0;
+  for (const graphs::NodeTime& time : times) all += time.seconds;
+  const auto row = [&](double seconds, const std::string& what) {
+    app.out.line(fmt::format("  {:>9.3f} ms {:>5.1f} %  {}", seconds * 1e3,
+                             all > 0 ? 100 * seconds / all : 0.0, what));
+  };
+  app.out.line(app.out.bold("Time by operator"));
+  for (const OperatorTime& time : by_operator(times))
+    row(time.seconds, fmt::format("{} x{}", time.name, time.nodes));
+  std::ranges::stable_sort(times, std::greater(), &graphs::NodeTime::seconds);
+  app.out.line(app.out.bold("The longest nodes"));
+  for (std::size_t i = 0; i < std::min<std::size_t>(times.size(), 10); ++i) {
+    const graphs::Node& node = *times[i].node;
+    const ValueInfo& out = info_of(graph, node.outputs[0]);
+    row(times[i].seconds, fmt::format("{} {}{}", node.op->name, out.name,
+                                      out.has_shape ? " " + graphs::describe(out) : ""));
+  }
+}
+
+Json times_json(const graphs::Graph& graph, const std::vector<graphs::NodeTime>& times) {
+  Json list = Json::array();
+  for (const graphs::NodeTime& time : times)
+    list.push_back(Json::object({{"operator", time.node->op->name},
+                                 {"output", info_of(graph, time.node->outputs[0]).name},
+                                 {"seconds", time.seconds}}));
+  return list;
+}
+
 std::string file_stem(const std::string& name) {
   std::string stem = name.empty() ? "output" : name;
   for (char& c : stem)
@@ -138,8 +190,14 @@ Status run_graph(App& app, const Arguments& arguments) {
   ctx.kernels = TRY(kernels::choose(options.kernels));
   ctx.pool = &pool;
   const InterruptScope interrupts;
+  std::vector<graphs::NodeTime> times;
+  graphs::RunOptions how{.stop = interrupts.token()};
+  if (arguments.has("--profile")) {
+    TRY(runner.run(ctx, inputs, how));  // the first run prepares weights
+    how.times = &times;
+  }
   const auto start = std::chrono::steady_clock::now();
-  const auto outputs = TRY(runner.run(ctx, inputs, {.seed = 0, .stop = interrupts.token()}));
+  const auto outputs = TRY(runner.run(ctx, inputs, how));
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
   Json listed = Json::object();
   for (std::size_t i = 0; i < outputs.size(); ++i) {
@@ -152,9 +210,14 @@ Status run_graph(App& app, const Arguments& arguments) {
     else
       show_value(app, name, outputs[i], labels);
   }
-  if (arguments.has("--json"))
-    app.out.json(Json::object({{"outputs", std::move(listed)}, {"seconds", took.count()}}));
-  else if (app.out.is_terminal())
+  if (arguments.has("--json")) {
+    Json answer = Json::object({{"outputs", std::move(listed)}, {"seconds", took.count()}});
+    if (how.times != nullptr) answer.set("profile", times_json(graph, times));
+    app.out.json(answer);
+    return Done{};
+  }
+  if (how.times != nullptr) show_times(app, graph, std::move(times));
+  if (app.out.is_terminal())
     app.out.line(app.out.dim(fmt::format("{:.1f} ms", took.count() * 1e3)));
   return Done{};
 }

@@ -114,6 +114,7 @@ constexpr Option own[] = {
      true},
     {"--output", "DIR", "Of a graph: write each output there as NAME.npy."},
     {"--labels", "FILE", "Of a graph: a name per line, for the classes of a result."},
+    {"--profile", "", "Of a graph: how long each operator takes, in a second run."},
     {"--pixels", "KIND", "Of a graph: pictures as raw, unit (0..1), signed (-1..1), imagenet."},
 };
 constexpr auto options = join(own, sampling_flags);

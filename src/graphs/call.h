@@ -16,6 +16,8 @@
 
 namespace hearth::graphs {
 
+struct NodeTime;
+
 // What a run gives to its nodes.  One thread at a time; `parallel` spreads loops over the pool.
 struct Machine {
   ops::Context* ctx = nullptr;
@@ -25,6 +27,7 @@ struct Machine {
   std::stop_token stop;
   int depth = 0;                            // of bodies within bodies
   std::atomic<bool> out_of_memory = false;  // within a parallel loop
+  std::vector<NodeTime>* times = nullptr;   // of the outermost graph's nodes; null: not asked for
 };
 
 // Covers [0, n) with calls work(begin, end); in parallel when there are more than `grain`.

@@ -1,9 +1,11 @@
 #include "graphs/executor.h"
 
 #include <algorithm>
+#include <chrono>
 #include <mutex>
 #include <new>
 
+#include "graphs/blocked.h"
 #include "graphs/optimize.h"
 
 namespace hearth::graphs {
@@ -61,16 +63,39 @@ std::string place_of(const Node& node) {
 }
 
 struct Frame {
-  std::vector<Value> own;        // what nodes of this run have made
-  std::vector<const Value*> at;  // every value, wherever it lies; nullptr: not there
+  std::vector<Value> own;          // what nodes of this run have made
+  std::vector<const Value*> at;    // every value, wherever it lies; nullptr: not there
+  std::map<ValueId, Value> plain;  // blocked ones of this run as rows, once somebody asked
 };
+
+bool is_blocked(const Value* value) { return value != nullptr && value->tensor.is_blocked; }
+
+// A value as those see it who do not take blocks.
+Result<const Value*> plain_value(Machine& machine, Frame& frame, ValueId id) {
+  const Value* value = frame.at[static_cast<std::size_t>(id)];
+  if (value == nullptr || !value->tensor.is_blocked) return value;
+  const auto found = frame.plain.find(id);
+  if (found != frame.plain.end()) return &found->second;
+  return &frame.plain.emplace(id, TRY(to_plain(machine, value->tensor))).first->second;
+}
 
 Status run_node(Machine& machine, const Node& node, Frame& frame) {
   std::vector<const Value*> inputs, captured;
   inputs.reserve(node.inputs.size());
   for (const ValueId id : node.inputs)
-    inputs.push_back(id == absent ? nullptr : frame.at[static_cast<std::size_t>(id)]);
-  for (const ValueId id : node.captured) captured.push_back(frame.at[static_cast<std::size_t>(id)]);
+    if (id == absent)
+      inputs.push_back(nullptr);
+    else if (node.op->blocks != Blocks::none)
+      inputs.push_back(frame.at[static_cast<std::size_t>(id)]);
+    else
+      inputs.push_back(TRY(plain_value(machine, frame, id)));
+  for (const ValueId id : node.captured) captured.push_back(TRY(plain_value(machine, frame, id)));
+  std::vector<Value> apart;  // what blocked inputs of an operator that treats all alike are to it
+  if (node.op->blocks == Blocks::alike && std::ranges::any_of(inputs, is_blocked)) {
+    apart = physical_operands(node, inputs);
+    for (std::size_t i = 0; i < inputs.size(); ++i)
+      inputs[i] = apart.empty() ? TRY(plain_value(machine, frame, node.inputs[i])) : &apart[i];
+  }
   std::vector<Value> outputs(std::max<std::size_t>(node.outputs.size(), 4));
   Call call{node, inputs, outputs, captured, machine};
   const auto given = static_cast<int>(inputs.size());
@@ -80,14 +105,27 @@ Status run_node(Machine& machine, const Node& node, Frame& frame) {
   if (!status) return std::move(status).error().within(place_of(node));
   if (machine.out_of_memory)
     return Error(ErrorKind::exhausted, "no memory to run it").within(place_of(node));
+  if (!apart.empty()) outputs[0].tensor = blocked_again(std::move(outputs[0].tensor));
   for (std::size_t i = 0; i < node.outputs.size(); ++i) {
     const ValueId id = node.outputs[i];
     if (id == absent) continue;
     frame.own[static_cast<std::size_t>(id)] = std::move(outputs[i]);
     frame.at[static_cast<std::size_t>(id)] = &frame.own[static_cast<std::size_t>(id)];
   }
-  for (const ValueId id : node.releases) frame.own[static_cast<std::size_t>(id)] = Value();
+  for (const ValueId id : node.releases) {
+    frame.own[static_cast<std::size_t>(id)] = Value();
+    frame.plain.erase(id);
+  }
   return Done{};
+}
+
+Status run_timed(Machine& machine, const Node& node, Frame& frame) {
+  if (machine.times == nullptr || machine.depth > 1) return run_node(machine, node, frame);
+  const auto start = std::chrono::steady_clock::now();
+  auto status = run_node(machine, node, frame);
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - start;
+  machine.times->push_back({&node, took.count()});
+  return status;
 }
 
 Result<std::vector<Value>> run_nodes(Machine& machine, const Graph& graph,
@@ -96,7 +134,8 @@ Result<std::vector<Value>> run_nodes(Machine& machine, const Graph& graph,
   if (inputs.size() > graph.inputs.size() || captures.size() != graph.captures.size())
     return invalid(fmt::format("{} inputs for a graph of {}", inputs.size(), graph.inputs.size()));
   Frame frame{std::vector<Value>(graph.values.size()),
-              std::vector<const Value*>(graph.values.size(), nullptr)};
+              std::vector<const Value*>(graph.values.size(), nullptr),
+              {}};
   for (const Constant& constant : graph.constants)
     frame.at[static_cast<std::size_t>(constant.id)] = &constant.value;
   for (std::size_t i = 0; i < captures.size(); ++i)
@@ -105,11 +144,11 @@ Result<std::vector<Value>> run_nodes(Machine& machine, const Graph& graph,
     frame.at[static_cast<std::size_t>(graph.inputs[i])] = &inputs[i];
   for (const Node& node : graph.nodes) {
     if (machine.stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
-    TRY(run_node(machine, node, frame));
+    TRY(run_timed(machine, node, frame));
   }
   std::vector<Value> outputs;
   for (const ValueId id : graph.outputs) {
-    const Value* value = frame.at[static_cast<std::size_t>(id)];
+    const Value* value = TRY(plain_value(machine, frame, id));
     outputs.push_back(value == nullptr ? Value() : *value);
   }
   return outputs;
@@ -134,9 +173,9 @@ struct Runner::State {
   std::shared_ptr<BufferPool> buffers = std::make_shared<BufferPool>();
 };
 
-Runner::Runner(Program program) : state_(std::make_unique<State>()) {
+Runner::Runner(Program program, const RunnerOptions& options) : state_(std::make_unique<State>()) {
   state_->program = std::move(program);
-  state_->program.graph = optimised(*state_->program.graph);
+  if (options.optimise) state_->program.graph = optimised(*state_->program.graph);
 }
 Runner::~Runner() = default;
 const Program& Runner::program() const { return state_->program; }
@@ -202,6 +241,7 @@ Result<std::vector<Value>> Runner::run(ops::Context& ctx,
   machine.strings = std::make_shared<StringPool>();
   machine.random.seed(static_cast<std::uint32_t>(options.seed));
   machine.stop = options.stop;
+  machine.times = options.times;
   try {
     return run_graph(machine, graph, given, {});
   } catch (const std::bad_alloc&) {

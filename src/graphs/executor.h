@@ -17,15 +17,26 @@ Result<std::vector<Value>> run_graph(Machine& machine, const Graph& graph,
                                      std::span<const Value> inputs,
                                      std::span<const Value* const> captures);
 
+// How long one node took, with the bodies it ran.
+struct NodeTime {
+  const Node* node;
+  double seconds;
+};
+
 struct RunOptions {
   std::uint64_t seed = 0;
   std::stop_token stop;
+  std::vector<NodeTime>* times = nullptr;  // gets a row for every node of the graph itself
+};
+
+struct RunnerOptions {
+  bool optimise = true;  // false: every node as the file has it, the slow way that fast ones equal
 };
 
 // A program that is ready to run.  Thread-safe: runs take turns.
 class Runner {
  public:
-  explicit Runner(Program program);
+  explicit Runner(Program program, const RunnerOptions& options = {});
   ~Runner();
   Runner(const Runner&) = delete;
   Runner& operator=(const Runner&) = delete;

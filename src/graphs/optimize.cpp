@@ -5,6 +5,7 @@
 #include <exception>
 
 #include "graphs/call.h"
+#include "graphs/fuse.h"
 
 namespace hearth::graphs {
 namespace {
@@ -29,6 +30,7 @@ class Optimiser {
     graph_.nodes = std::move(kept);
     take_in_normalisations();
     recognise_gelus();
+    fuse(graph_, constants_);
   }
 
  private:
@@ -68,16 +70,6 @@ class Optimiser {
     for (std::size_t i = 0; i < node.outputs.size(); ++i)
       if (node.outputs[i] != absent) add(node.outputs[i], std::move(outputs[i]));
     return true;
-  }
-
-  std::vector<std::size_t> uses() const {
-    std::vector<std::size_t> counts(graph_.values.size(), 0);
-    for (const Node& node : graph_.nodes)
-      for (const auto* list : {&node.inputs, &node.captured})
-        for (const ValueId id : *list)
-          if (id != absent) ++counts[at(id)];
-    for (const ValueId id : graph_.outputs) counts[at(id)] += 2;
-    return counts;
   }
 
   ValueId constant_like(const Tensor& shape, const std::vector<float>& numbers) {
@@ -128,7 +120,7 @@ class Optimiser {
   }
 
   void take_in_normalisations() {
-    const auto counts = uses();
+    const auto counts = uses_of(graph_);
     std::vector<std::ptrdiff_t> made_by(graph_.values.size(), -1);
     std::vector<bool> gone(graph_.nodes.size(), false);
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
@@ -166,7 +158,7 @@ class Optimiser {
 
   // x * 0.5 * (1 + erf(x / sqrt 2)), with its products in any order.
   void recognise_gelus() {
-    const auto counts = uses();
+    const auto counts = uses_of(graph_);
     std::vector<Node*> maker(graph_.values.size(), nullptr), reader(graph_.values.size(), nullptr);
     for (Node& node : graph_.nodes) {
       for (const ValueId id : node.outputs)
@@ -211,19 +203,7 @@ class Optimiser {
       last->inputs = {x};
       last->attributes.clear();
     }
-    drop_unread();
-  }
-
-  void drop_unread() {
-    for (bool again = true; again;) {
-      const auto counts = uses();
-      const std::size_t before = graph_.nodes.size();
-      std::erase_if(graph_.nodes, [&](const Node& node) {
-        return std::ranges::all_of(node.outputs,
-                                   [&](ValueId id) { return id == absent || counts[at(id)] == 0; });
-      });
-      again = graph_.nodes.size() != before;
-    }
+    drop_unread(graph_);
   }
 
   Graph& graph_;

@@ -45,6 +45,9 @@ struct Tensor {
   std::byte* bytes = nullptr;
   std::shared_ptr<const void> owner;    // keeps `bytes` alive
   std::shared_ptr<StringPool> strings;  // of text: keeps what the elements point to alive
+  // The elements of [n, c, spatial...] lie as [n, ceil(c / 16), spatial..., 16]; blocked.h.  Only
+  // operators that say so see such a tensor.
+  bool is_blocked = false;
 
   std::size_t rank() const { return dims.size(); }
   std::size_t byte_count() const { return static_cast<std::size_t>(count) * size_of(type); }

@@ -14,6 +14,8 @@ std::span<const Operator> reduce_operators();
 std::span<const Operator> sort_operators();
 std::span<const Operator> matmul_operators();
 std::span<const Operator> conv_operators();
+std::span<const Operator> fused_conv_operators();
+std::span<const Operator> fused_matmul_operators();
 std::span<const Operator> pool_operators();
 std::span<const Operator> norm_operators();
 std::span<const Operator> quantised_operators();

@@ -39,7 +39,13 @@ struct PackedLeft {
   }
 };
 
-PackedLeft pack_left(Machine& machine, const kernels::Gemm& gemm, const PanelProduct& p) {
+struct Rows {
+  std::int64_t m, k;
+  const float* a;
+  std::int64_t lda;
+};
+
+PackedLeft pack_left(Machine& machine, const kernels::Gemm& gemm, const Rows& p) {
   const auto tile = static_cast<std::int64_t>(gemm.tile_rows);
   PackedLeft left{
       &gemm, p.m, p.k,
@@ -107,7 +113,7 @@ void multiply_panels(Machine& machine, const PanelProduct& p, const FillPanel& f
     }
     return;
   }
-  const PackedLeft left = pack_left(machine, *gemm, p);
+  const PackedLeft left = pack_left(machine, *gemm, {p.m, p.k, p.a, p.lda});
   const std::int64_t groups = (panels + item_panels - 1) / item_panels;
   parallel(machine, left.blocks() * groups, 1, [&](std::int64_t begin, std::int64_t end) {
     Buffers& own = buffers();
@@ -131,6 +137,83 @@ void multiply_panels(Machine& machine, const PanelProduct& p, const FillPanel& f
       }
       put_rows(p, own.c.data(), ldc, row_block * left.height, rows, first * width,
                std::min(ldc, p.n - first * width));
+    }
+  });
+}
+
+bool can_pack(const Machine& machine) { return table_of(machine) != nullptr; }
+
+Result<PackedRight> pack_right(const Machine& machine, const float* b, bool transposed,
+                               std::int64_t k, std::int64_t n) {
+  const std::int64_t panels = (n + width - 1) / width;
+  PackedRight right{
+      table_of(machine), k, n,
+      TRY(make_tensor(Element::f32, {std::max<std::int64_t>(1, panels * k * width)}))};
+  float* to = right.panels.data<float>();
+  for (std::int64_t k0 = 0; k0 < k; k0 += block)
+    for (std::int64_t p = 0; p < panels; ++p)
+      for (std::int64_t i = k0; i < std::min(k, k0 + block); ++i, to += width)
+        for (std::int64_t j = 0; j < width; ++j) {
+          const std::int64_t column = p * width + j;
+          to[j] = column >= n ? 0 : transposed ? b[column * k + i] : b[i * n + column];
+        }
+  return right;
+}
+
+namespace {
+
+// Columns [column, column + columns) of some rows of the result, from the tile that holds their
+// sums.
+void put_finished(const Machine& machine, const PackedProduct& p, const Finish& finish,
+                  std::int64_t n, const float* sums, std::int64_t ld, std::int64_t row,
+                  std::int64_t rows, std::int64_t column, std::int64_t columns) {
+  for (std::int64_t i = 0; i < rows; ++i) {
+    float* to = p.c + (row + i) * n + column;
+    const float* from = sums + i * ld;
+    if (p.bias != nullptr)
+      for (std::int64_t j = 0; j < columns; ++j) to[j] = from[j] + p.bias[column + j];
+    else
+      std::copy_n(from, columns, to);
+    if (p.add != nullptr) {
+      const float* add = p.add + (row + i) * n + column;
+      for (std::int64_t j = 0; j < columns; ++j) to[j] += add[j];
+    }
+    bound(finish, to, columns);
+    bend(machine, finish, to, columns);
+  }
+}
+
+}  // namespace
+
+void multiply_packed(Machine& machine, const PackedProduct& p, const PackedRight& right,
+                     const Finish& finish) {
+  if (p.m == 0 || right.n == 0) return;
+  const kernels::Gemm* gemm = table_of(machine);
+  const PackedLeft left = pack_left(machine, *gemm, {p.m, right.k, p.a, p.lda});
+  const std::int64_t panels = (right.n + width - 1) / width;
+  const std::int64_t threads =
+      machine.ctx->pool == nullptr ? 1 : static_cast<std::int64_t>(machine.ctx->pool->threads());
+  // Several items for every thread, each of whole pairs of panels.
+  const std::int64_t each =
+      std::clamp(panels * left.blocks() / (threads * 4) / 2 * 2, std::int64_t{2}, item_panels);
+  const std::int64_t groups = (panels + each - 1) / each;
+  parallel(machine, left.blocks() * groups, 1, [&](std::int64_t begin, std::int64_t end) {
+    Buffers& own = buffers();
+    for (std::int64_t item = begin; item < end; ++item) {
+      const std::int64_t row_block = item % left.blocks(), first = item / left.blocks() * each;
+      const std::int64_t count = std::min(each, panels - first), ldc = count * width;
+      const std::int64_t rows = left.rows_of(row_block),
+                         tall = up_to(rows, static_cast<std::int64_t>(gemm->tile_rows));
+      own.c.assign(static_cast<std::size_t>(tall * ldc + 16), 0.0f);
+      for (std::int64_t k0 = 0; k0 < right.k; k0 += block) {
+        const std::int64_t kn = std::min(block, right.k - k0);
+        const float* b = right.panels.data<float>() + (k0 * panels + first * kn) * width;
+        gemm->block(kernels::Panel::f32, own.c.data(), static_cast<std::size_t>(ldc),
+                    left.at(row_block, k0), b, static_cast<std::size_t>(rows),
+                    static_cast<std::size_t>(kn), static_cast<std::size_t>(count), nullptr);
+      }
+      put_finished(machine, p, finish, right.n, own.c.data(), ldc, row_block * left.height, rows,
+                   first * width, std::min(ldc, right.n - first * width));
     }
   });
 }

@@ -1,7 +1,7 @@
 // Products of matrices of f32, on the kernel table of this machine.
 #pragma once
 
-#include "graphs/call.h"
+#include "graphs/operators/finish.h"
 
 namespace hearth::graphs {
 
@@ -37,5 +37,29 @@ struct PanelProduct {
   bool add = false;
 };
 void multiply_panels(Machine& machine, const PanelProduct& p, const FillPanel& fill);
+
+// A right factor in panels, made once: blocks of rows, each [panel][row][16].
+struct PackedRight {
+  const void* table = nullptr;  // the kernels that it is for
+  std::int64_t k = 0, n = 0;
+  Tensor panels;
+};
+// b: [k, n], or [n, k] when transposed, without gaps.  For machines with a table of kernels alone.
+bool can_pack(const Machine& machine);
+Result<PackedRight> pack_right(const Machine& machine, const float* b, bool transposed,
+                               std::int64_t k, std::int64_t n);
+
+// c = finish(a * b + bias + add).  a: [m, k], rows lda apart; c and add: [m, n]; bias: [n]; bias
+// and add may be null.
+struct PackedProduct {
+  std::int64_t m;
+  const float* a;
+  std::int64_t lda;
+  float* c;
+  const float* bias = nullptr;
+  const float* add = nullptr;
+};
+void multiply_packed(Machine& machine, const PackedProduct& p, const PackedRight& right,
+                     const Finish& finish);
 
 }  // namespace hearth::graphs

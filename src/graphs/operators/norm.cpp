@@ -6,6 +6,7 @@
 #include "graphs/infer.h"
 #include "graphs/operators/families.h"
 #include "graphs/operators/move.h"
+#include "kernels/kernels.h"
 
 namespace hearth::graphs {
 namespace {
@@ -174,6 +175,29 @@ Status layer_rows(Call& call, const LayerJob& job, const float* x, std::vector<f
   return Done{};
 }
 
+// Rows of f32 by the kernel table.  False: something else is asked for.
+bool layer_norm_f32(Call& call, const LayerJob& job, Tensor& y) {
+  const auto* table = call.machine.ctx == nullptr ? nullptr : call.machine.ctx->kernels;
+  const std::int64_t n = product(std::span(job.x->dims).subspan(job.axis));
+  if (table == nullptr || !job.centred || n == 0 || job.x->type != Element::f32 || call.wants(1) ||
+      call.wants(2))
+    return false;
+  for (const Tensor* each : {job.scale, job.bias})
+    if (each != nullptr && (each->type != Element::f32 || each->count != n)) return false;
+  const auto numbers = [](const Tensor* t) { return t == nullptr ? nullptr : t->data<float>(); };
+  parallel(call.machine, job.x->count / n, std::max<std::int64_t>(1, 8192 / n),
+           [&](std::int64_t begin, std::int64_t end) {
+             for (std::int64_t row = begin; row < end; ++row) {
+               std::memcpy(y.data<float>() + row * n, job.x->data<float>() + row * n,
+                           static_cast<std::size_t>(n) * sizeof(float));
+               table->layer_norm(y.data<float>() + row * n, y.data<float>() + row * n,
+                                 numbers(job.scale), numbers(job.bias), static_cast<std::size_t>(n),
+                                 static_cast<float>(job.eps));
+             }
+           });
+  return true;
+}
+
 Status layer_like(Call& call, bool centred) {
   LayerJob job;
   job.x = TRY(call.tensor(0));
@@ -182,6 +206,7 @@ Status layer_like(Call& call, bool centred) {
   job.axis = TRY(checked_axis(call.integer("axis", -1), job.x->rank()));
   job.eps = call.real("epsilon", 1e-5);
   job.centred = centred;
+  if (layer_norm_f32(call, job, *TRY(call.make(0, job.x->type, job.x->dims)))) return Done{};
   const Numbers<float> x(*job.x);
   const std::int64_t rows = product(std::span(job.x->dims).first(job.axis));
   std::vector<float> result(static_cast<std::size_t>(job.x->count));

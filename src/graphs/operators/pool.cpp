@@ -6,7 +6,7 @@
 
 #include "graphs/infer.h"
 #include "graphs/operators/families.h"
-#include "graphs/operators/windows.h"
+#include "graphs/operators/tiles.h"
 
 namespace hearth::graphs {
 namespace {
@@ -64,8 +64,51 @@ void max_windows(Call& call, const Pooling& pooling, const T* x, T least, std::v
   });
 }
 
+// Blocks of channels by tiles of places.  False: the windows are not for them.
+Result<bool> max_blocks(Call& call, const Pooling& pooling) {
+  const Tensor& x = *pooling.x;
+  Plane plane;
+  if (!x.is_blocked || x.type != Element::f32 || call.wants(1) || !plane_of(pooling.windows, plane))
+    return false;
+  const kernels::ConvKernels& table = conv_kernels(call.machine);
+  const auto tile = static_cast<std::int64_t>(table.places);
+  const std::int64_t places = plane.lines * plane.columns;
+  if (places < tile / 2) return false;
+  constexpr float least = -std::numeric_limits<float>::infinity();
+  const Image image =
+      TRY(image_of(call.machine, x, plane.border, reinterpret_cast<const std::byte*>(&least)));
+  Tensor y = TRY(make_blocked(call.machine, Element::f32, pooling.result));
+  const std::int64_t pitch = image.width * block_channels;
+  const auto taps = taps_of(plane, pitch, block_channels, 1, 0);
+  parallel(call.machine, x.dims[0] * image.blocks, 1, [&](std::int64_t begin, std::int64_t end) {
+    const float* from[kernels::most_tile_places];
+    for (std::int64_t b = begin; b < end; ++b)
+      each_tile(0, places, tile, [&](std::int64_t first, std::int64_t count) {
+        aim(from, image.memory.data<float>() + b * image.block_elements(), plane, pitch,
+            block_channels, first, count);
+        table.largest({.y = y.data<float>() + (b * places + first) * block_channels,
+                       .y_block = 0,
+                       .x = from,
+                       .taps = taps.data(),
+                       .tap_count = taps.size(),
+                       .channels = kernels::channel_block,
+                       .w = nullptr,
+                       .bias = nullptr,
+                       .add = nullptr,
+                       .low = least,
+                       .high = -least},
+                      static_cast<std::size_t>(count));
+      });
+  });
+  call.give(0, std::move(y));
+  return true;
+}
+
 Status max_pool(Call& call) {
-  const Pooling pooling = TRY(pooling_of(call));
+  Pooling pooling = TRY(pooling_of(call));
+  if (TRY(max_blocks(call, pooling))) return Done{};
+  const Tensor plain = TRY(to_plain(call.machine, *pooling.x));
+  pooling.x = &plain;
   const Tensor& x = *pooling.x;
   Tensor* y = TRY(call.make(0, x.type, pooling.result));
   const auto n = static_cast<std::size_t>(y->count);
@@ -200,6 +243,30 @@ Status global_pool(Call& call) {
   return Done{};
 }
 
+// Means of whole planes, of a blocked image too.
+Status global_average(Call& call) {
+  const Tensor* x = TRY(call.tensor(0));
+  if (!x->is_blocked) return global_pool<Whole::average>(call);
+  const Tensor all = physical(*x);
+  const std::int64_t places = product(std::span(x->dims).subspan(2)), channels = x->dims[1];
+  Dims dims(x->rank(), 1);
+  dims[0] = x->dims[0];
+  dims[1] = channels;
+  Tensor* y = TRY(call.make(0, Element::f32, std::move(dims)));
+  parallel(call.machine, all.dims[0] * all.dims[1], 8, [&](std::int64_t begin, std::int64_t end) {
+    for (std::int64_t b = begin; b < end; ++b) {
+      float sums[block_channels] = {};
+      const float* from = all.data<float>() + b * places * block_channels;
+      for (std::int64_t i = 0; i < places; ++i)
+        for (std::int64_t c = 0; c < block_channels; ++c) sums[c] += from[i * block_channels + c];
+      const std::int64_t n = b / all.dims[1], first = b % all.dims[1] * block_channels;
+      for (std::int64_t c = 0; c < std::min(block_channels, channels - first); ++c)
+        y->data<float>()[n * channels + first + c] = sums[c] / static_cast<float>(places);
+    }
+  });
+  return Done{};
+}
+
 Status max_unpool(Call& call) {
   const Tensor* x = TRY(call.tensor(0));
   const auto places = TRY(call.integers(1));
@@ -241,10 +308,10 @@ Status max_unpool(Call& call) {
 }
 
 constexpr Operator rows[] = {
-    {"MaxPool", max_pool, infer_pool, 1, 1},
+    {"MaxPool", max_pool, infer_pool, 1, 1, false, Blocks::taken},
     {"AveragePool", average_pool, infer_pool, 1, 1},
     {"LpPool", lp_pool, infer_pool, 1, 1},
-    {"GlobalAveragePool", global_pool<Whole::average>, infer_global_pool, 1, 1},
+    {"GlobalAveragePool", global_average, infer_global_pool, 1, 1, false, Blocks::taken},
     {"GlobalMaxPool", global_pool<Whole::most>, infer_global_pool, 1, 1},
     {"GlobalLpPool", global_pool<Whole::norm>, infer_global_pool, 1, 1},
     {"MaxUnpool", max_unpool, nullptr, 2, 3},

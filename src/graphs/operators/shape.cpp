@@ -342,7 +342,7 @@ constexpr Operator rows[] = {
     {"Transpose", transpose, infer_transpose, 1, 2},
     {"Expand", expand, infer_expand, 2, 2},
     {"Tile", tile, nullptr, 2, 2},
-    {"Concat", concat, infer_concat, 1},
+    {"Concat", concat, infer_concat, 1, 1 << 20, false, Blocks::alike},
     {"Split", split, infer_split, 1, 2},
     {"Slice", slice, infer_slice, 1, 5},
     {"DepthToSpace", depth_to_space, nullptr, 1, 1},

@@ -1,0 +1,42 @@
+#include "kernels/conv_select.h"
+
+#include "base/cpu_features.h"
+
+namespace hearth::kernels {
+
+extern const ConvKernels portable_conv_table;
+#if defined(__x86_64__)
+extern const ConvKernels avx2_conv_table, avx512_conv_table;
+#endif
+
+namespace {
+
+bool always() { return true; }
+#if defined(__x86_64__)
+bool avx2_runs() { return detect_cpu_features().avx2; }
+bool avx512_runs() { return detect_cpu_features().avx512_vnni; }
+#endif
+
+}  // namespace
+
+std::span<const ConvCandidate> conv_candidates() {
+  static constexpr ConvCandidate list[] = {
+#if defined(__x86_64__)
+      {&avx512_conv_table, avx512_runs},
+      {&avx2_conv_table, avx2_runs},
+#endif
+      {&portable_conv_table, always},
+  };
+  return list;
+}
+
+const ConvKernels& conv_reference() { return portable_conv_table; }
+
+const ConvKernels& conv_kernels_beside(std::string_view name) {
+  if (name == "amx") name = "avx512";
+  for (const ConvCandidate& candidate : conv_candidates())
+    if (candidate.table->name == name && candidate.supported()) return *candidate.table;
+  return portable_conv_table;
+}
+
+}  // namespace hearth::kernels

@@ -112,6 +112,7 @@ void add_manage(Json& all) {
   all.set("SystemInfo", object({{"cpu", "object"},
                                 {"memory", "object"},
                                 {"gpus", "array"},
+                                {"vulkan", "object", "What its drivers tell, software ones too."},
                                 {"now", "object"},
                                 {"governor", "object", "What it leaves of the settings, and why."},
                                 {"settings_problem", "string", "Empty: the files are in order."},

@@ -12,6 +12,7 @@
 #include "hardware/cpu.h"
 #include "hardware/devices.h"
 #include "hardware/memory.h"
+#include "hardware/vulkan.h"
 #include "kernels/select.h"
 
 namespace hearth::cli {
@@ -21,6 +22,7 @@ struct Profile {
   hardware::Cpu cpu;
   hardware::Memory memory;
   std::vector<hardware::Gpu> gpus;
+  hardware::VulkanReport vulkan;
   std::vector<hardware::Npu> npus;
   hardware::Disk disk;
   hardware::Condition condition;
@@ -28,9 +30,14 @@ struct Profile {
 };
 
 Result<Profile> read_profile(const Arguments& arguments) {
+  hardware::VulkanReport vulkan =
+      hardware::read_vulkan(hardware::vulkan_question(standard_folders().cache));
+  std::vector<hardware::Gpu> gpus = hardware::read_gpus();
+  complete(gpus, vulkan);
   return Profile{.cpu = hardware::read_cpu(),
                  .memory = hardware::read_memory(),
-                 .gpus = hardware::read_gpus(),
+                 .gpus = std::move(gpus),
+                 .vulkan = std::move(vulkan),
                  .npus = hardware::read_npus(),
                  .disk = hardware::read_disk(parent_folder(standard_folders().models)),
                  .condition = hardware::read_condition(),
@@ -66,7 +73,9 @@ Json to_json(const Profile& profile) {
                                  {"driver", gpu.driver},
                                  {"memory_bytes", gpu.memory_bytes},
                                  {"free_bytes", gpu.free_bytes},
-                                 {"compute", gpu.compute}}));
+                                 {"compute", gpu.compute},
+                                 {"kind", gpu.kind},
+                                 {"vulkan", gpu.vulkan}}));
   for (const hardware::Npu& npu : profile.npus) npus.push_back(npu.name);
   return Json::object({{"cpu", to_json(profile.cpu)},
                        {"kernels", profile.kernels},
@@ -74,6 +83,7 @@ Json to_json(const Profile& profile) {
                                                 {"limit_bytes", profile.memory.limit_bytes},
                                                 {"free_bytes", profile.memory.free_bytes()}})},
                        {"gpus", std::move(gpus)},
+                       {"vulkan", to_json(profile.vulkan)},
                        {"npus", std::move(npus)},
                        {"disk", Json::object({{"path", profile.disk.path},
                                               {"kind", profile.disk.kind},
@@ -130,6 +140,17 @@ void print_condition(Output& out, const Profile& profile) {
                                        now.on_mains.value_or(false) ? ", on mains" : "")));
 }
 
+void print(Output& out, const hardware::VulkanReport& report) {
+  using enum hardware::VulkanReport::State;
+  if (report.state == asking) out.row("Vulkan", "its drivers are being asked; again in a moment");
+  if (report.state == no_answer)
+    out.row("Vulkan", "a driver crashed or did not answer; asked again when its files change");
+  for (const hardware::VulkanDevice& device : report.devices)
+    out.row("Vulkan",
+            fmt::format("{} ({}{}), {}, version {}", device.name, device.kind,
+                        device.is_software() ? ": no GPU" : "", device.driver, device.api));
+}
+
 void print(Output& out, const Profile& profile) {
   out.line(out.bold(profile.cpu.brand));
   out.row("cores", cores_text(profile.cpu));
@@ -142,10 +163,11 @@ void print(Output& out, const Profile& profile) {
   out.row("kernels", profile.kernels);
   if (!profile.enclosure.empty()) out.row("inside", "a " + profile.enclosure);
   for (const hardware::Gpu& gpu : profile.gpus) {
-    out.row("GPU", fmt::format("{} {}{}{}", gpu.vendor, gpu.name, gpu.driver.empty() ? "" : ", ",
-                               gpu.driver));
+    out.row("GPU", fmt::format("{} {}{}{}{}", gpu.vendor, gpu.name, gpu.driver.empty() ? "" : ", ",
+                               gpu.driver, gpu.kind.empty() ? "" : ", " + gpu.kind));
     if (gpu.memory_bytes) out.row("  its memory", used_bar(gpu.free_bytes, gpu.memory_bytes));
   }
+  print(out, profile.vulkan);
   for (const hardware::Npu& npu : profile.npus) out.row("NPU", npu.name);
   print_condition(out, profile);
   out.row("disk", used_bar(profile.disk.free_bytes, profile.disk.total_bytes));

@@ -4,6 +4,7 @@
 #include <fmt/core.h>
 
 #include "cli/interrupts.h"
+#include "cli/open_model.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "library/resolve.h"
@@ -20,26 +21,34 @@ Result<std::vector<LocalModel>> wanted_models(const Arguments& arguments,
   return models;
 }
 
-Result<std::vector<VerifiedFile>> verify_with_progress(App& app, const LocalModel& model) {
+Result<Verdict> verify_with_progress(App& app, const Arguments& arguments, const LocalModel& model,
+                                     VerifyLevel level) {
   const InterruptScope interrupts;
   std::uint64_t done = 0;
-  auto files = verify(model, {.stop = interrupts.token(), .read = [&](std::uint64_t bytes) {
-                                done += bytes;
-                                const double share = static_cast<double>(done) /
-                                                     static_cast<double>(model.bytes + 1);
-                                app.out.progress(model.name, std::min(share, 1.0));
-                              }});
+  const VerifyHooks hooks{.stop = interrupts.token(), .read = [&](std::uint64_t bytes) {
+                            done += bytes;
+                            const double share =
+                                static_cast<double>(done) / static_cast<double>(model.bytes + 1);
+                            app.out.progress(model.name, std::min(share, 1.0));
+                          }};
+  OpenModel open;  // lives as long as what is loaded is used
+  auto verdict = verify(model, level, hooks, [&]() -> Result<Lease> {
+    open = TRY(open_model(app, arguments, model.path));
+    return open.lease;
+  });
   app.out.progress_done();
-  return files;
+  return verdict;
 }
 
-Json to_json(const LocalModel& model, const std::vector<VerifiedFile>& files, bool is_repaired) {
+Json to_json(const LocalModel& model, const Verdict& verdict, bool is_repaired) {
   Json list = Json::array();
-  for (const VerifiedFile& file : files)
+  for (const VerifiedFile& file : verdict.files)
     list.push_back(
         Json::object({{"path", file.path}, {"sha256", file.sha256}, {"problem", file.problem}}));
   return Json::object({{"name", model.name},
                        {"from", model.tool},
+                       {"problem", verdict.problem},
+                       {"advice", verdict.advice(model)},
                        {"repaired", is_repaired},
                        {"files", std::move(list)}});
 }
@@ -52,43 +61,56 @@ Status repair(App& app, const LibraryContext& context, const LocalModel& model,
   return Done{};
 }
 
+// What a person reads of one model.
+void print(Output& out, const LocalModel& model, const Verdict& verdict, VerifyLevel level) {
+  for (const VerifiedFile& file : verdict.files)
+    if (!file.problem.empty())
+      out.line(fmt::format("{}: {}: {}", model.name, file.path, file.problem));
+  if (!verdict.problem.empty())
+    out.line(fmt::format("{}: {}: {}", model.name, name_of(verdict.failed_at), verdict.problem));
+  if (!verdict.is_right()) return out.line(fmt::format("  {}", verdict.advice(model)));
+  const bool is_known = level != VerifyLevel::checksum || !verdict.files.empty();
+  std::string_view words = is_known ? "right" : "no checksum is known";
+  if (level == VerifyLevel::run)
+    words = verdict.files.empty() ? "runs; no checksum is known" : "right, and runs";
+  out.line(fmt::format("{}: {}", model.name, words));
+}
+
 Status run(App& app, const Arguments& arguments) {
   const LibraryContext context = TRY(download_context(arguments));
+  const auto level = TRY(
+      verify_level(arguments.has("--level") ? arguments.text("--level") : std::string("checksum")));
+  if (arguments.has("--repair") && level < VerifyLevel::checksum)
+    return Error(ErrorKind::invalid, "--repair needs the level checksum or run");
   const bool json = arguments.has("--json");
+  const bool is_named = arguments.count() > 0;
   Json list = Json::array();
   int wrong = 0, unknown = 0;
   for (const LocalModel& model : TRY(wanted_models(arguments, context.folders))) {
-    const std::vector<VerifiedFile> files = TRY(verify_with_progress(app, model));
-    bool is_right = true;
-    for (const VerifiedFile& file : files) {
-      if (file.problem.empty()) continue;
-      is_right = false;
-      if (!json) app.out.line(fmt::format("{}: {}: {}", model.name, file.path, file.problem));
-    }
-    const bool repairs = !is_right && arguments.has("--repair");
-    if (repairs) TRY(repair(app, context, model, files));
-    wrong += is_right || repairs ? 0 : 1;
-    list.push_back(to_json(model, files, repairs));
-    unknown += files.empty() ? 1 : 0;
-    const bool is_named =
-        arguments.count() > 0;  // of all, those of which nothing is known are many
-    if (json || (!is_right && !repairs) || (files.empty() && !is_named)) continue;
-    app.out.line(fmt::format("{}: {}", model.name,
-                             repairs         ? "repaired"
-                             : files.empty() ? "no checksum is known"
-                                             : "right"));
+    const Verdict verdict = TRY(verify_with_progress(app, arguments, model, level));
+    const bool repairs = verdict.has_wrong_files() && arguments.has("--repair");
+    // Of all models, those of which nothing is known are many.
+    const bool says_nothing =
+        level == VerifyLevel::checksum && verdict.files.empty() && !is_named && verdict.is_right();
+    if (!json && !says_nothing && !repairs) print(app.out, model, verdict, level);
+    if (repairs) TRY(repair(app, context, model, verdict.files));
+    if (repairs && !json) app.out.line(fmt::format("{}: repaired", model.name));
+    wrong += verdict.is_right() || repairs ? 0 : 1;
+    unknown += says_nothing ? 1 : 0;
+    list.push_back(to_json(model, verdict, repairs));
   }
-  if (!json && unknown > 0 && arguments.count() == 0)
-    app.out.line(fmt::format("No checksum is known of {} more.", unknown));
-  if (json) app.out.json(Json::object({{"models", std::move(list)}, {"wrong", wrong}}));
+  if (!json && unknown > 0) app.out.line(fmt::format("No checksum is known of {} more.", unknown));
+  if (json)
+    app.out.json(
+        Json::object({{"level", name_of(level)}, {"models", std::move(list)}, {"wrong", wrong}}));
   if (wrong > 0)
     return Error(ErrorKind::corrupt,
-                 fmt::format("{} {} damaged; `hearth verify --repair` fetches what is wrong again",
-                             wrong, wrong == 1 ? "model is" : "models are"));
+                 fmt::format("{} {} not right", wrong, wrong == 1 ? "model is" : "models are"));
   return Done{};
 }
 
 constexpr Option options[] = {
+    {"--level", "LEVEL", "header, tensors, checksum (the default) or run."},
     {"--repair", "", "Fetch again what is wrong, and only that (in Hearth's own store)."}};
 
 }  // namespace
@@ -96,10 +118,14 @@ constexpr Option options[] = {
 const Command verify_command{
     .name = "verify",
     .arguments = "[MODEL...]",
-    .summary = "Read models and compare their checksums with those that were promised.",
+    .summary = "Tell whether models are what was promised, and whether they run.",
     .details =
-        "Without MODEL, all of this machine whose checksums are known: those of Hearth's\n"
-        "store, Hugging Face's cache and Ollama.",
+        "Without MODEL, all of this machine. Checksums are known of those in Hearth's store,\n"
+        "Hugging Face's cache and Ollama.\n\n"
+        "  header    it opens and says what it is\n"
+        "  tensors   all that its architecture needs is there, in shape, with its tokenizer\n"
+        "  checksum  its bytes are those that were promised\n"
+        "  run       all of these; then it is loaded, and writes a token of ordinary numbers",
     .options = options,
     .run = run};
 

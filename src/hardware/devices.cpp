@@ -23,19 +23,13 @@ std::string link_name(const std::string& root, const std::string& path) {
   return size <= 0 ? "" : file_name(std::string_view(target, static_cast<std::size_t>(size)));
 }
 
-std::string vendor_name(std::string_view id) {
-  constexpr std::pair<std::string_view, std::string_view> vendors[] = {
-      {"0x10de", "NVIDIA"}, {"0x1002", "AMD"}, {"0x8086", "Intel"}};
-  for (const auto& [number, name] : vendors)
-    if (number == id) return std::string(name);
-  return std::string(id);
-}
-
 Gpu read_pci_gpu(const std::string& root, const std::string& device) {
   Gpu gpu{.vendor = vendor_name(read_text(root, device + "/vendor")),
           .name = fmt::format("PCI device {}", read_text(root, device + "/device")),
           .driver = link_name(root, device + "/driver"),
-          .compute = {}};
+          .compute = {},
+          .kind = {},
+          .vulkan = {}};
   // amdgpu's files.  Source: Linux, Documentation/gpu/amdgpu/driver-misc.rst.
   if (const std::string name = read_text(root, device + "/product_name"); !name.empty())
     gpu.name = name;
@@ -80,6 +74,14 @@ std::string kind_of(const std::string& root, const std::string& path, dev_t devi
 }
 
 }  // namespace
+
+std::string vendor_name(std::string_view id) {
+  constexpr std::pair<std::string_view, std::string_view> vendors[] = {
+      {"0x10de", "NVIDIA"}, {"0x1002", "AMD"}, {"0x8086", "Intel"}};
+  for (const auto& [number, name] : vendors)
+    if (number == id) return std::string(name);
+  return std::string(id);
+}
 
 std::vector<Gpu> read_gpus(const std::string& root) {
   std::vector<Gpu> gpus;

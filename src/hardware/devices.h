@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 namespace hearth::hardware {
@@ -14,7 +15,12 @@ struct Gpu {
   std::uint64_t memory_bytes = 0;  // of its own; 0: it has none, or it is not known
   std::uint64_t free_bytes = 0;
   std::string compute;  // NVIDIA's compute capability: "9.0"
+  std::string kind;     // as Vulkan has it: "discrete", "integrated", "virtual"; empty: not known
+  std::string vulkan;   // the version it speaks: "1.3.230"; empty: none, or it is not known
 };
+
+// "NVIDIA", "AMD", "Intel" for a PCI number like "0x10de"; otherwise the number.
+std::string vendor_name(std::string_view id);
 
 // By PCI class under sys/bus/pci; NVIDIA's own library, where it is installed, tells the rest.
 // `root`: as in cpu.h; only "/" asks libraries.

@@ -29,8 +29,12 @@ class Nvml {
 };
 
 Gpu read_gpu(const Nvml& nvml, Device device, const char* driver) {
-  Gpu gpu{
-      .vendor = "NVIDIA", .name = {}, .driver = fmt::format("nvidia {}", driver), .compute = {}};
+  Gpu gpu{.vendor = "NVIDIA",
+          .name = {},
+          .driver = fmt::format("nvidia {}", driver),
+          .compute = {},
+          .kind = {},
+          .vulkan = {}};
   char name[96] = "";
   if (nvml.call("nvmlDeviceGetName", device, static_cast<char*>(name), 96u)) gpu.name = name;
   MemoryInfo memory{};

@@ -3,9 +3,14 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <filesystem>
+#include <iterator>
+#include <utility>
 
 #include "base/files.h"
+#include "engines/engines.h"
+#include "kernels/select.h"
 #include "library/checksum.h"
 #include "library/download.h"
 #include "library/store.h"
@@ -51,7 +56,124 @@ std::vector<VerifiedFile> promised_files(const LocalModel& model) {
   return files;
 }
 
+constexpr std::string_view level_names[] = {"header", "tensors", "checksum", "run"};
+
+Status check_header(const LocalModel& model) {
+  const Package package = TRY(open_reference(model.path));
+  TRY(describe(package));
+  return Done{};
+}
+
+// The plain path repacks nothing: it finds every tensor, its shape and its type, and the text side.
+Status check_tensors(const LocalModel& model) {
+  const Package package = TRY(open_reference(model.path));
+  ThreadPool pool(1);
+  ops::Context ctx{.kernels = TRY(kernels::choose("")), .pool = &pool};
+  LoadOptions options;
+  options.reference = true;
+  TRY(load_with_best_engine(ctx, package, options));
+  return Done{};
+}
+
+Error no_number(std::string_view what) {
+  return Error(ErrorKind::corrupt, fmt::format("{} is no number: its weights are damaged", what));
+}
+
+// One number that is none among all logits makes every probability one that is none.
+Status check_token(const LoadedModel& loaded, const std::stop_token& stop) {
+  GenerateRequest request;
+  const auto prompt = loaded.model().tokenizer().encode("Hello", {});
+  request.prompt = prompt && !prompt->empty() ? *prompt : std::vector<Token>{0};
+  request.sampling.temperature = 0;
+  request.max_tokens = 1;
+  request.ignore_end = true;
+  request.logprobs = true;
+  request.stop_token = stop;
+  const Answer answer = TRY(generate(*loaded.runner, std::move(request)));
+  if (answer.finish == FinishReason::cancelled) return Error(ErrorKind::cancelled, "stopped");
+  if (answer.tokens.empty()) return Error(ErrorKind::corrupt, "it wrote no token");
+  for (const TokenInfo& token : answer.tokens)
+    if (!std::isfinite(token.logprob)) return no_number("the probability of its first token");
+  return Done{};
+}
+
+Status check_run(const LoadedModel& loaded, const std::stop_token& stop) {
+  switch (loaded.model().info().kind) {
+    case ModelKind::generator:
+      return check_token(loaded, stop);
+    case ModelKind::embedder:
+      for (const auto& vector : TRY(embed_texts(loaded, {"Hello"}, stop)))
+        if (!std::ranges::all_of(vector, [](float value) { return std::isfinite(value); }))
+          return no_number("its vector of a text");
+      return Done{};
+    case ModelKind::reranker:
+      for (const float score : TRY(rerank_texts(loaded, "Hello", {"Hello"}, stop)).scores)
+        if (!std::isfinite(score)) return no_number("its score of a text");
+      return Done{};
+  }
+  return Done{};
+}
+
 }  // namespace
+
+std::string_view name_of(VerifyLevel level) { return level_names[std::to_underlying(level)]; }
+
+Result<VerifyLevel> verify_level(std::string_view name) {
+  const auto found = std::ranges::find(level_names, name);
+  if (found == std::end(level_names))
+    return Error(ErrorKind::invalid,
+                 fmt::format("level '{}': needs header, tensors, checksum or run", name));
+  return static_cast<VerifyLevel>(found - std::begin(level_names));
+}
+
+bool Verdict::has_wrong_files() const {
+  return std::ranges::any_of(files, [](const VerifiedFile& file) { return !file.problem.empty(); });
+}
+
+std::string Verdict::advice(const LocalModel& model) const {
+  if (is_right()) return "";
+  const bool is_ours = model.tool == "hearth";
+  if (has_wrong_files() && is_ours)
+    return fmt::format("`hearth verify --repair {}` fetches what is wrong again", model.name);
+  if (has_wrong_files())
+    return fmt::format("it belongs to another program ({}), which has to fetch it again",
+                       model.tool);
+  if (!files.empty())
+    return "its files are those that were promised: what was published does not run here";
+  if (is_ours && failed_at != VerifyLevel::run)
+    return fmt::format("`hearth verify {}` tells whether its files are what was promised",
+                       model.name);
+  return "no checksum of it is known: fetch it again from where it came";
+}
+
+Result<Verdict> verify(const LocalModel& model, VerifyLevel level, const VerifyHooks& hooks,
+                       const std::function<Result<Lease>()>& load) {
+  Verdict verdict;
+  const auto check = [&](VerifyLevel at, auto&& passes) -> Status {
+    if (!verdict.problem.empty()) return Done{};
+    const Status status = passes();
+    if (hooks.stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
+    if (status.ok()) return Done{};
+    const ErrorKind kind = status.error().kind();  // of these the model is innocent
+    if (kind == ErrorKind::exhausted || kind == ErrorKind::unavailable) return status;
+    verdict.problem = status.error().message();
+    verdict.failed_at = at;
+    return Done{};
+  };
+  if (level == VerifyLevel::checksum || level == VerifyLevel::run)
+    verdict.files = TRY(verify(model, hooks));
+  if (level == VerifyLevel::checksum) return verdict;
+  TRY(check(VerifyLevel::header, [&] { return check_header(model); }));
+  if (level == VerifyLevel::header) return verdict;
+  TRY(check(VerifyLevel::tensors, [&] { return check_tensors(model); }));
+  if (level == VerifyLevel::tensors || verdict.has_wrong_files()) return verdict;
+  const auto runs = [&]() -> Status {
+    const Lease lease = TRY(load());
+    return check_run(*lease, hooks.stop);
+  };
+  TRY(check(VerifyLevel::run, runs));
+  return verdict;
+}
 
 Result<std::vector<VerifiedFile>> verify(const LocalModel& model, const VerifyHooks& hooks) {
   std::vector<VerifiedFile> files = promised_files(model);

@@ -1,4 +1,4 @@
-// Whether the bytes on the disk are still those that were promised.
+// Whether a model is what was promised: its header, its tensors, its bytes, and that it runs.
 #pragma once
 
 #include <functional>
@@ -7,9 +7,21 @@
 #include <vector>
 
 #include "library/download.h"
+#include "library/library.h"
 #include "library/local_models.h"
 
 namespace hearth {
+
+// What is asked of a model.
+enum class VerifyLevel {
+  header,    // it opens and says what it is
+  tensors,   // all that its architecture needs is there, in shape, with its tokenizer; instantly
+  checksum,  // its bytes are those that were promised
+  run,       // all of these, and it makes a token, or a vector, of ordinary numbers
+};
+std::string_view name_of(VerifyLevel level);
+// Errors: invalid (the levels there are).
+Result<VerifyLevel> verify_level(std::string_view name);
 
 struct VerifiedFile {
   std::string path, sha256;  // what it needs to be
@@ -24,6 +36,22 @@ struct VerifyHooks {
 // Every file of the model whose SHA-256 is known: in our store from model.json; in Hugging Face's
 // cache and Ollama's store a file is named by it.  Empty: nothing is known.  Errors: io, cancelled.
 Result<std::vector<VerifiedFile>> verify(const LocalModel& model, const VerifyHooks& hooks = {});
+
+struct Verdict {
+  std::vector<VerifiedFile> files;  // where checksums were asked for
+  // What is wrong besides, and at which level; empty: nothing.
+  std::string problem;
+  VerifyLevel failed_at = VerifyLevel::header;
+
+  bool has_wrong_files() const;
+  bool is_right() const { return problem.empty() && !has_wrong_files(); }
+  // What a person can do about it; empty: nothing is wrong.
+  std::string advice(const LocalModel& model) const;
+};
+
+// `load` brings the model into memory when it is to run.  Errors: io, cancelled.
+Result<Verdict> verify(const LocalModel& model, VerifyLevel level, const VerifyHooks& hooks,
+                       const std::function<Result<Lease>()>& load);
 
 // Makes the model an unfinished download that lacks the wrong files only: pull() of what the
 // manifest says gets those.  Errors: invalid (another program's), io, unavailable (it is being

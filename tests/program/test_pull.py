@@ -235,6 +235,7 @@ class Pull(unittest.TestCase):
             path.write_bytes(MODEL + bytes([3]) * 9)
             damaged = world.run("verify")
             self.assertEqual(damaged.returncode, 5)
+            self.assertIn("verify --repair", damaged.out)
             self.assertIn(path.name, damaged.out)
             served = len(world.hub.served)
             repaired = world.run("verify", "--repair")
@@ -243,6 +244,7 @@ class Pull(unittest.TestCase):
             self.assertEqual(len(world.hub.served), served + 1, "only what was wrong")
             self.assertEqual(path.read_bytes(), MODEL + bytes([2]) * 9)
             self.assertIn("right", world.run("verify", "hf:org/split").out)
+            self.assertEqual(world.run("verify", "--level", "all").returncode, 2)
 
     def test_offline(self):
         with World(HF_HUB_OFFLINE="1") as world:

@@ -239,23 +239,31 @@ Checked<Json> status(Service& service, const Call&) {
 
 Checked<Json> verify_one(Service& service, const Call& call) {
   LiveLibrary* library = TRY(library_of(service));
-  const std::string name = TRY(read_name(call));
+  const Json body = TRY(parse_body(call.request.body));
+  const std::string name = TRY(read_name(body));
+  const auto level = verify_level(TRY(read_text(body, "level", 16)).value_or("checksum"));
+  if (!level) return invalid_value("level", "needs header, tensors, checksum or run");
   auto model = library->installed.find(service.meant_by(name));
   if (!model) return model_problem(name, model.error());
   VerifyHooks hooks;
   hooks.stop = call.responder->stop();
+  AcquireOptions options;
+  options.stop = hooks.stop;
+  // One that was loaded for this alone goes again.
+  if (!service.pool->peek(model->name)) options.keep_alive = std::chrono::milliseconds(0);
   const Workers::Aside aside;  // it reads gigabytes
-  const auto files = TRY(verify(*model, hooks));
+  const Verdict verdict = TRY(
+      verify(*model, *level, hooks, [&] { return service.pool->acquire(model->name, options); }));
   Json list = Json::array();
-  bool is_right = true;
-  for (const VerifiedFile& file : files) {
-    is_right = is_right && file.problem.empty();
+  for (const VerifiedFile& file : verdict.files)
     list.push_back(
         Json::object({{"path", file.path}, {"sha256", file.sha256}, {"problem", file.problem}}));
-  }
   return Json::object({{"name", model->name},
-                       {"checked", !files.empty()},
-                       {"right", is_right},
+                       {"level", name_of(*level)},
+                       {"checked", *level != VerifyLevel::checksum || !verdict.files.empty()},
+                       {"right", verdict.is_right()},
+                       {"problem", verdict.problem},
+                       {"advice", verdict.advice(*model)},
                        {"files", std::move(list)}});
 }
 
@@ -312,8 +320,8 @@ constexpr Endpoint rows[] = {
     {"POST", "/api/models/switch",
      "Have another model answer for a name, or for requests that name none; none fails meanwhile.",
      Scope::manage, "SwitchRequest", "SwitchAnswer", worker, reply_json<switch_to>},
-    {"POST", "/api/models/verify", "Whether a model's files are what was promised.", Scope::manage,
-     "ModelName", "VerifyAnswer", worker, reply_json<verify_one>},
+    {"POST", "/api/models/verify", "Whether a model is what was promised, and runs.", Scope::manage,
+     "VerifyRequest", "VerifyAnswer", worker, reply_json<verify_one>},
     {"POST", "/api/models/delete", "Remove a model from Hearth's store.", Scope::manage,
      "ModelName", "", worker, reply_json<remove>},
     {"DELETE", "/api/models/{id}", "Remove a model from Hearth's store.", Scope::manage, "", "",

@@ -33,6 +33,10 @@ void add_requests(Json& all) {
       {"model"});
   load.find("properties")->set("keep_alive", keep_alive);
   all.set("LoadRequest", std::move(load));
+  all.set("VerifyRequest",
+          object({{"model", "string", any_name},
+                  {"level", "string", "header, tensors, checksum (when absent) or run."}},
+                 {"model"}));
   all.set("SwitchRequest",
           object({{"model", "string", "Answers from now on."},
                   {"from", "string", "For this name; for requests that name none when absent."},
@@ -95,8 +99,11 @@ void add_manage(Json& all) {
       "SwitchAnswer",
       object({{"from", "string"}, {"was", "string"}, {"model", "string"}, {"seconds", "number"}}));
   all.set("VerifyAnswer", object({{"name", "string"},
+                                  {"level", "string"},
                                   {"checked", "boolean", "false: nothing is known to check by."},
                                   {"right", "boolean"},
+                                  {"problem", "string", "Beside those of files; empty: none."},
+                                  {"advice", "string", "What to do about it."},
                                   {"files", "array"}}));
   all.set("UploadAnswer", object({{"name", "string"},
                                   {"bytes", "integer", "That are here."},
@@ -105,6 +112,7 @@ void add_manage(Json& all) {
   all.set("SystemInfo", object({{"cpu", "object"},
                                 {"memory", "object"},
                                 {"gpus", "array"},
+                                {"vulkan", "object", "What its drivers tell, software ones too."},
                                 {"now", "object"},
                                 {"governor", "object", "What it leaves of the settings, and why."},
                                 {"settings_problem", "string", "Empty: the files are in order."},

@@ -4,6 +4,8 @@
 #include "hardware/cpu.h"
 #include "hardware/devices.h"
 #include "hardware/memory.h"
+#include "hardware/vulkan.h"
+#include "library/folders.h"
 #include "server/manage/manage.h"
 #include "server/manage/regulator.h"
 #include "server/reply.h"
@@ -22,12 +24,19 @@ Checked<Json> info(Service& service, const Call&) {
   const hardware::Cpu cpu = hardware::read_cpu();
   Json features = Json::array(), gpus = Json::array(), npus = Json::array();
   for (const std::string& feature : cpu.features) features.push_back(feature);
-  for (const hardware::Gpu& gpu : hardware::read_gpus())
+  const hardware::VulkanReport vulkan = hardware::read_vulkan(hardware::vulkan_question(
+      service.library ? service.library->installed.folders().cache : standard_folders().cache));
+  std::vector<hardware::Gpu> all_gpus = hardware::read_gpus();
+  complete(all_gpus, vulkan);
+  for (const hardware::Gpu& gpu : all_gpus)
     gpus.push_back(Json::object({{"vendor", gpu.vendor},
                                  {"name", gpu.name},
                                  {"driver", gpu.driver},
                                  {"memory_bytes", gpu.memory_bytes},
-                                 {"free_bytes", gpu.free_bytes}}));
+                                 {"free_bytes", gpu.free_bytes},
+                                 {"compute", gpu.compute},
+                                 {"kind", gpu.kind},
+                                 {"vulkan", gpu.vulkan}}));
   for (const hardware::Npu& npu : hardware::read_npus()) npus.push_back(npu.name);
   Json all = Json::object({{"cpu", Json::object({{"brand", cpu.brand},
                                                  {"physical_cores", cpu.physical_cores},
@@ -36,6 +45,7 @@ Checked<Json> info(Service& service, const Call&) {
                                                  {"features", std::move(features)}})},
                            {"memory", to_json(hardware::read_memory())},
                            {"gpus", std::move(gpus)},
+                           {"vulkan", to_json(vulkan)},
                            {"npus", std::move(npus)},
                            {"inside", hardware::read_enclosure()},
                            {"now", to_json(hardware::read_condition())},

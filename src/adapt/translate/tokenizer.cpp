@@ -46,7 +46,7 @@ std::vector<GgufContents::Pair> pairs_of(const VocabularyText& text) {
   add("tokens", texts(text.tokens));
   if (!text.scores.empty()) add("scores", GgufValue::array<float>(text.scores));
   add("token_type", GgufValue::array<std::int32_t>(text.kinds));
-  if (!text.merges.empty()) add("merges", texts(text.merges));
+  if (text.model == "gpt2") add("merges", texts(text.merges));  // readers insist on it
   if (!text.charsmap.empty()) {
     const auto bytes = bytes_of(text.charsmap);
     add("precompiled_charsmap",

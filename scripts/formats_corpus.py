@@ -65,6 +65,48 @@ def main():
                         "b": "model-00002-of-00002.safetensors"}}))
     (folder / "index_climbs").write_text(json.dumps({"weight_map": {"a": "../x.safetensors"}}))
 
+    write_checkpoints()
+
+
+FILES = ["config.json", "model.safetensors", "weights.npz", "mlc-chat-config.json", "tensor-cache.json",
+         "ndarray-cache.json", "params_shard_0.bin", "params_shard_1.bin", "vocabulary.json", "model.bin"]
+
+
+def write_checkpoints():
+    """The golden checkpoints, their tensors cut to few rows: what checkpoint_fuzz.cpp reads."""
+    folder = SRC / "checkpoint_fuzz_corpus"
+    folder.mkdir(exist_ok=True)
+    golden = SRC.parent.parent / "tests/golden/formats/quantised"
+    for name in ("mlx-affine3", "mlx-mixed", "mlx-mxfp4", "gptq-order", "awq", "fp8-block", "packed-zeros",
+                 "bnb-nf4-nested", "nvfp4", "bnb-int8"):
+        held = (golden / name / "model.safetensors").read_bytes()
+        size = int.from_bytes(held[:8], "little")
+        header, data, kept = json.loads(held[8:8 + size]), held[8 + size:], {}
+        body = b""
+        for tensor, entry in header.items():
+            if "q_proj" not in tensor and "v_proj" not in tensor:
+                continue
+            begin, end = entry["data_offsets"]
+            kept[tensor] = {**entry, "data_offsets": [len(body), len(body) + end - begin]}
+            body += data[begin:end]
+        text = json.dumps(kept, separators=(",", ":")).encode()
+        weights = len(text).to_bytes(8, "little") + text + body
+        config = (golden / name / "config.json").read_bytes()
+        out = b"\0"
+        for which, part in ((0, config), (1, weights)):
+            out += bytes([which]) + len(part).to_bytes(4, "little") + part
+        (folder / name).write_bytes(out)
+    for name in ("mlc-q4f16_1", "mlc-q3f16_1", "mlc-q4f16_0"):
+        out = b"\0"
+        for path in sorted((golden / name).iterdir()):
+            if path.name in FILES:
+                part = path.read_bytes()
+                out += bytes([FILES.index(path.name)]) + len(part).to_bytes(4, "little") + part
+        (folder / name).write_bytes(out)
+    for name in ("ggml-f16", "ggmf-q4_1", "ggjt1-q5_0", "ggjt2-q8_0", "ggjt3-q4_0"):
+        whole = (golden / name / "model.bin").read_bytes()
+        (folder / name).write_bytes(b"\1" + whole[:12000])
+
 
 if __name__ == "__main__":
     main()

@@ -281,6 +281,8 @@ def main():
     write_nvfp4("nvfp4", False)
     write_nvfp4("modelopt-nvfp4", True)
     (OUT / "prompt.json").write_text(json.dumps(PROMPT) + "\n")
+    import golden_containers
+    golden_containers.main()
 
 
 if __name__ == "__main__":

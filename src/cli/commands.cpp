@@ -48,6 +48,7 @@ std::span<const Command* const> commands() {
                                    &index_snapshot_command,
                                    &index_restore_command,
                                    &index_feedback_command,
+                                   &convert_command,
                                    &quantize_command,
                                    &imatrix_command,
                                    &bench_command,

@@ -6,6 +6,7 @@
 
 #include "adapt/compare.h"
 #include "adapt/quantise.h"
+#include "adapt/translate.h"
 #include "cli/interrupts.h"
 #include "cli/open_model.h"
 #include "cli/pulling.h"
@@ -147,7 +148,10 @@ Status run(App& app, const Arguments& arguments) {
     show_progress(app, start, progress);
   };
   const Package package = TRY(open_reference(input, context.folders));
-  const auto done = adapt::quantise(package, output, options, pool);
+  const auto translated = adapt::translate(package, Naming::gguf);
+  if (!translated) return translated.error();
+  for (const std::string& loss : translated->losses) app.out.remark(fmt::format("lost: {}", loss));
+  const auto done = adapt::quantise(translated->package, output, options, pool);
   app.out.progress_done();
   if (!done) return done.error();
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
@@ -196,10 +200,12 @@ const Command quantize_command{
     .arguments = "MODEL [OUT]",
     .summary = "Make a model smaller.",
     .details =
-        "Writes a GGUF file.  The recipes and their types are llama.cpp's: Q4_K_M is a good "
+        "Writes a GGUF file, from whatever Hearth reads.  The recipes and their types are "
+        "llama.cpp's: Q4_K_M is a good "
         "choice,\nQ8_0 loses hardly anything, those of three bits and less want an importance "
         "matrix.\n\n"
         "  hearth quantize model-F16.gguf model-Q4_K_M.gguf --to Q4_K_M\n"
+        "  hearth quantize folder-of-safetensors --to Q4_K_M\n"
         "  hearth quantize model-F16.gguf --to IQ3_XXS --imatrix model.imatrix --report "
         "text.txt",
     .options = options,

@@ -9,13 +9,13 @@
 namespace hearth {
 
 extern const Format gguf_format, pytorch_format, meta_format, llama2c_format, npz_format,
-    safetensors_format, huggingface_format;
+    safetensors_format, huggingface_format, mlc_format, ggml_format;
 
 // To add a format: write formats/<name>.cpp with one `const Format`, name it here.
 std::span<const Format* const> formats() {
-  static constexpr std::array list{&gguf_format,       &pytorch_format,     &npz_format,
-                                   &llama2c_format,    &safetensors_format, &meta_format,
-                                   &huggingface_format};
+  static constexpr std::array list{&gguf_format, &ggml_format,    &pytorch_format,
+                                   &npz_format,  &llama2c_format, &safetensors_format,
+                                   &meta_format, &mlc_format,     &huggingface_format};
   return list;
 }
 
@@ -28,9 +28,6 @@ struct Unread {
 };
 constexpr Unread unread[] = {
     {0, "FUGG", "a GGUF file with its bytes reversed"},
-    {0, "lmgg", "a GGML file (older than GGUF)"},
-    {0, "fmgg", "a GGML file (older than GGUF)"},
-    {0, "tjgg", "a GGML file (older than GGUF)"},
     {0, "algg", "a GGML adapter (older than GGUF)"},
     {0, "ggml", "a GGML file with its bytes reversed"},
     {0, "PK\x03\x04", "a ZIP archive without PyTorch's data.pkl"},

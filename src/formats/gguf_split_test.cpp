@@ -187,10 +187,13 @@ TEST_CASE("what is not read is named") {
   const struct {
     std::string bytes, says;
   } rows[] = {
-      {"FUGG\3\0\0\0", "bytes reversed"}, {"lmgg\1\2\3\4", "older than GGUF"},
-      {"tjgg\3", "older than GGUF"},      {"PK\x03\x04zzzz", "ZIP archive"},
-      {"1234TFL3xxxx", "TFLite"},         {"version https://git-lfs.github.com", "Git LFS"},
-      {"<!DOCTYPE html>", "web page"},    {"plain text", "not a model file"},
+      {"FUGG\3\0\0\0", "bytes reversed"},
+      {"algg\1\2\3\4", "older than GGUF"},
+      {"PK\x03\x04zzzz", "ZIP archive"},
+      {"1234TFL3xxxx", "TFLite"},
+      {"version https://git-lfs.github.com", "Git LFS"},
+      {"<!DOCTYPE html>", "web page"},
+      {"plain text", "not a model file"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.bytes);

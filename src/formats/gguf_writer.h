@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -10,7 +9,7 @@
 
 #include "base/result.h"
 #include "formats/metadata.h"
-#include "tensor/dtype.h"
+#include "formats/streamed.h"
 
 namespace hearth {
 
@@ -31,13 +30,7 @@ struct GgufValue {
   static GgufValue copy(const MetaValue& value);
 };
 
-struct GgufTensor {
-  std::string name;
-  Dtype dtype;
-  std::vector<std::uint64_t> shape;  // outermost first
-  // Called once, in order; what it returns is used up before the next call.
-  std::function<Result<std::span<const std::byte>>()> data;
-};
+using GgufTensor = StreamedTensor;
 
 struct GgufContents {
   struct Pair {

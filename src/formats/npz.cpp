@@ -134,6 +134,12 @@ Result<Dtype> dtype_of(std::string_view descr) {
 
 }  // namespace
 
+std::string_view npy_descr(Dtype dtype) {
+  for (const Described& row : descriptions)
+    if (row.dtype == dtype) return row.descr;
+  return {};
+}
+
 Result<TensorEntry> read_npy(std::string name, std::span<const std::byte> file) {
   constexpr std::uint64_t most_header_bytes = 65535;
   ByteReader in(file);

@@ -16,6 +16,9 @@ bool is_npz_file(std::span<const std::byte> file);
 // objects, big-endian numbers).
 Result<std::vector<TensorEntry>> read_npz(std::span<const std::byte> file);
 
+// How .npy files name the type, without the order of its bytes; empty: not at all.
+std::string_view npy_descr(Dtype dtype);
+
 // One .npy file.
 Result<TensorEntry> read_npy(std::string name, std::span<const std::byte> file);
 

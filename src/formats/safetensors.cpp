@@ -14,6 +14,7 @@
 #include "base/utf8.h"
 #include "formats/json_cursor.h"
 #include "formats/limits.h"
+#include "formats/streamed.h"
 
 namespace hearth {
 namespace {
@@ -224,33 +225,68 @@ Result<std::vector<TensorEntry>> read_safetensors(std::span<const std::byte> fil
   return header.place(file.subspan(in.position()));
 }
 
-Result<std::string> safetensors_bytes(std::span<const SafetensorsTensor> tensors) {
-  const auto invalid = [](const SafetensorsTensor& tensor, std::string_view what) {
-    return Error(ErrorKind::invalid, fmt::format("tensor '{}': {}", printable(tensor.name), what));
-  };
-  std::string header = "{", data;
-  std::set<std::string> names;
-  for (const SafetensorsTensor& tensor : tensors) {
-    const auto row = std::find_if(std::begin(stored_types), std::end(stored_types),
-                                  [&](const StoredType& t) { return t.dtype == tensor.dtype; });
-    if (row == std::end(stored_types)) return invalid(tensor, "a type safetensors lacks");
-    if (!names.insert(tensor.name).second) return invalid(tensor, "twice");
-    std::uint64_t elements = 1;
-    for (const std::uint64_t extent : tensor.shape) elements = TRY(checked_mul(elements, extent));
-    if (TRY(byte_size(tensor.dtype, elements)) != tensor.data.size())
-      return invalid(tensor, "data of the wrong size");
+namespace {
+
+const StoredType* stored_type(Dtype dtype) {
+  const auto row = std::ranges::find(stored_types, dtype, &StoredType::dtype);
+  return row == std::end(stored_types) ? nullptr : row;
+}
+
+Error invalid(std::string_view name, std::string_view what) {
+  return Error(ErrorKind::invalid, fmt::format("tensor '{}': {}", printable(name), what));
+}
+
+// The length and the text, up to where the data begins.
+Result<std::string> header_of(std::span<const StreamedTensor> tensors, std::string_view note) {
+  std::string header = "{";
+  if (!note.empty()) {
+    header += R"("__metadata__":{"format":)";
+    append_json_string(header, note);
+    header += '}';
+  }
+  std::set<std::string_view> names;
+  std::uint64_t end = 0;
+  for (const StreamedTensor& tensor : tensors) {
+    const StoredType* type = stored_type(tensor.dtype);
+    if (type == nullptr) return invalid(tensor.name, "a type safetensors lacks");
+    if (!names.insert(tensor.name).second) return invalid(tensor.name, "twice");
+    const std::uint64_t begin = end;
+    end += TRY(bytes_of_streamed(tensor));
     if (header.size() > 1) header += ',';
     append_json_string(header, tensor.name);
-    header +=
-        fmt::format(R"(:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", row->name,
-                    fmt::join(tensor.shape, ","), data.size(), data.size() + tensor.data.size());
-    data += text_of(tensor.data);
+    header += fmt::format(R"(:{{"dtype":"{}","shape":[{}],"data_offsets":[{},{}]}})", type->name,
+                          fmt::join(tensor.shape, ","), begin, end);
   }
   header += '}';
   header.append((8 - header.size() % 8) % 8, ' ');  // so that the data is aligned
   const std::uint64_t header_bytes = header.size();
-  std::string out(reinterpret_cast<const char*>(&header_bytes), sizeof header_bytes);
-  return out + header + data;
+  return std::string(reinterpret_cast<const char*>(&header_bytes), sizeof header_bytes) + header;
+}
+
+}  // namespace
+
+bool safetensors_holds(Dtype dtype) { return stored_type(dtype) != nullptr; }
+
+Status write_safetensors(const std::string& path, std::span<const StreamedTensor> tensors,
+                         std::string_view note) {
+  const std::string header = TRY(header_of(tensors, note));
+  DraftFile draft = TRY(DraftFile::create(path));
+  TRY(draft.write(bytes_of(header)));
+  for (const StreamedTensor& tensor : tensors) {
+    const auto data = TRY(take_streamed(tensor));
+    TRY(draft.write(data));
+  }
+  return draft.commit();
+}
+
+Result<std::string> safetensors_bytes(std::span<const SafetensorsTensor> tensors) {
+  std::vector<StreamedTensor> streamed;
+  for (const SafetensorsTensor& tensor : tensors)
+    streamed.push_back({tensor.name, tensor.dtype, tensor.shape,
+                        [&tensor] { return Result<std::span<const std::byte>>(tensor.data); }});
+  std::string out = TRY(header_of(streamed, ""));
+  for (const StreamedTensor& tensor : streamed) out += text_of(TRY(take_streamed(tensor)));
+  return out;
 }
 
 Result<ShardIndex> read_shard_index(std::string_view json) {

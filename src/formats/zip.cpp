@@ -221,13 +221,18 @@ Result<std::vector<ZipEntry>> read_zip(std::span<const std::byte> file) {
   return entries;
 }
 
+std::uint32_t zip_checksum(std::span<const std::byte> bytes, std::uint32_t before) {
+  std::uint32_t crc = ~before;
+  for (const std::byte byte : bytes)
+    crc = crc_table[(crc ^ std::to_integer<std::uint32_t>(byte)) & 255] ^ crc >> 8;
+  return ~crc;
+}
+
 Status check_zip_content(const ZipEntry& entry) {
   if (!entry.stored)
     return Error(ErrorKind::unsupported, fmt::format("{}: compressed", entry.name));
-  std::uint32_t crc = ~0u;
-  for (const std::byte byte : entry.data)
-    crc = crc_table[(crc ^ std::to_integer<std::uint32_t>(byte)) & 255] ^ crc >> 8;
-  if (~crc != entry.crc) return corrupt(fmt::format("{}: checksum", entry.name));
+  if (zip_checksum(entry.data) != entry.crc)
+    return corrupt(fmt::format("{}: checksum", entry.name));
   return Done{};
 }
 

@@ -24,6 +24,9 @@ struct ZipEntry {
 // (several disks, encryption).
 Result<std::vector<ZipEntry>> read_zip(std::span<const std::byte> file);
 
+// The checksum of a ZIP entry, over several pieces: begin with 0.
+std::uint32_t zip_checksum(std::span<const std::byte> bytes, std::uint32_t before = 0);
+
 // Errors: corrupt (the checksum differs), unsupported (compressed).
 Status check_zip_content(const ZipEntry& entry);
 

@@ -147,6 +147,10 @@ struct ArchSpec {
   std::span<const std::string_view> gguf_also = {};  // other spellings of it
   std::span<const std::string_view> hf_types = {};   // config.json: model_type
   Kind kind = Kind::generator;
+  // What a folder that is written says: the class that transformers loads it with, the prefix of
+  // its trunk's names, and which of alternative keys its class reads where it is not the first.
+  std::string_view hf_class = {}, hf_prefix = "model.";
+  std::span<const std::string_view> hf_words = {};
 
   std::span<const TensorRow> tensors[7] = {};
   std::span<const HyperRow> hypers = {};

@@ -96,6 +96,8 @@ constexpr std::string_view bert_types[] = {"bert"};
 constexpr std::string_view roberta_types[] = {"roberta", "xlm-roberta", "camembert"};
 constexpr std::string_view nomic_types[] = {"nomic_bert"};
 constexpr std::string_view modern_types[] = {"modernbert"};
+constexpr std::string_view modern_bert_words[] = {"hidden_activation", "norm_eps",
+                                                  "local_attention"};
 
 }  // namespace
 
@@ -103,6 +105,8 @@ const ArchSpec bert{
     .name = "bert",
     .hf_types = bert_types,
     .kind = Kind::encoder,
+    .hf_class = "BertModel",
+    .hf_prefix = "",
     .tensors = {bert_rows, bert_head},
     .defaults = {.norm_eps = 1e-12},
     .norm = NormKind::layer,
@@ -117,6 +121,8 @@ const ArchSpec roberta{
     .name = "roberta",
     .hf_types = roberta_types,
     .kind = Kind::encoder,
+    .hf_class = "RobertaModel",
+    .hf_prefix = "",
     .tensors = {bert_rows, bert_head},
     .defaults = {.norm_eps = 1e-12, .position_offset = 2},
     .norm = NormKind::layer,
@@ -130,6 +136,8 @@ const ArchSpec nomic_bert{
     .name = "nomic-bert",
     .hf_types = nomic_types,
     .kind = Kind::encoder,
+    .hf_class = "NomicBertModel",
+    .hf_prefix = "",
     .tensors = {nomic_rows},
     .defaults = {.norm_eps = 1e-12, .rope_theta = 1000},
     .norm = NormKind::layer,
@@ -140,6 +148,9 @@ const ArchSpec modern_bert{
     .name = "modern-bert",
     .hf_types = modern_types,
     .kind = Kind::encoder,
+    .hf_class = "ModernBertModel",
+    .hf_prefix = "",
+    .hf_words = modern_bert_words,
     .tensors = {modern_rows, modern_head},
     .defaults = {.rope_theta = 160000, .rope_theta_local = 10000},
     .norm = NormKind::layer,

@@ -33,6 +33,7 @@ constexpr std::string_view cohere2_types[] = {"cohere2"};
 const ArchSpec command_r{
     .name = "command-r",
     .hf_types = cohere_types,
+    .hf_class = "CohereForCausalLM",
     .tensors = {whole, norm_rows, plain_attention, head_norms, mlp},
     .hypers = factors,
     .defaults = {.rope_theta = 500000, .tied = true},
@@ -45,6 +46,7 @@ const ArchSpec command_r{
 const ArchSpec cohere2{
     .name = "cohere2",
     .hf_types = cohere2_types,
+    .hf_class = "Cohere2ForCausalLM",
     .tensors = {whole, norm_rows, plain_attention, mlp},
     .hypers = factors,
     .defaults = {.tied = true},

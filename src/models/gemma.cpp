@@ -30,12 +30,15 @@ constexpr HyperRow caps[] = {
 constexpr std::string_view gemma_types[] = {"gemma"};
 constexpr std::string_view gemma2_types[] = {"gemma2"};
 constexpr std::string_view gemma3_types[] = {"gemma3_text", "gemma3"};
+constexpr std::string_view gemma_words[] = {"hidden_activation"};
 
 }  // namespace
 
 const ArchSpec gemma{
     .name = "gemma",
     .hf_types = gemma_types,
+    .hf_class = "GemmaForCausalLM",
+    .hf_words = gemma_words,
     .tensors = {whole, norms, plain_attention, mlp},
     .defaults = {.norm_eps = 1e-6, .tied = true},
     .hf_norm_plus_one = true,
@@ -46,6 +49,7 @@ const ArchSpec gemma{
 const ArchSpec gemma2{
     .name = "gemma2",
     .hf_types = gemma2_types,
+    .hf_class = "Gemma2ForCausalLM",
     .tensors = {whole, sandwich_norms, plain_attention, mlp},
     .hypers = caps,
     .defaults = {.norm_eps = 1e-6, .tied = true},
@@ -59,6 +63,7 @@ const ArchSpec gemma2{
 const ArchSpec gemma3{
     .name = "gemma3",
     .hf_types = gemma3_types,
+    .hf_class = "Gemma3ForCausalLM",
     .tensors = {whole, sandwich_norms, plain_attention, head_norms, mlp},
     .hypers = caps,
     // The published 4B says little more than its width and layers.

@@ -25,6 +25,7 @@ constexpr std::string_view types[] = {"glm4"};
 const ArchSpec glm4{
     .name = "glm4",
     .hf_types = types,
+    .hf_class = "Glm4ForCausalLM",
     .tensors = {whole, sandwich_norms, biased_attention, mlp},
     .defaults = {.norm_eps = 1.5625e-7, .rotary_share = 0.5},
     .rope_interleaved_gguf = true,

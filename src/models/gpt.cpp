@@ -54,12 +54,22 @@ constexpr TensorRow gptneox_rows[] = {
 constexpr std::string_view starcoder2_types[] = {"starcoder2"};
 constexpr std::string_view gpt2_types[] = {"gpt2"};
 constexpr std::string_view gptneox_types[] = {"gpt_neox"};
+constexpr std::string_view starcoder2_words[] = {"norm_epsilon"};
+constexpr std::string_view gpt2_words[] = {"n_layer",
+                                           "n_embd",
+                                           "n_positions",
+                                           "n_inner",
+                                           "n_head",
+                                           "layer_norm_epsilon",
+                                           "activation_function"};
 
 }  // namespace
 
 const ArchSpec starcoder2{
     .name = "starcoder2",
     .hf_types = starcoder2_types,
+    .hf_class = "Starcoder2ForCausalLM",
+    .hf_words = starcoder2_words,
     .tensors = {whole, norms, biased_attention, starcoder2_mlp},
     .defaults = {.tied = true},
     .norm = NormKind::layer,
@@ -71,6 +81,9 @@ const ArchSpec starcoder2{
 const ArchSpec gpt2{
     .name = "gpt2",
     .hf_types = gpt2_types,
+    .hf_class = "GPT2LMHeadModel",
+    .hf_prefix = "transformer.",
+    .hf_words = gpt2_words,
     .tensors = {gpt2_rows},
     .defaults = {.tied = true},
     .norm = NormKind::layer,
@@ -83,6 +96,8 @@ const ArchSpec gpt2{
 const ArchSpec gptneox{
     .name = "gptneox",
     .hf_types = gptneox_types,
+    .hf_class = "GPTNeoXForCausalLM",
+    .hf_prefix = "gpt_neox.",
     .tensors = {gptneox_rows, norms},
     .defaults = {.rotary_share = 0.25},
     .norm = NormKind::layer,

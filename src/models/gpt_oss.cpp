@@ -39,6 +39,7 @@ constexpr std::string_view types[] = {"gpt_oss"};
 const ArchSpec gpt_oss{
     .name = "gpt-oss",
     .hf_types = types,
+    .hf_class = "GptOssForCausalLM",
     .tensors = {whole, biased_attention, layer_rows, expert_rows},
     .hypers = clamp,
     .defaults = {.rope_theta = 150000, .normalise_experts = true, .yarn_truncate = false},

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "models/arch_spec.h"
+#include "models/hyper_keys.h"
 #include "models/hyper_layers.h"
 #include "models/hyper_source.h"
 #include "models/pooling.h"
@@ -46,7 +47,7 @@ Result<std::uint32_t> gguf_vocabulary(const Package& package, const HyperSource&
                                tokens->count, max_vocabulary));
     return static_cast<std::uint32_t>(tokens->count);
   }
-  if (const auto size = TRY(source.count({"vocab_size", ""}, 1, max_vocabulary))) return *size;
+  if (const auto size = TRY(source.count(keys::vocabulary, 1, max_vocabulary))) return *size;
   const TensorEntry* table = package.find("token_embd.weight");
   if (table == nullptr || table->shape.size() != 2 || table->shape[0] == 0 ||
       table->shape[0] > max_vocabulary)
@@ -57,51 +58,47 @@ Result<std::uint32_t> gguf_vocabulary(const Package& package, const HyperSource&
 Result<std::uint32_t> read_vocabulary(const Package& package, const HyperSource& source,
                                       const ArchSpec& spec) {
   if (source.is_gguf()) return gguf_vocabulary(package, source);
-  const Keys key{"", "vocab_size"};
-  if (source.member(key.hf) == nullptr)
+  if (source.member(keys::vocabulary.hf) == nullptr)
     if (const auto usual = default_of(source, spec.defaults.vocab)) return *usual;
-  return source.required_count(key, 1, max_vocabulary);
+  return source.required_count(keys::vocabulary, 1, max_vocabulary);
 }
 
 Result<std::uint32_t> read_heads(const HyperSource& source, const ArchSpec& spec,
                                  std::size_t layers) {
-  const Keys keys{"attention.head_count", "num_attention_heads|n_head|n_heads"};
-  const auto heads = TRY(per_layer(source, keys, 1, max_heads, layers));
+  const auto heads = TRY(per_layer(source, keys::heads, 1, max_heads, layers));
   if (heads.empty()) {
     if (const auto usual = default_of(source, spec.defaults.heads)) return *usual;
-    return Error(ErrorKind::corrupt, fmt::format("{} is missing", source.name_of(keys)));
+    return Error(ErrorKind::corrupt, fmt::format("{} is missing", source.name_of(keys::heads)));
   }
   if (std::ranges::count(heads, heads.front()) != static_cast<std::ptrdiff_t>(layers))
     return Error(ErrorKind::unsupported,
-                 fmt::format("{} differs between layers", source.name_of(keys)));
+                 fmt::format("{} differs between layers", source.name_of(keys::heads)));
   return heads.front();
 }
 
 Status read_head_sizes(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
   hyper.heads = TRY(read_heads(source, spec, hyper.layers.size()));
-  const Keys length{"attention.key_length", "head_dim"};
-  auto head_dim = TRY(source.count(length, 1, max_dim));
+  auto head_dim = TRY(source.count(keys::head_dim, 1, max_dim));
   if (!head_dim) head_dim = default_of(source, spec.defaults.head_dim);
   if (!head_dim && hyper.dim % hyper.heads != 0)
-    return Error(
-        ErrorKind::corrupt,
-        fmt::format("{} of {} is not a multiple of {} heads",
-                    source.name_of({"embedding_length", "hidden_size"}), hyper.dim, hyper.heads));
+    return Error(ErrorKind::corrupt,
+                 fmt::format("{} of {} is not a multiple of {} heads", source.name_of(keys::dim),
+                             hyper.dim, hyper.heads));
   hyper.head_dim = head_dim.value_or(hyper.dim / hyper.heads);
-  const auto value_dim = TRY(source.count({"attention.value_length", "v_head_dim"}, 1, max_dim));
+  const auto value_dim = TRY(source.count(keys::value_dim, 1, max_dim));
   if (value_dim.value_or(hyper.head_dim) != hyper.head_dim)
     return Error(ErrorKind::unsupported, fmt::format("values of {} dimensions beside keys of {}",
                                                      *value_dim, hyper.head_dim));
 
-  const Keys kv{"attention.head_count_kv", "num_key_value_heads|n_head_kv"};
-  const auto kv_heads = TRY(per_layer(source, kv, 1, hyper.heads, hyper.layers.size()));
+  const auto kv_heads = TRY(per_layer(source, keys::kv_heads, 1, hyper.heads, hyper.layers.size()));
   const std::uint32_t usual_kv_heads =
       default_of(source, spec.defaults.kv_heads).value_or(hyper.heads);
   for (std::size_t i = 0; i < hyper.layers.size(); ++i) {
     const std::uint32_t held = kv_heads.empty() ? usual_kv_heads : kv_heads[i];
     if (hyper.heads % held != 0)
-      return Error(ErrorKind::corrupt, fmt::format("{} = {}: needs a divisor of the {} heads",
-                                                   source.name_of(kv), held, hyper.heads));
+      return Error(ErrorKind::corrupt,
+                   fmt::format("{} = {}: needs a divisor of the {} heads",
+                               source.name_of(keys::kv_heads), held, hyper.heads));
     hyper.layers[i].kv_heads = held;
   }
   return Done{};
@@ -111,28 +108,20 @@ Status read_sizes(const Package& package, const HyperSource& source, const ArchS
                   Hyper& hyper) {
   const bool is_static = spec.kind == Kind::static_embedder;
   const auto layers =
-      TRY(source.required_count({"block_count", "num_hidden_layers|n_layer|n_layers|num_layers"},
-                                is_static ? 0 : 1, is_static ? 0 : max_layers));
+      TRY(source.required_count(keys::layers, is_static ? 0 : 1, is_static ? 0 : max_layers));
   hyper.layers.resize(layers);
-  hyper.dim =
-      TRY(source.required_count({"embedding_length", "hidden_size|n_embd|d_model"}, 1, max_dim));
-  const auto context = TRY(source.count(
-      {"context_length", "max_position_embeddings|n_positions|n_ctx"}, 1, max_context));
+  hyper.dim = TRY(source.required_count(keys::dim, 1, max_dim));
+  const auto context = TRY(source.count(keys::context, 1, max_context));
   hyper.context =
       context.value_or(default_of(source, spec.defaults.context).value_or(default_context));
   hyper.vocab = TRY(read_vocabulary(package, source, spec));
   if (is_static) return Done{};
 
   TRY(read_head_sizes(source, spec, hyper));
-  const auto hidden =
-      TRY(per_layer(source, {"feed_forward_length", "intermediate_size|n_inner|ffn_hidden_size"}, 1,
-                    max_dim, layers));
+  const auto hidden = TRY(per_layer(source, keys::hidden, 1, max_dim, layers));
   for (std::size_t i = 0; i < layers; ++i)
     hyper.layers[i].hidden = hidden.empty() ? 4 * hyper.dim : hidden[i];
-  const Keys eps = spec.norm == NormKind::rms
-                       ? Keys{"attention.layer_norm_rms_epsilon", "rms_norm_eps|norm_eps"}
-                       : Keys{"attention.layer_norm_epsilon",
-                              "layer_norm_eps|layer_norm_epsilon|norm_epsilon|norm_eps"};
+  const Keys eps = spec.norm == NormKind::rms ? keys::rms_eps : keys::layer_eps;
   hyper.norm_eps =
       static_cast<float>(TRY(source.real(eps, {1e-30, 1})).value_or(spec.defaults.norm_eps));
   return Done{};
@@ -150,9 +139,9 @@ Status read_factors(const HyperSource& source, const ArchSpec& spec, Hyper& hype
     if (const auto value = TRY(source.real({row.gguf, row.hf}, {row.min, row.max})))
       hyper.*row.field = static_cast<float>(*value);
   if (spec.logit_scale_divides) hyper.logit_scale = 1 / hyper.logit_scale;
-  const Keys parallel{"use_parallel_residual", "use_parallel_residual"};
-  hyper.parallel = spec.parallel == Parallel::always || (spec.parallel == Parallel::by_hyper &&
-                                                         TRY(source.flag(parallel)).value_or(true));
+  hyper.parallel =
+      spec.parallel == Parallel::always ||
+      (spec.parallel == Parallel::by_hyper && TRY(source.flag(keys::parallel)).value_or(true));
   return Done{};
 }
 
@@ -177,8 +166,7 @@ Result<ops::Activation> activation_of(std::string_view name) {
 Status read_activation(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
   hyper.activation = spec.activation;
   if (!spec.activation_from_config) return Done{};
-  const auto name =
-      TRY(source.text({"hidden_activation", "hidden_act|hidden_activation|activation_function"}));
+  const auto name = TRY(source.text(keys::activation));
   if (name) hyper.activation = TRY(activation_of(*name));
   return Done{};
 }

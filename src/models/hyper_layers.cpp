@@ -4,13 +4,15 @@
 
 #include <algorithm>
 
+#include "models/hyper_keys.h"
+
 namespace hearth::models {
 namespace {
 
 // What of an attention pattern the file itself says.
 Status read_layer_types(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
   LocalPattern pattern = spec.local;
-  const Keys key{"attention.sliding_window_pattern", "sliding_window_pattern"};
+  const Keys key = keys::window_pattern;
   if (const auto held = TRY(source.counts(key, 0, max_layers))) {
     if (held->size() == 1 && held->front() > 0) {
       const bool global_first = pattern.period > 0 && pattern.global_at == 0;
@@ -51,10 +53,7 @@ Status read_layer_types(const HyperSource& source, const ArchSpec& spec, Hyper& 
 
 Status read_windows(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
   // Writers of both containers put 0 where there is no window (Phi-4, Qwen 2 MoE).
-  const std::uint32_t window =
-      TRY(source.count({"attention.sliding_window", "sliding_window|local_attention"}, 0,
-                       max_context))
-          .value_or(0);
+  const std::uint32_t window = TRY(source.count(keys::window, 0, max_context)).value_or(0);
   const bool used = TRY(source.flag({"", "use_sliding_window"})).value_or(true);
   if (window == 0 || !used) {
     // Patterns still tell layers apart where only local ones turn.
@@ -102,28 +101,22 @@ Status read_rotating_layers(const HyperSource& source, const ArchSpec& spec, Hyp
 }
 
 Status read_experts(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
-  const Keys count{"expert_count", "num_local_experts|num_experts|n_routed_experts"};
-  const auto experts = TRY(source.count(count, 0, max_experts));
+  const auto experts = TRY(source.count(keys::experts, 0, max_experts));
   if (!experts || *experts == 0) return Done{};
   hyper.experts = *experts;
   hyper.experts_used =
-      TRY(source.required_count({"expert_used_count", "num_experts_per_tok|experts_per_token"}, 1,
-                                std::min(hyper.experts, max_experts_used)));
-  const auto hidden =
-      TRY(source.count({"expert_feed_forward_length", "moe_intermediate_size"}, 1, max_dim));
+      TRY(source.required_count(keys::experts_used, 1, std::min(hyper.experts, max_experts_used)));
+  const auto hidden = TRY(source.count(keys::expert_hidden, 1, max_dim));
   hyper.expert_hidden = hidden.value_or(hyper.layers.front().hidden);
-  hyper.shared_hidden =
-      TRY(source.count({"expert_shared_feed_forward_length", "shared_expert_intermediate_size"}, 0,
-                       max_dim))
-          .value_or(0);
-  hyper.normalise_experts = TRY(source.flag({"expert_weights_norm", "norm_topk_prob"}))
-                                .value_or(spec.defaults.normalise_experts);
+  hyper.shared_hidden = TRY(source.count(keys::shared_hidden, 0, max_dim)).value_or(0);
+  hyper.normalise_experts =
+      TRY(source.flag(keys::normalise_experts)).value_or(spec.defaults.normalise_experts);
   hyper.expert_scale =
       static_cast<float>(TRY(source.real({"expert_weights_scale", ""}, {0, 1e6})).value_or(1));
   if (hyper.expert_scale == 0) hyper.expert_scale = 1;  // how GGUF writers say "none"
 
-  const auto dense_first = TRY(source.count({"leading_dense_block_count", "first_k_dense_replace"},
-                                            0, static_cast<std::uint32_t>(hyper.layers.size())));
+  const auto dense_first =
+      TRY(source.count(keys::dense_first, 0, static_cast<std::uint32_t>(hyper.layers.size())));
   const auto step = TRY(source.count({"", "decoder_sparse_step"}, 1, max_layers));
   for (std::size_t i = 0; i < hyper.layers.size(); ++i)
     hyper.layers[i].sparse = i >= dense_first.value_or(0) && (i + 1) % step.value_or(1) == 0;

@@ -42,6 +42,7 @@ constexpr HyperRow granite_factors[] = {
 const ArchSpec llama{
     .name = "llama",
     .hf_types = llama_types,
+    .hf_class = "LlamaForCausalLM",
     .tensors = {whole, rope_rows, norms, plain_attention, mlp, mixtral_experts},
     .defaults = {.norm_eps = 1e-6, .normalise_experts = true},
     .rope_interleaved_gguf = true,
@@ -50,6 +51,7 @@ const ArchSpec llama{
 const ArchSpec smollm3{
     .name = "smollm3",
     .hf_types = smollm3_types,
+    .hf_class = "SmolLM3ForCausalLM",
     .tensors = {whole, rope_rows, norms, plain_attention, mlp},
     .defaults = {.norm_eps = 1e-6, .rope_theta = 2e6, .tied = true},
     .rope = RopeRule::three_of_four,
@@ -59,6 +61,7 @@ const ArchSpec smollm3{
 const ArchSpec granite{
     .name = "granite",
     .hf_types = granite_types,
+    .hf_class = "GraniteForCausalLM",
     .tensors = {whole, rope_rows, norms, plain_attention, mlp},
     .hypers = granite_factors,
     .defaults = {.norm_eps = 1e-6},

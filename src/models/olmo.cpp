@@ -26,6 +26,7 @@ constexpr std::string_view types[] = {"olmo2", "olmo3"};
 const ArchSpec olmo2{
     .name = "olmo2",
     .hf_types = types,
+    .hf_class = "Olmo2ForCausalLM",
     .tensors = {whole, post_norms, plain_attention, full_norms, mlp},
     .local = {.period = 4, .global_at = 3},
     .local_rope_unscaled = true,

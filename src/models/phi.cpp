@@ -27,6 +27,7 @@ constexpr std::string_view types[] = {"phi3"};
 const ArchSpec phi3{
     .name = "phi3",
     .hf_types = types,
+    .hf_class = "Phi3ForCausalLM",
     .tensors = {whole, norms, attention_rows, mlp},
 };
 

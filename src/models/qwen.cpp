@@ -29,12 +29,15 @@ constexpr std::string_view qwen2_types[] = {"qwen2"};
 constexpr std::string_view qwen2moe_types[] = {"qwen2_moe"};
 constexpr std::string_view qwen3_types[] = {"qwen3"};
 constexpr std::string_view qwen3moe_types[] = {"qwen3_moe"};
+constexpr std::string_view qwen2moe_words[] = {"num_experts"};
+constexpr std::string_view qwen3moe_words[] = {"num_experts"};
 
 }  // namespace
 
 const ArchSpec qwen2{
     .name = "qwen2",
     .hf_types = qwen2_types,
+    .hf_class = "Qwen2ForCausalLM",
     .tensors = {whole, norms, biased_attention, mlp},
     .defaults = {.norm_eps = 1e-6},
 };
@@ -42,6 +45,8 @@ const ArchSpec qwen2{
 const ArchSpec qwen2moe{
     .name = "qwen2moe",
     .hf_types = qwen2moe_types,
+    .hf_class = "Qwen2MoeForCausalLM",
+    .hf_words = qwen2moe_words,
     .tensors = {whole, norms, biased_attention, mlp, expert_rows, shared_expert},
     .defaults = {.norm_eps = 1e-6},
 };
@@ -49,6 +54,7 @@ const ArchSpec qwen2moe{
 const ArchSpec qwen3{
     .name = "qwen3",
     .hf_types = qwen3_types,
+    .hf_class = "Qwen3ForCausalLM",
     .tensors = {whole, norms, plain_attention, head_norms, mlp},
     .defaults = {.norm_eps = 1e-6},
 };
@@ -56,6 +62,8 @@ const ArchSpec qwen3{
 const ArchSpec qwen3moe{
     .name = "qwen3moe",
     .hf_types = qwen3moe_types,
+    .hf_class = "Qwen3MoeForCausalLM",
+    .hf_words = qwen3moe_words,
     .tensors = {whole, norms, plain_attention, head_norms, mlp, expert_rows},
     .defaults = {.norm_eps = 1e-6, .normalise_experts = true},
 };

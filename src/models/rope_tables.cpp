@@ -110,6 +110,16 @@ Scaled scaled(const RopeHyper& rope, const Hyper& hyper, std::uint32_t context_t
 
 }  // namespace
 
+std::vector<float> llama3_divisors(const RopeHyper& rope, std::uint32_t dims) {
+  const Frequencies before = plain(rope.theta, dims);
+  Frequencies after = before;
+  scale_llama3(after, rope.scaling);
+  std::vector<float> divisors;
+  for (std::size_t i = 0; i < after.size(); ++i)
+    divisors.push_back(static_cast<float>(before[i] / after[i]));
+  return divisors;
+}
+
 RopeTables make_rope_tables(const ArchSpec& spec, const Hyper& hyper, const Weights& weights,
                             Naming naming, std::uint32_t context_tokens) {
   RopeTables tables;

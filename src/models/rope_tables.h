@@ -23,6 +23,9 @@ struct RopeTables {
   }
 };
 
+// What the frequencies of a llama3 scaling are divided by, as GGUF files carry it.
+std::vector<float> llama3_divisors(const RopeHyper& rope, std::uint32_t dims);
+
 // The longest sequence that will be run decides between the short and long factors of longrope and
 // how far dynamic scaling stretches.
 RopeTables make_rope_tables(const ArchSpec& spec, const Hyper& hyper, const Weights& weights,

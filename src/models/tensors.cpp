@@ -63,6 +63,10 @@ TensorFinder::TensorFinder(const Package& package, const ArchSpec& spec, const H
   prefix_ = prefixes.front();
 }
 
+TensorFinder::TensorFinder(const Package& package, const ArchSpec& spec, const Hyper& hyper,
+                           std::string prefix)
+    : package_(package), spec_(spec), hyper_(hyper), prefix_(std::move(prefix)) {}
+
 std::string_view TensorFinder::pattern(const TensorRow& row) const {
   return package_.naming == Naming::gguf ? row.gguf : row.hf;
 }
@@ -79,7 +83,7 @@ std::vector<std::string> TensorFinder::names(const TensorRow& row, Place place, 
     std::string name = filled(rest.substr(0, bar), place);
     if (name.starts_with('/'))
       name.erase(0, 1);
-    else
+    else if (package_.naming == Naming::huggingface)
       name.insert(0, prefix_);
     all.push_back(with_part(std::move(name), part));
     if (bar == std::string_view::npos) break;

@@ -13,6 +13,9 @@ namespace hearth::models {
 class TensorFinder {
  public:
   TensorFinder(const Package& package, const ArchSpec& spec, const Hyper& hyper);
+  // For a package that is still to be filled.
+  TensorFinder(const Package& package, const ArchSpec& spec, const Hyper& hyper,
+               std::string prefix);
 
   struct Place {
     std::size_t layer = 0, expert = 0;
@@ -43,7 +46,7 @@ class TensorFinder {
   const Package& package_;
   const ArchSpec& spec_;
   const Hyper& hyper_;
-  std::string prefix_;
+  std::string prefix_;  // of Hugging Face names
 };
 
 constexpr bool is_vector(Role role) {

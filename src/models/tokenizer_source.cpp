@@ -4,6 +4,7 @@
 #include "base/bytes.h"
 #include "models/hyper_source.h"
 #include "models/model.h"
+#include "models/tokenizer_source.h"
 
 namespace hearth {
 namespace {
@@ -61,11 +62,15 @@ Status take_ids(const Metadata& metadata, GgufVocabulary& vocabulary) {
   return Done{};
 }
 
-Result<std::unique_ptr<Tokenizer>> gguf_tokenizer(const Metadata& metadata) {
+}  // namespace
+
+Result<GgufVocabulary> models::gguf_vocabulary(const Metadata& metadata) {
   GgufVocabulary vocabulary;
   if (!metadata.has("tokenizer.ggml.model"))
     return Error(ErrorKind::not_found, "the file has no tokenizer (tokenizer.ggml.model)");
   vocabulary.model = std::string(TRY(metadata.string("tokenizer.ggml.model")));
+  if (vocabulary.model == "no_vocab" || vocabulary.model == "none")
+    return Error(ErrorKind::not_found, "the file says that it has no tokenizer");
   if (metadata.has("tokenizer.ggml.pre"))
     vocabulary.pre = std::string(TRY(metadata.string("tokenizer.ggml.pre")));
   vocabulary.tokens = TRY(metadata.strings("tokenizer.ggml.tokens"));
@@ -80,10 +85,10 @@ Result<std::unique_ptr<Tokenizer>> gguf_tokenizer(const Metadata& metadata) {
   TRY(take_ids(metadata, vocabulary));
   if (metadata.has("tokenizer.chat_template"))
     vocabulary.chat_template = std::string(TRY(metadata.string("tokenizer.chat_template")));
-  return make_tokenizer(vocabulary);
+  return vocabulary;
 }
 
-Result<std::unique_ptr<Tokenizer>> hf_tokenizer(const Package& package) {
+Result<TokenizerFiles> models::tokenizer_files(const Package& package) {
   const auto config = models::json_file(package, "tokenizer_config.json");
   if (!config) return config.error();
   const auto special = models::json_file(package, "special_tokens_map.json");
@@ -91,7 +96,7 @@ Result<std::unique_ptr<Tokenizer>> hf_tokenizer(const Package& package) {
   std::string_view tiktoken;
   for (const auto& [name, bytes] : package.files)
     if (name.ends_with(".tiktoken")) tiktoken = text_of(bytes);
-  const TokenizerFiles files{
+  TokenizerFiles files{
       .tokenizer_json = file_of(package, "tokenizer.json"),
       .sentencepiece_model = file_of(package, "tokenizer.model"),
       .tiktoken = tiktoken,
@@ -108,8 +113,10 @@ Result<std::unique_ptr<Tokenizer>> hf_tokenizer(const Package& package) {
     return Error(ErrorKind::not_found,
                  "the folder has no tokenizer (tokenizer.json, tokenizer.model, vocab.json, "
                  "vocab.txt or *.tiktoken)");
-  return make_tokenizer(files);
+  return files;
 }
+
+namespace {
 
 // tokenizer_config.json: a string, or a list of {name, template}.
 const Json* template_in(const Json& held) {
@@ -131,7 +138,8 @@ const Json* template_in(const Json& held) {
 Result<std::unique_ptr<Tokenizer>> load_tokenizer(const Package& package) {
   // Checkpoints of Meta's are rows of GGUF with tokenizer files beside them.
   const bool inside = package.naming == Naming::gguf && package.files.empty();
-  return inside ? gguf_tokenizer(package.metadata) : hf_tokenizer(package);
+  if (inside) return make_tokenizer(TRY(models::gguf_vocabulary(package.metadata)));
+  return make_tokenizer(TRY(models::tokenizer_files(package)));
 }
 
 Result<std::string> chat_template_source(const Package& package) {

@@ -54,6 +54,21 @@ std::vector<std::size_t> order_of_alternating(std::size_t rows) {
   return order;
 }
 
+std::vector<std::size_t> order_of_pairs(std::size_t heads, std::size_t head_dim,
+                                        std::size_t rotary) {
+  std::vector<std::size_t> order;
+  for (std::size_t head = 0; head < heads; ++head)
+    for (std::size_t d = 0; d < head_dim; ++d)
+      order.push_back(head * head_dim + (d < rotary ? d % 2 * (rotary / 2) + d / 2 : d));
+  return order;
+}
+
+std::vector<std::size_t> inverse_order(std::span<const std::size_t> order) {
+  std::vector<std::size_t> inverse(order.size());
+  for (std::size_t i = 0; i < order.size(); ++i) inverse[order[i]] = i;
+  return inverse;
+}
+
 Bytes mxfp4_blocks(std::span<const std::byte> blocks, std::span<const std::byte> scales) {
   constexpr std::size_t half = 16, whole = 17;
   Bytes out(scales.size() * whole);

@@ -30,6 +30,13 @@ std::vector<std::size_t> order_by_head(std::size_t heads, std::size_t head_dim);
 // gate, up, gate, up, ... to all gates, all ups.
 std::vector<std::size_t> order_of_alternating(std::size_t rows);
 
+// Rows of heads whose halves turn together, to rows whose neighbours do: (i, i + half) of the first
+// `rotary` rows of every head become (2i, 2i + 1).
+std::vector<std::size_t> order_of_pairs(std::size_t heads, std::size_t head_dim,
+                                        std::size_t rotary);
+// What undoes an order.
+std::vector<std::size_t> inverse_order(std::span<const std::size_t> order);
+
 // gpt-oss: 16 bytes of 32 weights (weight 2i low, 2i + 1 high) and a scale each, to the mxfp4
 // blocks of GGUF (scale first; weight i low, i + 16 high).
 Bytes mxfp4_blocks(std::span<const std::byte> blocks, std::span<const std::byte> scales);

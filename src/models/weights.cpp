@@ -26,6 +26,11 @@ ops::StoredMatrix matrix_of(const TensorEntry& entry, std::span<const std::byte>
   return {entry.dtype, rows, columns, data, entry.file_mapped};
 }
 
+// Of a tensor that is put together when it is wanted; empty for others.
+Result<Bytes> made_bytes(const TensorEntry& entry) {
+  return entry.make ? entry.make() : Result<Bytes>(Bytes());
+}
+
 // One row of the table as it is loaded.
 struct Loader {
   const TensorFinder& finder;
@@ -37,6 +42,7 @@ struct Loader {
   Place at(std::size_t expert = 0) const { return {layer, expert}; }
 
   Status load(Weight& out) const;
+  Status load_bias(Weight& out) const;
 
  private:
   Status load_vector(const TensorEntry& entry, Weight& out) const;
@@ -48,7 +54,6 @@ struct Loader {
                              std::span<const std::size_t> order) const;
   Result<Bytes> mxfp4_stack(std::span<const std::uint64_t> shape,
                             std::span<const std::size_t> order) const;
-  Status load_bias(Weight& out) const;
   Result<TensorEntry> made(const TensorEntry& entry, Weight& out) const;
   void rebuild(Weight& out, Bytes bytes) const;
 };
@@ -164,11 +169,13 @@ Result<Bytes> Loader::turned_stack(const TensorEntry& entry, std::span<const std
   if (!is_float(entry.dtype))
     return Error(ErrorKind::unsupported,
                  fmt::format("{} is stored as {}", entry.name, name_of(entry.dtype)));
-  const std::size_t each = entry.data.size() / experts, element = info(entry.dtype).block_bytes;
+  const Bytes own = TRY(made_bytes(entry));
+  const auto data = entry.make ? std::span<const std::byte>(own) : entry.data;
+  const std::size_t each = data.size() / experts, element = info(entry.dtype).block_bytes;
   Bytes all;
-  all.reserve(entry.data.size());
+  all.reserve(data.size());
   for (std::size_t e = 0; e < experts; ++e) {
-    const Bytes turned = transpose(entry.data.subspan(e * each, each), columns, rows, element);
+    const Bytes turned = transpose(data.subspan(e * each, each), columns, rows, element);
     const Bytes sorted = pick_rows(turned, columns * element, order);
     all.insert(all.end(), sorted.begin(), sorted.end());
   }
@@ -192,13 +199,15 @@ Result<Bytes> Loader::mxfp4_stack(std::span<const std::uint64_t> shape,
     if (part->dtype != Dtype::u8)
       return Error(ErrorKind::corrupt,
                    fmt::format("{} is stored as {}: needs u8", part->name, name_of(part->dtype)));
-  const std::size_t block_bytes = blocks->data.size() / experts,
-                    scale_bytes = scales->data.size() / experts;
+  const Bytes own_blocks = TRY(made_bytes(*blocks)), own_scales = TRY(made_bytes(*scales));
+  const auto codes = blocks->make ? std::span<const std::byte>(own_blocks) : blocks->data;
+  const auto exponents = scales->make ? std::span<const std::byte>(own_scales) : scales->data;
+  const std::size_t block_bytes = codes.size() / experts, scale_bytes = exponents.size() / experts;
   Bytes all;
-  all.reserve(blocks->data.size() + scales->data.size());
+  all.reserve(codes.size() + exponents.size());
   for (std::size_t e = 0; e < experts; ++e) {
-    const Bytes packed = mxfp4_blocks(blocks->data.subspan(e * block_bytes, block_bytes),
-                                      scales->data.subspan(e * scale_bytes, scale_bytes));
+    const Bytes packed = mxfp4_blocks(codes.subspan(e * block_bytes, block_bytes),
+                                      exponents.subspan(e * scale_bytes, scale_bytes));
     const Bytes sorted = pick_rows(packed, packed.size() / rows, order);
     all.insert(all.end(), sorted.begin(), sorted.end());
   }
@@ -350,6 +359,15 @@ Status tie_output(const TensorFinder& finder, Weights& weights) {
 }
 
 }  // namespace
+
+Status load_weight(const TensorFinder& finder, const TensorRow& row, std::size_t layer,
+                   Weight& out) {
+  return Loader{finder, row, layer}.load(out);
+}
+
+Status load_bias(const TensorFinder& finder, const TensorRow& row, std::size_t layer, Weight& out) {
+  return Loader{finder, row, layer}.load_bias(out);
+}
 
 Result<Weights> load_weights(const TensorFinder& finder) {
   const Hyper& hyper = finder.hyper();

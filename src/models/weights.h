@@ -48,6 +48,12 @@ struct Weights {
 // is missing or has the wrong shape: name, held, needed), unsupported (its type).
 Result<Weights> load_weights(const TensorFinder& finder);
 
+// What of one row of the architecture a layer holds, as it is stored; a fused one whole.
+Status load_weight(const TensorFinder& finder, const TensorRow& row, std::size_t layer,
+                   Weight& out);
+// Its bias alone.
+Status load_bias(const TensorFinder& finder, const TensorRow& row, std::size_t layer, Weight& out);
+
 // Makes the matrices of the fast path.  Errors: unsupported, exhausted, cancelled.
 Status prepare(ops::Context& ctx, Weights& weights, const std::function<void(double)>& progress,
                std::stop_token stop);

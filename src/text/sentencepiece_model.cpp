@@ -29,6 +29,7 @@ struct File {
   // -1: none.
   std::int32_t unk = 0, bos = 1, eos = 2, pad = -1;
   SentencePieceRules rules;
+  std::span<const std::byte> charsmap;
 };
 
 Result<File::Entry> read_entry(std::span<const std::byte> message) {
@@ -84,8 +85,10 @@ Status read_trainer(std::span<const std::byte> message, File& file) {
 Status read_normalizer(std::span<const std::byte> message, File& file) {
   ProtoReader in(message);
   while (const auto field = TRY(in.next())) {
-    if (field->number == 2 && field->wire == 2)
+    if (field->number == 2 && field->wire == 2) {
       file.rules.charsmap = TRY(CharsMap::read(field->bytes));
+      file.charsmap = field->bytes;
+    }
     if (field->wire != 0) continue;
     if (field->number == 3) file.rules.add_dummy_prefix = field->value != 0;
     if (field->number == 4) file.rules.remove_extra_whitespaces = field->value != 0;
@@ -262,6 +265,20 @@ Result<Pipeline> read_sentencepiece_model(const TokenizerFiles& files) {
   const bool both = tokenizer_class.starts_with("XLMRoberta");
   frame_by_config(files, {.bos = bpe || both, .eos = file.type == ModelType::unigram}, parts);
   return parts;
+}
+
+Result<SentencePieceFacts> read_sentencepiece_facts(const TokenizerFiles& files) {
+  File file = TRY(read_file(files.sentencepiece_model));
+  TRY(renumber(class_of(files), file));
+  if (file.type != ModelType::bpe && file.type != ModelType::unigram)
+    return Error(ErrorKind::unsupported, "a SentencePiece model of words or characters");
+  SentencePieceFacts facts{.is_bpe = file.type == ModelType::bpe,
+                           .add_dummy_prefix = file.rules.add_dummy_prefix,
+                           .remove_extra_whitespaces = file.rules.remove_extra_whitespaces,
+                           .scores = {},
+                           .charsmap = std::string(text_of(file.charsmap))};
+  for (const File::Entry& entry : file.entries) facts.scores.push_back(entry.score);
+  return facts;
 }
 
 }  // namespace hearth

@@ -119,14 +119,23 @@ Status fill(const std::vector<Rank>& ranks, const std::vector<AddedTokenRow>& ro
   return Done{};
 }
 
-}  // namespace
-
-Result<Pipeline> read_tiktoken(const TokenizerFiles& files) {
-  const std::vector<Rank> ranks = TRY(read_ranks(files.tiktoken));
+const Encoding& encoding_of(const std::vector<Rank>& ranks) {
   const auto count = static_cast<std::size_t>(ranks.back().id) + 1;
   const auto* const it = std::find_if(std::begin(encodings), std::end(encodings),
                                       [&](const Encoding& e) { return e.ranks == count; });
-  const Encoding& encoding = it == std::end(encodings) ? unknown_encoding : *it;
+  return it == std::end(encodings) ? unknown_encoding : *it;
+}
+
+}  // namespace
+
+Status find_tiktoken_scanner(const TokenizerFiles& files, Scanner& scanner) {
+  scanner = encoding_of(TRY(read_ranks(files.tiktoken))).scanner;
+  return Done{};
+}
+
+Result<Pipeline> read_tiktoken(const TokenizerFiles& files) {
+  const std::vector<Rank> ranks = TRY(read_ranks(files.tiktoken));
+  const Encoding& encoding = encoding_of(ranks);
   auto rows = TRY(read_added_tokens_decoder(files.tokenizer_config));
   if (rows.empty()) rows = rows_of(encoding.specials);
 
@@ -155,7 +164,7 @@ Result<Pipeline> read_tiktoken(const TokenizerFiles& files) {
   }
   parts.model = make_rank_bpe(std::move(keys), std::move(options));
   TRY(place_added_tokens(parts, std::move(rows)));
-  frame_by_config(files, {.bos = count == 128000}, parts);
+  frame_by_config(files, {.bos = encoding.ranks == 128000}, parts);
   return parts;
 }
 

@@ -59,4 +59,21 @@ Result<Pipeline> read_tiktoken(const TokenizerFiles& files);
 Result<Pipeline> read_vocab_json(const TokenizerFiles& files);
 Result<Pipeline> read_vocab_txt(const TokenizerFiles& files);
 
+// The tokenizer.json that such files stand for.
+Result<Json> vocab_json_as_tokenizer(const TokenizerFiles& files);
+Result<Json> vocab_txt_as_tokenizer(const TokenizerFiles& files);
+
+// How ranks of tiktoken's format cut a text.
+Status find_tiktoken_scanner(const TokenizerFiles& files, Scanner& scanner);
+
+// What of a SentencePiece model its vocabulary and special tokens do not say.
+struct SentencePieceFacts {
+  bool is_bpe = false;  // otherwise Unigram
+  bool add_dummy_prefix = true, remove_extra_whitespaces = true;
+  std::vector<float> scores;  // by id
+  std::string charsmap;       // precompiled
+};
+// Errors: as read_sentencepiece_model; unsupported (models of words or characters).
+Result<SentencePieceFacts> read_sentencepiece_facts(const TokenizerFiles& files);
+
 }  // namespace hearth

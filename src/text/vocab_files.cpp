@@ -128,7 +128,7 @@ void set_frame(const AddedList& added, std::string_view first, std::string_view 
 
 }  // namespace
 
-Result<Pipeline> read_vocab_json(const TokenizerFiles& files) {
+Result<Json> vocab_json_as_tokenizer(const TokenizerFiles& files) {
   Json vocab = TRY(parse_json(files.vocab_json));
   if (!vocab.is_object()) return Error(ErrorKind::corrupt, "is no object");
   if (files.merges_txt.empty()) return Error(ErrorKind::not_found, "merges.txt is missing");
@@ -159,10 +159,18 @@ Result<Pipeline> read_vocab_json(const TokenizerFiles& files) {
   if (name.starts_with("Roberta") || name.starts_with("Bart") || name.starts_with("Longformer"))
     set_frame(added, "<s>", "</s>", file);
   file.set("added_tokens", added.take());
-  return make_pipeline(file, files);
+  return file;
+}
+
+Result<Pipeline> read_vocab_json(const TokenizerFiles& files) {
+  return make_pipeline(TRY(vocab_json_as_tokenizer(files)), files);
 }
 
 Result<Pipeline> read_vocab_txt(const TokenizerFiles& files) {
+  return make_pipeline(TRY(vocab_txt_as_tokenizer(files)), files);
+}
+
+Result<Json> vocab_txt_as_tokenizer(const TokenizerFiles& files) {
   // The number of the line is the id; of equal lines the last counts.
   std::map<std::string, std::int64_t, std::less<>> ids;
   std::int64_t next = 0;
@@ -194,7 +202,7 @@ Result<Pipeline> read_vocab_txt(const TokenizerFiles& files) {
        {"decoder", Json::object({{"type", "WordPiece"}})}});
   set_frame(added, "[CLS]", "[SEP]", file);
   file.set("added_tokens", added.take());
-  return make_pipeline(file, files);
+  return file;
 }
 
 }  // namespace hearth

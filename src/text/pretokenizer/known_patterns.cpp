@@ -98,7 +98,10 @@ std::string canonical_pattern(std::string_view regex) {
   text = replace_all(text, "\n", "\\n");
   text = replace_all(text, "++", "+");
   text = replace_all(text, "?+", "?");
+  // "*+," stands in lists of punctuation only.
+  text = replace_all(text, "*+,", "\x01");
   text = replace_all(text, "*+", "*");
+  text = replace_all(text, "\x01", "*+,");
   return replace_all(text, "{1,3}+", "{1,3}");
 }
 

@@ -1,0 +1,407 @@
+// config.json and its like from the numbers of a model.
+// Source: the configuration classes of Hugging Face transformers; sentence-transformers' modules.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "adapt/translate/origin.h"
+#include "models/describe.h"
+#include "models/hyper_keys.h"
+#include "models/rope_tables.h"
+#include "models/values.h"
+
+namespace hearth::adapt {
+namespace {
+
+using namespace models;
+
+class Config {
+ public:
+  explicit Config(const ArchSpec& spec) : spec_(spec) {}
+
+  void set(std::string_view key, Json value) { json.set(std::string(key), std::move(value)); }
+  // Under the one of the alternatives that the class reads.
+  void set(Keys keys, Json value) {
+    std::string_view chosen = keys.hf.substr(0, keys.hf.find('|'));
+    for (std::string_view rest = keys.hf; !rest.empty();) {
+      const auto bar = rest.find('|');
+      const std::string_view word = rest.substr(0, bar);
+      if (std::ranges::find(spec_.hf_words, word) != spec_.hf_words.end()) chosen = word;
+      if (bar == rest.npos) break;
+      rest.remove_prefix(bar + 1);
+    }
+    set(chosen, std::move(value));
+  }
+
+  Json json = Json::object();
+
+ private:
+  const ArchSpec& spec_;
+};
+
+// A number as its shortest text: GGUF holds floats of four bytes.
+Json real(double value) { return Json(static_cast<float>(value)); }
+
+struct Class {
+  std::string_view type, name;
+};
+
+// Some architectures of GGUF are several of transformers'.
+Class class_of(const Origin& origin) {
+  const Hyper& hyper = origin.hyper;
+  const bool windowed =
+      std::ranges::any_of(hyper.layers, [](const LayerHyper& layer) { return layer.window > 0; });
+  const ArchSpec& spec = origin.spec;
+  if (spec.name == "llama" && hyper.experts > 0) return {"mixtral", "MixtralForCausalLM"};
+  if (spec.name == "llama" && windowed) return {"mistral", "MistralForCausalLM"};
+  if (spec.name == "olmo2" && windowed) return {"olmo3", "Olmo3ForCausalLM"};
+  const bool ranks = kind_of(origin.package, spec, hyper) == ModelKind::reranker;
+  if (ranks && spec.name == "modern-bert")
+    return {"modernbert", "ModernBertForSequenceClassification"};
+  if (ranks) return {"bert", "BertForSequenceClassification"};
+  return {spec.hf_types.front(), spec.hf_class};
+}
+
+void add_sizes(const Origin& origin, Config& out) {
+  const Hyper& hyper = origin.hyper;
+  out.set(keys::vocabulary, hyper.vocab);
+  out.set(keys::dim, hyper.dim);
+  out.set(keys::layers, hyper.layers.size());
+  out.set(keys::hidden, hyper.layers.front().hidden);
+  out.set(keys::heads, hyper.heads);
+  out.set(keys::context, hyper.context);
+  const bool grouped = hyper.layers.front().kv_heads != hyper.heads;
+  if (grouped || origin.spec.defaults.kv_heads > 0 || origin.spec.kind == Kind::generator)
+    out.set(keys::kv_heads, hyper.layers.front().kv_heads);
+  if (origin.spec.kind == Kind::generator && origin.spec.rope != RopeRule::none)
+    out.set(keys::head_dim, hyper.head_dim);
+  out.set(origin.spec.norm == NormKind::rms ? keys::rms_eps : keys::layer_eps,
+          real(hyper.norm_eps));
+}
+
+Status check_layers(const Hyper& hyper) {
+  for (const LayerHyper& layer : hyper.layers)
+    if (layer.kv_heads != hyper.layers.front().kv_heads ||
+        layer.hidden != hyper.layers.front().hidden)
+      return Error(ErrorKind::unsupported,
+                   "layers of different sizes: a Hugging Face folder of this architecture has one "
+                   "size for all");
+  return Done{};
+}
+
+void add_experts(const Hyper& hyper, Config& out) {
+  if (hyper.experts == 0) return;
+  out.set(keys::experts, hyper.experts);
+  out.set(keys::experts_used, hyper.experts_used);
+  out.set(keys::expert_hidden, hyper.expert_hidden);
+  if (hyper.layers.front().hidden != hyper.expert_hidden && hyper.shared_hidden == 0 &&
+      hyper.expert_hidden == 0)
+    return;
+  if (hyper.shared_hidden > 0) out.set(keys::shared_hidden, hyper.shared_hidden);
+  out.set(keys::normalise_experts, hyper.normalise_experts);
+  Json dense = Json::array();
+  for (std::size_t i = 0; i < hyper.layers.size(); ++i)
+    if (!hyper.layers[i].sparse) dense.push_back(i);
+  if (dense.size() > 0) out.set("mlp_only_layers", std::move(dense));
+}
+
+// The numbers that give these divisors (Llama 3.1 and on); false: none that we know.
+bool fit_llama3(std::span<const float> divisors, RopeHyper& rope, std::uint32_t dims) {
+  rope.scaling.kind = RopeScalingKind::llama3;
+  rope.scaling.factor = std::round(*std::ranges::max_element(divisors));
+  for (const double original :
+       {8192.0, 4096.0, 16384.0, 32768.0, 2048.0, 1024.0, 512.0, 256.0, 128.0, 64.0, 32.0})
+    for (const auto& [low, high] : {std::pair{1.0, 4.0}, {1.0, 2.0}, {2.0, 4.0}, {1.0, 8.0}}) {
+      rope.scaling.original_context = original;
+      rope.scaling.low_frequency = low;
+      rope.scaling.high_frequency = high;
+      const auto made = llama3_divisors(rope, dims);
+      const bool same = made.size() == divisors.size() &&
+                        std::ranges::equal(made, divisors, [](float a, float b) {
+                          return std::abs(a - b) <= 1e-4f * b;
+                        });
+      if (same) return true;
+    }
+  return false;
+}
+
+Result<Json> numbers_of(const Package& package, std::string_view name) {
+  Json list = Json::array();
+  const TensorEntry* entry = package.find(name);
+  if (entry == nullptr) return Error(ErrorKind::corrupt, fmt::format("{} is missing", name));
+  for (const float value : TRY(read_floats(*entry))) list.push_back(value);
+  return list;
+}
+
+Result<Json> scaling_of(const Origin& origin, std::vector<std::string>& losses) {
+  RopeHyper rope = origin.hyper.rope;
+  if (const TensorEntry* divisors = origin.package.find("rope_freqs.weight")) {
+    const auto values = TRY(read_floats(*divisors));
+    const bool scaled = std::ranges::any_of(values, [](float v) { return v != 1; });
+    if (scaled && !fit_llama3(values, rope, origin.hyper.rotary_dims))
+      losses.push_back("rope_freqs.weight: divisors that no known scaling gives");
+  }
+  const RopeScaling& scaling = rope.scaling;
+  Json out = Json::object();
+  const auto kind = [&](const char* name) {
+    out.set("rope_type", name);
+    out.set("factor", real(scaling.factor));
+  };
+  const auto original = [&] {
+    out.set("original_max_position_embeddings",
+            static_cast<std::int64_t>(scaling.original_context));
+  };
+  switch (scaling.kind) {
+    case RopeScalingKind::none:
+      return Json();
+    case RopeScalingKind::linear:
+      kind("linear");
+      break;
+    case RopeScalingKind::dynamic:
+      kind("dynamic");
+      break;
+    case RopeScalingKind::yarn:
+      kind("yarn");
+      original();
+      out.set("beta_fast", real(scaling.beta_fast));
+      out.set("beta_slow", real(scaling.beta_slow));
+      if (scaling.attention_factor > 0) out.set("attention_factor", real(scaling.attention_factor));
+      if (!scaling.truncate) out.set("truncate", false);
+      break;
+    case RopeScalingKind::llama3:
+      kind("llama3");
+      original();
+      out.set("low_freq_factor", real(scaling.low_frequency));
+      out.set("high_freq_factor", real(scaling.high_frequency));
+      break;
+    case RopeScalingKind::longrope:
+      out.set("rope_type", "longrope");
+      out.set("long_factor", TRY(numbers_of(origin.package, "rope_factors_long.weight")));
+      out.set("short_factor", TRY(numbers_of(origin.package, "rope_factors_short.weight")));
+      original();
+      out.set("factor", real(origin.hyper.context / scaling.original_context));
+      if (scaling.attention_factor > 0) out.set("attention_factor", real(scaling.attention_factor));
+      break;
+  }
+  return out;
+}
+
+// As `rope_scaling` and `rope_theta`: what every version of transformers reads.
+Status add_rope(const Origin& origin, Config& out, std::vector<std::string>& losses) {
+  if (origin.spec.rope == RopeRule::none) return Done{};
+  const Hyper& hyper = origin.hyper;
+  const ArchSpec& spec = origin.spec;
+  Json scaling = TRY(scaling_of(origin, losses));
+  if (spec.local_rope_unscaled && scaling.is_object()) {
+    const Json theta = real(hyper.rope.theta);
+    scaling.set("rope_theta", theta);
+    out.set("rope_parameters",
+            Json::object({{"full_attention", std::move(scaling)},
+                          {"sliding_attention",
+                           Json::object({{"rope_type", "default"}, {"rope_theta", theta}})}}));
+    return Done{};
+  }
+  const bool modern = spec.name == "modern-bert";
+  out.set(modern ? "global_rope_theta" : "rope_theta", real(hyper.rope.theta));
+  if (spec.defaults.rope_theta_local > 0)
+    out.set(modern ? "local_rope_theta" : "rope_local_base_freq", real(hyper.rope_local.theta));
+  if (scaling.is_object() && hyper.rope.scaling.kind == RopeScalingKind::longrope)
+    out.set("original_max_position_embeddings",
+            static_cast<std::int64_t>(hyper.rope.scaling.original_context));
+  if (scaling.is_object()) out.set("rope_scaling", std::move(scaling));
+  if (hyper.rotary_dims != hyper.head_dim || spec.defaults.rotary_share != 1) {
+    const Json share = real(static_cast<double>(hyper.rotary_dims) / hyper.head_dim);
+    out.set("partial_rotary_factor", share);
+    if (spec.name == "gptneox") out.set("rotary_pct", share);
+  }
+  return Done{};
+}
+
+void add_windows(const Origin& origin, Config& out) {
+  const Hyper& hyper = origin.hyper;
+  std::uint32_t window = 0;
+  for (const LayerHyper& layer : hyper.layers) window = std::max(window, layer.window);
+  if (window > 0) {
+    out.set(keys::window, window);
+    if (origin.spec.name.starts_with("qwen")) out.set("use_sliding_window", true);
+  } else if (origin.spec.name == "llama" || origin.spec.name == "starcoder2" ||
+             origin.spec.name == "phi3") {
+    out.set(keys::window, Json());
+  }
+  if (origin.spec.local.period > 0 && (window > 0 || origin.spec.rope == RopeRule::local_layers)) {
+    Json types = Json::array();
+    for (const LayerHyper& layer : hyper.layers)
+      types.push_back(layer.local ? "sliding_attention" : "full_attention");
+    out.set("layer_types", std::move(types));
+  }
+  if (origin.spec.rope == RopeRule::three_of_four) {
+    Json rotating = Json::array();
+    for (const LayerHyper& layer : hyper.layers) rotating.push_back(layer.rotates ? 1 : 0);
+    out.set("no_rope_layers", std::move(rotating));
+  }
+}
+
+std::string_view activation_name(ops::Activation activation) {
+  using enum ops::Activation;
+  switch (activation) {
+    case silu:
+      return "silu";
+    case gelu:
+      return "gelu";
+    case gelu_tanh:
+      return "gelu_pytorch_tanh";
+    case quick_gelu:
+      return "quick_gelu";
+    case relu:
+      return "relu";
+    case relu_squared:
+      return "relu2";
+    case tanh:
+      return "tanh";
+    case sigmoid:
+      return "sigmoid";
+  }
+  return "silu";
+}
+
+void add_factors(const Origin& origin, Config& out) {
+  const Hyper& hyper = origin.hyper;
+  for (const HyperRow& row : origin.spec.hypers) {
+    double value = hyper.*row.field;
+    if (row.field == &Hyper::logit_scale && origin.spec.logit_scale_divides) value = 1 / value;
+    const bool cap = row.field == &Hyper::attention_softcap || row.field == &Hyper::output_softcap;
+    out.set(row.hf, cap && value == 0 ? Json() : real(value));
+  }
+  if (origin.spec.parallel == Parallel::by_hyper) out.set(keys::parallel, hyper.parallel);
+  if (origin.spec.layers_scaled_by_dim > 0)
+    out.set("query_pre_attn_scalar",
+            std::llround(1 / (static_cast<double>(hyper.attention_scale) *
+                              static_cast<double>(hyper.attention_scale))));
+  const bool gemma = origin.spec.name.starts_with("gemma");
+  if (origin.spec.activation_from_config || gemma)
+    out.set(gemma ? Keys{"", "hidden_activation"} : keys::activation,
+            activation_name(hyper.activation));
+}
+
+bool has_bias(const Origin& origin, Role wanted) {
+  for (const auto rows : origin.spec.tensors)
+    for (const TensorRow& row : rows)
+      if (row.role == wanted && !origin.finder.pattern(row).empty() &&
+          origin.finder.find(row, {}, TensorFinder::Part::bias) != nullptr)
+        return true;
+  return false;
+}
+
+// Which optional parts the tensors have: classes make parameters by these.
+void add_parts(const Origin& origin, Config& out) {
+  const bool attention = has_bias(origin, Role::q) || has_bias(origin, Role::qkv);
+  const std::string_view name = origin.spec.name;
+  if (origin.spec.kind == Kind::generator && name != "gpt2" && name != "qwen2")
+    out.set("attention_bias", attention);
+  if (name == "llama" || name == "smollm3" || name == "granite")
+    out.set("mlp_bias", has_bias(origin, Role::down));
+  if (name == "starcoder2") out.set("use_bias", attention);
+  if (name == "modern-bert") {
+    out.set("attention_bias", attention);
+    out.set("mlp_bias", has_bias(origin, Role::down));
+    out.set("norm_bias", has_bias(origin, Role::output_norm));
+    out.set("classifier_bias", has_bias(origin, Role::pooler));
+  }
+  if (name == "command-r") {
+    bool normed = false;
+    for (const auto rows : origin.spec.tensors)
+      for (const TensorRow& row : rows)
+        normed = normed || (row.role == Role::q_norm &&
+                            origin.finder.find(row, {}, TensorFinder::Part::weight) != nullptr);
+    out.set("use_qk_norm", normed);
+  }
+}
+
+bool has_output(const Package& out) {
+  return std::ranges::any_of(out.tensors, [](const TensorEntry& tensor) {
+    return tensor.name == "lm_head.weight" || tensor.name == "embed_out.weight";
+  });
+}
+
+void add_encoder(const Origin& origin, Package& package, Config& out) {
+  const Hyper& hyper = origin.hyper;
+  if (origin.spec.kind != Kind::encoder) return;
+  if (hyper.types > 0) out.set("type_vocab_size", hyper.types);
+  if (kind_of(origin.package, origin.spec, hyper) == ModelKind::reranker) {
+    out.set("num_labels", 1);
+    out.set("id2label", Json::object({{"0", "LABEL_0"}}));
+    out.set("label2id", Json::object({{"LABEL_0", 0}}));
+    return;
+  }
+  const auto module = [](int index, const char* path, const char* type) {
+    return Json::object({{"idx", index},
+                         {"name", std::to_string(index)},
+                         {"path", path},
+                         {"type", fmt::format("sentence_transformers.models.{}", type)}});
+  };
+  Json modules = Json::array();
+  modules.push_back(module(0, "", "Transformer"));
+  modules.push_back(module(1, "1_Pooling", "Pooling"));
+  if (hyper.normalise) modules.push_back(module(2, "2_Normalize", "Normalize"));
+  add_file(package, "modules.json", write_json(modules, pretty));
+  const Json pooling = Json::object({{"word_embedding_dimension", hyper.dim},
+                                     {"pooling_mode_cls_token", hyper.pooling == Pooling::cls},
+                                     {"pooling_mode_mean_tokens", hyper.pooling == Pooling::mean},
+                                     {"pooling_mode_lasttoken", hyper.pooling == Pooling::last}});
+  add_file(package, "1_Pooling/config.json", write_json(pooling, pretty));
+}
+
+// Of most weights, as transformers names it.
+std::string_view dtype_name(const Package& package) {
+  std::uint64_t halves = 0, brains = 0, singles = 0;
+  for (const TensorEntry& tensor : package.tensors) {
+    if (tensor.shape.size() < 2) continue;
+    (tensor.dtype == Dtype::f16    ? halves
+     : tensor.dtype == Dtype::bf16 ? brains
+                                   : singles) += tensor.elements();
+  }
+  if (halves > brains && halves > singles) return "float16";
+  return brains > singles ? "bfloat16" : "float32";
+}
+
+}  // namespace
+
+Status write_config(const Origin& origin, Package& package, std::vector<std::string>& losses) {
+  const ArchSpec& spec = origin.spec;
+  if (spec.hf_class.empty() || origin.hyper.layers.empty())
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{} has no form as a Hugging Face folder", spec.name));
+  TRY(check_layers(origin.hyper));
+  Config out(spec);
+  const Class kind = class_of(origin);
+  out.set("architectures", Json(Json::Array{Json(kind.name)}));
+  out.set("model_type", kind.type);
+  add_sizes(origin, out);
+  add_experts(origin.hyper, out);
+  if (kind.type == "mixtral" || spec.name == "gpt-oss")
+    out.set(keys::hidden, origin.hyper.expert_hidden);
+  TRY(add_rope(origin, out, losses));
+  add_windows(origin, out);
+  add_factors(origin, out);
+  add_parts(origin, out);
+  if (spec.kind == Kind::generator) out.set("tie_word_embeddings", !has_output(package));
+  add_encoder(origin, package, out);
+  // Classes have ids of their own where nothing stands here.
+  for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) out.set(key, Json());
+  out.set("torch_dtype", dtype_name(package));
+  const bool blocks = std::ranges::any_of(
+      package.tensors, [](const TensorEntry& tensor) { return tensor.name.ends_with("_blocks"); });
+  if (blocks) {
+    Json left = Json::array();
+    for (const char* name :
+         {"model.layers.*.self_attn", "model.layers.*.mlp.router", "model.embed_tokens", "lm_head"})
+      left.push_back(name);
+    out.set("quantization_config",
+            Json::object({{"quant_method", "mxfp4"}, {"modules_to_not_convert", std::move(left)}}));
+  }
+  package.config = std::move(out.json);
+  return Done{};
+}
+
+}  // namespace hearth::adapt

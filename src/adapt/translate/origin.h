@@ -1,0 +1,56 @@
+// What the parts of a translation share.
+#pragma once
+
+#include <memory>
+#include <set>
+#include <string>
+#include <vector>
+
+#include "models/architectures.h"
+#include "models/tensors.h"
+
+namespace hearth::adapt {
+
+// The model that is translated.  Tensors of the translation hold on to it.
+struct Origin {
+  Package package;
+  const models::ArchSpec& spec;
+  models::Hyper hyper;
+  models::TensorFinder finder;
+
+  Origin(const Package& from, const models::ArchSpec& architecture, models::Hyper numbers)
+      : package(from),
+        spec(architecture),
+        hyper(std::move(numbers)),
+        finder(package, spec, hyper) {}
+  Origin(const Origin&) = delete;
+
+  bool is_gguf() const { return package.naming == Naming::gguf; }
+};
+using SharedOrigin = std::shared_ptr<const Origin>;
+
+// The tensors under the names of `to`.  `used`: those of the origin that went into them.
+// Errors: corrupt (a tensor is missing), unsupported.
+Result<std::vector<TensorEntry>> translate_tensors(const SharedOrigin& origin,
+                                                   const models::TensorFinder& to,
+                                                   std::set<std::string>& used,
+                                                   std::vector<std::string>& losses);
+
+// Fills in metadata, or config.json and the files beside it; the tensors are there already.
+Status write_metadata(const Origin& origin, Package& out, std::vector<std::string>& losses);
+Status write_config(const Origin& origin, Package& out, std::vector<std::string>& losses);
+// The tokenizer and the chat template.
+Status write_gguf_tokenizer(const Package& from, Package& out, std::uint64_t vocabulary,
+                            std::vector<std::string>& losses);
+Status write_folder_tokenizer(const Package& from, Package& out, std::vector<std::string>& losses);
+
+// How JSON files are written: as the programs that these formats come from do.
+constexpr JsonStyle pretty{.indent = 2, .key_separator = ": "};
+
+// A text file that the package keeps.
+void add_file(Package& package, std::string name, std::string bytes);
+
+// What differs between the numbers of two models that ought to be one.
+std::vector<std::string> differences(const models::Hyper& before, const models::Hyper& after);
+
+}  // namespace hearth::adapt

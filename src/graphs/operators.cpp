@@ -22,7 +22,7 @@ std::span<const std::span<const Operator>> operator_families() {
                                attention_operators(),  linear_attention_operators(),
                                tree_operators(),       classic_operators(),
                                feature_operators(),    image_operators(),
-                               microsoft_operators()};
+                               microsoft_operators(),  box_operators()};
   return list;
 }
 

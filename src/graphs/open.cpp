@@ -1,5 +1,6 @@
 #include "graphs/open.h"
 
+#include "graphs/coreml/import.h"
 #include "graphs/infer.h"
 #include "graphs/onnx/import.h"
 #include "graphs/tflite/import.h"
@@ -27,8 +28,17 @@ Result<Program> read_tflite(std::shared_ptr<const MappedFile> file, const std::s
   return import_tflite(std::move(file));
 }
 
+bool is_coreml(const std::string& path, std::span<const std::byte> bytes) {
+  return path.ends_with(".mlmodel") || looks_like_coreml(bytes);
+}
+
+Result<Program> read_coreml(std::shared_ptr<const MappedFile> file, const std::string& path) {
+  return import_coreml(std::move(file), parent_folder(path));
+}
+
 constexpr Importer rows[] = {
     {"tflite", is_tflite, read_tflite},
+    {"coreml", is_coreml, read_coreml},
     {"onnx", is_onnx, read_onnx},
 };
 
@@ -37,6 +47,7 @@ constexpr Importer rows[] = {
 std::span<const Importer> importers() { return rows; }
 
 bool is_graph(const std::string& path) {
+  if (is_coreml_package(path)) return true;
   if (!is_file(path)) return false;
   const auto file = MappedFile::open(path);
   if (!file) return false;
@@ -47,19 +58,26 @@ bool is_graph(const std::string& path) {
   return false;
 }
 
-Result<Program> open_graph(const std::string& path) {
+namespace {
+
+Result<Program> import_any(const std::string& path) {
+  if (is_coreml_package(path)) return import_coreml_package(path);
   const auto file = TRY(MappedFile::open(path));
-  for (const Importer& row : rows) {
-    if (!row.recognises(path, file->bytes())) continue;
-    auto program = row.import(file, path);
-    if (!program) return std::move(program).error().within(path);
-    program->path = path;
-    Graph described = *program->graph;
-    infer_shapes(described);
-    program->graph = std::make_shared<const Graph>(std::move(described));
-    return program;
-  }
-  return Error(ErrorKind::unsupported, path + ": not a graph that Hearth reads");
+  for (const Importer& row : rows)
+    if (row.recognises(path, file->bytes())) return row.import(file, path);
+  return Error(ErrorKind::unsupported, "not a graph that Hearth reads");
+}
+
+}  // namespace
+
+Result<Program> open_graph(const std::string& path) {
+  auto program = import_any(path);
+  if (!program) return std::move(program).error().within(path);
+  program->path = path;
+  Graph described = *program->graph;
+  infer_shapes(described);
+  program->graph = std::make_shared<const Graph>(std::move(described));
+  return program;
 }
 
 }  // namespace hearth::graphs

@@ -413,7 +413,7 @@ bool looks_like_onnx(std::span<const std::byte> bytes) {
 }
 
 Result<Value> read_onnx_value(std::span<const std::byte> bytes, Value::Kind kind) {
-  onnx::ExternalData none{""};
+  ExternalData none{""};
   // The caller's bytes may go away: nothing may point into them.
   const auto copy = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
   if (kind == Value::Kind::sequence) return onnx::read_sequence(*copy, copy, 0);

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "graphs/external.h"
 #include "graphs/graph.h"
 #include "graphs/wire.h"
 
@@ -65,22 +66,6 @@ Result<RawModel> read_model(Bytes bytes);
 Result<RawGraph> read_graph(Bytes bytes);
 Element element_of(std::int64_t data_type);  // none: not a type of tensors
 Result<ValueInfo> read_value_info(Bytes bytes);
-
-// Where the bytes of tensors outside the file lie.
-class ExternalData {
- public:
-  explicit ExternalData(std::string folder) : folder_(std::move(folder)) {}
-  struct Part {
-    Bytes bytes;
-    std::shared_ptr<const void> owner;
-  };
-  // Errors: corrupt (a location that leaves the folder, a part outside its file), not_found.
-  Result<Part> find(std::string_view location, std::uint64_t offset, std::int64_t length);
-
- private:
-  std::string folder_;  // empty: there is none
-  std::map<std::string, std::shared_ptr<const void>, std::less<>> files_;
-};
 
 struct NamedTensor {
   std::string_view name;

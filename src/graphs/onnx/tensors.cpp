@@ -2,7 +2,6 @@
 #include <fmt/core.h>
 
 #include <charconv>
-#include <filesystem>
 
 #include "base/files.h"
 #include "base/utf8.h"
@@ -201,42 +200,6 @@ Result<Tensor> elements_of(const RawTensor& t, const std::shared_ptr<const void>
 }
 
 }  // namespace
-
-Result<ExternalData::Part> ExternalData::find(std::string_view location, std::uint64_t offset,
-                                              std::int64_t length) {
-  namespace fs = std::filesystem;
-  const std::string shown = printable(location.substr(0, 256));
-  const fs::path named{std::string(location)};
-  if (location.empty() || location.find('\0') != std::string_view::npos || named.is_absolute())
-    return corrupt(
-        fmt::format("external data '{}': needs a path within the model's folder", shown));
-  for (const auto& step : named)
-    if (step == "..")
-      return corrupt(fmt::format("external data '{}': leaves the model's folder", shown));
-  if (folder_.empty())
-    return Error(ErrorKind::not_found,
-                 fmt::format("external data '{}': the model has no folder", shown));
-  auto found = files_.find(location);
-  if (found == files_.end()) {
-    std::error_code failed;
-    const fs::path root = fs::canonical(folder_, failed);
-    const fs::path file = failed ? fs::path() : fs::canonical(root / named, failed);
-    if (failed)
-      return Error(ErrorKind::not_found,
-                   fmt::format("external data '{}': {}", shown, failed.message()));
-    const std::string inside = root.string() + "/";
-    if (!file.string().starts_with(inside))  // by a symbolic link
-      return corrupt(fmt::format("external data '{}': leaves the model's folder", shown));
-    found = files_.emplace(location, TRY(MappedFile::open(file.string()))).first;
-  }
-  const auto file = std::static_pointer_cast<const MappedFile>(found->second);
-  const Bytes all = file->bytes();
-  const auto size = static_cast<std::uint64_t>(length);
-  if (offset > all.size() || size > all.size() - offset)
-    return corrupt(
-        fmt::format("external data '{}': {} bytes at {} of {}", shown, length, offset, all.size()));
-  return Part{all.subspan(offset, size), file};
-}
 
 Result<NamedTensor> read_tensor(Bytes bytes, const std::shared_ptr<const void>& owner,
                                 ExternalData& external) {

@@ -264,6 +264,34 @@ Status sequence_at(Call& call) {
   return Done{};
 }
 
+// An item is replaced; one past the end is put there, with zeros of its shape before it.
+void write_item(std::vector<Value>& items, std::size_t at, const Tensor& value,
+                const Tensor& zeros) {
+  while (items.size() <= at) items.emplace_back(zeros);
+  items[at] = Value(value);
+}
+
+// inputs: a sequence, indices [] or [n], a value or n of them along the first axis.
+Status list_write(Call& call) {
+  constexpr std::int64_t most_items = 1 << 24;
+  std::vector<Value> items = *TRY(sequence_of(call, 0));
+  const auto places = TRY(call.integers(1));
+  const Tensor* value = TRY(call.tensor(2));
+  const bool several = TRY(call.tensor(1))->rank() > 0;
+  if (several && (value->rank() == 0 || value->dims[0] != static_cast<std::int64_t>(places.size())))
+    return invalid(fmt::format("{} items for {} places", to_text(value->dims), places.size()));
+  for (std::size_t i = 0; i < places.size(); ++i) {
+    if (places[i] < 0 || places[i] >= most_items) return invalid(fmt::format("item {}", places[i]));
+    const Tensor item =
+        several ? TRY(step_of(call, *value, 0, static_cast<std::int64_t>(i))) : *value;
+    Tensor zeros = TRY(call.scratch(item.type, item.dims));
+    fill_zero(zeros);
+    write_item(items, static_cast<std::size_t>(places[i]), item, zeros);
+  }
+  call.give(0, Value::sequence(std::move(items)));
+  return Done{};
+}
+
 Status sequence_length(Call& call) {
   const auto* items = TRY(sequence_of(call, 0));
   Tensor* y = TRY(call.make(0, Element::i64, {}));
@@ -360,6 +388,7 @@ constexpr Operator rows[] = {
     {"SequenceInsert", sequence_insert, nullptr, 2, 3},
     {"SequenceErase", sequence_erase, nullptr, 1, 2},
     {"SequenceAt", sequence_at, nullptr, 2, 2},
+    {"hearth.ListWrite", list_write, nullptr, 3, 3},
     {"SequenceLength", sequence_length, nullptr, 1, 1},
     {"ConcatFromSequence", concat_from_sequence, nullptr, 1, 1},
     {"SplitToSequence", split_to_sequence, nullptr, 1, 2},

@@ -34,5 +34,6 @@ std::span<const Operator> classic_operators();
 std::span<const Operator> feature_operators();
 std::span<const Operator> image_operators();
 std::span<const Operator> microsoft_operators();
+std::span<const Operator> box_operators();
 
 }  // namespace hearth::graphs

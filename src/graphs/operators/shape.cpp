@@ -219,31 +219,70 @@ SliceAxis clamp_slice(std::int64_t start, std::int64_t end, std::int64_t step,
   return axis;
 }
 
-Status slice(Call& call) {
-  const Tensor* x = TRY(call.tensor(0));
-  const auto starts = call.has(1) ? TRY(call.integers(1)) : call.list("starts");
-  const auto ends = call.has(2) ? TRY(call.integers(2)) : call.list("ends");
-  auto axes = call.has(3) ? TRY(call.integers(3)) : call.list("axes");
-  auto steps = call.has(4) ? TRY(call.integers(4)) : std::vector<std::int64_t>();
+// What a slice takes of x: its shape, its first element, elements between neighbours.
+struct Sliced {
+  Dims dims, strides;
+  std::int64_t first = 0;
+};
+
+// starts, ends, axes and steps are inputs from `at` on.
+Result<Sliced> sliced(Call& call, const Tensor& x, std::size_t at) {
+  const auto starts = call.has(at) ? TRY(call.integers(at)) : call.list("starts");
+  const auto ends = call.has(at + 1) ? TRY(call.integers(at + 1)) : call.list("ends");
+  auto axes = call.has(at + 2) ? TRY(call.integers(at + 2)) : call.list("axes");
+  auto steps = call.has(at + 3) ? TRY(call.integers(at + 3)) : std::vector<std::int64_t>();
   if (axes.empty())
     for (std::size_t i = 0; i < starts.size(); ++i) axes.push_back(static_cast<std::int64_t>(i));
   if (steps.empty()) steps.assign(starts.size(), 1);
   if (ends.size() != starts.size() || axes.size() != starts.size() || steps.size() != starts.size())
     return invalid(fmt::format("{} starts, {} ends, {} axes, {} steps", starts.size(), ends.size(),
                                axes.size(), steps.size()));
-  const auto places = TRY(checked_axes(axes, x->rank()));
-  Dims dims = x->dims, strides = strides_of(x->dims);
-  std::int64_t first = 0;
+  const auto places = TRY(checked_axes(axes, x.rank()));
+  Sliced part{x.dims, strides_of(x.dims), 0};
   for (std::size_t i = 0; i < places.size(); ++i) {
     const std::int64_t step = steps[i];
     if (step == 0 || step == INT64_MIN) return invalid(fmt::format("a step of {}", step));
-    const SliceAxis axis = clamp_slice(starts[i], ends[i], step, x->dims[places[i]]);
-    dims[places[i]] = axis.size;
-    first += axis.start * strides[places[i]];
-    strides[places[i]] *= axis.size > 1 ? step : 0;
+    const SliceAxis axis = clamp_slice(starts[i], ends[i], step, x.dims[places[i]]);
+    part.dims[places[i]] = axis.size;
+    part.first += axis.start * part.strides[places[i]];
+    part.strides[places[i]] *= axis.size > 1 ? step : 0;
   }
-  Tensor* y = TRY(call.make(0, x->type, std::move(dims)));
-  if (y->count > 0) copy_strided(call, *y, *x, first, strides);
+  return part;
+}
+
+Status slice(Call& call) {
+  const Tensor* x = TRY(call.tensor(0));
+  Sliced part = TRY(sliced(call, *x, 1));
+  Tensor* y = TRY(call.make(0, x->type, std::move(part.dims)));
+  if (y->count > 0) copy_strided(call, *y, *x, part.first, part.strides);
+  return Done{};
+}
+
+// x with what a slice of it would take replaced by the elements of an update of that shape.
+Status slice_update(Call& call) {
+  const Tensor* x = TRY(call.tensor(0));
+  const Tensor* update = TRY(call.tensor(1));
+  const Sliced part = TRY(sliced(call, *x, 2));
+  if (update->type != x->type || update->count != product(part.dims))
+    return invalid(fmt::format("{} {} for {} {}", name_of(update->type), to_text(update->dims),
+                               name_of(x->type), to_text(part.dims)));
+  Tensor* y = TRY(call.make(0, x->type, x->dims));
+  const std::size_t size = size_of(x->type);
+  if (x->count > 0) std::memcpy(y->bytes, x->bytes, x->byte_count());
+  if (x->strings) y->strings = x->strings;
+  if (update->count == 0) return Done{};
+  const std::size_t outer = part.dims.empty() ? 0 : part.dims.size() - 1;
+  const std::int64_t run = part.dims.empty() ? 1 : part.dims.back();
+  const std::int64_t step = part.dims.empty() ? 1 : part.strides.back();
+  for (std::int64_t row = 0; row < update->count / run; ++row) {
+    std::int64_t rest = row, place = part.first;
+    for (std::size_t i = outer; i-- > 0;) {
+      place += rest % part.dims[i] * part.strides[i];
+      rest /= part.dims[i];
+    }
+    copy_elements(y->bytes + place * static_cast<std::int64_t>(size), step,
+                  update->bytes + static_cast<std::size_t>(row * run) * size, 1, run, size);
+  }
   return Done{};
 }
 
@@ -345,6 +384,7 @@ constexpr Operator rows[] = {
     {"Concat", concat, infer_concat, 1, 1 << 20, false, Blocks::alike},
     {"Split", split, infer_split, 1, 2},
     {"Slice", slice, infer_slice, 1, 5},
+    {"hearth.SliceUpdate", slice_update, infer_same, 4, 6},
     {"DepthToSpace", depth_to_space, nullptr, 1, 1},
     {"SpaceToDepth", space_to_depth, nullptr, 1, 1},
     {"ReverseSequence", reverse_sequence, infer_same, 2, 2},

@@ -27,52 +27,6 @@ Result<TensorInfo*> Builder::info(std::int64_t index) {
   return &tensors[static_cast<std::size_t>(index)];
 }
 
-ValueId Builder::new_value() {
-  graph.values.emplace_back();
-  return static_cast<ValueId>(graph.values.size() - 1);
-}
-
-ValueId Builder::constant(Tensor tensor) {
-  const ValueId id = new_value();
-  graph.constants.push_back({id, Value(std::move(tensor))});
-  return id;
-}
-
-ValueId Builder::integers(const std::vector<std::int64_t>& values) {
-  Tensor tensor = make_tensor(Element::i64, {static_cast<std::int64_t>(values.size())}).value();
-  std::ranges::copy(values, tensor.data<std::int64_t>());
-  return constant(std::move(tensor));
-}
-
-ValueId Builder::scalar(float value) {
-  Tensor tensor = make_tensor(Element::f32, {}).value();
-  tensor.data<float>()[0] = value;
-  return constant(std::move(tensor));
-}
-
-std::vector<ValueId> Builder::emit_many(std::string_view op, std::vector<ValueId> inputs,
-                                        std::size_t outputs,
-                                        std::map<std::string, Attribute, std::less<>> attributes) {
-  Node node;
-  node.op = find_operator(op);
-  HEARTH_CHECK(node.op != nullptr);
-  node.inputs = std::move(inputs);
-  node.attributes = std::move(attributes);
-  for (std::size_t i = 0; i < outputs; ++i) node.outputs.push_back(new_value());
-  const std::vector<ValueId> made = node.outputs;
-  graph.nodes.push_back(std::move(node));
-  return made;
-}
-
-ValueId Builder::emit(std::string_view op, std::vector<ValueId> inputs,
-                      std::map<std::string, Attribute, std::less<>> attributes) {
-  return emit_many(op, std::move(inputs), 1, std::move(attributes))[0];
-}
-
-ValueId Builder::transposed(ValueId id, std::vector<std::int64_t> order) {
-  return emit("Transpose", {id}, {{"perm", std::move(order)}});
-}
-
 Result<ValueId> Builder::activated(ValueId id, int activation) {
   switch (activation) {
     case 0:

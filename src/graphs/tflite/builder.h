@@ -1,12 +1,11 @@
 // What the TFLite importer builds its graph with.
 #pragma once
 
-#include <initializer_list>
-#include <map>
 #include <optional>
 #include <string>
 #include <vector>
 
+#include "graphs/emit.h"
 #include "graphs/flatbuffer.h"
 #include "graphs/graph.h"
 
@@ -31,10 +30,9 @@ struct TensorInfo {
   ValueId real = absent;           // of the real numbers, once somebody asked
 };
 
-class Builder {
+class Builder : public Emitter {
  public:
-  explicit Builder(Graph& target) : graph(target) {}
-  Graph& graph;
+  using Emitter::Emitter;
   std::vector<TensorInfo> tensors;
 
   Result<TensorInfo*> info(std::int64_t index);
@@ -48,23 +46,11 @@ class Builder {
   Status give_raw(std::int64_t index, ValueId id);
   Status give_real(std::int64_t index, ValueId id);
 
-  ValueId emit(std::string_view op, std::vector<ValueId> inputs,
-               std::map<std::string, Attribute, std::less<>> attributes = {});
-  std::vector<ValueId> emit_many(std::string_view op, std::vector<ValueId> inputs,
-                                 std::size_t outputs,
-                                 std::map<std::string, Attribute, std::less<>> attributes = {});
-  ValueId constant(Tensor tensor);
-  ValueId integers(const std::vector<std::int64_t>& values);
-  ValueId scalar(float value);
-  ValueId transposed(ValueId id, std::vector<std::int64_t> order);
   // [n, h, w, c] to [n, c, h, w] and back.
   ValueId channels_first(ValueId id) { return transposed(id, {0, 3, 1, 2}); }
   ValueId channels_last(ValueId id) { return transposed(id, {0, 2, 3, 1}); }
   // ActivationFunctionType applied to a value.
   Result<ValueId> activated(ValueId id, int activation);
-
- private:
-  ValueId new_value();
 };
 
 // The elements of a constant in another order of axes.

@@ -10,7 +10,6 @@
 namespace hearth::graphs::tflite {
 namespace {
 
-using Attributes = std::map<std::string, Attribute, std::less<>>;
 using Ints = std::vector<std::int64_t>;
 
 std::int64_t in(const Operator& op, std::size_t i) {

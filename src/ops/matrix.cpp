@@ -57,7 +57,8 @@ Result<std::unique_ptr<Matrix::Packed>> describe(const StoredMatrix& stored) {
   auto packed = std::make_unique<Matrix::Packed>();
   packed->stored = stored;
   packed->row_bytes = row_bytes;
-  packed->panel = panel_of(stored.dtype);
+  packed->recoding = recoding_of(stored.dtype);
+  packed->panel = panel_of(packed->recoding ? recoded_type : stored.dtype);
   packed->dequantise = dequantiser(stored.dtype);
   if (!packed->panel && packed->dequantise == nullptr)
     return Error(ErrorKind::unsupported,
@@ -95,10 +96,22 @@ void pack(const Piece& piece) {
   const StoredMatrix& stored = packed.stored;
   const std::size_t first = piece.begin * panel_rows;
   const std::size_t last = std::min<std::size_t>(piece.end * panel_rows, stored.rows);
-  for (std::size_t p = piece.begin; p < piece.end; ++p)
-    kernels::pack_panel(*packed.panel, packed.panels_begin + p * packed.panel_bytes(),
-                        stored.data.data() + p * panel_rows * packed.row_bytes, packed.row_bytes,
-                        std::min<std::size_t>(panel_rows, last - p * panel_rows), stored.columns);
+  std::vector<std::byte> recoded;
+  for (std::size_t p = piece.begin; p < piece.end; ++p) {
+    const std::size_t rows = std::min<std::size_t>(panel_rows, last - p * panel_rows);
+    const std::byte* from = stored.data.data() + p * panel_rows * packed.row_bytes;
+    std::size_t row_bytes = packed.row_bytes;
+    if (packed.recoding) {
+      const DtypeInfo &before = info(stored.dtype), &after = info(recoded_type);
+      const std::size_t blocks = rows * row_bytes / before.block_bytes;
+      recoded.resize(blocks * after.block_bytes);
+      packed.recoding->recode(recoded.data(), from, blocks);
+      from = recoded.data();
+      row_bytes = row_bytes / before.block_bytes * after.block_bytes;
+    }
+    kernels::pack_panel(*packed.panel, packed.panels_begin + p * packed.panel_bytes(), from,
+                        row_bytes, rows, stored.columns);
+  }
   // As it goes: the largest matrix is a third of some models.
   if (stored.file_mapped)
     drop_file_pages(

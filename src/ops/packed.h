@@ -8,6 +8,7 @@
 #include "kernels/kernels.h"
 #include "ops/dequantise.h"
 #include "ops/matrix.h"
+#include "ops/recode.h"
 
 namespace hearth::ops {
 
@@ -16,6 +17,7 @@ struct Matrix::Packed {
   std::optional<kernels::Panel> panel;       // nothing: rows are dequantised where they are used
   std::shared_ptr<const PageBuffer> memory;  // of this matrix and of those prepared with it
   std::byte* panels_begin = nullptr;         // in there
+  const Recoding* recoding = nullptr;        // what comes before packing, where there is one
   DequantiseRow dequantise = nullptr;
   std::size_t row_bytes = 0;
 

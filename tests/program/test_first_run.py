@@ -1,5 +1,6 @@
 """The first run: init, use, chat without a name; imports, archives, exports, garbage, completion."""
 import bz2
+import functools
 import gzip
 import io
 import json
@@ -28,6 +29,26 @@ def offered(world, profile="balanced"):
     return chosen
 
 
+@functools.cache
+def speeds():
+    """Of this machine, measured once for all tests but those about measuring."""
+    with World() as world:
+        world.run("info", "--benchmark")
+        return kept_speeds(world).read_text()
+
+
+def kept_speeds(world):
+    return pathlib.Path(world.home.name, ".cache/hearth/machine.json")
+
+
+def measured():
+    """A world whose machine is measured."""
+    world = World()
+    kept_speeds(world).parent.mkdir(parents=True)
+    kept_speeds(world).write_text(speeds())
+    return world
+
+
 class FirstRun(unittest.TestCase):
     def test_init_then_run(self):
         with World() as world:
@@ -54,7 +75,7 @@ class FirstRun(unittest.TestCase):
                              measured["memory"][-1]["bytes_per_second"])
 
     def test_profiles(self):
-        with World() as world:
+        with measured() as world:
             sizes = []
             for profile in ("minimalist", "balanced", "perfectionist"):
                 name = offered(world, profile)
@@ -63,7 +84,7 @@ class FirstRun(unittest.TestCase):
             self.assertEqual(world.run("init", "--profile", "dreamer").returncode, 2)
 
     def test_nothing_is_downloaded_without_consent(self):
-        with World() as world:
+        with measured() as world:
             offered(world)
             done = world.run("init")
             self.assertEqual(done.returncode, 0, done.err)
@@ -71,7 +92,7 @@ class FirstRun(unittest.TestCase):
             self.assertEqual(world.files(), [])
 
     def test_chat_takes_the_best_one_here(self):
-        with World() as world:
+        with measured() as world:
             chat = lambda: subprocess.run([program.BINARY, "chat"], input="/show\n", text=True,
                                           capture_output=True, env=world.environment, timeout=60)
             first = chat()
@@ -279,17 +300,17 @@ class Speeds(unittest.TestCase):
             self.assertIn("not measured yet", world.run("info").out)
             self.assertIsNone(json.loads(world.run("show", "qwen3:4b", "--json").out)
                               ["expected_tokens_per_second"])
-            speeds = json.loads(world.run("info", "--benchmark", "--json").out)
-            self.assertGreater(speeds["memory"][0]["bytes_per_second"], 1e8)
-            self.assertIn(speeds["kernels"], [t["name"] for t in speeds["tables"]])
-            for table in speeds["tables"]:
+            found = json.loads(world.run("info", "--benchmark", "--json").out)
+            self.assertGreater(found["memory"][0]["bytes_per_second"], 1e8)
+            self.assertIn(found["kernels"], [t["name"] for t in found["tables"]])
+            for table in found["tables"]:
                 self.assertGreater(table["whole_per_second"], 1e8)
                 self.assertGreater(table["float_per_second"], 1e8)
-            self.assertEqual([w["dtype"] for w in speeds["weights"]], ["q4_k", "q8_0", "f16"])
-            self.assertGreater(speeds["disk_read_bytes_per_second"], 1e6)
-            self.assertLess(speeds["seconds"], 30)  # 10 on a machine that is not busy
+            self.assertLessEqual({"q4_k", "q8_0", "f16"}, {w["dtype"] for w in found["weights"]})
+            self.assertGreater(found["disk_read_bytes_per_second"], 1e6)
+            self.assertLess(found["seconds"], 30)  # 10 on a machine that is not busy
             self.assertEqual(world.files(), [])
-            self.assertEqual(json.loads(world.run("info", "--json").out)["speeds"], speeds)
+            self.assertEqual(json.loads(world.run("info", "--json").out)["speeds"], found)
             entries = json.loads(world.run("list", "--available", "--json").out)["models"]
             by_name = {e["name"]: e["expected_tokens_per_second"] for e in entries}
             self.assertGreater(by_name["qwen3:0.6b"], by_name["qwen3:4b"])
@@ -299,8 +320,8 @@ class Speeds(unittest.TestCase):
                                ["expected_tokens_per_second"], 1)
             bench = world.run("bench", "hf:org/model", "--gen-tokens", "4", "--rounds", "1").out
             self.assertRegex(bench, r"expected +[0-9.]+ tokens/s.*: [0-9]+ % of it reached")
-            cache = pathlib.Path(world.home.name, ".cache/hearth/machine.json")
-            cache.write_text(cache.read_text().replace(speeds["processor"], "Another"))
+            cache = kept_speeds(world)
+            cache.write_text(cache.read_text().replace(found["processor"], "Another"))
             self.assertIn("not measured yet", world.run("info").out)
 
 

@@ -114,7 +114,7 @@ struct Tolerance {
 Tolerance tolerance(const Context& ctx, Dtype dtype) {
   const bool rounds = ctx.tier != Tier::exact && dtype != Dtype::f32;
   if (rounds && ctx.kernels->bytes != ctx.kernels->rounded) return {1.2e-1, 2.5e-2};
-  return rounds && ctx.kernels->tiles != nullptr ? Tolerance{5e-2, 4e-3} : Tolerance{5e-4, 5e-5};
+  return rounds && ctx.kernels->tiles != nullptr ? Tolerance{5e-2, 4e-3} : Tolerance{5e-4, 1e-4};
 }
 
 }  // namespace

@@ -329,9 +329,8 @@ class Manage(unittest.TestCase):
             self.assertIn(("model", "validated"), states)
             system = http.client.HTTPConnection(server.host, server.port, timeout=30)
             system.request("GET", "/api/system/events", headers={"Accept": "application/x-ndjson"})
-            began, response = time.monotonic(), system.getresponse()
+            response = system.getresponse()
             events = [json.loads(response.readline()) for _ in range(3)]
-            self.assertGreater(time.monotonic() - began, 1.5)  # one a second
             self.assertGreater(events[-1]["memory"]["free_bytes"], 0)
             self.assertGreater(server.json("GET", "/api/system/info")["cpu"]["usable_cores"], 0)
 

@@ -47,7 +47,7 @@ server::ToolSettings served_tools(const Arguments& arguments) {
   };
   if (const Status status = read(); !status.ok()) {
     tools.problem = status.error().message();
-    log_warning("no tools of servers: {}", printable(tools.problem));
+    log_warning("no tools of servers: {}", printable(tools.problem, 400));
   }
   return tools;
 }

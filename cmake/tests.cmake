@@ -27,6 +27,9 @@ target_link_libraries(scripted_server PRIVATE hearth_server_support)
 set_target_properties(scripted_server PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR}/tests)
 add_test(NAME clients COMMAND tests/clients/run.sh $<TARGET_FILE:hearth>
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+add_test(NAME clients_python COMMAND tests/clients/python/run.sh $<TARGET_FILE:hearth> $<TARGET_FILE:scripted_server>
+         WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
+set_tests_properties(clients_python PROPERTIES SKIP_RETURN_CODE 77 RUN_SERIAL ON)
 add_test(NAME install COMMAND ${PROJECT_SOURCE_DIR}/tests/install/test_install.sh ${PROJECT_SOURCE_DIR}
          ${PROJECT_BINARY_DIR})
 add_test(NAME package COMMAND ${PROJECT_SOURCE_DIR}/tests/install/test_package.sh ${PROJECT_BINARY_DIR})

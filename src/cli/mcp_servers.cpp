@@ -7,6 +7,7 @@
 #include <cstdlib>
 
 #include "base/files.h"
+#include "base/log.h"
 #include "base/utf8.h"
 #include "cli/settings.h"
 #include "cli/table.h"
@@ -32,6 +33,23 @@ mcp::Variables environment_variables() {
     if (equals != text.npos) variables.emplace(text.substr(0, equals), text.substr(equals + 1));
   }
   return variables;
+}
+
+server::ToolSettings served_tools(const Arguments& arguments) {
+  server::ToolSettings tools;
+  const auto read = [&]() -> Status {
+    const Config config = TRY(read_config(arguments));
+    const std::string path = mcp_config_path(config);
+    if (config.mcp.config.empty() && !is_file(path)) return Done{};
+    tools.variables = environment_variables();
+    tools.served = TRY(mcp::read_served(path, tools.variables));
+    return Done{};
+  };
+  if (const Status status = read(); !status.ok()) {
+    tools.problem = status.error().message();
+    log_warning("no tools of servers: {}", printable(tools.problem, 400));
+  }
+  return tools;
 }
 
 Result<std::vector<mcp::ServerSettings>> mcp_settings(const Arguments& arguments) {

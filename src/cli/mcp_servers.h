@@ -7,6 +7,7 @@
 #include "cli/command.h"
 #include "cli/line_editor.h"
 #include "mcp/toolbox.h"
+#include "server/serve.h"
 
 namespace hearth::cli {
 
@@ -14,6 +15,8 @@ namespace hearth::cli {
 mcp::Variables environment_variables();
 // Those of mcp.config; none where the standard file is absent.  Errors: those of read_servers.
 Result<std::vector<mcp::ServerSettings>> mcp_settings(const Arguments& arguments);
+// Those whose tools requests to a server may use.  Why there are none is told to who asks for them.
+server::ToolSettings served_tools(const Arguments& arguments);
 // Where decisions about tools are kept.
 std::string consent_path();
 

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "cli/interrupts.h"
+#include "cli/mcp_servers.h"
 #include "cli/open_model.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
@@ -64,6 +65,7 @@ Status run(App& app, const Arguments& arguments) {
   server::ApiServerOptions options = api_options(config);
   options.stop_on_signals = true;
   options.settings = settings.get();
+  options.tools = served_tools(arguments);
   for (const std::string& reference : references) {
     const std::string id = TRY(load_now(app, arguments, *library, reference));
     if (&reference == &references.front()) options.standard_model = id;
@@ -82,7 +84,7 @@ std::span<const Option> options() {
                              "A model to load at once and keep; the first one answers requests "
                              "that name none.  May be given several times.",
                              true}};
-    for (const std::string_view group : {"server.", "models.", "governor.", "collections."})
+    for (const std::string_view group : {"server.", "models.", "governor.", "collections.", "mcp."})
       for (const Option& option : setting_options(group)) all.push_back(option);
     return all;
   }();

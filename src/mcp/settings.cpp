@@ -105,6 +105,13 @@ class Reader {
   const Variables& variables_;
 };
 
+Result<Serving> read_serving(const std::string& name, const std::string& text) {
+  if (text.empty() || text == "never") return Serving::never;
+  if (text == "asked") return Serving::asked;
+  if (text == "always") return Serving::always;
+  return wrong(name, "serve", "never, asked or always");
+}
+
 std::string from_folder(const std::string& folder, const std::string& path) {
   return path.empty() || path.starts_with('/') ? path : join_path(folder, path);
 }
@@ -141,6 +148,9 @@ Result<ServerSettings> read_server(const std::string& name, const Json& json,
   server.folder = from_folder(folder, TRY(reader.text("cwd")));
   for (const char* field : {"alwaysAllow", "autoApprove"})
     for (std::string& tool : TRY(reader.texts(field))) server.allowed.push_back(std::move(tool));
+  const std::string serving = TRY(reader.text("serve"));
+  server.serving = TRY(read_serving(name, serving));
+  server.served_keys = TRY(reader.texts("serveTo"));
   if (const Json* seconds = reader.find("timeout"); seconds && seconds->is_number()) {
     if (seconds->as_number() < 1 || seconds->as_number() > 3600)
       return wrong(name, "timeout", "1 to 3600 seconds");
@@ -167,18 +177,79 @@ Result<std::vector<ServerSettings>> parse_servers(const std::string& text,
   return list;
 }
 
-Result<std::vector<ServerSettings>> read_servers(const std::string& path,
-                                                 const Variables& variables) {
+namespace {
+
+Result<std::string> read_private_file(const std::string& path) {
   struct stat facts{};
   if (::stat(path.c_str(), &facts) == 0 && (facts.st_mode & (S_IWGRP | S_IWOTH)) != 0)
     return Error(ErrorKind::invalid,
                  fmt::format("{}: others may write it, and it names programs that are run; `chmod "
                              "go-w` mends that",
                              path));
-  const std::string text = TRY(read_file(path, max_file_bytes));
+  return read_file(path, max_file_bytes);
+}
+
+// "host", which stands for https://host, or an origin.
+Result<std::vector<std::string>> read_origins(const Json& json) {
+  std::vector<std::string> origins;
+  const Json* hosts = json.find("serveHosts");
+  if (!hosts || hosts->is_null()) return origins;
+  const Error error(ErrorKind::invalid,
+                    "'serveHosts': needs a list of hosts, \"mcp.example.com\", or of origins, "
+                    "\"http://127.0.0.1:9000\"");
+  if (!hosts->is_array()) return error;
+  for (const Json& host : hosts->as_array()) {
+    if (!host.is_string()) return error;
+    const std::string& text = host.as_string();
+    const bool is_origin = text.find("://") != text.npos;
+    std::string origin = origin_of(is_origin ? text : "https://" + text);
+    if (origin.empty() || text.find('*') != text.npos) return error;
+    origins.push_back(std::move(origin));
+  }
+  return origins;
+}
+
+}  // namespace
+
+Result<std::vector<ServerSettings>> read_servers(const std::string& path,
+                                                 const Variables& variables) {
+  const std::string text = TRY(read_private_file(path));
   auto servers = parse_servers(text, parent_folder(path), variables);
   if (!servers) return std::move(servers).error().within(path);
   return servers;
+}
+
+Result<ServedSettings> read_served(const std::string& path, const Variables& variables) {
+  ServedSettings served;
+  for (ServerSettings& server : TRY(read_servers(path, variables)))
+    if (server.serving != Serving::never && !server.is_off)
+      served.servers.push_back(std::move(server));
+  const std::string text = TRY(read_private_file(path));
+  const Json json = TRY(parse_json(text));
+  auto origins = read_origins(json);
+  if (!origins) return std::move(origins).error().within(path);
+  served.origins = std::move(*origins);
+  return served;
+}
+
+// Source: RFC 3986, section 3; WHATWG URL, "Origin".
+std::string origin_of(std::string_view url) {
+  const std::size_t gap = url.find("://");
+  if (gap == url.npos) return "";
+  std::string origin;
+  const std::string_view authority = url.substr(0, url.find_first_of("/?#\\", gap + 3));
+  for (const char c : authority) {
+    if (c == '@' || static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f)
+      return "";
+    origin += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  }
+  for (const auto& [scheme, port] :
+       {std::pair<std::string_view, std::string_view>{"https", ":443"}, {"http", ":80"}}) {
+    if (origin.substr(0, gap) != scheme) continue;
+    if (origin.ends_with(port)) origin.resize(origin.size() - port.size());
+    return origin.size() > gap + 3 ? origin : "";
+  }
+  return "";
 }
 
 }  // namespace hearth::mcp

@@ -12,6 +12,9 @@
 
 namespace hearth::mcp {
 
+// Which requests to `hearth serve` are given a server's tools.
+enum class Serving { never, asked, always };
+
 struct ServerSettings {
   std::string name;                  // letters, digits, '-', '_', '.'
   std::vector<std::string> command;  // of a server that is started; empty: one at `url`
@@ -22,6 +25,8 @@ struct ServerSettings {
   Milliseconds patience{60'000};                                 // for one answer
   std::vector<std::string> allowed;  // tools that need no consent; "*": all
   bool is_off = false;
+  Serving serving = Serving::never;
+  std::vector<std::string> served_keys;  // ids or names of API keys; empty: whoever may ask
 };
 
 // Variables that values may name as ${NAME} or ${NAME:-otherwise}.
@@ -37,5 +42,17 @@ Result<std::vector<ServerSettings>> parse_servers(const std::string& text,
 // Errors: those of parse_servers, not_found, invalid (its mode), io.
 Result<std::vector<ServerSettings>> read_servers(const std::string& path,
                                                  const Variables& variables);
+
+// What requests to `hearth serve` may use.
+struct ServedSettings {
+  std::vector<ServerSettings> servers;  // those that are served, and not off
+  // Of servers that a request brings itself: "https://host", "http://host:port".
+  std::vector<std::string> origins;
+};
+Result<ServedSettings> read_served(const std::string& path, const Variables& variables);
+
+// "https://host" or "http://host:port", in small letters and without the usual port, of an address;
+// "" when it is none of http, or has a name or password in it.
+std::string origin_of(std::string_view url);
 
 }  // namespace hearth::mcp

@@ -144,6 +144,8 @@ TEST_CASE("messages: what is refused, and how") {
       {ask("x", R"(,"temperature":"hot")"), 400, "invalid_request_error", "temperature"},
       {ask("x", R"(,"thinking":{"type":"maybe"})"), 400, "invalid_request_error", "thinking"},
       {ask("x", R"(,"mcp_servers":[{}])"), 400, "invalid_request_error", "mcp_servers"},
+      {ask("x", R"(,"mcp_servers":[{"type":"url","name":"a","url":"http://127.0.0.1:1/"}])"), 400,
+       "invalid_request_error", "server_url"},
       {ask(std::string(1200, 'x')), 400, "invalid_request_error",
        "prompt is too long: 1251 tokens > 1000 maximum context length"},
       {ask("refused"), 503, "overloaded_error", "queue"},

@@ -1,11 +1,32 @@
 // POST /v1/chat/completions.  Source: OpenAI API reference, "Create chat completion".
+#include <fmt/core.h>
+
 #include "server/generation.h"
 #include "server/reply.h"
 #include "server/rows.h"
+#include "server/tools/loop.h"
 #include "server/wire.h"
 
 namespace hearth::server {
 namespace {
+
+constexpr std::int64_t far_tokens = std::int64_t{1} << 31;
+
+// The names that other servers' clients have for the room they want: less of it is a limit, more of
+// it changes no answer, for nothing is ever cut to fit.
+Checked<std::optional<std::int64_t>> read_context(const Json& body, const LoadedModel& loaded,
+                                                  std::string& warning) {
+  const Json* options = given(body, "options");
+  std::optional<std::int64_t> wish;
+  for (const auto& [object, name] :
+       {std::pair{&body, "num_ctx"}, {&body, "n_ctx"}, {options ? options : &body, "num_ctx"}})
+    if (!wish) wish = TRY(read_integer(*object, name, 1, far_tokens));
+  const std::int64_t has = loaded.runner->context_tokens();
+  if (wish && *wish > has)
+    warning += fmt::format("{}num_ctx {} is more than the context of {}",
+                           warning.empty() ? "" : "; ", *wish, has);
+  return wish;
+}
 
 Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
@@ -14,11 +35,15 @@ Check run(Service& service, Call& call) {
   const Tokenizer& tokenizer = lease->model().tokenizer();
   Asked asked =
       TRY(read_parameters(body, Dialect::chat, tokenizer.size(), lease->standard_sampling()));
+  const auto context = TRY(read_context(body, *lease, asked.warning));
   ChatInput input = TRY(read_chat_input(body));
-  Task task = TRY(chat_task(*lease, std::move(input), std::move(asked)));
-  auto encoder = openai_encoder(Dialect::chat, task.asked.include_usage, tokenizer);
-  std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(task),
-                               std::move(encoder))
+  ToolTask made =
+      TRY(tool_task(service, call, *lease, std::move(input), std::move(asked), /*can_ask=*/false));
+  made.task.context_tokens = context;
+  if (made.loop) made.loop->context_tokens = context;
+  auto encoder = openai_encoder(Dialect::chat, made.task.asked.include_usage, tokenizer);
+  std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(made.task),
+                               std::move(encoder), std::move(made.loop))
       ->start();
   return Done{};
 }

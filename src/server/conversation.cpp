@@ -108,6 +108,10 @@ Check read_tools(const Json& body, ChatInput& input) {
   for (const Json& tool : tools->as_array()) {
     const Json* type = tool.find("type");
     if (!type || !type->is_string()) return invalid_value("tools", "has one without a type");
+    if (type->as_string() == "mcp") {
+      input.wishes.push_back(TRY(read_tool_wish(tool)));
+      continue;
+    }
     if (type->as_string() != "function") {
       // Only a vendor's own servers can run it.
       input.warning = "tools of other types than function were left out";
@@ -140,6 +144,8 @@ Check read_tool_choice(const Json& body, ChatInput& input) {
   if (*choice == Json("auto")) return Done{};
   if (*choice == Json("none")) {
     input.tools = Json();
+    input.wishes.clear();
+    input.forbids_tools = true;
     return Done{};
   }
   const Json* function = choice->find("function");
@@ -148,10 +154,8 @@ Check read_tool_choice(const Json& body, ChatInput& input) {
     return invalid_value("tool_choice", "needs auto, none, required or a function's name");
   input.choice.is_forced = true;
   if (name) input.choice.name = name->as_string();
-  const auto is_meant = [&](const Json& tool) {
-    return !name || *tool.find("function")->find("name") == *name;
-  };
-  if (!input.tools.is_array() || std::ranges::none_of(input.tools.as_array(), is_meant))
+  // Tools that run here are not known yet.
+  if (input.wishes.empty() && !is_chosen(input))
     return invalid_value("tool_choice", "names no tool of this request");
   return Done{};
 }
@@ -168,6 +172,14 @@ Check read_effort(const Json& body, ChatInput& input) {
 }
 
 }  // namespace
+
+bool is_chosen(const ChatInput& input) {
+  const auto is_meant = [&](const Json& tool) {
+    return input.choice.name.empty() ||
+           *tool.find("function")->find("name") == Json(input.choice.name);
+  };
+  return input.tools.is_array() && std::ranges::any_of(input.tools.as_array(), is_meant);
+}
 
 Checked<ChatInput> read_chat_input(const Json& body) {
   ChatInput input;

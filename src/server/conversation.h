@@ -3,8 +3,12 @@
 
 #include <string>
 
+#include <string>
+#include <vector>
+
 #include "base/json.h"
 #include "server/errors.h"
+#include "server/tools/wish.h"
 
 namespace hearth::server {
 
@@ -20,7 +24,12 @@ struct ChatInput {
   ToolChoice choice;
   Json variables = Json::object();  // of the template
   std::string warning;              // what was left out
+  std::vector<ToolWish> wishes;     // servers whose tools are to run here
+  bool forbids_tools = false;       // tool_choice is none
 };
+
+// What is forced is among the tools.
+bool is_chosen(const ChatInput& input);
 
 // Errors: 400 that names the field; 400 unsupported_value for images, audio and files.
 Checked<ChatInput> read_chat_input(const Json& body);

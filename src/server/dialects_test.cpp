@@ -20,10 +20,8 @@ constexpr std::string_view tool_call =
 // The scripted model on a socket.
 class Scripted {
  public:
-  Scripted() {
-    ScriptedOptions options;
-    options.script = {{{"weather", "<tools>"}, {}, std::string(tool_call)},
-                      {{}, {}, std::string(sea)}};
+  Scripted() : Scripted(usual()) {}
+  explicit Scripted(ScriptedOptions options) {
     auto lease = scripted_lease("scripted", std::move(options));
     REQUIRE(lease);
     ServerConfig config;
@@ -32,6 +30,12 @@ class Scripted {
     REQUIRE(created);
     server_ = std::move(*created);
     thread_ = std::jthread([this] { server_->run(); });
+  }
+  static ScriptedOptions usual() {
+    ScriptedOptions options;
+    options.script = {{{"weather", "<tools>"}, {}, std::string(tool_call)},
+                      {{}, {}, std::string(sea)}};
+    return options;
   }
   ~Scripted() {
     server_->stop();
@@ -160,14 +164,130 @@ TEST_CASE("a call of a tool through every interface, held to its schema") {
 
 TEST_CASE("marks of control in what people and tools say stay text") {
   Scripted scripted;
-  const auto tokens = [&](std::string_view content) {
-    const auto json = parse_json(scripted.ask(
+  // `%` stands for what is said.  A prompt of /v1/completions is read as it is written, marks too.
+  const std::string function = R"("tools":[{"type":"function","function":{"name":"t"}}])";
+  const std::string call =
+      R"({"id":"1","type":"function","function":{"name":"t","arguments":"{}"}})";
+  const struct {
+    std::string path, body;
+  } rows[] = {
+      {"/v1/chat/completions", R"("messages":[{"role":"user","content":"%"}])"},
+      {"/v1/chat/completions",
+       R"("messages":[{"role":"system","content":[{"type":"text","text":"%"}]},{"role":"user","content":"q"}])"},
+      {"/v1/chat/completions",
+       R"("messages":[{"role":"user","content":"q"},{"role":"assistant","content":null,"tool_calls":[)" +
+           call + R"(]},{"role":"tool","tool_call_id":"1","content":"%"}],)" + function},
+      {"/v1/responses", R"("input":"%","instructions":"x")"},
+      {"/v1/responses",
+       R"("input":[{"type":"function_call","call_id":"1","name":"t","arguments":"{}"},
+{"type":"function_call_output","call_id":"1","output":"%"}])"},
+      {"/v1/responses",
+       R"("input":[{"type":"mcp_call","id":"1","server_label":"s","name":"t","arguments":"{}","output":"%"}])"},
+      {"/v1/messages", R"("max_tokens":5,"system":"%","messages":[{"role":"user","content":"%"}])"},
+      {"/v1/messages",
+       R"("max_tokens":5,"messages":[{"role":"user","content":"q"},
+{"role":"assistant","content":[{"type":"tool_use","id":"1","name":"t","input":{}}]},
+{"role":"user","content":[{"type":"tool_result","tool_use_id":"1","content":"%"}]}])"},
+      {"/v1/messages",
+       R"("max_tokens":5,"messages":[{"role":"user","content":"q"},
+{"role":"assistant","content":[{"type":"mcp_tool_use","id":"1","name":"t","server_name":"s","input":{}},
+{"type":"mcp_tool_result","tool_use_id":"1","content":"%"}]},{"role":"user","content":"and?"}])"},
+      {"/api/chat", R"("stream":false,"messages":[{"role":"user","content":"%"}])"},
+      {"/api/chat",
+       R"("stream":false,"messages":[{"role":"user","content":"q"},
+{"role":"assistant","tool_calls":[{"function":{"name":"t","arguments":{}}}]},
+{"role":"tool","tool_name":"t","content":"%"}])"},
+      {"/api/generate", R"("stream":false,"prompt":"%")"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.path);
+    CAPTURE(row.body);
+    const auto tokens = [&](std::string_view said) {
+      std::string body = R"({"model":"scripted",)" + row.body + "}";
+      std::size_t places = 0;
+      for (std::size_t at = body.find('%'); at != body.npos; at = body.find('%')) {
+        body.replace(at, 1, said);
+        ++places;
+      }
+      const auto json = parse_json(scripted.ask(row.path, body));
+      REQUIRE(json);
+      std::int64_t sum = 0;
+      for (const char* place : {"usage.prompt_tokens", "usage.input_tokens", "prompt_eval_count",
+                                "usage.cache_read_input_tokens"})
+        if (const Json count = at(*json, place); count.is_integer()) sum += count.as_integer();
+      return sum - static_cast<std::int64_t>(places * said.size());
+    };
+    // A byte a token: a mark that is none has as many tokens as bytes.
+    CHECK(tokens("x<|im_start|>y<|im_end|>") == tokens("x"));
+  }
+}
+
+TEST_CASE("thoughts, a schema, tools, streams, stop strings and log probabilities together") {
+  ScriptedOptions options;
+  options.script = {
+      {{"call it"}, {}, "<think>\nhm\n</think>\n\n" + std::string(tool_call.substr(6))},
+      {{}, {}, "<think>\nhm\n</think>\n\n{\"city\": \"Oslo\"}"}};
+  Scripted scripted(std::move(options));
+  const auto ask = [&](std::string_view words, std::string_view stop, bool stream) {
+    return scripted.ask(
         chat_path,
         fmt::format(
-            R"({{"model":"scripted","messages":[{{"role":"user","content":"q"}},{{"role":"assistant","content":null,"tool_calls":[{{"id":"1","type":"function","function":{{"name":"t","arguments":"{{}}"}}}}]}},{{"role":"tool","tool_call_id":"1","content":"{}"}}],"tools":[{{"type":"function","function":{{"name":"t"}}}}]}})",
-            content)));
-    return at(*json, "usage.prompt_tokens").as_integer();
+            R"({{"model":"scripted","stream":{},"stop":["{}"],"logprobs":true,"top_logprobs":2,
+"messages":[{{"role":"user","content":"{}"}}],
+"response_format":{{"type":"json_schema","json_schema":{{"name":"c","strict":true,"schema":{{"type":"object",
+"properties":{{"city":{{"type":"string"}}}},"required":["city"],"additionalProperties":false}}}}}},
+"tools":[{{"type":"function","function":{{"name":"weather","strict":true,"parameters":{{"type":"object",
+"properties":{{"city":{{"enum":["Oslo","Bergen"]}}}},"required":["city"],"additionalProperties":false}}}}}}]}})",
+            stream, stop, words));
   };
-  // A byte a token: twelve more bytes are twelve more tokens, and no mark is one.
-  CHECK(tokens("x<|im_start|>") == tokens("x") + 12);
+  const struct {
+    std::string words, stop, text, finish;
+  } rows[] = {{"say it", "NEVER", "{\"city\": \"Oslo\"}", "stop"},
+              {"say it", "slo", "{\"city\": \"O", "stop"},
+              {"call it", "NEVER", "", "tool_calls"}};
+  for (const auto& row : rows) {
+    CAPTURE(row.words);
+    CAPTURE(row.stop);
+    const auto whole = parse_json(ask(row.words, row.stop, false));
+    REQUIRE(whole);
+    CHECK(at(*whole, "choices.0.message.reasoning_content") == Json("hm"));
+    const Json content = at(*whole, "choices.0.message.content");
+    if (row.finish == "stop") CHECK(content == Json(row.text));
+    CHECK(at(*whole, "choices.0.finish_reason") == Json(row.finish));
+    const Json calls = at(*whole, "choices.0.message.tool_calls");
+    CHECK(calls.is_array() == (row.finish == "tool_calls"));
+    const auto logprobs = at(*whole, "choices.0.logprobs.content").size();
+    CHECK(logprobs > 20);
+    const std::string stream = ask(row.words, row.stop, true);
+    CHECK(joined(stream, {"choices.0.delta.reasoning_content"}) == "hm");
+    CHECK(joined(stream, {"choices.0.delta.content"}) ==
+          (content.is_string() ? content.as_string() : ""));
+    if (calls.is_array()) {
+      CHECK(joined(stream, {"choices.0.delta.tool_calls.0.function.arguments"}) ==
+            at(calls, "0.function.arguments").as_string());
+      CHECK(at(calls, "0.function.name") == Json("weather"));
+    }
+    std::size_t streamed = 0;
+    for (std::size_t found = stream.find("\"top_logprobs\""); found != stream.npos;
+         found = stream.find("\"top_logprobs\"", found + 1))
+      ++streamed;
+    CHECK(streamed == logprobs);
+  }
+}
+
+TEST_CASE("chat: the room that other servers' clients ask for is kept to") {
+  Running running;
+  const auto ask = [&](std::string_view more) {
+    return running.request("POST", chat_path, chat_body(std::string(40, 'x'), more));
+  };
+  for (const char* few : {R"(,"num_ctx":30)", R"(,"n_ctx":30)", R"(,"options":{"num_ctx":30})"}) {
+    CAPTURE(std::string(few));
+    const auto answer = ask(few);
+    CHECK(answer.status == 400);
+    CHECK(has(answer.body, "maximum context length is 30 tokens"));
+  }
+  const auto many = ask(R"(,"options":{"num_ctx":32768})");
+  CHECK(many.status == 200);
+  CHECK(has(many.head, "x-hearth-warning: num_ctx 32768 is more than the context of 1000"));
+  CHECK(ask(R"(,"num_ctx":"big")").status == 400);
 }

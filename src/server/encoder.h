@@ -23,9 +23,20 @@ struct AnswerFrame {
   std::optional<std::int64_t> lowered_max_tokens;  // max_tokens had to be lowered to this
 };
 
+struct ServedTool;
+struct ToolOffer;
+
 struct ToolCall {
   std::string id, name;
-  std::string arguments;  // JSON, as the model wrote it
+  std::string arguments;               // JSON, as the model wrote it
+  const ServedTool* served = nullptr;  // this server runs it, not the client
+};
+
+// How a call ended that this server ran.
+struct ToolOutcome {
+  std::string text = {};
+  bool is_error = false;
+  std::string approval_id = {};  // of the question that the client said yes to, if it was asked
 };
 
 // What a stream says of a call: that it begins, a part of its arguments, or that it is whole.
@@ -76,6 +87,15 @@ class Encoder {
   virtual bool fails_in_stream() const { return false; }
 
   virtual std::string_view call_id_prefix() const { return "call_"; }
+
+  // An answer may take several rounds, with tools that this server runs between them.  Who does not
+  // tell of those is given one answer; who does is told of the tools before the first part, of each
+  // round of an answer that is not streamed (the last one comes by whole()), and of what came of
+  // each call.
+  virtual bool tells_tools() const { return false; }
+  virtual std::string offered(const AnswerFrame&, const ToolOffer&) { return ""; }
+  virtual void round(const AnswerFrame&, const AnswerPart&) {}
+  virtual std::string ran(const AnswerFrame&, const ToolCall&, const ToolOutcome&) { return ""; }
 
   // Told of every event before its part, streamed or not.
   virtual void note(const Event&) {}

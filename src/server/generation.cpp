@@ -29,7 +29,7 @@ std::int64_t context_for(const Task& task, const Runner& runner) {
 }  // namespace
 
 Generation::Generation(Service& service, Call call, Lease lease, Task task,
-                       std::unique_ptr<Encoder> encoder)
+                       std::unique_ptr<Encoder> encoder, std::unique_ptr<ToolLoop> loop)
     : service_(service),
       call_(std::move(call)),
       lease_(std::move(lease)),
@@ -37,6 +37,7 @@ Generation::Generation(Service& service, Call call, Lease lease, Task task,
       asked_(task_.asked),
       context_tokens_(context_for(task_, *lease_->runner)),
       encoder_(std::move(encoder)),
+      loop_(std::move(loop)),
       on_leaving_(call_.responder->stop(),
                   [source = cancel_]() mutable { source.request_stop(); }) {
   frame_.id = call_.request.id.substr(4);
@@ -92,13 +93,9 @@ void Generation::start() {
     }
   }
   choices_.resize(prompts.size() * static_cast<std::size_t>(asked_.generate.n));
-  if (task_.reading)
-    for (Choice& choice : choices_) {
-      const Reading& reading = *task_.reading;
-      choice.reader =
-          std::make_unique<AnswerReader>(reading.form, reading.tools, reading.is_thinking);
-      choice.begun = choice.reader->add(reading.beginning);
-    }
+  for (Choice& choice : choices_) begin_round(choice);
+  if (loop_ && !asked_.stream) encoder_->offered(frame_, loop_->offer());
+  if (loop_ && !loop_->approved.empty()) return run_approved();
   {
     const std::lock_guard lock(mutex_);
     open_prompts_ = prompts.size();
@@ -120,7 +117,8 @@ void Generation::start() {
   if (!problem_ && asked_.stream) begin_stream();
   is_started_ = true;
   for (const auto& [prompt, event] : std::exchange(early_, {})) handle(prompt, event);
-  if (open_prompts_ == 0 && !is_over_) finish_all();
+  const bool goes_on = next_ != ToolLoop::Next::end;  // tools are being run
+  if (open_prompts_ == 0 && !is_over_ && !goes_on) finish_all();
 }
 
 http::Headers Generation::notes() const {
@@ -147,6 +145,7 @@ void Generation::begin_stream() {
   for (http::Header& header : access_headers(call_)) start.headers.push_back(std::move(header));
   call_.responder->start_stream(std::move(start));
   write(encoder_->begin(frame_));
+  if (loop_) write(encoder_->offered(frame_, loop_->offer()));
   for (std::size_t i = 0; i < choices_.size(); ++i) {
     AnswerPart part;
     part.index = static_cast<int>(i);
@@ -208,8 +207,18 @@ std::vector<AnswerPiece> Generation::pieces_of(Choice& choice, const Event& even
   return pieces;
 }
 
-std::optional<AnswerPart> Generation::take(Choice& choice, const AnswerPiece& piece) {
+// Rounds that are told as one answer do not run into one another.
+void Generation::set_apart(const Choice& choice, AnswerPiece& piece) {
+  const bool is_text = piece.kind == AnswerPiece::Kind::text;
+  if (!is_text && piece.kind != AnswerPiece::Kind::thought) return;
+  const std::string& all = is_text ? choice.text : choice.thought;
+  const std::size_t begin = is_text ? choice.round_text : choice.round_thought;
+  if (begin > 0 && begin == all.size()) piece.text.insert(0, "\n\n");
+}
+
+std::optional<AnswerPart> Generation::take(Choice& choice, AnswerPiece& piece) {
   using Kind = AnswerPiece::Kind;
+  set_apart(choice, piece);
   AnswerPart part;
   if (piece.kind == Kind::text || piece.kind == Kind::thought) {
     (piece.kind == Kind::text ? choice.text : choice.thought) += piece.text;
@@ -222,11 +231,14 @@ std::optional<AnswerPart> Generation::take(Choice& choice, const AnswerPiece& pi
     const bool is_short = task_.reading->form.has_short_ids;
     choice.calls.push_back(
         {piece.id.empty() ? new_call_id(encoder_->call_id_prefix(), is_short) : piece.id,
-         piece.text, ""});
+         piece.text, "", loop_ ? loop_->offer().find(piece.text) : nullptr});
   }
   if (choice.drops_call) return std::nullopt;
   CallPart call;
-  call.index = choice.calls.size() - 1;
+  const bool tells = encoder_->tells_tools();
+  const auto is_told = [&](const ToolCall& one) { return tells || !one.served; };
+  const std::span before(choice.calls.data(), choice.calls.size() - 1);
+  call.index = static_cast<std::size_t>(std::ranges::count_if(before, is_told));
   call.call = &choice.calls.back();
   call.begins = piece.kind == Kind::call;
   call.ends = piece.kind == Kind::call_end;
@@ -234,6 +246,7 @@ std::optional<AnswerPart> Generation::take(Choice& choice, const AnswerPiece& pi
     choice.calls.back().arguments += piece.text;
     call.arguments = piece.text;
   }
+  if (!is_told(choice.calls.back())) return std::nullopt;
   part.call = call;
   return part;
 }
@@ -265,8 +278,8 @@ void Generation::write_prompt(std::size_t index, const Event& event) {
 void Generation::write_choice(std::size_t index, const Event& event) {
   Choice& choice = choices_[index];
   std::vector<AnswerPart> parts;
-  const std::vector<AnswerPiece> pieces = pieces_of(choice, event);
-  for (const AnswerPiece& piece : pieces)
+  std::vector<AnswerPiece> pieces = pieces_of(choice, event);
+  for (AnswerPiece& piece : pieces)
     if (auto part = take(choice, piece)) parts.push_back(*part);
   const bool has_tokens = asked_.generate.logprobs && !event.tokens.empty();
   if (parts.empty() && has_tokens) parts.emplace_back();
@@ -277,14 +290,31 @@ void Generation::write_choice(std::size_t index, const Event& event) {
     write_part(part);
   }
   for (const TokenInfo& token : event.tokens) choice.offset += token.bytes.size();
+  note_end(choice, event);
   const bool is_whole = event.finish == FinishReason::stop || event.finish == FinishReason::length;
-  if (!is_whole) return;
+  if (is_whole && next_ == ToolLoop::Next::end) write_part(end_part(index));
+}
+
+void Generation::note_end(Choice& choice, const Event& event) {
+  if (event.finish) choice.finish = event.finish;
+  if (!event.stop_string.empty()) choice.stop_string = event.stop_string;
+  if (!loop_ || !event.finish) return;
+  const bool tells = encoder_->tells_tools();
+  const bool is_done = event.finish == FinishReason::stop;
+  next_ = is_done ? loop_->after(choice.calls, tells) : ToolLoop::Next::end;
+  // Calls that nobody runs: the client knows nothing of them.
+  if (next_ == ToolLoop::Next::end && !tells)
+    std::erase_if(choice.calls, [](const ToolCall& call) { return call.served; });
+}
+
+AnswerPart Generation::end_part(std::size_t index) const {
+  const Choice& choice = choices_[index];
   AnswerPart end;
   end.index = static_cast<int>(index);
-  end.finish = event.finish;
-  end.stop_string = event.stop_string;
+  end.finish = choice.finish;
+  end.stop_string = choice.stop_string;
   end.calls = &choice.calls;
-  write_part(end);
+  return end;
 }
 
 void Generation::collect(std::size_t prompt, const Event& event) {
@@ -294,9 +324,8 @@ void Generation::collect(std::size_t prompt, const Event& event) {
   for (std::size_t i = first; i < last; ++i) {
     Choice& choice = choices_[i];
     if (!event.is_prompt)
-      for (const AnswerPiece& piece : pieces_of(choice, event)) take(choice, piece);
-    if (event.finish) choice.finish = event.finish;
-    if (!event.stop_string.empty()) choice.stop_string = event.stop_string;
+      for (AnswerPiece& piece : pieces_of(choice, event)) take(choice, piece);
+    note_end(choice, event);
     for (const TokenInfo& token : event.tokens) {
       if (!event.is_prompt) {
         choice.logprob_sum += static_cast<double>(token.logprob);
@@ -316,7 +345,12 @@ void Generation::finish_prompt(const Event& event) {
     problem_ = to_problem(Error(ErrorKind::cancelled, ""));
   }
   --open_prompts_;
-  if (open_prompts_ == 0) finish_all();
+  if (open_prompts_ > 0) return;
+  if (problem_ || next_ == ToolLoop::Next::end) return finish_all();
+  // Tools take their time, which the runner's thread has not.
+  if (service_.prepare->post([self = shared_from_this()] { self->run_tools(); })) return;
+  problem_ = Problem{503, "overloaded", "too many requests are waiting", "", 0};
+  finish_all();
 }
 
 // The lock is held, and this is the last use of the call.

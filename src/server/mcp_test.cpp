@@ -22,17 +22,17 @@ std::string call(std::string_view tool, std::string_view arguments) {
 }  // namespace
 
 TEST_CASE("mcp: every tool and resource is an endpoint") {
-  for (const mcp::Tool& tool : mcp::tools()) {
+  for (const server::mcp::Tool& tool : server::mcp::tools()) {
     CAPTURE(tool.name);
     CHECK(parse_json(tool.schema));
-    auto request = mcp::request_of(tool, Json::object({{"collection", "notes"}}));
+    auto request = server::mcp::request_of(tool, Json::object({{"collection", "notes"}}));
     REQUIRE(request.ok());
     CHECK(find_route(request.value().method, request.value().path).endpoint != nullptr);
   }
-  for (const mcp::Resource& row : mcp::resources()) {
+  for (const server::mcp::Resource& row : server::mcp::resources()) {
     CAPTURE(row.uri);
     const std::string uri(row.uri.substr(0, row.uri.find('{')));
-    const auto request = mcp::request_of_resource(uri + (uri == row.uri ? "" : "a/b:c"));
+    const auto request = server::mcp::request_of_resource(uri + (uri == row.uri ? "" : "a/b:c"));
     REQUIRE(request);
     CHECK(find_route("GET", request->path).endpoint != nullptr);
   }
@@ -58,7 +58,7 @@ TEST_CASE("mcp: a conversation") {
   CHECK(at(running.json("POST", "/mcp", message("ping")), "result") == Json::object());
 
   const Json tools = at(running.json("POST", "/mcp", message("tools/list")), "result.tools");
-  CHECK(tools.size() == mcp::tools().size());
+  CHECK(tools.size() == server::mcp::tools().size());
   CHECK(at(tools, "0.inputSchema.type") == Json("object"));
   CHECK(at(running.json("POST", "/mcp", message("resources/list")), "result.resources").size() ==
         4);

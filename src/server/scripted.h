@@ -28,7 +28,7 @@ struct ScriptedOptions {
   RunnerOptions runner = {};
 };
 
-// A text of bytes, ChatML, tools in the manner of Hermes.
+// A text of bytes, ChatML, thoughts between <think> marks, tools in the manner of Hermes.
 Result<Lease> scripted_lease(std::string id, ScriptedOptions options);
 
 }  // namespace hearth::server

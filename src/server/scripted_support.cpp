@@ -29,7 +29,11 @@ Call one by writing, between marks:
 {{ message.content }}
 </tool_response><|im_end|>
 {% elif message.role == 'assistant' %}<|im_start|>assistant
-{{ message.content }}{% for call in message.tool_calls or [] %}
+{% if message.reasoning_content %}<think>
+{{ message.reasoning_content }}
+</think>
+
+{% endif %}{{ message.content }}{% for call in message.tool_calls or [] %}
 <tool_call>
 {"name": "{{ call.function.name }}", "arguments": {{ call.function.arguments | tojson }}}
 </tool_call>{% endfor %}<|im_end|>

@@ -14,6 +14,7 @@
 #include "server/manage/regulator.h"
 #include "server/manage/settings.h"
 #include "server/responses/store.h"
+#include "server/tools/host.h"
 
 namespace hearth::server {
 namespace {
@@ -43,6 +44,7 @@ struct ApiServer::State {
     }
     service.events.reset();
     service.batches.reset();
+    if (service.tool_host) service.tool_host->leave();
     service.prepare.reset();
     service.embed.reset();
     service.responses->cancel_all();
@@ -226,6 +228,7 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(std::unique_ptr<State> state
     store.warm_bytes = static_cast<std::uint64_t>(options.collections.warm_mb) << 20;
     service.collections = std::make_unique<CollectionPool>(options.collections.folder, store);
   }
+  service.tool_host = std::make_unique<ToolHost>(options.tools);
   state->pass_events_on();
   if (options.settings && service.library) state->regulate(*options.settings);
   service.prepare = std::make_unique<Workers>(prepare_threads, max_waiting_jobs);

@@ -10,6 +10,7 @@
 #include "config/config.h"
 #include "http/responder.h"
 #include "library/live.h"
+#include "mcp/settings.h"
 
 namespace hearth {
 class LiveConfig;
@@ -25,6 +26,13 @@ struct AccessFiles {
   bool always_audits = false;  // also where no key is needed
 };
 
+// Servers of the Model Context Protocol whose tools requests may use.
+struct ToolSettings {
+  hearth::mcp::ServedSettings served = {};
+  hearth::mcp::Variables variables = {};  // of the environment
+  std::string problem = {};               // why `served` could not be read
+};
+
 struct ApiServerOptions {
   bool stop_on_signals = false;  // SIGINT and SIGTERM: finish what runs; a second one: at once
   CollectionsConfig collections = {};  // an empty folder: none are kept
@@ -32,6 +40,7 @@ struct ApiServerOptions {
   bool listens = true;                 // false: only ask() is answered
   AccessFiles access = {};
   LiveConfig* settings = nullptr;  // outlives the server; null: nothing changes while it runs
+  ToolSettings tools = {};
 };
 
 class ApiServer {

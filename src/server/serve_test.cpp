@@ -224,13 +224,68 @@ TEST_CASE("keys: who may do what, before the body is read") {
 
 TEST_CASE("what nobody here can do is said by name") {
   Running running;
-  for (const std::string_view path : {"/v1/audio/speech", "/v1/audio/transcriptions",
-                                      "/v1/images/generations", "/v1/moderations", "/api/push"}) {
-    CAPTURE(std::string(path));
-    const auto answer = running.request("POST", path, "{}");
+  const Json paths = at(running.json("GET", "/openapi.json"), "paths");
+  const struct {
+    std::string path, needs;
+  } rows[] = {
+      {"/v1/audio/speech", "Kokoro"},
+      {"/v1/audio/transcriptions", "Whisper"},
+      {"/v1/audio/translations", "Whisper"},
+      {"/v1/images/generations", "Stable Diffusion"},
+      {"/v1/images/edits", "FLUX"},
+      {"/v1/images/variations", "FLUX"},
+      {"/v1/moderations", "Llama Guard"},
+      {"/v1/audio/voices", ""},
+      {"/v1/images", ""},
+      {"/api/push", "no registry"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.path);
+    const auto answer = running.request("POST", row.path, "{}");
     CHECK(answer.status == 501);
     CHECK(has(answer.body, "is not offered"));
+    CHECK(has(answer.body, row.needs));
+    const auto body = parse_json(answer.body);
+    REQUIRE(body);
+    if (!row.path.starts_with("/v1/") || row.needs.empty()) continue;
+    CHECK(at(*body, "error.code") == Json("unsupported"));
+    CHECK(has(answer.head, "x-should-retry: false"));
+    const Json* listed = paths.find(row.path);
+    REQUIRE(listed);
+    CHECK(has(at(*listed, "post.summary").as_string(), "501"));
   }
+  // What a message shows that the model cannot see.
+  const struct {
+    std::string path, content, code;
+  } parts[] = {
+      {"/v1/chat/completions",
+       R"([{"type":"image_url","image_url":{"url":"data:image/png;base64,AA"}}])",
+       "unsupported_value"},
+      {"/v1/chat/completions",
+       R"([{"type":"input_audio","input_audio":{"data":"AA","format":"wav"}}])",
+       "unsupported_value"},
+      {"/v1/chat/completions", R"([{"type":"file","file":{"file_id":"x"}}])", "unsupported_value"},
+      {"/v1/responses", R"([{"type":"input_image","image_url":"data:image/png;base64,AA"}])",
+       "unsupported_value"},
+      {"/v1/messages", R"([{"type":"image","source":{"type":"base64","data":"AA"}}])",
+       "invalid_request_error"},
+  };
+  for (const auto& row : parts) {
+    CAPTURE(row.path);
+    CAPTURE(row.content);
+    const auto answer = running.request(
+        "POST", row.path,
+        fmt::format(R"({{"model":"fake","max_tokens":1,"{}":[{{"role":"user","content":{}}}]}})",
+                    row.path == "/v1/responses" ? "input" : "messages", row.content));
+    CHECK(answer.status == 400);
+    CHECK(has(answer.body, row.code));
+    CHECK(has(answer.body, "no model here sees or hears"));
+  }
+  const auto ollama = running.request(
+      "POST", "/api/chat",
+      R"({"model":"fake","messages":[{"role":"user","content":"x","images":["AA"]}]})");
+  CHECK(ollama.status == 400);
+  CHECK(has(ollama.body, "no model here sees or hears"));
 }
 
 TEST_CASE("an address that is not loopback needs keys") {

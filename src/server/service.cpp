@@ -18,6 +18,7 @@
 #include "server/manage/events.h"
 #include "server/manage/regulator.h"
 #include "server/responses/store.h"
+#include "server/tools/host.h"
 
 namespace hearth::server {
 namespace {

@@ -38,6 +38,7 @@ class CollectionPool;
 class ResponseStore;
 class EventHub;
 class Regulator;
+class ToolHost;
 struct Call;
 
 // On whose account the server asks itself.
@@ -78,6 +79,7 @@ struct Service {
   std::unique_ptr<CollectionPool> collections;  // null: none are kept
   std::unique_ptr<Batches> batches;             // null: none are kept
   std::unique_ptr<ResponseStore> responses;
+  std::unique_ptr<ToolHost> tool_host;  // null: no tools run here
   std::shared_ptr<EventHub> events;
   LiveConfig* settings = nullptr;         // null: they do not change
   std::unique_ptr<Regulator> regulator;   // null: nothing is regulated

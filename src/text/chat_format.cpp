@@ -19,8 +19,11 @@ Result<std::string> join_parts(const Json& parts) {
     const std::string& name = type->as_string();
     const bool is_text = name == "text" || name == "input_text" || name == "output_text";
     if (!is_text && name != "refusal")
-      return Error(ErrorKind::unsupported,
-                   fmt::format("has a part of type '{}': this model reads text", printable(name)));
+      return Error(
+          ErrorKind::unsupported,
+          fmt::format(
+              "has a part of type '{}': this model reads text, and no model here sees or hears",
+              printable(name)));
     const Json* value = part.find(is_text ? "text" : "refusal");
     if (!value || !value->is_string()) return invalid("has a part without text");
     text += value->as_string();

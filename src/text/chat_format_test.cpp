@@ -79,7 +79,8 @@ TEST_CASE("messages reach the template in the form it reads") {
       {"content of a number", plain, R"([{"role":"user","content":1}])",
        "error: messages[0]: needs a text or a list of parts"},
       {"picture", plain, R"([{"role":"user","content":[{"type":"image_url","image_url":{}}]}])",
-       "error: messages[0]: has a part of type 'image_url': this model reads text"},
+       "error: messages[0]: has a part of type 'image_url': this model reads text, and no model "
+       "here sees or hears"},
       {"part without text", plain, R"([{"role":"user","content":[{"type":"text"}]}])",
        "error: messages[0]: has a part without text"},
   };

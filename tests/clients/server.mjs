@@ -1,9 +1,9 @@
 // A running `hearth serve` for the tests: HEARTH_BINARY says which program, HEARTH_MODEL and
 // HEARTH_EMBEDDER which models (default: the built-in ones).
 import { spawn } from 'node:child_process';
-import { mkdtempSync } from 'node:fs';
+import { chmodSync, mkdtempSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { createInterface } from 'node:readline';
 
 const binary = process.env.HEARTH_BINARY ?? '../../build/release/hearth';
@@ -47,6 +47,28 @@ export async function startServer(...flags) {
   const list = await (await fetch(`${server.base}/models`)).json();
   [server.model, server.embedder] = (list.data ?? []).map((model) => model.id);
   return server;
+}
+
+// A server whose model says what a script says, with the servers of `mcp` (as in mcp.json).
+export async function startScripted(script, mcp) {
+  const folder = mkdtempSync(join(tmpdir(), 'hearth-scripted-'));
+  const files = { 'script.json': script, 'mcp.json': mcp };
+  for (const [name, content] of Object.entries(files)) {
+    writeFileSync(join(folder, name), JSON.stringify(content));
+    chmodSync(join(folder, name), 0o600);
+  }
+  const program = process.env.HEARTH_SCRIPTED ?? join(dirname(binary), 'tests/scripted_server');
+  const child = spawn(program, [join(folder, 'script.json'), '0', join(folder, 'mcp.json')],
+    { stdio: ['ignore', 'pipe', 'inherit'] });
+  const ended = new Promise((resolve) => child.once('exit', resolve));
+  const url = await new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).on('line', (line) => {
+      const found = /https?:\/\/[^\s]+/.exec(line);
+      if (found) resolve(found[0]);
+    });
+    ended.then((code) => reject(new Error(`the scripted server ended with ${code}`)));
+  });
+  return { url, async stop() { child.kill('SIGTERM'); await ended; } };
 }
 
 export async function eventually(condition, patience = 10_000) {

@@ -3,6 +3,7 @@
 
 #include "server/anthropic/anthropic.h"
 #include "server/interfaces.h"
+#include "server/tools/offer.h"
 
 namespace hearth::server::anthropic {
 namespace {
@@ -35,6 +36,7 @@ class AnthropicEncoder final : public Encoder {
     return {"text/event-stream; charset=utf-8", ping()};
   }
   std::string_view call_id_prefix() const override { return "toolu_"; }
+  bool tells_tools() const override { return true; }
   std::string begin(const AnswerFrame& frame) override {
     Json message = message_of(frame, Json::array());
     message.set("usage", usage_of(frame.prompt_tokens, 0, 0));
@@ -64,26 +66,39 @@ class AnthropicEncoder final : public Encoder {
   }
   std::string whole(const AnswerFrame& frame, const std::vector<AnswerPart>& choices,
                     const Usage& usage) override {
-    const AnswerPart& part = choices.front();
-    note_finish(part);
-    Json content = Json::array();
-    if (!part.thought.empty()) {
-      content.push_back(thinking_block(part.thought));
-      content.as_array().back().set("signature", signature);
-    }
-    if (!part.text.empty())
-      content.push_back(Json::object({{"type", "text"}, {"text", part.text}}));
-    for (const ToolCall& call : *part.calls) {
-      auto input = parse_json(call.arguments);
-      // What is cut off is no object: then it is given as it is.
-      content.push_back(
-          tool_block(call, input && input->is_object() ? std::move(*input) : Json(call.arguments)));
-    }
-    Json message = message_of(frame, std::move(content));
+    round(frame, choices.front());
+    Json message = message_of(frame, std::move(content_));
     message.set("stop_reason", stop_reason(frame));
     message.set("stop_sequence", stop());
     message.set("usage", usage_of(usage));
     return write_json(message);
+  }
+  void round(const AnswerFrame&, const AnswerPart& part) override {
+    note_finish(part);
+    if (!part.thought.empty()) {
+      content_.push_back(thinking_block(part.thought));
+      content_.as_array().back().set("signature", signature);
+    }
+    if (!part.text.empty())
+      content_.push_back(Json::object({{"type", "text"}, {"text", part.text}}));
+    for (const ToolCall& call : *part.calls) {
+      auto input = parse_json(call.arguments);
+      // What is cut off is no object: then it is given as it is.
+      content_.push_back(
+          tool_block(call, input && input->is_object() ? std::move(*input) : Json(call.arguments)));
+    }
+  }
+  std::string ran(const AnswerFrame&, const ToolCall& call, const ToolOutcome& outcome) override {
+    Json texts = Json::array();
+    texts.push_back(Json::object({{"type", "text"}, {"text", outcome.text}}));
+    Json block = Json::object({{"type", "mcp_tool_result"},
+                               {"tool_use_id", call.id},
+                               {"is_error", outcome.is_error},
+                               {"content", std::move(texts)}});
+    content_.push_back(block);
+    std::string out = close_block();
+    out += open_block(std::move(block));
+    return out + close_block();
   }
 
  private:
@@ -100,6 +115,12 @@ class AnthropicEncoder final : public Encoder {
     return Json::object({{"type", "thinking"}, {"thinking", text}, {"signature", ""}});
   }
   static Json tool_block(const ToolCall& call, Json input) {
+    if (call.served)
+      return Json::object({{"type", "mcp_tool_use"},
+                           {"id", call.id},
+                           {"name", call.served->offered.tool.name},
+                           {"server_name", call.served->offered.server},
+                           {"input", std::move(input)}});
     return Json::object(
         {{"type", "tool_use"}, {"id", call.id}, {"name", call.name}, {"input", std::move(input)}});
   }
@@ -114,7 +135,8 @@ class AnthropicEncoder final : public Encoder {
   }
   void note_finish(const AnswerPart& part) {
     if (!part.finish) return;
-    has_calls_ = part.calls && !part.calls->empty();
+    if (part.calls)
+      for (const ToolCall& call : *part.calls) has_calls_ = has_calls_ || !call.served;
     finish_ = *part.finish;
     stop_string_ = part.stop_string;
   }
@@ -147,9 +169,10 @@ class AnthropicEncoder final : public Encoder {
     return out + event("content_block_stop", Json::object({{"index", index_++}}));
   }
 
-  bool has_calls_ = false;
-  std::string open_;  // the type of the block that is being written; empty: none
-  int index_ = 0;     // of that block, or of the next one
+  Json content_ = Json::array();  // of an answer that is not streamed
+  bool has_calls_ = false;        // that the client is to run
+  std::string open_;              // the type of the block that is being written; empty: none
+  int index_ = 0;                 // of that block, or of the next one
   FinishReason finish_ = FinishReason::stop;
   std::string stop_string_;
 };

@@ -4,6 +4,7 @@
 #include "server/generation.h"
 #include "server/reply.h"
 #include "server/rows.h"
+#include "server/tools/loop.h"
 
 namespace hearth::server {
 namespace {
@@ -18,7 +19,8 @@ std::string take_beginning(ChatInput& input) {
   return text;
 }
 
-Checked<Task> read_task(const Json& body, const LoadedModel& loaded) {
+Checked<ToolTask> read_task(Service& service, const Call& call, const Json& body,
+                            const LoadedModel& loaded) {
   TRY(check_generates(loaded));
   std::string warning;
   const Json regular = TRY(anthropic::translate_request(body, warning));
@@ -30,21 +32,24 @@ Checked<Task> read_task(const Json& body, const LoadedModel& loaded) {
   const std::string beginning = take_beginning(input);
   if (!beginning.empty() && asked.rule.kind != AnswerRule::Kind::none)
     return unsupported_value("output_config.format", "does not go with an answer that is begun");
-  Task task = TRY(chat_task(loaded, std::move(input), std::move(asked)));
+  ToolTask made =
+      TRY(tool_task(service, call, loaded, std::move(input), std::move(asked), /*can_ask=*/false));
+  Task& task = made.task;
+  if (made.loop) made.loop->beginning = beginning;
   const auto more = TRY(loaded.model().tokenizer().encode(beginning, {}));
   std::vector<Token>& tokens = task.prompts.front().tokens;
   tokens.insert(tokens.end(), more.begin(), more.end());
   if (!beginning.empty() && task.reading) task.reading->is_thinking = false;
-  return task;
+  return made;
 }
 
 Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   Lease lease = TRY(service.model_of(call, body));
   if (!body.find("max_tokens")) return invalid_value("max_tokens", "is missing");
-  Task task = TRY(read_task(body, *lease));
-  std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(task),
-                               anthropic::make_encoder())
+  ToolTask made = TRY(read_task(service, call, body, *lease));
+  std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(made.task),
+                               anthropic::make_encoder(), std::move(made.loop))
       ->start();
   return Done{};
 }
@@ -52,8 +57,8 @@ Check run(Service& service, Call& call) {
 Checked<Json> count_tokens(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   const Lease lease = TRY(service.model_of(call, body));
-  const Task task = TRY(read_task(body, *lease));
-  return Json::object({{"input_tokens", task.prompts.front().tokens.size()}});
+  const ToolTask made = TRY(read_task(service, call, body, *lease));
+  return Json::object({{"input_tokens", made.task.prompts.front().tokens.size()}});
 }
 
 }  // namespace

@@ -1,9 +1,12 @@
 // Source: Anthropic API reference, "Create a Message".
 #include <fmt/core.h>
 
+#include <utility>
+
 #include "base/utf8.h"
 #include "server/anthropic/anthropic.h"
 #include "server/fields.h"
+#include "server/responses/items.h"
 
 namespace hearth::server::anthropic {
 namespace {
@@ -31,8 +34,11 @@ Checked<Json> read_texts(const Json& content, const std::string& place) {
   for (const Json& block : content.as_array()) {
     const Json* text = block.find("text");
     if (text_of(block, "type") != "text")
-      return unsupported_value(place, fmt::format("has a block of type '{}': this model reads text",
-                                                  printable(std::string(text_of(block, "type")))));
+      return unsupported_value(
+          place,
+          fmt::format(
+              "has a block of type '{}': this model reads text, and no model here sees or hears",
+              printable(std::string(text_of(block, "type")))));
     if (!text || !text->is_string()) return invalid_value(place, "has a text block without text");
     parts.push_back(text_part(text->as_string()));
   }
@@ -52,7 +58,8 @@ Checked<Json> read_system(const Json& system) {
 // The result of a tool, as the message of its own that templates know.
 Checked<Json> read_tool_result(const Json& block, const std::string& place) {
   const Json* id = block.find("tool_use_id");
-  if (!id || !id->is_string()) return invalid_value(place, "has a tool_result without tool_use_id");
+  if (!id || !id->is_string())
+    return invalid_value(place, "has a result of a tool without tool_use_id");
   Json parts = Json::array();
   if (const Json* content = block.find("content"); content && !content->is_null())
     parts = TRY(read_texts(*content, place));
@@ -66,25 +73,40 @@ Checked<Json> read_tool_use(const Json& block, const std::string& place) {
   const Json* name = block.find("name");
   const Json* input = block.find("input");
   if (!id || !id->is_string() || !name || !name->is_string())
-    return invalid_value(place, "has a tool_use without id and name");
+    return invalid_value(place, "has a call of a tool without id and name");
   if (input && !input->is_null() && !input->is_object())
-    return invalid_value(place, "has a tool_use whose input is no object");
+    return invalid_value(place, "has a call of a tool whose input is no object");
   const bool has_input = input && input->is_object();
+  // A call that this server ran: the tool's name stands after its server's.
+  const std::string_view server = text_of(block, "server_name");
   return Json::object(
       {{"id", *id},
        {"type", "function"},
-       {"function",
-        Json::object({{"name", *name}, {"arguments", has_input ? *input : Json::object()}})}});
+       {"function", Json::object({{"name", responses::function_name(server, name->as_string())},
+                                  {"arguments", has_input ? *input : Json::object()}})}});
 }
 
 struct Blocks {
   Json texts = Json::array(), calls = Json::array(), results = Json::array();
   std::string thinking;
+
+  bool is_empty() const {
+    return texts.size() + calls.size() + results.size() == 0 && thinking.empty();
+  }
 };
+
+void add_message(const Json& role, Blocks blocks, Json& messages) {
+  const bool is_only_calls = blocks.calls.size() > 0 && blocks.texts.size() == 0;
+  Json message =
+      Json::object({{"role", role}, {"content", is_only_calls ? Json() : std::move(blocks.texts)}});
+  if (!blocks.thinking.empty()) message.set("reasoning_content", std::move(blocks.thinking));
+  if (blocks.calls.size() > 0) message.set("tool_calls", std::move(blocks.calls));
+  messages.push_back(std::move(message));
+}
 
 Check read_block(const Json& block, const std::string& place, Blocks& blocks) {
   const std::string_view type = text_of(block, "type");
-  if (type == "tool_use") {
+  if (type == "tool_use" || type == "mcp_tool_use") {
     blocks.calls.push_back(TRY(read_tool_use(block, place)));
   } else if (type == "tool_result") {
     blocks.results.push_back(TRY(read_tool_result(block, place)));
@@ -109,20 +131,25 @@ Check read_message(const Json& message, std::size_t index, Json& messages) {
   const Json* content = message.find("content");
   if (!content) return invalid_value(place, "is missing");
   Blocks blocks;
+  bool is_split = false;
   if (content->is_array()) {
-    for (const Json& block : content->as_array()) TRY(read_block(block, place, blocks));
+    for (const Json& block : content->as_array()) {
+      if (text_of(block, "type") == "mcp_tool_result") {
+        // In the midst of an answer: what came before it was an answer of its own.
+        if (blocks.calls.size() > 0) add_message(*role, std::exchange(blocks, {}), messages);
+        is_split = true;
+        messages.push_back(TRY(read_tool_result(block, place)));
+      } else {
+        TRY(read_block(block, place, blocks));
+      }
+    }
   } else {
     blocks.texts = TRY(read_texts(*content, place));
   }
+  if (is_split && blocks.is_empty()) return Done{};
   for (Json& result : blocks.results.as_array()) messages.push_back(std::move(result));
   const bool is_only_results = blocks.results.size() > 0 && blocks.texts.size() == 0;
-  if (is_only_results) return Done{};
-  const bool is_only_calls = blocks.calls.size() > 0 && blocks.texts.size() == 0;
-  Json result = Json::object(
-      {{"role", *role}, {"content", is_only_calls ? Json() : std::move(blocks.texts)}});
-  if (!blocks.thinking.empty()) result.set("reasoning_content", std::move(blocks.thinking));
-  if (blocks.calls.size() > 0) result.set("tool_calls", std::move(blocks.calls));
-  messages.push_back(std::move(result));
+  if (!is_only_results) add_message(*role, std::move(blocks), messages);
   return Done{};
 }
 
@@ -146,6 +173,7 @@ Checked<Json> read_tools(const Json& tools, std::string& warning) {
   Json result = Json::array();
   for (const Json& tool : tools.as_array()) {
     const std::string_view type = text_of(tool, "type");
+    if (type == "mcp_toolset") continue;  // read_servers
     if (!type.empty() && type != "custom") {
       // Only a vendor's own servers can run it, or only its own models know it.
       warning = "tools of other types than custom were left out";
@@ -159,6 +187,61 @@ Checked<Json> read_tools(const Json& tools, std::string& warning) {
     result.push_back(Json::object({{"type", "function"}, {"function", std::move(function)}}));
   }
   return result;
+}
+
+// {"type": "mcp_toolset", "mcp_server_name": ..., "default_config": {"enabled"}, "configs": {name:
+// {"enabled"}}}.  Source: Anthropic API reference, "MCP connector".
+Checked<Json> read_toolset(const Json& set) {
+  const auto is_enabled = [](const Json* config, bool standard) -> Checked<bool> {
+    if (!config || !config->is_object()) return standard;
+    return TRY(read_bool(*config, "enabled")).value_or(standard);
+  };
+  const bool standard = TRY(is_enabled(given(set, "default_config"), true));
+  Json enabled = Json::array(), denied = Json::array();
+  if (const Json* configs = given(set, "configs")) {
+    if (!configs->is_object()) return invalid_value("tools.configs", "needs an object");
+    for (const auto& [name, config] : configs->as_object())
+      (TRY(is_enabled(&config, standard)) ? enabled : denied).push_back(name);
+  }
+  Json wish = Json::object({{"denied_tools", std::move(denied)}});
+  if (!standard) wish.set("allowed_tools", std::move(enabled));
+  return wish;
+}
+
+// Its tools by the toolset that names it, or by its own "tool_configuration".
+Checked<Json> read_server(const Json& server, const Json* tools) {
+  const Json* name = given(server, "name");
+  if (!name || !name->is_string()) return invalid_value("mcp_servers", "has one without a name");
+  Json wish = Json::object();
+  if (tools && tools->is_array())
+    for (const Json& set : tools->as_array())
+      if (text_of(set, "type") == "mcp_toolset" &&
+          text_of(set, "mcp_server_name") == name->as_string())
+        wish = TRY(read_toolset(set));
+  if (const Json* config = given(server, "tool_configuration")) {
+    if (!TRY(read_bool(*config, "enabled")).value_or(true)) return Json();
+    if (const Json* allowed = given(*config, "allowed_tools")) wish.set("allowed_tools", *allowed);
+  }
+  wish.set("type", "mcp");
+  wish.set("server_label", *name);
+  wish.set("require_approval", "never");
+  for (const auto& [theirs, ours] :
+       {std::pair{"url", "server_url"}, std::pair{"authorization_token", "authorization"}})
+    if (const Json* value = given(server, theirs)) wish.set(ours, *value);
+  return wish;
+}
+
+// What the shared reader calls tools of type mcp.
+Check read_servers(const Json& body, Json& result) {
+  const Json* servers = given(body, "mcp_servers");
+  if (!servers) return Done{};
+  if (!servers->is_array()) return invalid_value("mcp_servers", "needs a list");
+  if (!result.find("tools")) result.set("tools", Json::array());
+  for (const Json& server : servers->as_array()) {
+    Json wish = TRY(read_server(server, given(body, "tools")));
+    if (wish.is_object()) result.find("tools")->push_back(std::move(wish));
+  }
+  return Done{};
 }
 
 Check read_tool_choice(const Json& choice, Json& result) {
@@ -217,8 +300,7 @@ Checked<Json> translate_request(const Json& body, std::string& warning) {
     TRY(read_tool_choice(*choice, result));
   result.set("chat_template_kwargs", TRY(read_variables(body)));
   TRY(read_format(body, result));
-  if (const Json* servers = body.find("mcp_servers"); servers && servers->size() > 0)
-    return unsupported_value("mcp_servers", "is not offered");
+  TRY(read_servers(body, result));
   // `seed` is not Anthropic's: without it nothing could be repeated.
   for (const char* name : {"max_tokens", "temperature", "top_p", "top_k", "stream", "seed"})
     if (const Json* value = body.find(name)) result.set(name, *value);

@@ -22,6 +22,7 @@ void add_anthropic(Json& all) {
                         {"thinking", type("object", "Type enabled, disabled or adaptive.")},
                         {"output_config", type("object", "effort; format: type json_schema.")},
                         {"tools", list_of(type("object"))},
+                        {"mcp_servers", list_of(type("object", "name: one of mcp.json's."))},
                         {"tool_choice", type("object")}}),
           {"model", "messages"}));
   const Json usage = object_of(Json::object({{"input_tokens", type("integer")},

@@ -7,6 +7,7 @@
 #include "server/ollama/ollama.h"
 #include "server/reply.h"
 #include "server/rows.h"
+#include "server/tools/loop.h"
 
 namespace hearth::server {
 namespace {
@@ -59,7 +60,8 @@ Checked<Json> translate(const Json& message, std::size_t index, OpenCalls& open)
   if (!message.is_object())
     return invalid_value(fmt::format("messages[{}]", index), "needs an object");
   if (const Json* images = message.find("images"); images && images->size() > 0)
-    return unsupported_value(fmt::format("messages[{}].images", index), "this model reads text");
+    return unsupported_value(fmt::format("messages[{}].images", index),
+                             "this model reads text, and no model here sees or hears");
   Json result = message;
   if (const Json* thinking = message.find("thinking")) result.set("reasoning_content", *thinking);
   const Json* calls = message.find("tool_calls");
@@ -101,11 +103,13 @@ Check run(Service& service, Call& call) {
     return Done{};
   }
   ChatInput input = TRY(read_input(body, *messages));
-  Task task = TRY(chat_task(*lease, std::move(input), std::move(asked)));
-  task.context_tokens = wish.context_tokens;
+  ToolTask made =
+      TRY(tool_task(service, call, *lease, std::move(input), std::move(asked), /*can_ask=*/false));
+  made.task.context_tokens = wish.context_tokens;
+  if (made.loop) made.loop->context_tokens = wish.context_tokens;
   auto encoder = make_encoder(Shape::chat, model, lease->model().tokenizer());
-  std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(task),
-                               std::move(encoder))
+  std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(made.task),
+                               std::move(encoder), std::move(made.loop))
       ->start();
   return Done{};
 }

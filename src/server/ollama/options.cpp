@@ -70,7 +70,7 @@ Checked<std::string> read_model_name(const Json& body) {
 Checked<Asked> read_options(const Json& body, const LoadedModel& loaded,
                             std::optional<std::int64_t>& context_tokens) {
   if (const Json* images = body.find("images"); images && images->size() > 0)
-    return unsupported_value("images", "this model reads text");
+    return unsupported_value("images", "this model reads text, and no model here sees or hears");
   const Json none = Json::object();
   const Json* options = body.find("options");
   if (!options || options->is_null()) options = &none;

@@ -1,7 +1,10 @@
 // Source: OpenAI API reference, "Responses", the object Response and "Streaming events".
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "server/responses/responses.h"
+#include "server/tools/offer.h"
 #include "server/wire.h"
 
 namespace hearth::server::responses {
@@ -19,6 +22,7 @@ class ResponsesEncoder final : public Encoder {
     return {"text/event-stream; charset=utf-8", ": ping\n\n"};
   }
   bool fails_in_stream() const override { return true; }
+  bool tells_tools() const override { return true; }
 
   std::string begin(const AnswerFrame& frame) override {
     frame_id_ = frame.id;
@@ -36,7 +40,7 @@ class ResponsesEncoder final : public Encoder {
   }
 
   std::string end(const AnswerFrame& frame, const Usage& usage) override {
-    std::string out = close_item();
+    std::string out = close_item() + close_running();
     Json response = finished(frame, usage);
     form_.keep(response);
     const std::string name = "response." + status_of(finish_);
@@ -56,14 +60,23 @@ class ResponsesEncoder final : public Encoder {
     frame_id_ = frame.id;
     const AnswerPart& part = choices.front();
     finish_ = part.finish.value_or(FinishReason::stop);
-    if (!part.thought.empty()) add(thought_item(part.thought));
-    if (part.tokens) logprobs_ = *part.tokens;
-    if (!part.text.empty()) add(message_item(part.text, status_of(finish_)));
-    for (const ToolCall& call : *part.calls) add(call_item(call));
+    round(frame, part);
     Json response = finished(frame, usage);
     form_.keep(response);
     return write_json(response);
   }
+  void round(const AnswerFrame&, const AnswerPart& part) override {
+    if (!part.thought.empty()) add(thought_item(part.thought));
+    if (part.tokens) logprobs_ = *part.tokens;
+    if (!part.text.empty()) add(message_item(part.text, status_of(finish_)));
+    for (const ToolCall& call : *part.calls) {
+      if (is_run(call)) running_.emplace_back(call.id, output_.size());
+      add(call_item(call, is_run(call) ? "in_progress" : "completed"));
+    }
+  }
+  std::string offered(const AnswerFrame& frame, const ToolOffer& offer) override;
+  std::string ran(const AnswerFrame& frame, const ToolCall& call,
+                  const ToolOutcome& outcome) override;
 
  private:
   enum class Open { none, thought, text, call };
@@ -152,6 +165,7 @@ class ResponsesEncoder final : public Encoder {
     return input && input->is_string() ? input->as_string() : call.arguments;
   }
   Json call_item(const ToolCall& call, std::string_view status = "completed") const {
+    if (call.served) return is_question(call) ? question_item(call) : served_item(call, status);
     const KnownTool* tool = known(call);
     const bool custom = is_custom(call);
     Json item = Json::object({{"id", new_item_id(custom ? "ctc_" : "fc_")},
@@ -205,15 +219,74 @@ class ResponsesEncoder final : public Encoder {
     return out + part_event("response.output_text.delta",
                             Json::object({{"delta", part.text}, {"logprobs", logprobs}}));
   }
+  // Tools that this server runs: a call stays open until it has been run; one that has to be
+  // approved is a question, which is the client's to answer.
+  static bool is_run(const ToolCall& call) { return call.served && !call.served->needs_approval; }
+  static bool is_question(const ToolCall& call) { return call.served && !is_run(call); }
+  Json question_item(const ToolCall& call) const {
+    return Json::object({{"id", new_item_id("mcpr_")},
+                         {"type", "mcp_approval_request"},
+                         {"server_label", call.served->offered.server},
+                         {"name", call.served->offered.tool.name},
+                         {"arguments", call.arguments}});
+  }
+  Json served_item(const ToolCall& call, std::string_view status) const {
+    Json item = Json::object({{"id", new_item_id("mcp_")},
+                              {"type", "mcp_call"},
+                              {"server_label", call.served->offered.server},
+                              {"name", call.served->offered.tool.name},
+                              {"arguments", call.arguments},
+                              {"status", status}});
+    for (const char* name : {"approval_request_id", "output", "error"}) item.set(name, Json());
+    return item;
+  }
+  std::string close_call() {
+    std::string out;
+    Json item = call_item(call_, "in_progress");
+    if (is_question(call_)) {
+      out = open(Open::none, item);
+    } else {
+      out = item_event("response.mcp_call_arguments.done",
+                       Json::object({{"arguments", call_.arguments}}));
+      running_.emplace_back(call_.id, output_.size());
+      add(std::move(item));
+      return out;
+    }
+    out += event("response.output_item.done",
+                 Json::object({{"output_index", output_.size()}, {"item", item}}));
+    add(std::move(item));
+    return out;
+  }
+  // Calls that were never run, for the answer ended before.
+  std::string close_running() {
+    std::string out;
+    for (const auto& [id, index] : std::exchange(running_, {})) {
+      Json& item = output_.as_array()[index];
+      item.set("status", "incomplete");
+      out += event("response.output_item.done",
+                   Json::object({{"output_index", index}, {"item", item}}));
+    }
+    return out;
+  }
+
   std::string call_part(const CallPart& part) {
     if (part.begins) {
       std::string out = close_item();
-      call_ = {part.call->id, part.call->name, ""};
-      return out + open(Open::call, call_item(call_, "in_progress"));
+      call_ = {part.call->id, part.call->name, "", part.call->served};
+      if (is_question(call_)) {
+        open_ = Open::call;
+        return out;
+      }
+      out += open(Open::call, call_item(call_, "in_progress"));
+      if (call_.served) out += item_event("response.mcp_call.in_progress", Json::object());
+      return out;
     }
     if (part.ends) return close_item();
     call_.arguments += part.arguments;
-    if (is_custom(call_)) return "";
+    if (is_custom(call_) || is_question(call_)) return "";
+    if (call_.served)
+      return item_event("response.mcp_call_arguments.delta",
+                        Json::object({{"delta", part.arguments}}));
     return item_event("response.function_call_arguments.delta",
                       Json::object({{"delta", part.arguments}}));
   }
@@ -231,6 +304,8 @@ class ResponsesEncoder final : public Encoder {
       out = part_event("response.output_text.done",
                        Json::object({{"text", text_}, {"logprobs", logprobs_json(logprobs_)}}));
       out += part_event("response.content_part.done", Json::object({{"part", output_text(text_)}}));
+    } else if (call_.served) {
+      return close_call();
     } else if (is_custom(call_)) {
       item = call_item(call_);
       const std::string input = custom_input(call_);
@@ -258,8 +333,59 @@ class ResponsesEncoder final : public Encoder {
   std::string item_id_, text_;  // of the item that is being written
   std::vector<TokenInfo> logprobs_;
   ToolCall call_;
+  std::vector<std::pair<std::string, std::size_t>> running_;  // ids of calls, and their items
   FinishReason finish_ = FinishReason::stop;
 };
+
+std::string ResponsesEncoder::offered(const AnswerFrame& frame, const ToolOffer& offer) {
+  frame_id_ = frame.id;
+  std::string out;
+  for (const std::string& label : offer.asked) {
+    Json item = Json::object({{"id", new_item_id("mcpl_")},
+                              {"type", "mcp_list_tools"},
+                              {"server_label", label},
+                              {"tools", Json::array()}});
+    out +=
+        open(Open::none, item) + item_event("response.mcp_list_tools.in_progress", Json::object());
+    for (const ServedTool& served : offer.tools) {
+      if (served.offered.server != label) continue;
+      const hearth::mcp::Tool& tool = served.offered.tool;
+      item.find("tools")->push_back(
+          Json::object({{"name", tool.name},
+                        {"description", tool.description},
+                        {"input_schema", tool.schema},
+                        {"annotations", Json::object({{"readOnlyHint", tool.only_reads}})}}));
+    }
+    out += item_event("response.mcp_list_tools.completed", Json::object());
+    out += event("response.output_item.done",
+                 Json::object({{"output_index", output_.size()}, {"item", item}}));
+    add(std::move(item));
+  }
+  return out;
+}
+
+std::string ResponsesEncoder::ran(const AnswerFrame&, const ToolCall& call,
+                                  const ToolOutcome& outcome) {
+  std::string out;
+  auto place = std::ranges::find(running_, call.id, &std::pair<std::string, std::size_t>::first);
+  if (place == running_.end()) {
+    // One that an earlier answer asked about.
+    Json item = served_item(call, "in_progress");
+    out = open(Open::none, item) + item_event("response.mcp_call.in_progress", Json::object());
+    place = running_.insert(place, {call.id, output_.size()});
+    add(std::move(item));
+  }
+  const std::size_t index = place->second;
+  running_.erase(place);
+  Json& item = output_.as_array()[index];
+  if (!outcome.approval_id.empty()) item.set("approval_request_id", outcome.approval_id);
+  item.set("status", outcome.is_error ? "failed" : "completed");
+  item.set(outcome.is_error ? "error" : "output", outcome.text);
+  out += event(outcome.is_error ? "response.mcp_call.failed" : "response.mcp_call.completed",
+               Json::object({{"item_id", *item.find("id")}, {"output_index", index}}));
+  return out + event("response.output_item.done",
+                     Json::object({{"output_index", index}, {"item", item}}));
+}
 
 }  // namespace
 

@@ -4,6 +4,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "base/utf8.h"
 #include "http/secrets.h"
 #include "server/fields.h"
@@ -20,8 +22,8 @@ Json text_part(std::string_view text) { return Json::object({{"type", "text"}, {
 
 // What models of other makers did in the vendor's own machines.
 bool is_foreign(std::string_view type) {
-  return type.ends_with("_call") || type.ends_with("_call_output") || type.starts_with("mcp_") ||
-         type == "compaction" || type == "item_reference";
+  return type.ends_with("_call") || type.ends_with("_call_output") || type == "compaction" ||
+         type == "item_reference";
 }
 
 // Messages of the parts of one, in the shared form: a refusal is what was said.
@@ -148,6 +150,67 @@ Check Conversation::add_result(const Json& item, const std::string& place) {
   return Done{};
 }
 
+// A call that this server ran, with what came of it.
+void Conversation::add_pair(const std::string& id, std::string_view server, std::string_view tool,
+                            const Json& arguments, std::string_view result) {
+  calls_.push_back(Json::object({{"id", id},
+                                 {"type", "function"},
+                                 {"function", Json::object({{"name", function_name(server, tool)},
+                                                            {"arguments", arguments}})}}));
+  flush();
+  messages_.push_back(Json::object({{"role", "tool"}, {"tool_call_id", id}, {"content", result}}));
+}
+
+Check Conversation::add_served(const Json& item, const std::string& place) {
+  const std::string_view type = text_of(item, "type");
+  if (type == "mcp_list_tools") return Done{};  // they are asked for again
+  const std::string_view id = text_of(item, "id"), name = text_of(item, "name");
+  const Json* arguments = given(item, "arguments");
+  if (id.empty() || name.empty() || !arguments || !arguments->is_string())
+    return invalid_value(place, "needs texts in id, name and arguments");
+  const std::string_view server = text_of(item, "server_label");
+  if (type == "mcp_approval_request") {
+    questions_.push_back(
+        {std::string(id), std::string(server), std::string(name), arguments->as_string(), "", 0});
+    return Done{};
+  }
+  const std::string_view error = text_of(item, "error");
+  const std::string result =
+      error.empty() ? std::string(text_of(item, "output")) : fmt::format("Error: {}", error);
+  const std::string_view request = text_of(item, "approval_request_id");
+  const auto made = std::ranges::find(approvals_, request, &Approval::request_id);
+  if (request.empty() || made == approvals_.end()) {
+    add_pair(std::string(id), server, name, *arguments, result);
+  } else {
+    messages_.as_array()[made->message_index].set("content", result);
+    approvals_.erase(made);
+  }
+  return Done{};
+}
+
+Check Conversation::add_approval(const Json& item, const std::string& place) {
+  const std::string_view id = text_of(item, "approval_request_id");
+  const auto found = std::ranges::find(questions_, id, &Approval::request_id);
+  const Json* approve = given(item, "approve");
+  if (found == questions_.end())
+    return invalid_value(place + ".approval_request_id",
+                         "is of no mcp_approval_request in this conversation");
+  if (!approve || !approve->is_bool()) return invalid_value(place + ".approve", "is missing");
+  Approval approval = std::move(*found);
+  questions_.erase(found);
+  approval.call_id = approval.request_id;
+  const std::string_view reason = text_of(item, "reason");
+  const std::string refusal =
+      fmt::format("The user does not allow this call.{}{}", reason.empty() ? "" : " ", reason);
+  add_pair(approval.call_id, approval.server, approval.tool, Json(approval.arguments),
+           approve->as_bool() ? "" : refusal);
+  approval.message_index = messages_.size() - 1;
+  if (approve->as_bool()) approvals_.push_back(std::move(approval));
+  return Done{};
+}
+
+std::vector<Approval> Conversation::take_approvals() { return std::move(approvals_); }
+
 Check Conversation::add(const Json& item, const std::string& place) {
   const std::string_view type = text_of(item, "type");
   if (type == "message" || type.empty()) return add_message(item, place);
@@ -155,6 +218,9 @@ Check Conversation::add(const Json& item, const std::string& place) {
   if (type == "custom_tool_call") return add_call(item, place, "input");
   if (type == "function_call_output" || type == "custom_tool_call_output")
     return add_result(item, place);
+  if (type == "mcp_call" || type == "mcp_list_tools" || type == "mcp_approval_request")
+    return add_served(item, place);
+  if (type == "mcp_approval_response") return add_approval(item, place);
   if (type == "reasoning") {
     if (texts_.size() > 0 || calls_.size() > 0) flush();
     thought_ += thought_of(item);

@@ -66,6 +66,10 @@ class ToolReader {
     const Json* name = given(tool, "name");
     if (type == "namespace" && space.empty() && name && name->is_string() && given(tool, "tools"))
       return read_all(*tool.find("tools"), name->as_string());
+    if (type == "mcp") {
+      list_.push_back(tool);
+      return Done{};
+    }
     if (type != "function" && type != "custom") {
       // Only a vendor's own servers can run it.
       add_to(left_out_, printable(std::string(type)));
@@ -119,7 +123,8 @@ Check allow_tools(const Json& choice, Json& result) {
   Json kept = Json::array();
   if (const Json* all = result.find("tools"))
     for (const Json& tool : all->as_array())
-      if (std::ranges::find(names, tool.find("function")->find("name")->as_string()) != names.end())
+      if (text_of(tool, "type") == "mcp" ||
+          std::ranges::find(names, tool.find("function")->find("name")->as_string()) != names.end())
         kept.push_back(tool);
   result.set("tools", std::move(kept));
   result.set("tool_choice", *mode);
@@ -133,9 +138,15 @@ Check read_tool_choice(const Json& choice, Json& result) {
   }
   const std::string_view type = text_of(choice, "type");
   if (type == "allowed_tools") return allow_tools(choice, result);
+  if (type == "mcp" && given(choice, "server_label") && given(choice, "name")) {
+    result.set("tool_choice",
+               chosen(function_name(text_of(choice, "server_label"), text_of(choice, "name"))));
+    return Done{};
+  }
   if ((type != "function" && type != "custom") || chosen_name(choice).empty())
     return unsupported_value("tool_choice",
-                             "needs auto, none, required, or a function or custom tool's name");
+                             "needs auto, none, required, or the name of a function, a custom tool "
+                             "or a server's tool");
   result.set("tool_choice", chosen(chosen_name(choice)));
   return Done{};
 }
@@ -204,6 +215,7 @@ std::string_view id_start(std::string_view type) {
   if (type == "function_call") return "fc_";
   if (type == "custom_tool_call") return "ctc_";
   if (type == "reasoning") return "rs_";
+  if (type == "mcp_approval_response") return "mcpa_";
   return type == "message" || type.empty() ? "msg_" : "item_";
 }
 
@@ -242,6 +254,8 @@ Checked<Translated> translate_request(const Json& body, std::span<const Json* co
   for (std::size_t i = 0; i < items.size(); ++i)
     TRY(conversation.add(*items[i], fmt::format("input[{}]", i)));
   out.body = Json::object({{"messages", conversation.take()}});
+  out.approvals = conversation.take_approvals();
+  out.max_tool_calls = TRY(read_integer(body, "max_tool_calls", 1, max_asked_tokens));
   TRY(read_tools(body, out));
   if (conversation.has_left_out())
     out.warning += std::string(out.warning.empty() ? "" : "; ") +

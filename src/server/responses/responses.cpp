@@ -9,6 +9,7 @@
 #include "server/responses/responses.h"
 #include "server/responses/store.h"
 #include "server/rows.h"
+#include "server/tools/loop.h"
 
 namespace hearth::server {
 namespace {
@@ -99,12 +100,34 @@ bool includes(const Json& body, std::string_view what) {
 }
 
 struct Prepared {
-  Task task;
+  ToolTask made;
   responses::ResponseForm form;
 };
 
-Checked<Prepared> prepare_shared(const Json& body, const LoadedModel& loaded,
-                                 const StoredResponse& record) {
+Check take_approvals(responses::Translated& translated, ToolLoop& loop) {
+  loop.max_calls = translated.max_tool_calls;
+  for (responses::Approval& approval : translated.approvals) {
+    ApprovedCall call;
+    for (const ServedTool& tool : loop.offer().tools)
+      if (tool.offered.server == approval.server && tool.offered.tool.name == approval.tool)
+        call.call.served = &tool;
+    if (!call.call.served)
+      return invalid_value("input",
+                           fmt::format("approves a call of '{}' of '{}', which this "
+                                       "request is not offered",
+                                       printable(approval.tool), printable(approval.server)));
+    call.call.name = call.call.served->offered.name;
+    call.call.id = std::move(approval.call_id);
+    call.call.arguments = std::move(approval.arguments);
+    call.approval_id = std::move(approval.request_id);
+    call.message_index = approval.message_index;
+    loop.approved.push_back(std::move(call));
+  }
+  return Done{};
+}
+
+Checked<Prepared> prepare_shared(Service& service, const Call& call, const Json& body,
+                                 const LoadedModel& loaded, const StoredResponse& record) {
   const auto items = all_items(record);
   if (items.empty()) return invalid_value("input", "is missing");
   responses::Translated translated = TRY(responses::translate_request(body, items));
@@ -115,16 +138,21 @@ Checked<Prepared> prepare_shared(const Json& body, const LoadedModel& loaded,
   if (asked.rule_field == "response_format") asked.rule_field = "text.format";
   ChatInput input = TRY(read_chat_input(translated.body));
   Prepared prepared;
-  prepared.task = TRY(chat_task(loaded, std::move(input), std::move(asked), "input"));
+  prepared.made = TRY(tool_task(service, call, loaded, std::move(input), std::move(asked),
+                                /*can_ask=*/true, "input"));
+  if (prepared.made.loop)
+    TRY(take_approvals(translated, *prepared.made.loop));
+  else if (!translated.approvals.empty())
+    return invalid_value("tools", "has no server whose calls could be approved");
   prepared.form.tools = std::move(translated.tools);
   prepared.form.tokenizer = &tokenizer;
   prepared.form.seals_thoughts = includes(body, "reasoning.encrypted_content");
   return prepared;
 }
 
-Checked<Prepared> prepare(const Json& body, const LoadedModel& loaded,
-                          const StoredResponse& record) {
-  auto prepared = prepare_shared(body, loaded, record);
+Checked<Prepared> prepare(Service& service, const Call& call, const Json& body,
+                          const LoadedModel& loaded, const StoredResponse& record) {
+  auto prepared = prepare_shared(service, call, body, loaded, record);
   if (!prepared.ok()) return in_own_words(std::move(prepared).error());
   return std::move(prepared).value();
 }
@@ -201,7 +229,7 @@ Check create(Service& service, Call& call) {
   Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
   const Turn turn = TRY(read_turn(service, call, body));
-  Prepared prepared = TRY(prepare(body, *lease, *turn.record));
+  Prepared prepared = TRY(prepare(service, call, body, *lease, *turn.record));
   prepared.form.echo = echo_of(body, turn);
   if (turn.is_background)
     call = put_into_background(service, call, turn, prepared.form.echo, lease->id);
@@ -211,8 +239,9 @@ Check create(Service& service, Call& call) {
       record->response = response;
       turn.is_background ? store->finish(std::move(record)) : store->put(std::move(record));
     };
-  std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(prepared.task),
-                               responses::make_encoder(std::move(prepared.form)))
+  std::make_shared<Generation>(
+      service, std::move(call), std::move(lease), std::move(prepared.made.task),
+      responses::make_encoder(std::move(prepared.form)), std::move(prepared.made.loop))
       ->start();
   return Done{};
 }
@@ -222,9 +251,9 @@ Checked<Json> count(Service& service, const Call& call) {
   const Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
   const Turn turn = TRY(read_turn(service, call, body));
-  const Prepared prepared = TRY(prepare(body, *lease, *turn.record));
+  const Prepared prepared = TRY(prepare(service, call, body, *lease, *turn.record));
   return Json::object({{"object", "response.input_tokens"},
-                       {"input_tokens", prepared.task.prompts.front().tokens.size()}});
+                       {"input_tokens", prepared.made.task.prompts.front().tokens.size()}});
 }
 
 Checked<StoredTurn> find(Service& service, const Call& call) {

@@ -5,12 +5,15 @@
 #include <functional>
 #include <map>
 #include <memory>
+#include <optional>
 #include <span>
 #include <string>
+#include <vector>
 
 #include "base/json.h"
 #include "server/encoder.h"
 #include "server/errors.h"
+#include "server/responses/items.h"
 #include "text/tokenizer.h"
 
 namespace hearth::server::responses {
@@ -26,7 +29,9 @@ using KnownTools = std::map<std::string, KnownTool, std::less<>>;  // by the fun
 struct Translated {
   Json body;  // in the form that the shared readers check: messages, tools, parameters
   KnownTools tools;
-  std::string warning;  // what was left out
+  std::string warning;              // what was left out
+  std::vector<Approval> approvals;  // of calls that are to be made now
+  std::optional<std::int64_t> max_tool_calls;
 };
 
 // `items`: of earlier turns and of this one, in order.  Errors: 400 naming the field.

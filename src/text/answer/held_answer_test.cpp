@@ -218,8 +218,8 @@ TEST_CASE("a schema that cannot be said: refused for strict tools, any object fo
   tools.as_array()[0].find("function")->set("strict", true);
   const auto refused = hold_answer(engine, form_of("hermes"), {.tools = tools});
   REQUIRE_FALSE(refused);
-  CHECK(refused.error().message() ==
-        "tools[0] 'f': #/properties/a: uniqueItems: true is not offered but where maxItems is 1");
+  CHECK(refused.error().message().starts_with(
+      "tools[0] 'f': #/properties/a: uniqueItems: true is offered for items of few values"));
 }
 
 TEST_CASE("what was compiled is kept, within bounds") {

@@ -42,6 +42,17 @@ Grammar with_blank(Grammar grammar) {
   return grammar;
 }
 
+// The sets of JSON's strings, numbers and gaps, which all schemas share: found here, before a token
+// waits for them and with it all answers of its batch.
+void find_common_sets(const std::shared_ptr<MaskStore>& store) {
+  const auto program = grammar::compile(json_grammar(false));
+  if (!program) return;
+  Masks masks(*program, store);
+  Reading reading(*program);
+  for (StateId state = 0; state + 1 < (*program)->states.size(); ++state)
+    if ((*program)->reads(state)) masks.at(state, 0, reading);
+}
+
 std::string key_of(const AnswerRule& rule) {
   std::string key = fmt::format("{} {}", static_cast<int>(rule.kind), rule.text);
   if (rule.kind == AnswerRule::Kind::schema) key += write_json(rule.schema);
@@ -104,7 +115,9 @@ Result<std::shared_ptr<Masks>> GrammarEngine::compile(const std::string& key, co
 
 std::shared_ptr<MaskStore> GrammarEngine::store() {
   const std::lock_guard lock(mutex_);
-  if (!store_) store_ = std::make_shared<MaskStore>(tokenizer_);
+  if (store_) return store_;
+  store_ = std::make_shared<MaskStore>(tokenizer_);
+  find_common_sets(store_);
   return store_;
 }
 

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <bit>
 #include <cmath>
 
 #include "text/grammar/schema/keywords.h"
@@ -11,6 +12,7 @@ namespace hearth::grammar {
 namespace {
 
 constexpr std::size_t max_prefix = 1024;
+constexpr std::size_t max_unique_sets = 1024, max_unique_values = 64;  // of "uniqueItems"
 constexpr std::uint64_t max_grid =
     16'384;  // places of a list or an object whose members are counted
 
@@ -26,6 +28,18 @@ bool says_only_values(const Json& schema) {
     return member.first == "enum" || member.first == "title" || member.first == "description" ||
            member.first == "default" || member.first == "$schema";
   });
+}
+// Whole numbers without a fraction, however the schema writes them.
+Json plain_value(const Json& value) {
+  const bool is_whole = value.is_number() && !value.is_integer() && is_whole_number(value) &&
+                        std::abs(value.as_number()) < 9.1e15;
+  return is_whole ? Json(static_cast<std::int64_t>(value.as_number())) : value;
+}
+std::size_t prefix_of(const ArrayLimits& limits) {
+  std::size_t prefix = 0;
+  for (const ArrayLimits::Scope& scope : limits.scopes)
+    prefix = std::max(prefix, scope.prefix.size());
+  return prefix;
 }
 std::uint64_t less(std::uint64_t count, std::uint64_t by) { return count > by ? count - by : 0; }
 
@@ -97,9 +111,7 @@ Result<ExprId> Emitter::emit_values(const std::vector<Node>& all,
     for (const Node& node : is_plain ? std::vector<Node>() : all)
       fits = fits && TRY(shaper_.allows(node, *value));
     if (!fits) continue;
-    const bool is_whole = value->is_number() && !value->is_integer() && is_whole_number(*value) &&
-                          std::abs(value->as_number()) < 9.1e15;
-    const Json plain = is_whole ? Json(static_cast<std::int64_t>(value->as_number())) : *value;
+    const Json plain = plain_value(*value);
     if (written.insert(write_json(plain)).second) parts.push_back(text_.literal(plain));
   }
   return grammar_.choice(std::move(parts));
@@ -182,14 +194,13 @@ std::vector<Node> Emitter::item(const ArrayLimits& limits, std::size_t index) co
 }
 
 Result<ExprId> Emitter::emit_array(const ArrayLimits& limits) {
+  if (limits.is_unique && limits.max > 1) return emit_unique(limits);
   std::vector<ArrayLimits::Contains> contains = limits.contains;
   std::erase_if(contains, [](const auto& c) { return c.min == 0 && c.max == UINT64_MAX; });
   if (contains.size() > 1)
     return document_.unsupported(*here_, "contains: more than one at a time is not offered");
   if (!contains.empty()) return emit_array_with(limits, contains.front());
-  std::size_t prefix = 0;
-  for (const ArrayLimits::Scope& scope : limits.scopes)
-    prefix = std::max(prefix, scope.prefix.size());
+  std::size_t prefix = prefix_of(limits);
   if (prefix > max_prefix) return limit_reached("prefixItems: is too long");
   prefix = static_cast<std::size_t>(std::min<std::uint64_t>(prefix, limits.max));
   Graph graph;
@@ -215,14 +226,79 @@ Result<ExprId> Emitter::emit_array(const ArrayLimits& limits) {
   return text_.brackets(items, limits.min == 0);
 }
 
+Result<std::optional<std::vector<Json>>> Emitter::few_values(const std::vector<Node>& all) {
+  using Values = std::optional<std::vector<Json>>;
+  std::vector<Json> candidates;
+  for (const Shape& shape : TRY(shaper_.shapes_of(all))) {
+    if (shape.values) {
+      for (const Json* value : *shape.values) candidates.push_back(*value);
+      continue;
+    }
+    if ((shape.types & ~unsigned{type_null | type_false | type_true}) != 0) return Values();
+    if ((shape.types & type_null) != 0) candidates.emplace_back();
+    if ((shape.types & type_false) != 0) candidates.emplace_back(false);
+    if ((shape.types & type_true) != 0) candidates.emplace_back(true);
+  }
+  Values values{std::in_place};
+  for (const Json& value : candidates) {
+    bool fits = std::ranges::find(*values, value) == values->end();
+    for (const Node& node : all) fits = fits && TRY(shaper_.allows(node, value));
+    if (fits) values->push_back(value);
+  }
+  return values;
+}
+
+// Places are the values that have come so far, each of which came once: their number is that of the
+// items.
+Result<ExprId> Emitter::emit_unique(const ArrayLimits& limits) {
+  const Error refusal = document_.unsupported(
+      *here_, fmt::format("uniqueItems: true is offered for items of few values (enum, const, "
+                          "boolean, null), with up to {} sets of them; or with maxItems 1",
+                          max_unique_sets));
+  if (!limits.contains.empty()) return refusal;
+  const std::size_t prefix = prefix_of(limits);
+  std::vector<Json> all;
+  std::vector<std::vector<std::size_t>> places;  // for each: which of all values
+  for (std::size_t i = 0; i <= prefix && i < limits.max; ++i) {
+    const auto values = TRY(few_values(item(limits, i)));
+    if (!values || all.size() + values->size() > max_unique_values) return refusal;
+    std::vector<std::size_t>& place = places.emplace_back();
+    for (const Json& value : *values) {
+      const auto found = std::ranges::find(all, value);
+      place.push_back(static_cast<std::size_t>(found - all.begin()));
+      if (found == all.end()) all.push_back(value);
+    }
+  }
+  Graph graph;
+  std::map<std::uint64_t, std::uint32_t> nodes = {{0, 0}};
+  std::vector<std::uint64_t> sets = {0};
+  for (std::size_t next = 0; next < sets.size(); ++next) {
+    const std::uint64_t set = sets[next];
+    const auto count = static_cast<std::size_t>(std::popcount(set));
+    if (count >= std::max<std::uint64_t>(1, limits.min)) graph.ends.push_back(nodes[set]);
+    if (count >= limits.max) continue;
+    for (const std::size_t value : places[std::min(count, places.size() - 1)]) {
+      const std::uint64_t more = set | std::uint64_t{1} << value;
+      if (more == set) continue;
+      if (!nodes.contains(more)) {
+        if (sets.size() == max_unique_sets) return refusal;
+        nodes[more] = graph.add();
+        sets.push_back(more);
+      }
+      const ExprId text = text_.literal(plain_value(all[value]));
+      graph.connect(nodes[set], nodes[more], count == 0 ? text : comma(text));
+    }
+  }
+  const ExprId items = graph.ends.empty() ? grammar_.nothing() : grammar_.graph(std::move(graph));
+  return text_.brackets(items, limits.min == 0);
+}
+
 // Places are (items so far, items that satisfy `contains` so far), each counted as far as it
 // matters.
 Result<ExprId> Emitter::emit_array_with(const ArrayLimits& limits,
                                         const ArrayLimits::Contains& contains) {
   if (contains.min > contains.max) return grammar_.nothing();
-  std::size_t prefix = 0;
-  for (const ArrayLimits::Scope& scope : limits.scopes)
-    prefix = std::max(prefix, scope.prefix.size());
+  const std::size_t prefix = prefix_of(limits);
   const auto last = [](std::uint64_t least, std::uint64_t max) {
     return max == UINT64_MAX ? least : std::max(least, max);
   };

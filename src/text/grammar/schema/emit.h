@@ -2,6 +2,7 @@
 #pragma once
 
 #include <map>
+#include <optional>
 #include <set>
 #include <vector>
 
@@ -29,6 +30,9 @@ class Emitter {
   Result<Dfa> string_dfa(const StringLimits& limits);
   Result<ExprId> emit_array(const ArrayLimits& limits);
   Result<ExprId> emit_array_with(const ArrayLimits& limits, const ArrayLimits::Contains& contains);
+  Result<ExprId> emit_unique(const ArrayLimits& limits);
+  // The values that satisfy all; nothing: they cannot be counted out.
+  Result<std::optional<std::vector<Json>>> few_values(const std::vector<Node>& all);
   std::vector<Node> item(const ArrayLimits& limits, std::size_t index) const;
   ExprId comma(ExprId what) { return grammar_.sequence({text_.comma(), what}); }
 

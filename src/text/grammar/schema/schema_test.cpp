@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 #include <random>
+#include <set>
 
 #include "text/grammar/grammar_test_support.h"
 #include "text/grammar/schema/check.h"
@@ -286,6 +287,9 @@ TEST_CASE("texts that come of a schema by chance are JSON and satisfy it") {
           "properties": {"a": {"type": "integer"}, "b": {"type": "null"}}})",
       R"({"type": ["string", "null"], "nullable": true, "maxLength": 3})",
       R"({"type": "object", "maxProperties": 2})",
+      R"({"type": "array", "items": {"enum": ["a", "b", "c", 1, 1.0]}, "uniqueItems": true, "minItems": 2})",
+      R"({"type": "array", "prefixItems": [{"type": "boolean"}, {"enum": [null, 1, true]}], "items": {"type": "boolean"},
+          "uniqueItems": true, "maxItems": 3})",
       "true"};
   std::mt19937 random(11);
   for (const char* const text : schemas) {
@@ -311,6 +315,63 @@ TEST_CASE("texts that come of a schema by chance are JSON and satisfy it") {
       CHECK(*allowed);
     }
     CHECK(found > 0);
+  }
+}
+
+TEST_CASE("uniqueItems of few values takes every list in which none comes twice, and no other") {
+  const auto takes = [](const std::shared_ptr<const Program>& program, const std::string& text) {
+    Reading reading(program);
+    SituationId at = reading.begin();
+    for (const char byte : text) {
+      at = reading.after(at, static_cast<std::uint8_t>(byte));
+      if (at == dead) return false;
+    }
+    return reading.may_end(at);
+  };
+  const auto of = [](std::string_view more) {
+    return compiled(parsed(fmt::format(R"({{"type": "array", "uniqueItems": true{}}})", more)));
+  };
+  const auto letters = of(R"(, "items": {"enum": ["a", "b", "c", "d"]}, "maxItems": 3)");
+  REQUIRE(letters);
+  int taken = 0;
+  for (int text = 0; text < 5 * 5 * 5 * 5; ++text) {
+    std::string list;
+    std::set<int> seen;
+    bool is_unique = true, has_gap = false, is_over = false;
+    int count = 0;
+    for (int place = 0, left = text; place < 4; ++place, left /= 5) {
+      const int letter = left % 5;  // 4: none
+      if (letter == 4) is_over = true;
+      if (letter == 4) continue;
+      has_gap = has_gap || is_over;
+      is_unique = is_unique && seen.insert(letter).second;
+      list += fmt::format("{}\"{}\"", count++ == 0 ? "" : ", ", static_cast<char>('a' + letter));
+    }
+    if (has_gap) continue;
+    CAPTURE(list);
+    CHECK(takes(*letters, "[" + list + "]") == (is_unique && count <= 3));
+    taken += is_unique && count <= 3;
+  }
+  CHECK(taken == 1 + 4 + 12 + 24);
+  const struct {
+    std::string more;
+    bool is_offered;
+  } rows[] = {
+      {R"(, "items": {"type": "string"})", false},
+      {R"(, "items": {"type": "string"}, "maxItems": 1)", true},
+      {R"(, "items": {"type": ["boolean", "null"]})", true},
+      {R"(, "items": {"anyOf": [{"const": "x"}, {"enum": [1, 2]}]}, "minItems": 3)", true},
+      {R"(, "items": {"enum": [0,1,2,3,4,5,6,7,8,9]})", true},      // 1024 sets
+      {R"(, "items": {"enum": [0,1,2,3,4,5,6,7,8,9,10]})", false},  // more
+      {R"(, "items": {"enum": [0,1,2,3,4,5,6,7,8,9,10]}, "maxItems": 3)", true},
+      {R"(, "items": {"enum": [1, 2]}, "contains": {"const": 1})", false},
+      {R"(, "prefixItems": [{"type": "boolean"}], "items": false)", true},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.more);
+    const auto program = of(row.more);
+    CHECK(static_cast<bool>(program) == row.is_offered);
+    if (!program) CHECK(program.error().message().find("uniqueItems") != std::string::npos);
   }
 }
 

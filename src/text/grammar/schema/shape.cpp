@@ -60,6 +60,7 @@ Shape merged(const Shape& a, const Shape& b) {
   tighten_counts(shape.array, b.array);
   append(shape.array.scopes, b.array.scopes);
   append(shape.array.contains, b.array.contains);
+  shape.array.is_unique = shape.array.is_unique || b.array.is_unique;
   tighten_counts(shape.object, b.object);
   append(shape.object.scopes, b.object.scopes);
   append(shape.object.key_schemas, b.object.key_schemas);
@@ -231,9 +232,7 @@ Status Shaper::limit_array(const Json& schema, Shape& shape) {
     array.contains.push_back(limit);
   }
   const Json* unique = schema.find("uniqueItems");
-  if (unique && *unique == Json(true) && array.max > 1 && (shape.types & type_array) != 0)
-    return document_.unsupported(schema,
-                                 "uniqueItems: true is not offered but where maxItems is 1");
+  array.is_unique = unique && *unique == Json(true);
   return Done{};
 }
 

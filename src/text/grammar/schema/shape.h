@@ -48,6 +48,7 @@ struct ArrayLimits {
   std::uint64_t min = 0, max = UINT64_MAX;
   std::vector<Scope> scopes;
   std::vector<Contains> contains;
+  bool is_unique = false;  // no item twice
 };
 
 struct ObjectLimits {

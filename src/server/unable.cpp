@@ -1,0 +1,59 @@
+// Routes that no model here can answer yet: each says which kind of model would.
+// Source: OpenAI API reference, "Images", "Audio", "Moderations".
+#include <fmt/core.h>
+
+#include "server/interfaces.h"
+#include "server/rows.h"
+
+namespace hearth::server {
+namespace {
+
+struct Need {
+  std::string_view path, does, model;
+};
+
+constexpr Need needs[] = {
+    {"/v1/images/generations", "make images", "one like Stable Diffusion or FLUX"},
+    {"/v1/images/edits", "change images", "one like Stable Diffusion or FLUX"},
+    {"/v1/images/variations", "change images", "one like Stable Diffusion or FLUX"},
+    {"/v1/audio/speech", "speak", "one like Kokoro or Piper"},
+    {"/v1/audio/transcriptions", "write down what is said", "one like Whisper"},
+    {"/v1/audio/translations", "translate what is said", "one like Whisper"},
+    {"/v1/moderations", "judge texts", "one like Llama Guard, with its categories"},
+};
+
+void refuse(Service& service, Call call) {
+  for (const Need& need : needs) {
+    if (need.path != call.endpoint->path) continue;
+    const Problem problem{
+        501, "unsupported",
+        fmt::format("{} is not offered: it takes a model that can {}, {}, and none that runs "
+                    "here is installed",
+                    need.path, need.does, need.model),
+        "model", 0};
+    http::Response response = error_response(call.request, problem);
+    // Otherwise SDKs ask twice more, as after a failure that may pass.
+    response.headers.push_back({"x-should-retry", "false"});
+    return send(service, call, std::move(response));
+  }
+}
+
+constexpr Endpoint row_of(const Need& need, std::string_view summary) {
+  return {"POST", need.path, summary, Scope::chat, "", "", Endpoint::Place::loop, refuse};
+}
+
+constexpr Endpoint rows[] = {
+    row_of(needs[0], "Make images (501: no model here does)."),
+    row_of(needs[1], "Change an image (501: no model here does)."),
+    row_of(needs[2], "Vary an image (501: no model here does)."),
+    row_of(needs[3], "Speak a text (501: no model here does)."),
+    row_of(needs[4], "Write down what is said (501: no model here does)."),
+    row_of(needs[5], "Translate what is said (501: no model here does)."),
+    row_of(needs[6], "Judge texts (501: no model here does)."),
+};
+
+}  // namespace
+
+std::span<const Endpoint> unable_rows() { return rows; }
+
+}  // namespace hearth::server

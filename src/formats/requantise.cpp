@@ -142,6 +142,18 @@ TensorEntry computed_tensor(std::string name, std::uint64_t rows, std::uint64_t 
 }
 
 void unpack_bits(const std::byte* from, int bits, std::size_t count, std::uint8_t* out) {
+  if (bits == 4 && count % 2 == 0) {
+    for (std::size_t i = 0; i < count / 2; ++i) {
+      const auto byte = std::to_integer<std::uint8_t>(from[i]);
+      out[2 * i] = byte & 15;
+      out[2 * i + 1] = byte >> 4;
+    }
+    return;
+  }
+  if (bits == 8) {
+    std::memcpy(out, from, count);
+    return;
+  }
   std::uint32_t held = 0;
   int have = 0;
   const std::uint32_t mask = (1u << bits) - 1;

@@ -34,6 +34,7 @@ struct Job {
   const Gemm* gemm = nullptr;  // how x is packed, if it is, and many rows are multiplied
   bool few = false;            // rows, straight from the panels
   const std::byte* packed_x = nullptr;
+  View sums = {};               // of x, group by group, where the weights have minima
   std::size_t item_panels = 0;  // panels of one item
   std::size_t row_blocks = 1;
   std::size_t first_item = 0, items = 0;
@@ -152,7 +153,15 @@ void few_rows_item(const Context& ctx, const Job& job, std::size_t first_panel,
   else
     ctx.kernels->few(*w.panel, c, ldc, job.x.data, job.x.stride, job.x.rows,
                      w.panel_at(first_panel), panels, k);
-  finish(job, c, ldc, 0, job.x.rows, first_output, std::min(ldc, w.stored.rows - first_output));
+  const std::size_t width = std::min(ldc, w.stored.rows - first_output);
+  finish(job, c, ldc, 0, job.x.rows, first_output, width);
+  if (w.minima == nullptr) return;
+  ctx.kernels->few(kernels::Panel::f32, c, ldc, job.sums.data, job.sums.stride, job.sums.rows,
+                   w.minima->panel_at(first_panel), panels, w.minima->stored.columns);
+  Job rest;
+  rest.y = job.y;
+  rest.adds = true;
+  finish(rest, c, ldc, 0, job.x.rows, first_output, width);
 }
 
 // Columns [first, first + k) of some panels, unpacked into b.
@@ -251,7 +260,40 @@ std::size_t cut_into_items(const Context& ctx, std::span<Job> jobs) {
   return items;
 }
 
-void run_jobs(Context& ctx, std::span<Job> jobs) {
+// Sums of the inputs over each group of columns.  Jobs over the same rows share them.
+void sum_groups(Context& ctx, std::span<Job> jobs) {
+  const auto shares = [](const Job& a, const Job& b) {
+    return b.sums.data != nullptr && a.x.data == b.x.data && a.x.rows == b.x.rows &&
+           a.w->groups() == b.sums.dim;
+  };
+  std::size_t total = 0;
+  for (const Job& job : jobs)
+    if (job.w->minima != nullptr) total += job.x.rows * job.w->groups();
+  if (total == 0) return;
+  float* next = float_scratch(Scratch::sums, total);
+  for (std::size_t j = 0; j < jobs.size(); ++j) {
+    Job& job = jobs[j];
+    if (job.w->minima == nullptr) continue;
+    if (j > 0 && shares(job, jobs[j - 1])) {
+      job.sums = jobs[j - 1].sums;
+      continue;
+    }
+    const std::size_t columns = job.w->recoding->group_columns;
+    job.sums = View(next, job.x.rows, job.w->groups());
+    next += job.x.rows * job.w->groups();
+    ctx.pool->parallel_for(job.x.rows, 8, [&](std::size_t begin, std::size_t end, int) {
+      for (std::size_t row = begin; row < end; ++row)
+        for (std::size_t g = 0; g < job.sums.dim; ++g) {
+          const float* x = job.x.row(row) + g * columns;
+          float sum = 0;
+          for (std::size_t k = 0; k < columns; ++k) sum += x[k];
+          job.sums.row(row)[g] = sum;
+        }
+    });
+  }
+}
+
+void run_plain_jobs(Context& ctx, std::span<Job> jobs) {
   for (Job& job : jobs) {
     HEARTH_CHECK(job.x.dim == job.w->stored.columns && job.y.dim >= job.w->stored.rows);
     HEARTH_CHECK(job.bias.empty() || job.bias.size() >= job.w->stored.rows);
@@ -269,6 +311,17 @@ void run_jobs(Context& ctx, std::span<Job> jobs) {
       run_item(ctx, job, i - job.first_item);
     }
   });
+}
+
+// What minima add comes after the rest, whichever way that was computed: few rows and many agree.
+void run_jobs(Context& ctx, std::span<Job> jobs) {
+  sum_groups(ctx, jobs);
+  run_plain_jobs(ctx, jobs);
+  std::vector<Job> rest;
+  for (const Job& job : jobs)
+    if (job.w->minima != nullptr && !job.few)
+      rest.push_back({.x = job.sums, .y = job.y, .w = job.w->minima.get(), .adds = true});
+  if (!rest.empty()) run_plain_jobs(ctx, rest);
 }
 
 void run_one(Context& ctx, View y, View x, const Matrix& w, std::span<const float> bias,

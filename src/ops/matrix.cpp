@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cstdint>
 #include <utility>
+#include <vector>
 
 #include "ops/packed.h"
 
@@ -58,7 +59,12 @@ Result<std::unique_ptr<Matrix::Packed>> describe(const StoredMatrix& stored) {
   packed->stored = stored;
   packed->row_bytes = row_bytes;
   packed->recoding = recoding_of(stored.dtype);
-  packed->panel = panel_of(packed->recoding ? recoded_type : stored.dtype);
+  packed->panel = panel_of(packed->recoding ? packed->recoding->to : stored.dtype);
+  if (packed->groups() > 0) {
+    packed->minima = std::make_unique<Matrix::Packed>();
+    packed->minima->stored = {Dtype::f32, stored.rows, packed->groups(), {}, false};
+    packed->minima->panel = Panel::f32;
+  }
   packed->dequantise = dequantiser(stored.dtype);
   if (!packed->panel && packed->dequantise == nullptr)
     return Error(ErrorKind::unsupported,
@@ -69,15 +75,19 @@ Result<std::unique_ptr<Matrix::Packed>> describe(const StoredMatrix& stored) {
 // One stretch of memory for the panels of all.
 Status allocate(Parts& parts) {
   constexpr std::size_t line = 64;  // what kernels read at once
+  std::vector<Matrix::Packed*> all;
+  for (const auto& packed : parts) {
+    if (packed->panel) all.push_back(packed.get());
+    if (packed->minima) all.push_back(packed->minima.get());
+  }
   const auto room_of = [](const Matrix::Packed& packed) {
     return (packed.panels() * packed.panel_bytes() + line - 1) / line * line;
   };
   std::size_t bytes = 0;
-  for (const auto& packed : parts) bytes += room_of(*packed);
+  for (const Matrix::Packed* packed : all) bytes += room_of(*packed);
   const auto memory = std::make_shared<const PageBuffer>(TRY(PageBuffer::allocate(bytes)));
   std::byte* at = memory->data();
-  for (const auto& packed : parts) {
-    if (!packed->panel) continue;
+  for (Matrix::Packed* packed : all) {
     packed->memory = memory;
     packed->panels_begin = at;
     at += room_of(*packed);
@@ -91,26 +101,44 @@ struct Piece {
   std::size_t begin, end;
 };
 
+// Rows as they are packed.
+struct Recoded {
+  std::vector<std::byte> blocks;
+  std::vector<float> minima;
+};
+
+void pack_recoded(const Matrix::Packed& packed, std::size_t panel, const std::byte* from,
+                  std::size_t rows, Recoded& recoded) {
+  const Recoding& recoding = *packed.recoding;
+  const std::size_t columns = packed.stored.columns, groups = packed.groups();
+  const std::size_t row_bytes =
+      packed.row_bytes / info(recoding.from).block_bytes * info(recoding.to).block_bytes;
+  recoded.blocks.resize(rows * row_bytes);
+  recoded.minima.resize(rows * groups);
+  recoding.recode(recoded.blocks.data(), recoded.minima.data(), from,
+                  rows * packed.row_bytes / info(recoding.from).block_bytes);
+  kernels::pack_panel(*packed.panel, packed.panels_begin + panel * packed.panel_bytes(),
+                      recoded.blocks.data(), row_bytes, rows, columns);
+  if (packed.minima == nullptr) return;
+  kernels::pack_panel(Panel::f32,
+                      packed.minima->panels_begin + panel * packed.minima->panel_bytes(),
+                      recoded.minima.data(), groups * sizeof(float), rows, groups);
+}
+
 void pack(const Piece& piece) {
   const Matrix::Packed& packed = *piece.packed;
   const StoredMatrix& stored = packed.stored;
   const std::size_t first = piece.begin * panel_rows;
   const std::size_t last = std::min<std::size_t>(piece.end * panel_rows, stored.rows);
-  std::vector<std::byte> recoded;
+  Recoded recoded;
   for (std::size_t p = piece.begin; p < piece.end; ++p) {
     const std::size_t rows = std::min<std::size_t>(panel_rows, last - p * panel_rows);
     const std::byte* from = stored.data.data() + p * panel_rows * packed.row_bytes;
-    std::size_t row_bytes = packed.row_bytes;
-    if (packed.recoding) {
-      const DtypeInfo &before = info(stored.dtype), &after = info(recoded_type);
-      const std::size_t blocks = rows * row_bytes / before.block_bytes;
-      recoded.resize(blocks * after.block_bytes);
-      packed.recoding->recode(recoded.data(), from, blocks);
-      from = recoded.data();
-      row_bytes = row_bytes / before.block_bytes * after.block_bytes;
-    }
-    kernels::pack_panel(*packed.panel, packed.panels_begin + p * packed.panel_bytes(), from,
-                        row_bytes, rows, stored.columns);
+    if (packed.recoding)
+      pack_recoded(packed, p, from, rows, recoded);
+    else
+      kernels::pack_panel(*packed.panel, packed.panels_begin + p * packed.panel_bytes(), from,
+                          packed.row_bytes, rows, stored.columns);
   }
   // As it goes: the largest matrix is a third of some models.
   if (stored.file_mapped)
@@ -174,7 +202,10 @@ Result<Matrix> Matrix::prepare(Context& ctx, const StoredMatrix& stored) {
 std::size_t Matrix::rows() const { return packed_->stored.rows; }
 std::size_t Matrix::columns() const { return packed_->stored.columns; }
 Dtype Matrix::dtype() const { return packed_->stored.dtype; }
-std::size_t Matrix::resident_bytes() const { return packed_->panels() * packed_->panel_bytes(); }
+std::size_t Matrix::resident_bytes() const {
+  const auto bytes = [](const Packed& one) { return one.panels() * one.panel_bytes(); };
+  return bytes(*packed_) + (packed_->minima ? bytes(*packed_->minima) : 0);
+}
 bool Matrix::borrows() const { return !packed_->panel.has_value(); }
 
 void gather_rows(Context& ctx, View y, const StoredMatrix& table,

@@ -20,6 +20,9 @@ struct Matrix::Packed {
   const Recoding* recoding = nullptr;        // what comes before packing, where there is one
   DequantiseRow dequantise = nullptr;
   std::size_t row_bytes = 0;
+  // What the panels above leave out, one number for each group of columns, which is multiplied with
+  // the sum of the inputs of the group.  As f32 panels; null: nothing.
+  std::unique_ptr<Packed> minima = {};
 
   std::size_t panels() const {
     return (stored.rows + kernels::panel_rows - 1) / kernels::panel_rows;
@@ -31,6 +34,10 @@ struct Matrix::Packed {
     return panels_begin + index * panel_bytes();
   }
   bool is_f32() const { return stored.dtype == Dtype::f32; }
+  // Of a row, with a minimum each.
+  std::size_t groups() const {
+    return recoding && recoding->group_columns > 0 ? stored.columns / recoding->group_columns : 0;
+  }
 };
 
 }  // namespace hearth::ops

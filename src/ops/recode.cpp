@@ -20,6 +20,13 @@ constexpr std::uint16_t half_of_one = 0x3C00;
 
 using Scales = std::array<int, groups>;
 
+// The low nibbles of the first bytes; minima are the high ones.
+Scales scales_of_q2_k(const u8* block) {
+  Scales scales;
+  for (std::size_t g = 0; g < groups; ++g) scales[g] = block[g] & 15;
+  return scales;
+}
+
 // Six bits each, 12 bytes from byte 96.
 Scales scales_of_q3_k(const u8* block) {
   const u8* bytes = block + 96;
@@ -64,10 +71,11 @@ void put_codes(u8* block, const int* codes) {
   }
 }
 
-// The numbers of a block are d * unit * scale * code: with d = 1 the dequantiser tells the codes.
+// Blocks of 16 groups, each of codes of six bits at most and a scale of eight, are blocks of q6_k.
+// Their numbers are d * unit * scale * code: with d = 1 the dequantiser tells the codes.
 template <Dtype dtype, std::size_t block_bytes, std::size_t d_offset,
           Scales (*scales_of)(const u8*)>
-void recode_blocks(std::byte* out, const std::byte* blocks, std::size_t count) {
+void to_q6_k(std::byte* out, float* minima, const std::byte* blocks, std::size_t count) {
   // A power of two, so that d times it is exact but for the smallest.
   constexpr float unit = dtype == Dtype::iq3_xxs ? 0.5f : 1;
   const DequantiseRow dequantise_row = dequantiser(dtype);
@@ -77,6 +85,13 @@ void recode_blocks(std::byte* out, const std::byte* blocks, std::size_t count) {
     std::uint16_t d;
     std::memcpy(&d, block + d_offset, sizeof d);
     std::memcpy(block + d_offset, &half_of_one, sizeof d);
+    if constexpr (dtype == Dtype::q2_k) {
+      std::uint16_t dmin;
+      std::memcpy(&dmin, block + d_offset + 2, sizeof dmin);
+      std::memset(block + d_offset + 2, 0, sizeof dmin);
+      for (std::size_t g = 0; g < groups; ++g)
+        *minima++ = -(f16_to_f32(dmin) * static_cast<float>(block[g] >> 4));
+    }
     float products[block_columns];
     dequantise_row(block, products, block_columns);
     const Scales scales = scales_of(block);
@@ -95,13 +110,31 @@ void recode_blocks(std::byte* out, const std::byte* blocks, std::size_t count) {
   }
 }
 
+// Blocks of d, m and codes, scale * code + m, are blocks of d and the same codes, which count from
+// `middle` there.
+template <std::size_t from_bytes, int middle>
+void without_minimum(std::byte* out, float* minima, const std::byte* blocks, std::size_t count) {
+  constexpr std::size_t half = sizeof(std::uint16_t), to_bytes = from_bytes - half;
+  for (; count > 0; --count, blocks += from_bytes, out += to_bytes) {
+    std::uint16_t scale, minimum;
+    std::memcpy(&scale, blocks, half);
+    std::memcpy(&minimum, blocks + half, half);
+    std::memcpy(out, &scale, half);
+    std::memcpy(out + half, blocks + 2 * half, to_bytes - half);
+    *minima++ = f16_to_f32(minimum) + static_cast<float>(middle) * f16_to_f32(scale);
+  }
+}
+
 // To add a type: a row.
 constexpr Recoding recodings[] = {
-    {Dtype::q3_k, recode_blocks<Dtype::q3_k, 110, 108, scales_of_q3_k>},
-    {Dtype::iq3_xxs, recode_blocks<Dtype::iq3_xxs, 98, 0, scales_of_iq3_xxs>},
-    {Dtype::iq3_s, recode_blocks<Dtype::iq3_s, 110, 0, scales_of_iq3_s>},
-    {Dtype::tq1_0, recode_blocks<Dtype::tq1_0, 54, 52, no_scales>},
-    {Dtype::tq2_0, recode_blocks<Dtype::tq2_0, 66, 64, no_scales>},
+    {Dtype::q4_1, Dtype::q4_0, 32, without_minimum<20, 8>},
+    {Dtype::q5_1, Dtype::q5_0, 32, without_minimum<24, 16>},
+    {Dtype::q2_k, Dtype::q6_k, 16, to_q6_k<Dtype::q2_k, 84, 80, scales_of_q2_k>},
+    {Dtype::q3_k, Dtype::q6_k, 0, to_q6_k<Dtype::q3_k, 110, 108, scales_of_q3_k>},
+    {Dtype::iq3_xxs, Dtype::q6_k, 0, to_q6_k<Dtype::iq3_xxs, 98, 0, scales_of_iq3_xxs>},
+    {Dtype::iq3_s, Dtype::q6_k, 0, to_q6_k<Dtype::iq3_s, 110, 0, scales_of_iq3_s>},
+    {Dtype::tq1_0, Dtype::q6_k, 0, to_q6_k<Dtype::tq1_0, 54, 52, no_scales>},
+    {Dtype::tq2_0, Dtype::q6_k, 0, to_q6_k<Dtype::tq2_0, 66, 64, no_scales>},
 };
 
 }  // namespace

@@ -7,14 +7,15 @@
 
 namespace hearth::ops {
 
-// Blocks that have 16 groups, each of codes of six bits at most and a scale of eight, are blocks of
-// q6_k: the same numbers at 6.6 bits.
+// A block of `from` is one of `to`, the same numbers, but for what is added to each group of
+// `group_columns` numbers; 0: nothing is.
 struct Recoding {
-  Dtype from;
-  // Whole blocks of `from`, at any alignment, become as many of q6_k.
-  void (*recode)(std::byte* out, const std::byte* blocks, std::size_t count);
+  Dtype from, to;
+  std::size_t group_columns;
+  // blocks: whole ones of `from`, at any alignment.  minima: [count * block / group_columns], what
+  // is added to each group.
+  void (*recode)(std::byte* out, float* minima, const std::byte* blocks, std::size_t count);
 };
-constexpr Dtype recoded_type = Dtype::q6_k;
 
 // nullptr: not such a type.
 const Recoding* recoding_of(Dtype dtype);

@@ -8,7 +8,7 @@
 namespace hearth::ops {
 
 std::byte* scratch(Scratch which, std::size_t bytes) {
-  thread_local std::array<PageBuffer, 3> buffers;
+  thread_local std::array<PageBuffer, scratch_uses> buffers;
   PageBuffer& buffer = buffers[std::to_underlying(which)];
   if (buffer.size() < bytes) {
     buffer = PageBuffer();

@@ -1,0 +1,4 @@
+# Opening files waits; putting tensors together from other programs' codes computes.
+foreach(name requantise mlx mlc ggml huggingface_schemes zip)
+  set_property(SOURCE ${folder}/${name}.cpp APPEND PROPERTY COMPILE_OPTIONS $<$<CONFIG:Release>:-O3>)
+endforeach()

@@ -383,7 +383,7 @@ class Manage(unittest.TestCase):
                 for line in stream:
                     if line.startswith(b"data: "):
                         event = json.loads(line[6:])
-                        states.append((event["event"], event["state"]))
+                        states.append((event["event"], event.get("state")))
             thread = threading.Thread(target=read, daemon=True)
             thread.start()
             chat(server, "builtin")

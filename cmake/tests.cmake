@@ -14,7 +14,8 @@ add_test(NAME tidy_headers COMMAND ${Python3_EXECUTABLE} scripts/tidy.py headers
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 add_test(NAME tidy_format COMMAND ${Python3_EXECUTABLE} scripts/tidy.py format
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-foreach(name cli convert chat builtin load pull index serve settings first_run access)
+foreach(name cli convert chat builtin load pull index serve settings first_run access events keyring
+        shared_store)
   add_test(NAME program_${name} COMMAND ${Python3_EXECUTABLE} test_${name}.py
            WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests/program)
   set_tests_properties(program_${name} PROPERTIES ENVIRONMENT "HEARTH_BINARY=$<TARGET_FILE:hearth>")
@@ -33,4 +34,4 @@ set_tests_properties(clients_python PROPERTIES SKIP_RETURN_CODE 77 RUN_SERIAL ON
 add_test(NAME install COMMAND ${PROJECT_SOURCE_DIR}/tests/install/test_install.sh ${PROJECT_SOURCE_DIR}
          ${PROJECT_BINARY_DIR})
 add_test(NAME package COMMAND ${PROJECT_SOURCE_DIR}/tests/install/test_package.sh ${PROJECT_BINARY_DIR})
-set_tests_properties(program_load program_chat program_serve program_settings clients PROPERTIES RUN_SERIAL ON)
+set_tests_properties(program_load program_chat program_serve program_settings program_events clients PROPERTIES RUN_SERIAL ON)

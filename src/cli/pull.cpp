@@ -73,7 +73,8 @@ Status run(App& app, const Arguments& arguments) {
 std::span<const Option> options() {
   static const std::vector<Option> list = [] {
     std::vector<Option> all{
-        {"--copy", "", "Fetch it even when another program's copy is on this machine."}};
+        {"--copy", "", "Fetch it even when another program's copy is on this machine."},
+        {"--force", "", "Fetch it even when it is larger than this machine's memory for models."}};
     for (const Option& option : setting_options("library.")) all.push_back(option);
     return all;
   }();

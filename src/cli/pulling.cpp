@@ -11,6 +11,7 @@
 #include "config/secrets.h"
 #include "hardware/system_files.h"
 #include "library/auto_settings.h"
+#include "library/catalog.h"
 #include "library/resolve.h"
 
 namespace hearth::cli {
@@ -108,6 +109,8 @@ Result<LibraryContext> download_context(const Arguments& arguments) {
     if (!token) return std::move(token).error().within("library.token");
     context.network.hub_token = *std::move(token);
   }
+  if (!arguments.has("--force"))
+    context.most_bytes = memory_for_models(hardware::read_memory(hardware::machine_root()));
   context.network.quantisation = config.models.quantisation;
   // Whoever names one gets it, however large.
   if (loaded.given.find("models.quantisation")->second.back().layer == Layer::automatic)
@@ -123,7 +126,8 @@ Result<Pulled> pull_with_progress(App& app, const LibraryContext& context,
   auto pulled = pull(reference, name, context.folders, context.network,
                      {.stop = interrupts.token(),
                       .progress = [&](const PullProgress& progress) { lines.show(progress); },
-                      .remark = [&](const std::string& text) { app.out.remark(text); }});
+                      .remark = [&](const std::string& text) { app.out.remark(text); },
+                      .most_bytes = context.most_bytes});
   app.out.progress_done();
   if (!pulled && pulled.error().kind() == ErrorKind::cancelled)
     app.out.remark("stopped; what came is kept: the same command goes on from here");

@@ -1,6 +1,7 @@
 // Downloading as a person sees it: consent, progress, what to do when it fails.
 #pragma once
 
+#include <cstdint>
 #include <string>
 
 #include "cli/command.h"
@@ -13,10 +14,11 @@ namespace hearth::cli {
 struct LibraryContext {
   LibraryFolders folders;
   Network network;
+  std::uint64_t most_bytes = ~0ull;  // of a model that is fetched
 };
 Result<LibraryContext> library_context(const Arguments& arguments);
-// The same, for those who fetch: with the token of library.token, and the quantisation that suits
-// this machine.  Errors: those of read_secret too.
+// The same, for those who fetch: with the token of library.token, the quantisation that suits this
+// machine, and nothing larger than it can hold, but for --force.  Errors: those of read_secret too.
 Result<LibraryContext> download_context(const Arguments& arguments);
 
 // Shows progress: a bar on a terminal, a line now and then elsewhere.

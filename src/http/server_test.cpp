@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "http/testing.h"
+#include "http/websocket.h"
 
 using namespace hearth;
 using namespace hearth::http;
@@ -65,6 +66,7 @@ class Running {
     } else {
       const std::lock_guard lock(mutex);
       if (request.path == "/stream") responder->start_stream({});
+      if (request.path == "/socket") responder->start_stream(socket_start(request));
       held.push_back(std::move(responder));
     }
   }
@@ -193,6 +195,30 @@ TEST_CASE("a reader that does not read is dropped; the writer is never blocked")
   for (; responder->is_open() && written < 1000; ++written) responder->write(event);
   CHECK(written < 1000);
   CHECK(responder->stop().stop_requested());
+  CHECK(eventually([&] { return running.server->stats().connections_open == 0; }));
+}
+
+TEST_CASE("a WebSocket's client that does not read is told so; the others go on") {
+  Running running;
+  const std::string ask = get("/socket",
+                              "Connection: Upgrade\r\nUpgrade: websocket\r\n"
+                              "Sec-WebSocket-Version: 13\r\n"
+                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n");
+  TestClient slow(running.port(), 4096), healthy(running.port());
+  slow.send(ask);
+  REQUIRE(running.wait_held(0));
+  healthy.send(ask);
+  REQUIRE(running.wait_held(1));
+  const std::string text(64u << 10, 'x');
+  int written = 0;
+  for (; running.held[0]->is_open() && written < 1000; ++written) running.held[0]->write(text);
+  CHECK(written < 1000);
+  running.held[1]->write("hello");
+  CHECK(healthy.read_until("hello").ends_with("\x81\x05hello"));
+  running.held[1]->finish();
+  CHECK(healthy.read_until("").ends_with(std::string("\x88\x02\x03\xe8", 4)));
+  // Whole frames, then the reason.
+  CHECK(slow.read_until("").ends_with("\x03\xf5the client reads too slowly"));
   CHECK(eventually([&] { return running.server->stats().connections_open == 0; }));
 }
 

@@ -189,7 +189,8 @@ Result<bool> Download::attempt(Retries& retries) {
                           .headers = {"Accept-Encoding: identity"},
                           .from_byte = before,
                           .if_range = asks_for_same ? state_.etag : "",
-                          .stall_seconds = network_.stall_seconds};
+                          .stall_seconds = network_.stall_seconds,
+                          .only_public = network_.only_public};
   if (end < file_.bytes) request.to_byte = end - 1;
   const TransferSink sink{.head = [this](const TransferHead& head) { return take_head(head); },
                           .body = [this](auto bytes) { return take_body(bytes); }};
@@ -338,7 +339,8 @@ Result<std::string> fetch_text(const TextRequest& request, const Network& networ
                                 .headers = request.headers,
                                 .from_byte = 0,
                                 .if_range = "",
-                                .stall_seconds = network.stall_seconds},
+                                .stall_seconds = network.stall_seconds,
+                                .only_public = network.only_public},
                                sink, hooks.stop);
     if (!head) {
       TRY(addresses.try_again(retries, head.error()));

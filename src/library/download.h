@@ -32,6 +32,8 @@ struct Network {
   // more than so many bytes; empty: the usual one.
   std::string quantisation;
   std::uint64_t quantisation_bytes = ~0ull;
+  // Addresses of this machine and of its private networks are not asked, whoever names them.
+  bool only_public = false;
 };
 
 struct RemoteFile {

@@ -8,7 +8,10 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/log.h"
-#include "base/store_files.h"
+#include "hardware/memory.h"
+#include "hardware/system_files.h"
+#include "library/catalog.h"
+#include "library/shared_file.h"
 
 namespace hearth {
 namespace {
@@ -26,6 +29,8 @@ std::string_view name_of(Download::State state) {
       return "queued";
     case Download::State::running:
       return "downloading";
+    case Download::State::paused:
+      return "paused";
     case Download::State::done:
       return "done";
     case Download::State::failed:
@@ -39,7 +44,9 @@ std::string_view name_of(Download::State state) {
 struct DownloadQueue::Job {
   Download view;
   PullTarget target;
-  std::stop_source stop;
+  std::stop_source stop;  // of the present attempt
+  DownloadQueue::Wish wish;
+  enum class Stop { again, pause, cancel } stops_to = Stop::again;  // what a stop of it means
 };
 
 DownloadQueue::DownloadQueue(LibraryFolders folders, Network network, Lifecycles& lifecycles,
@@ -79,40 +86,64 @@ void DownloadQueue::take_up() {
     const auto model = optional<std::string>(item, "model", "");
     const auto priority = optional<std::int64_t>(item, "priority", 0);
     if (!model || model->empty() || !priority) continue;
-    const auto added = enqueue(
-        *model, static_cast<int>(std::clamp<std::int64_t>(*priority, -max_priority, max_priority)));
-    if (!added) log_warning("download_dropped model={} why={}", *model, added.error().message());
+    Wish wish;
+    wish.priority =
+        static_cast<int>(std::clamp<std::int64_t>(*priority, -max_priority, max_priority));
+    wish.any_size = optional<bool>(item, "any_size", false).value_or(false);
+    wish.only_public = optional<bool>(item, "only_public", false).value_or(false);
+    const auto added = enqueue(*model, wish);
+    if (!added)
+      log_warning("download_dropped model={} why={}", *model, added.error().message());
+    else if (optional<bool>(item, "paused", false).value_or(false))
+      jobs_[added->id]->view.state = Download::State::paused;  // nobody else knows of it yet
   }
   keep();
 }
 
-// Writes down what is not over.  What a queue was at when it ended is meant to go on.
+// Writes down what is not over, beside what other servers have written.  What a queue was at when
+// it ended is meant to go on.
 void DownloadQueue::keep() {
   if (folders_.downloads.empty()) return;
   const std::lock_guard one(keeping_);
-  Json list = Json::array();
-  {
+  bool is_leaving = false;
+  const Status kept = update_json_file(folders_.downloads, max_kept_bytes, [&](Json before) {
     const std::lock_guard lock(mutex_);
-    if (is_leaving_) return;
-    for (const auto& [id, job] : jobs_)
-      if (!job->view.is_over())
-        list.push_back(
-            Json::object({{"model", job->view.model}, {"priority", job->view.priority}}));
-  }
-  const std::string text = write_json(Json::object({{"downloads", std::move(list)}}));
-  Status kept = make_folders(parent_folder(folders_.downloads));
-  if (kept.ok()) kept = replace_file(folders_.downloads, std::as_bytes(std::span(text)));
-  if (!kept.ok()) log_warning("downloads_not_kept why={}", kept.error().message());
+    is_leaving = is_leaving_;
+    return is_leaving_ ? std::move(before) : with_own(before);
+  });
+  if (!kept.ok() && !is_leaving) log_warning("downloads_not_kept why={}", kept.error().message());
 }
 
-Result<Download> DownloadQueue::add(const std::string& model, int priority) {
-  Download view = TRY(enqueue(model, priority));
+// With the lock held: the file with our downloads as they are now.
+Json DownloadQueue::with_own(const Json& before) const {
+  Json list = Json::array();
+  const Json* others = before.find("downloads");
+  if (others && others->is_array())
+    for (const Json& item : others->as_array()) {
+      const auto model = optional<std::string>(item, "model", "");
+      const bool is_ours = std::ranges::any_of(
+          jobs_, [&](const auto& job) { return model && job.second->view.model == *model; });
+      if (!is_ours) list.push_back(item);
+    }
+  for (const auto& [id, job] : jobs_)
+    if (!job->view.is_over())
+      list.push_back(Json::object({{"model", job->view.model},
+                                   {"priority", job->view.priority},
+                                   {"any_size", job->wish.any_size},
+                                   {"only_public", job->wish.only_public},
+                                   {"paused", job->stops_to == Job::Stop::pause ||
+                                                  job->view.state == Download::State::paused}}));
+  return Json::object({{"downloads", std::move(list)}});
+}
+
+Result<Download> DownloadQueue::add(const std::string& model, const Wish& wish) {
+  Download view = TRY(enqueue(model, wish));
   keep();
   woken_.notify_one();
   return view;
 }
 
-Result<Download> DownloadQueue::enqueue(const std::string& model, int priority) {
+Result<Download> DownloadQueue::enqueue(const std::string& model, const Wish& wish) {
   if (!network_.offline.empty())
     return Error(ErrorKind::unavailable,
                  fmt::format("{}: not fetched, since {}", model, network_.offline));
@@ -125,7 +156,10 @@ Result<Download> DownloadQueue::enqueue(const std::string& model, int priority) 
       if (job->view.is_over()) continue;
       ++waiting;
       if (job->view.reference != target.remote.text()) continue;
-      job->view.priority = std::max(job->view.priority, priority);
+      job->view.priority = std::max(job->view.priority, wish.priority);
+      job->wish.any_size = job->wish.any_size || wish.any_size;
+      if (job->view.state == Download::State::paused) job->view.state = Download::State::queued;
+      job->stops_to = Job::Stop::again;
       return job->view;
     }
     if (waiting >= max_waiting)
@@ -141,7 +175,8 @@ Result<Download> DownloadQueue::enqueue(const std::string& model, int priority) 
     job->view.model = model;
     job->view.reference = target.remote.text();
     job->view.name = target.name.empty() ? job->view.reference : target.name;
-    job->view.priority = priority;
+    job->view.priority = wish.priority;
+    job->wish = wish;
     job->target = std::move(target);
     view = job->view;
     jobs_[view.id] = std::move(job);
@@ -162,14 +197,18 @@ DownloadQueue::JobPointer DownloadQueue::next() {
 void DownloadQueue::work(std::stop_token leaving) {
   for (;;) {
     JobPointer job;
+    std::stop_token stop;
     {
       std::unique_lock lock(mutex_);
       if (!woken_.wait(lock, leaving, [&] { return (job = next()) != nullptr; })) return;
       if (leaving.stop_requested()) return;
       job->view.state = Download::State::running;
+      job->stops_to = Job::Stop::again;
+      job->stop = std::stop_source();
       job->view.began_seconds = std::time(nullptr);
+      stop = job->stop.get_token();
     }
-    run(job);
+    run(job, stop);
   }
 }
 
@@ -190,12 +229,26 @@ void DownloadQueue::note(const JobPointer& job, ModelEvent event, const std::str
   (void)lifecycles_.apply(job->view.name, event, detail).ok();
 }
 
-void DownloadQueue::run(const JobPointer& job) {
+// What was asked for may have become one of several: its way goes on under the name it is listed
+// by.
+void DownloadQueue::take_name(const JobPointer& job, const Manifest& manifest) {
+  const std::string name = manifest.name.empty() ? manifest.reference : manifest.name;
+  if (name == job->view.name) return;
+  for (const ModelEvent event :
+       {ModelEvent::cancel, ModelEvent::remove, ModelEvent::finish_cleanup})
+    note(job, event);
+  change(job, [&](Download& view) { view.name = name; });
+  for (const ModelEvent event :
+       {ModelEvent::discover, ModelEvent::download, ModelEvent::finish_download})
+    note(job, event);
+}
+
+void DownloadQueue::run(const JobPointer& job, const std::stop_token& stop) {
   note(job, ModelEvent::discover);
   note(job, ModelEvent::download);
   change(job, [](Download&) {});
   PullHooks hooks;
-  hooks.stop = job->stop.get_token();
+  hooks.stop = stop;
   hooks.progress = [&](const PullProgress& progress) {
     if (progress.total > 0)
       lifecycles_.advance(job->view.name,
@@ -206,16 +259,24 @@ void DownloadQueue::run(const JobPointer& job) {
   hooks.remark = [&](const std::string& text) {
     change(job, [&](Download& view) { view.remark = text; });
   };
-  auto pulled = pull(job->target.remote, job->target.name, folders_, network_, hooks);
-  const bool is_cancelled = !pulled && pulled.error().kind() == ErrorKind::cancelled;
+  Network network = network_;
+  {
+    const std::lock_guard lock(mutex_);
+    if (!job->wish.any_size)
+      hooks.most_bytes = memory_for_models(hardware::read_memory(hardware::machine_root()));
+    network.only_public = job->wish.only_public && job->target.remote.kind == Reference::Kind::url;
+  }
+  auto pulled = pull(job->target.remote, job->target.name, folders_, network, hooks);
+  const bool is_stopped = !pulled && pulled.error().kind() == ErrorKind::cancelled;
   if (pulled) {
+    note(job, ModelEvent::finish_download);
+    take_name(job, pulled->manifest);
     // Sizes and checksums were looked at as the bytes came.
-    for (const ModelEvent event :
-         {ModelEvent::finish_download, ModelEvent::validate, ModelEvent::finish_validate})
+    for (const ModelEvent event : {ModelEvent::validate, ModelEvent::finish_validate})
       note(job, event);
     if (done_) done_();
   } else {
-    note(job, is_cancelled ? ModelEvent::cancel : ModelEvent::fail, pulled.error().message());
+    note(job, is_stopped ? ModelEvent::cancel : ModelEvent::fail, pulled.error().message());
   }
   change(job, [&](Download& view) {
     view.ended_seconds = std::time(nullptr);
@@ -225,9 +286,13 @@ void DownloadQueue::run(const JobPointer& job) {
       view.was_here = pulled->was_here;
       view.files = pulled->manifest.files;
       view.progress.bytes = view.progress.total = pulled->manifest.bytes();
-      if (pulled->manifest.name.empty()) view.name = pulled->manifest.reference;
+    } else if (is_stopped && !is_leaving_ && job->stops_to != Job::Stop::cancel) {
+      const bool is_pausing = job->stops_to == Job::Stop::pause;
+      view.state = is_pausing ? Download::State::paused : Download::State::queued;
+      view.ended_seconds = 0;
+      view.progress.bytes_per_second = 0;
     } else {
-      view.state = is_cancelled ? Download::State::cancelled : Download::State::failed;
+      view.state = is_stopped ? Download::State::cancelled : Download::State::failed;
       view.error = pulled.error();
     }
   });
@@ -247,9 +312,10 @@ std::vector<Download> DownloadQueue::list() const {
   return all;
 }
 
-Status DownloadQueue::cancel(int id) {
+// Does `edit` to one that is not over, with the lock held, then stops its attempt if it says so.
+Status DownloadQueue::steer(int id, const std::function<bool(Job& job)>& edit) {
   JobPointer job;
-  bool is_waiting = false;
+  std::stop_source stop(std::nostopstate);
   {
     const std::lock_guard lock(mutex_);
     const auto found = jobs_.find(id);
@@ -259,15 +325,46 @@ Status DownloadQueue::cancel(int id) {
     if (job->view.is_over())
       return Error(ErrorKind::invalid,
                    fmt::format("download {} is {}", id, name_of(job->view.state)));
-    is_waiting = job->view.state == Download::State::queued;
-    if (is_waiting) job->view.state = Download::State::cancelled;
+    if (edit(*job)) stop = job->stop;
   }
-  job->stop.request_stop();
-  if (is_waiting) {
-    change(job, [](Download&) {});
-    keep();
-  }
+  stop.request_stop();
+  woken_.notify_one();
+  change(job, [](Download&) {});
+  keep();
   return Done{};
+}
+
+Status DownloadQueue::cancel(int id) {
+  return steer(id, [](Job& job) {
+    job.stops_to = Job::Stop::cancel;
+    if (job.view.state == Download::State::running) return true;
+    job.view.state = Download::State::cancelled;
+    return false;
+  });
+}
+
+Status DownloadQueue::pause(int id) {
+  return steer(id, [](Job& job) {
+    job.stops_to = Job::Stop::pause;
+    if (job.view.state == Download::State::running) return true;
+    job.view.state = Download::State::paused;
+    return false;
+  });
+}
+
+Status DownloadQueue::resume(int id) {
+  return steer(id, [](Job& job) {
+    job.stops_to = Job::Stop::again;  // one that is about to pause waits for its turn again
+    if (job.view.state == Download::State::paused) job.view.state = Download::State::queued;
+    return false;
+  });
+}
+
+Status DownloadQueue::set_priority(int id, int priority) {
+  return steer(id, [priority](Job& job) {
+    job.view.priority = priority;
+    return false;
+  });
 }
 
 int DownloadQueue::observe(Observer observer) {

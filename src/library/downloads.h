@@ -13,6 +13,7 @@
 #include <thread>
 #include <vector>
 
+#include "base/json.h"
 #include "base/result.h"
 #include "library/lifecycle.h"
 #include "library/pull.h"
@@ -20,7 +21,7 @@
 namespace hearth {
 
 struct Download {
-  enum class State { queued, running, done, failed, cancelled } state = State::queued;
+  enum class State { queued, running, paused, done, failed, cancelled } state = State::queued;
   int id = 0;
   std::string model;      // as it was asked for
   std::string name;       // as it will be listed
@@ -33,7 +34,7 @@ struct Download {
   std::int64_t began_seconds = 0, ended_seconds = 0;  // Unix time; 0: not yet
   std::vector<StoredFile> files;                      // of one that is done
 
-  bool is_over() const { return state > State::running; }
+  bool is_over() const { return state > State::paused; }
 };
 std::string_view name_of(Download::State state);
 
@@ -48,13 +49,24 @@ class DownloadQueue {
                 std::function<void()> done);
   ~DownloadQueue();  // stops them; what came is kept
 
+  struct Wish {
+    int priority = 0;
+    bool any_size = false;     // larger than what this machine can give a model, too
+    bool only_public = false;  // of an address that the client names: see Network
+  };
   // Whoever asks for the same model shares its download.  Errors: those of pull_target,
   // unavailable (offline), exhausted (too many wait).
-  Result<Download> add(const std::string& model, int priority = 0);
+  Result<Download> add(const std::string& model, const Wish& wish);
   std::optional<Download> find(int id) const;
   std::vector<Download> list() const;  // the latest last; those that ended long ago are forgotten
-  // Errors: not_found, invalid (it is over).
+  // What came is kept.  Each of these: errors not_found, invalid (it is over).
   Status cancel(int id);
+  // Until it is resumed, over restarts too.  Nothing happens to one that is paused, or that runs,
+  // already.
+  Status pause(int id);
+  Status resume(int id);
+  // Of one that waits: what runs is not interrupted.
+  Status set_priority(int id, int priority);
 
   // Called some times a second while a download runs, and when it changes, without a lock.
   int observe(Observer observer);
@@ -66,11 +78,14 @@ class DownloadQueue {
   using JobPointer = std::shared_ptr<Job>;
 
   void work(std::stop_token leaving);
-  void run(const JobPointer& job);
+  void run(const JobPointer& job, const std::stop_token& stop);
+  Status steer(int id, const std::function<bool(Job& job)>& edit);
   JobPointer next();  // with the lock held
-  Result<Download> enqueue(const std::string& model, int priority);
+  Result<Download> enqueue(const std::string& model, const Wish& wish);
   void take_up();
   void keep();
+  Json with_own(const Json& before) const;
+  void take_name(const JobPointer& job, const Manifest& manifest);
   void note(const JobPointer& job, ModelEvent event, const std::string& detail = "");
   void change(const JobPointer& job, const std::function<void(Download&)>& edit);
 

@@ -4,12 +4,12 @@
 
 #include <algorithm>
 
-#include "base/bytes.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "base/utf8.h"
 #include "library/catalog.h"
 #include "library/resolve.h"
+#include "library/shared_file.h"
 
 namespace hearth {
 namespace {
@@ -63,17 +63,21 @@ std::vector<std::string> readings_of(std::string_view name) {
   return list;
 }
 
+Aliases aliases_of(const Json& json) {
+  Aliases aliases;
+  if (!json.is_object()) return aliases;
+  for (const auto& [name, reference] : json.as_object())
+    if (reference.is_string()) aliases[name] = reference.as_string();
+  return aliases;
+}
+
 }  // namespace
 
 Aliases read_aliases(const LibraryFolders& folders) {
-  Aliases aliases;
-  if (folders.aliases.empty()) return aliases;
+  if (folders.aliases.empty()) return {};
   const auto text = read_file(folders.aliases, max_aliases_bytes);
   const auto json = text ? parse_json(*text) : Result<Json>(Json());
-  if (!json || !json->is_object()) return aliases;
-  for (const auto& [name, reference] : json->as_object())
-    if (reference.is_string()) aliases[name] = reference.as_string();
-  return aliases;
+  return json ? aliases_of(*json) : Aliases();
 }
 
 Status set_alias(const LibraryFolders& folders, const std::string& name,
@@ -82,15 +86,17 @@ Status set_alias(const LibraryFolders& folders, const std::string& name,
   if (!parsed || parsed->kind != Reference::Kind::name)
     return Error(ErrorKind::invalid,
                  fmt::format("'{}': needs a plain name such as my-model:latest", printable(name)));
-  Aliases aliases = read_aliases(folders);
   const std::string key(without_latest(name));
-  if (reference.empty())
-    aliases.erase(key);
-  else
-    aliases[key] = reference;
-  Json json = Json::object();
-  for (const auto& [own, meant] : aliases) json.set(own, meant);
-  return replace_file(folders.aliases, bytes_of(write_json(json, {.indent = 2})));
+  return update_json_file(folders.aliases, max_aliases_bytes, [&](const Json& before) {
+    Aliases aliases = aliases_of(before);
+    if (reference.empty())
+      aliases.erase(key);
+    else
+      aliases[key] = reference;
+    Json json = Json::object();
+    for (const auto& [own, meant] : aliases) json.set(own, meant);
+    return json;
+  });
 }
 
 const LocalModel* find_by_name(const std::vector<LocalModel>& models, std::string_view name,
@@ -130,7 +136,7 @@ InstalledModels::List InstalledModels::look() {
 
 InstalledModels::List InstalledModels::list() {
   const std::lock_guard lock(mutex_);
-  if (list_ && std::chrono::steady_clock::now() - looked_ < fresh_for) return list_;
+  if (list_ && (is_told_ || std::chrono::steady_clock::now() - looked_ < fresh_for)) return list_;
   return look();
 }
 

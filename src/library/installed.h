@@ -1,6 +1,7 @@
 // The models that are here under the names that clients write, for a process that lives long.
 #pragma once
 
+#include <atomic>
 #include <chrono>
 #include <functional>
 #include <map>
@@ -45,6 +46,8 @@ class InstalledModels {
   void allow(LocalModel model);
   // The disk holds something else now.
   void note_change();
+  // Somebody calls note_change() whenever it does: a list stays good until then.
+  void trust_notes(bool is_told) { is_told_ = is_told; }
 
   const LibraryFolders& folders() const { return folders_; }
 
@@ -54,6 +57,7 @@ class InstalledModels {
   const LibraryFolders folders_;
   const std::vector<LocalModel> builtin_;
   std::vector<LocalModel> allowed_;
+  std::atomic<bool> is_told_ = false;
   std::mutex mutex_;  // held while looking: others want the same answer
   List list_;
   std::chrono::steady_clock::time_point looked_;

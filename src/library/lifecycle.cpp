@@ -7,9 +7,8 @@
 #include <chrono>
 #include <ctime>
 
-#include "base/bytes.h"
 #include "base/files.h"
-#include "base/json.h"
+#include "library/shared_file.h"
 
 namespace hearth {
 namespace {
@@ -226,21 +225,26 @@ void Lifecycles::load() {
         paces_[*state].seconds_per_gigabyte = std::max(0.0, value.as_number());
 }
 
-// With the lock held.
-std::string Lifecycles::text() const {
+// With the lock held: the file with what this process knows better.
+Json Lifecycles::with_own(const Json& before) const {
   Json models = Json::array();
+  const Json* others = before.find("models");
+  if (others && others->is_array())
+    for (const Json& row : others->as_array()) {
+      const auto name = required<std::string>(row, "name");
+      if (name && !ours_.contains(*name) && models.size() < max_models) models.push_back(row);
+    }
   for (const auto& [name, entry] : entries_)
-    models.push_back(Json::object({{"name", name},
-                                   {"state", name_of(entry.state)},
-                                   {"detail", entry.detail},
-                                   {"since", entry.since_seconds},
-                                   {"bytes", entry.bytes}}));
+    if (ours_.contains(name))
+      models.push_back(Json::object({{"name", name},
+                                     {"state", name_of(entry.state)},
+                                     {"detail", entry.detail},
+                                     {"since", entry.since_seconds},
+                                     {"bytes", entry.bytes}}));
   Json paces = Json::object();
   for (const auto& [state, pace] : paces_)
     paces.set(std::string(name_of(state)), pace.seconds_per_gigabyte);
-  return write_json(
-      Json::object({{"models", std::move(models)}, {"seconds_per_gigabyte", std::move(paces)}}),
-      {.indent = 1});
+  return Json::object({{"models", std::move(models)}, {"seconds_per_gigabyte", std::move(paces)}});
 }
 
 // What a stage that ended well took.
@@ -297,6 +301,7 @@ Status Lifecycles::apply(const std::string& name, ModelEvent event, const std::s
                                                    name_of(from), name_of(event)));
     if (found == entries_.end() && entries_.size() >= max_models)
       return Error(ErrorKind::exhausted, fmt::format("more than {} models", max_models));
+    ours_.insert(name);
     Entry& entry = entries_[name];
     const double now = steady_seconds();
     if (event != E::fail && event != E::cancel) learn(entry, now);
@@ -312,12 +317,11 @@ Status Lifecycles::apply(const std::string& name, ModelEvent event, const std::s
   if (is_to_save) {
     // One writer at a time, each with what is true when its turn comes.
     const std::lock_guard saving(saving_);
-    std::string kept;
-    {
+    const auto own = [&](const Json& before) {
       const std::lock_guard lock(mutex_);
-      kept = text();
-    }
-    (void)replace_file(file_, bytes_of(kept)).ok();  // without room for it everything still works
+      return with_own(before);
+    };
+    (void)update_json_file(file_, max_file_bytes, own).ok();  // without it everything still works
   }
   tell(view);
   return Done{};

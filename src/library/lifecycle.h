@@ -7,11 +7,13 @@
 #include <map>
 #include <mutex>
 #include <optional>
+#include <set>
 #include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
 #include "base/result.h"
 
 namespace hearth {
@@ -124,7 +126,7 @@ class Lifecycles {
   void learn(const Entry& entry, double now);
   std::optional<double> seconds_left(const Entry& entry) const;
   void load();
-  std::string text() const;
+  Json with_own(const Json& before) const;
   void tell(const LifecycleView& view);
 
   const std::string file_;
@@ -133,6 +135,7 @@ class Lifecycles {
   std::map<ModelState, Pace> paces_;  // of stages, learned
   std::map<int, Observer> observers_;
   int next_observer_ = 1;
+  std::set<std::string> ours_;  // what this process changed: of the others the file knows more
   std::mutex saving_;
 };
 

@@ -3,7 +3,9 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <set>
 
+#include "library/shelf_watch.h"
 #include "library/verify.h"
 
 namespace hearth {
@@ -29,6 +31,7 @@ LiveLibrary::LiveLibrary(const LibraryFolders& folders, const Network& network)
     : lifecycles(folders.lifecycle), installed(folders), network_(network) {}
 
 LiveLibrary::~LiveLibrary() {
+  stop_watching();
   downloads.reset();
   library.reset();
 }
@@ -71,6 +74,43 @@ Status LiveLibrary::repair(const LocalModel& model, std::stop_token stop) {
            {.stop = std::move(stop), .progress = {}, .remark = {}}));
   installed.note_change();
   return Done{};
+}
+
+void LiveLibrary::watch(std::function<void(const LibraryNews& news)> tell) {
+  struct Seen {
+    std::set<std::string> names;
+    bool is_first = true;
+  };
+  const auto look = [this, tell = std::move(tell), seen = std::make_shared<Seen>()](bool is_told) {
+    installed.trust_notes(is_told);
+    installed.note_change();
+    std::set<std::string> names;
+    for (const LocalModel& model : *installed.list()) names.insert(model.name);
+    LibraryNews news;
+    std::ranges::set_difference(names, seen->names, std::back_inserter(news.came));
+    std::ranges::set_difference(seen->names, names, std::back_inserter(news.left));
+    seen->names = std::move(names);
+    if (std::exchange(seen->is_first, false) || (news.came.empty() && news.left.empty())) return;
+    for (const std::string& name : news.came) note_arrival(name);
+    for (const std::string& name : news.left)
+      if (lifecycles.apply(name, ModelEvent::remove).ok())
+        (void)lifecycles.apply(name, ModelEvent::finish_cleanup).ok();
+    tell(news);
+  };
+  watch_ = std::make_unique<ShelfWatch>(installed.folders(), look);
+}
+
+void LiveLibrary::stop_watching() {
+  watch_.reset();
+  installed.trust_notes(false);
+}
+
+// One of ours is told of by the download that brings it.
+void LiveLibrary::note_arrival(const std::string& name) {
+  const ModelState state = lifecycles.view(name).state;
+  if (state == ModelState::uninitialized || state == ModelState::discovered ||
+      state == ModelState::error || state == ModelState::cancelled)
+    (void)lifecycles.apply(name, ModelEvent::find_here).ok();
 }
 
 Status LiveLibrary::remove(const std::string& name) {

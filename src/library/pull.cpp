@@ -118,6 +118,7 @@ Result<FileLock> take_lock(const std::string& path, const std::string& partial,
                       .total = plan.bytes(),
                       .bytes_per_second = speed.update(bytes),
                       .files = plan.files.size(),
+                      .each = {},
                       .is_waiting = true});
     std::this_thread::sleep_for(tick);
   }
@@ -145,7 +146,8 @@ class Fetching {
         folder_(folder),
         network_(network),
         hooks_(hooks),
-        stored_(plan.files.size()) {}
+        stored_(plan.files.size()),
+        received_(plan.files.size()) {}
 
   Result<std::vector<StoredFile>> run() {
     const auto count = std::min<std::size_t>(plan_.files.size(),
@@ -163,14 +165,13 @@ class Fetching {
 
  private:
   void work() {
-    DownloadHooks hooks{.stop = stop_.get_token(),
-                        .received = [this](std::int64_t bytes) { bytes_ += bytes; },
-                        .remark =
-                            [this](const std::string& text) {
-                              const std::lock_guard lock(mutex_);
-                              if (hooks_.remark) hooks_.remark(text);
-                            }};
+    DownloadHooks hooks{
+        .stop = stop_.get_token(), .received = {}, .remark = [this](const std::string& text) {
+          const std::lock_guard lock(mutex_);
+          if (hooks_.remark) hooks_.remark(text);
+        }};
     for (std::size_t i = next_++; i < plan_.files.size(); i = next_++) {
+      hooks.received = [this, i](std::int64_t bytes) { received_[i] += bytes; };
       auto stored = download(plan_.files[i], folder_, network_, hooks);
       const std::lock_guard lock(mutex_);
       if (stored) {
@@ -191,16 +192,24 @@ class Fetching {
     for (;;) {
       const bool is_done = done_.wait_for(lock, tick, [this] { return running_ == 0; });
       lock.unlock();
-      const auto bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, bytes_));
-      if (hooks_.progress)
-        hooks_.progress({.bytes = bytes,
-                         .total = plan_.bytes(),
-                         .bytes_per_second = speed.update(bytes),
-                         .files = plan_.files.size(),
-                         .is_waiting = false});
+      if (hooks_.progress) hooks_.progress(progress(speed));
       if (is_done) return;
       lock.lock();
     }
+  }
+
+  PullProgress progress(Speed& speed) const {
+    PullProgress now;
+    now.total = plan_.bytes();
+    now.files = plan_.files.size();
+    for (std::size_t i = 0; i < plan_.files.size(); ++i) {
+      const RemoteFile& file = plan_.files[i];
+      const auto bytes = static_cast<std::uint64_t>(std::max<std::int64_t>(0, received_[i]));
+      now.each.push_back({file.name, bytes, file.bytes});
+      now.bytes += bytes;
+    }
+    now.bytes_per_second = speed.update(now.bytes);
+    return now;
   }
 
   const DownloadPlan& plan_;
@@ -209,12 +218,12 @@ class Fetching {
   const PullHooks& hooks_;
   std::stop_source stop_;
   std::atomic<std::size_t> next_ = 0;
-  std::atomic<std::int64_t> bytes_ = 0;
   std::mutex mutex_;  // of what follows, and of remarks
   std::condition_variable done_;
   std::size_t running_ = 0;
   std::vector<StoredFile> stored_;
   std::optional<Error> error_;
+  std::vector<std::atomic<std::int64_t>> received_;  // of each file
 };
 
 }  // namespace
@@ -241,6 +250,13 @@ Result<Pulled> pull(const Reference& reference, const std::string& name,
     TRY(remove_all(partial));
     return pulled;
   }
+  if (plan.bytes() > hooks.most_bytes)
+    return Error(
+        ErrorKind::exhausted,
+        fmt::format("{}: its weights take {:.1f} GB, and this machine has {:.1f} GB for "
+                    "models: it would hardly run. `hearth pull --force` fetches it all the same",
+                    plan.reference, static_cast<double>(plan.bytes()) / 1e9,
+                    static_cast<double>(hooks.most_bytes) / 1e9));
   if (!is_complete(partial, plan, pulled.manifest)) {
     TRY(check_disk(partial, plan));
     TRY(make_folders(partial));

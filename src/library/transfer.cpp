@@ -3,12 +3,16 @@
 #define CURL_DISABLE_TYPECHECK
 #include <curl/curl.h>
 #include <fmt/core.h>
+#include <netinet/in.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <charconv>
+#include <cstdlib>
 #include <memory>
 
 #include "base/shared_library.h"
+#include "library/public_address.h"
 
 namespace hearth {
 namespace {
@@ -178,6 +182,31 @@ int on_progress(void* user, curl_off_t, curl_off_t, curl_off_t, curl_off_t) {
   return static_cast<Hop*>(user)->stop.stop_requested() ? 1 : 0;
 }
 
+// The address that the connection will really go to: what a name meant when it was looked at before
+// counts for nothing.
+curl_socket_t open_public(void* user, curlsocktype, curl_sockaddr* address) {
+  const auto* bytes = reinterpret_cast<const std::uint8_t*>(&address->addr);
+  const bool is_v6 = address->family == AF_INET6;
+  const std::span<const std::uint8_t> host =
+      is_v6 ? std::span(bytes + offsetof(sockaddr_in6, sin6_addr), 16)
+            : std::span(bytes + offsetof(sockaddr_in, sin_addr), 4);
+  if ((!is_v6 && address->family != AF_INET) || !is_public_address(host)) {
+    static_cast<Hop*>(user)->error =
+        Error(ErrorKind::io,
+              "the address is of this machine or of a private network, which other "
+              "machines may not have it ask");
+    return CURL_SOCKET_BAD;
+  }
+  return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
+}
+
+// The connection goes to a proxy then, which has rules of its own.
+bool has_proxy() {
+  for (const char* name : {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"})
+    if (const char* value = std::getenv(name); value && *value) return true;
+  return false;
+}
+
 Error network_error(CURLcode code, const char* detail, const std::string& host) {
   const std::string what = *detail ? detail : curl().strerror(code);
   switch (code) {
@@ -235,6 +264,10 @@ Status run_hop(const TransferRequest& request, const Origin& first, const Transf
   curl().setopt(c, CURLOPT_NOPROGRESS, 0L);
   curl().setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
   curl().setopt(c, CURLOPT_XFERINFODATA, &hop);
+  if (request.only_public && !has_proxy()) {
+    curl().setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_public);
+    curl().setopt(c, CURLOPT_OPENSOCKETDATA, &hop);
+  }
   if (request.is_direct) curl().setopt(c, CURLOPT_PROXY, "");
   if (request.method != "GET") {
     curl().setopt(c, CURLOPT_CUSTOMREQUEST, request.method.c_str());

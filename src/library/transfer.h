@@ -25,6 +25,7 @@ struct TransferRequest {
   std::string method = "GET";        // only a GET is redirected
   std::string body = {};             // of JSON
   bool is_direct = false;            // past all proxies: this machine
+  bool only_public = false;          // no connection to this machine or a private network
 };
 
 struct TransferHead {
@@ -46,7 +47,7 @@ struct TransferSink {
 // Whatever the status is, the body goes to the sink; an error of the sink ends the transfer and is
 // returned.  Proxies come from http_proxy, https_proxy, all_proxy and no_proxy.
 // Errors: unavailable (the network: another attempt may go well), io (certificates, redirects that
-// are refused), cancelled.
+// are refused, addresses that are not public), cancelled.
 Result<TransferHead> transfer(const TransferRequest& request, const TransferSink& sink,
                               std::stop_token stop = {});
 

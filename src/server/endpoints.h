@@ -21,7 +21,8 @@ struct Endpoint {
   enum class Place { loop, worker, embedder } place;
   // Answers through call.responder, now or later.
   void (*handle)(Service& service, Call call);
-  bool generates = false;  // joins a model's queue
+  bool generates = false;       // joins a model's queue
+  bool streams_events = false;  // over a WebSocket too
 };
 
 // To add an endpoint: write server/<name>.cpp with one `const Endpoint`, name it in endpoints.cpp.

@@ -195,9 +195,26 @@ Json content(std::string_view schema) {
   return Json::object({{"application/json", Json::object({{"schema", reference(schema)}})}});
 }
 
+// A stream has the same events in each of its forms.
+Json stream_content(const Endpoint& endpoint) {
+  Json all = Json::object();
+  if (endpoint.response_schema != "Event") all = content(endpoint.response_schema);
+  for (const char* form : {"text/event-stream", "application/x-ndjson"})
+    all.set(form, Json::object({{"schema", reference("Event")}}));
+  return all;
+}
+
+Json query_parameter(std::string_view name, std::string_view meaning) {
+  return Json::object(
+      {{"name", name}, {"in", "query"}, {"description", meaning}, {"schema", type("string")}});
+}
+
 Json operation(const Endpoint& endpoint) {
   Json ok = Json::object({{"description", "The answer."}});
-  if (!endpoint.response_schema.empty()) ok.set("content", content(endpoint.response_schema));
+  if (endpoint.streams_events)
+    ok.set("content", stream_content(endpoint));
+  else if (!endpoint.response_schema.empty())
+    ok.set("content", content(endpoint.response_schema));
   const Json error =
       Json::object({{"description", "What went wrong."}, {"content", content("Error")}});
   Json result =
@@ -213,6 +230,18 @@ Json operation(const Endpoint& endpoint) {
         endpoint.path.substr(at + 1, endpoint.path.find('}', at) - at - 1);
     parameters.push_back(Json::object(
         {{"name", name}, {"in", "path"}, {"required", true}, {"schema", type("string")}}));
+  }
+  if (endpoint.streams_events) {
+    result.find("responses")
+        ->set("101",
+              Json::object({{"description",
+                             "To `Upgrade: websocket`: each message is one Event, as text."}}));
+    if (endpoint.path.ends_with("/events")) {
+      parameters.push_back(query_parameter("topics", "models, downloads, system: commas between."));
+      parameters.push_back(query_parameter("model", "Only what is about this model, or none."));
+    } else {
+      parameters.push_back(query_parameter("stream", "true: lines of JSON until it is over."));
+    }
   }
   if (parameters.size() > 0) result.set("parameters", std::move(parameters));
   Json security = Json::array();

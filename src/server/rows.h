@@ -24,9 +24,9 @@ std::span<const Endpoint> rerank_rows(), mcp_rows(), llama_server_rows(), lm_stu
 // Those of /v1/images, /v1/audio and /v1/moderations.
 std::span<const Endpoint> unable_rows();
 
-// Those of /api/models, /api/downloads, /api/system, /api/config, and of Ollama's that change what
-// is here.
-std::span<const Endpoint> model_rows(), download_rows(), upload_rows(), system_rows(),
+// Those of /api/models, /api/downloads, /api/events, /api/system, /api/config, and of Ollama's that
+// change what is here.
+std::span<const Endpoint> model_rows(), download_rows(), upload_rows(), event_rows(), system_rows(),
     ollama_manage_rows(), config_rows();
 
 }  // namespace hearth::server

@@ -5,6 +5,7 @@
 #include "base/files.h"
 #include "config/live.h"
 #include "hardware/system_files.h"
+#include "http/websocket.h"
 #include "server/access/door.h"
 #include "server/batches/batches.h"
 #include "server/collections/pool.h"
@@ -39,10 +40,11 @@ struct ApiServer::State {
     if (service.settings) service.settings->forget(settings_observer);
     service.regulator.reset();
     if (service.library) {
+      service.library->stop_watching();
       service.library->lifecycles.forget(lifecycle_observer);
       service.library->downloads->forget_all();
     }
-    service.events.reset();
+    if (service.events) service.events->close();
     service.batches.reset();
     if (service.tool_host) service.tool_host->leave();
     service.prepare.reset();
@@ -77,15 +79,18 @@ void ApiServer::State::pass_events_on() {
   if (!service.library) return;
   // Told from threads of the library, which may be on their way when the server ends.
   const std::shared_ptr<EventHub> hub = service.events;
-  lifecycle_observer = service.library->lifecycles.observe([hub](const LifecycleView& view) {
-    Json event = to_json(view);
-    event.set("event", "model");
-    hub->tell(EventHub::Topic::models, event);
+  lifecycle_observer = service.library->lifecycles.observe(
+      [hub](const LifecycleView& view) { hub->tell(EventHub::Topic::models, event_of(view)); });
+  service.library->watch([hub](const LibraryNews& news) {
+    Json came = Json::array(), left = Json::array();
+    for (const std::string& name : news.came) came.push_back(name);
+    for (const std::string& name : news.left) left.push_back(name);
+    hub->tell(
+        EventHub::Topic::models,
+        Json::object({{"event", "library"}, {"came", std::move(came)}, {"left", std::move(left)}}));
   });
   service.library->downloads->observe([hub](const Download& download) {
-    Json event = to_json(download);
-    event.set("event", "download");
-    hub->tell(EventHub::Topic::downloads, event);
+    hub->tell(EventHub::Topic::downloads, event_of(download));
   });
 }
 
@@ -120,6 +125,9 @@ std::optional<http::Response> ApiServer::State::admit(const http::Request& reque
                              "Allow", route.allowed));
   if (auto refusal = refuse_at_door(service, *route.endpoint, request))
     return answer(route.endpoint->path, std::move(*refusal));
+  if (route.endpoint->streams_events && http::asks_for_socket(request))
+    if (auto refusal = http::refuse_socket(request))
+      return answer(route.endpoint->path, std::move(*refusal));
   // Told at the door, a client of a full server waits for nothing.
   if (!route.endpoint->generates || !service.is_full()) return std::nullopt;
   return answer(route.endpoint->path,

@@ -164,12 +164,18 @@ class Cdn(Handler):
             return self.answer(int(code), "not now", pairs)
         if fault == "html":
             return self.answer(200, "<html>sign in to the network</html>", [("Content-Type", "text/html")])
+        if fault == "json":
+            return self.answer(200, '{"error": "busy"}', [("Content-Type", "application/json")])
+        if fault == "empty":
+            return self.answer(200, "")
         if fault == "redirect-loop":
             return self.answer(302, "", [("Location", self.path)])
         if fault == "redirect-file":
             return self.answer(302, "", [("Location", "file:///etc/passwd")])
         if fault == "other-etag":
             etag = '"another"'
+        if fault == "weak-short":
+            etag = "W/" + etag
         if fault == "wrong-hash":
             data = data[:-1] + bytes([data[-1] ^ 1])
         wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range") or "")
@@ -184,7 +190,9 @@ class Cdn(Handler):
             if fault == "wrong-start":
                 start -= 1
         self.send_response(status)
-        if status == 206:
+        if status == 206 and fault == "star-range":
+            self.send_header("Content-Range", f"bytes */{length}")
+        elif status == 206 and fault != "no-content-range":
             self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{length}")
         body = data[start:]
         if fault.startswith("endless"):
@@ -194,6 +202,9 @@ class Cdn(Handler):
             self.send_header("Content-Encoding", "gzip")
         if fault in ("no-length", "endless-close"):
             self.send_header("Connection", "close")
+        elif fault == "chunked-short":
+            self.send_header("Transfer-Encoding", "chunked")
+            body = b"%x\r\n" % len(body) + body
         else:
             self.send_header("Content-Length", str(sent_length + (7 if fault == "length-high" else 0)))
         if fault != "no-etag":
@@ -208,7 +219,7 @@ class Cdn(Handler):
         with hub.lock:
             hub.served.append(record)
         began, limit = time.monotonic(), len(body)
-        if fault in ("short", "reset", "stall", "other-etag-short"):
+        if fault in ("short", "reset", "stall", "weak-short", "chunked-short"):
             limit = len(body) // 2
         chunk = CHUNK if limit < 10_000_000 else 16 * CHUNK
         for at in range(0, limit, chunk):

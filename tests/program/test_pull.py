@@ -67,7 +67,8 @@ class Pull(unittest.TestCase):
             ["short", "other-etag"], ["short", "other-etag", "short"], ["short", "wrong-start"],
             ["short", "status 416"], ["short", "status 403"], ["length-high"], ["no-length"],
             ["no-etag"], ["endless"], ["short", "endless"], ["endless-close"], ["stall"],
-            ["short", "ignores-if-range"],
+            ["short", "ignores-if-range"], ["chunked-short"], ["weak-short"],
+            ["short", "no-content-range"], ["short", "star-range"], ["json"], ["empty"],
         ]
 
         def heal(faults):
@@ -99,6 +100,19 @@ class Pull(unittest.TestCase):
             with self.subTest(faults), World() as world:
                 world.fault(*faults)
                 self.check_nothing(world, world.run("pull", "hf:org/model"), code, says)
+
+    def test_a_model_that_is_too_large_for_the_machine(self):
+        with World() as world:
+            memory = pathlib.Path(world.home.name) / "machine/proc/meminfo"
+            memory.parent.mkdir(parents=True)
+            memory.write_text(f"MemTotal: {len(MODEL) // 1024} kB\nMemAvailable: 1000 kB\n")
+            world.environment["HEARTH_FAKE_MACHINE"] = str(memory.parent.parent)
+            refused = world.run("pull", "hf:org/model")
+            self.check_nothing(world, refused, refused.returncode, "`hearth pull --force` fetches it")
+            self.assertNotEqual(refused.returncode, 0)
+            forced = world.run("pull", "hf:org/model", "--force")
+            self.assertEqual(forced.returncode, 0, forced.err)
+            self.assertEqual(world.files(), WHOLE)
 
     def test_the_hub_says_no(self):
         with World() as world:

@@ -6,6 +6,7 @@ import http.client
 import json
 import pathlib
 import signal
+import socket
 import threading
 import time
 import unittest
@@ -277,6 +278,73 @@ class Manage(unittest.TestCase):
             self.assertEqual(end["state"], "done", end)
             self.assertLess(sum(n for _, n in world.hub.served) - sent, len(MODEL) - 400_000)
 
+    def test_other_machines_may_not_have_private_addresses_asked(self):
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+            try:
+                probe.connect(("192.0.2.1", 9))  # sends nothing: it only chooses an address of ours
+            except OSError:
+                self.skipTest("this machine has no network")
+            own = probe.getsockname()[0]
+        if own.startswith("127."):
+            self.skipTest("this machine has no network")
+        with World() as world:
+            world.hub.add("files", {"model.gguf": MODEL})
+            key = json.loads(world.run("keys", "create", "root", "--scope", "all", "--json").out)["key"]
+            with running(world, "--host", "0.0.0.0") as server:
+                for host, state in ((own, "failed"), ("127.0.0.1", "done")):
+                    server.host = host
+                    for url in (f"{world.hub.cdn_url}/file/model.gguf",
+                                f"http://127.0.0.1:{world.hub.cdn.server_port}/file/model.gguf"):
+                        with self.subTest(host=host, url=url):
+                            end = list(lines(server, "POST", "/api/models/pull", {
+                                "model": url, "stream": True}, {"Authorization": f"Bearer {key}"}))[-1]
+                            self.assertEqual(end["state"], state, end)
+                            if state == "failed":
+                                self.assertIn("private network", end["error"]["message"])
+                self.assertFalse([r for r in world.hub.requests if "/api/" in r[0]])
+
+    def test_downloads_pause_resume_and_overtake(self):
+        with World() as world:
+            for i in range(4):
+                world.hub.add(f"org/m{i}", {f"m{i}-Q8_0.gguf": MODEL[:-1] + bytes([i])})
+            world.hub.rate = 300_000
+
+            def state(server, number):
+                return server.json("GET", f"/api/downloads/{ids[number]}")["state"]
+            with running(world) as server:
+                ids = []
+                for i in range(4):
+                    _, _, text = server.request("POST", "/api/models/pull", {"model": f"hf:org/m{i}"})
+                    ids.append(json.loads(text)["id"])
+                path = f"/api/downloads/{ids[0]}"
+                eventually(self, lambda: server.json("GET", path)["bytes"] > 100_000)
+                self.assertEqual(state(server, 3), "queued")
+                last = server.json("PATCH", f"/api/downloads/{ids[3]}", {"priority": 5})
+                self.assertEqual((last["priority"], last["state"]), (5, "queued"))
+                server.json("PATCH", path, {"paused": True})
+                eventually(self, lambda: state(server, 0) == "paused")
+                eventually(self, lambda: state(server, 3) == "downloading")  # before the third
+                self.assertEqual(state(server, 2), "queued")
+                held = server.json("GET", path)["bytes"]
+                self.assertGreater(held, 100_000)
+                for wrong in ({"priority": 1000}, {"paused": "yes"}):
+                    self.assertEqual(server.request("PATCH", path, wrong)[0], 400)
+                self.assertEqual(server.request("PATCH", "/api/downloads/99", {"paused": True})[0], 404)
+            world.hub.rate = 0
+            with running(world) as server:
+                def downloads():
+                    return {d["model"]: d for d in server.json("GET", "/api/downloads")["downloads"]}
+                eventually(self, lambda: sorted(d["state"] for d in downloads().values()) ==
+                           ["done", "done", "done", "paused"])
+                paused = downloads()["hf:org/m0"]
+                self.assertEqual(paused["state"], "paused")
+                world.hub.served.clear()
+                path = f"/api/downloads/{paused['id']}"
+                server.json("PATCH", path, {"paused": False})
+                eventually(self, lambda: server.json("GET", path)["state"] == "done")
+                self.assertLess(sum(n for _, n in world.hub.served), len(MODEL) - 50_000)
+                self.assertEqual(server.request("PATCH", path, {"paused": True})[0], 400)
+
     def test_a_conversation_goes_on_after_a_restart(self):
         messages = [{"role": "system", "content": "You know this list: " + ", ".join(f"item {i}" for i in range(120))},
                     {"role": "user", "content": "hello"}]
@@ -318,7 +386,7 @@ class Manage(unittest.TestCase):
                 for line in stream:
                     if line.startswith(b"data: "):
                         event = json.loads(line[6:])
-                        states.append((event["event"], event["state"]))
+                        states.append((event["event"], event.get("state")))
             thread = threading.Thread(target=read, daemon=True)
             thread.start()
             chat(server, "builtin")
@@ -330,7 +398,11 @@ class Manage(unittest.TestCase):
             system = http.client.HTTPConnection(server.host, server.port, timeout=30)
             system.request("GET", "/api/system/events", headers={"Accept": "application/x-ndjson"})
             response = system.getresponse()
-            events = [json.loads(response.readline()) for _ in range(3)]
+            events = []
+            while len(events) < 3:
+                event = json.loads(response.readline())
+                if event["event"] == "system":
+                    events.append(event)
             self.assertGreater(events[-1]["memory"]["free_bytes"], 0)
             self.assertGreater(server.json("GET", "/api/system/info")["cpu"]["usable_cores"], 0)
 

@@ -22,6 +22,11 @@ Json to_json(const Download& download) {
                             {"total_bytes", progress.total},
                             {"bytes_per_second", progress.bytes_per_second},
                             {"files", progress.files}});
+  Json each = Json::array();
+  for (const FileProgress& file : progress.each)
+    each.push_back(
+        Json::object({{"name", file.name}, {"bytes", file.bytes}, {"total_bytes", file.total}}));
+  json.set("each", std::move(each));
   const double left = progress.seconds_left();
   json.set("seconds_left", download.is_over() || left < 0 ? Json() : Json(left));
   json.set("was_here", download.was_here);
@@ -32,6 +37,12 @@ Json to_json(const Download& download) {
   json.set("began", download.began_seconds);
   json.set("ended", download.ended_seconds);
   return json;
+}
+
+Json event_of(const Download& download) {
+  Json event = to_json(download);
+  event.set("event", "download");
+  return event;
 }
 
 void follow_download(Service& service, Call call, const Download& download, EventForm form,
@@ -45,8 +56,8 @@ void follow_download(Service& service, Call call, const Download& download, Even
   DownloadQueue& queue = *service.library->downloads;
   auto watch = std::make_shared<Watch>();
   watch->call = std::make_shared<Call>(std::move(call));
-  start_events(*watch->call->responder, form);
-  service.metrics.count_answer(watch->call->endpoint->path, 200);
+  start_events(watch->call->request, *watch->call->responder, form);
+  service.metrics.count_answer(watch->call->endpoint->path, form == EventForm::socket ? 101 : 200);
   const int id = download.id;
   if (is_tied) service.followers.with([&](auto& count) { ++count[id]; });
   const auto see = [&service, &queue, watch, form, is_tied, make, id](const Download& seen) {
@@ -89,11 +100,7 @@ Problem no_such_download(int id) {
   return {404, "not_found", fmt::format("There is no download {}", id), "id", 0};
 }
 
-std::vector<Json> plain_events(const Download& download) {
-  Json event = to_json(download);
-  event.set("event", "download");
-  return {std::move(event)};
-}
+std::vector<Json> plain_events(const Download& download) { return {event_of(download)}; }
 
 Check pull(Service& service, Call& call) {
   LiveLibrary* library = TRY(library_of(service));
@@ -102,7 +109,11 @@ Check pull(Service& service, Call& call) {
   if (!model || model->empty()) return invalid_value("model", "is missing");
   const auto priority = TRY(read_integer(body, "priority", -100, 100)).value_or(0);
   const bool stream = TRY(read_bool(body, "stream")).value_or(false);
-  const Download download = TRY(library->downloads->add(*model, static_cast<int>(priority)));
+  DownloadQueue::Wish wish;
+  wish.priority = static_cast<int>(priority);
+  wish.any_size = TRY(read_bool(body, "force")).value_or(false);
+  wish.only_public = !call.request.is_loopback;
+  const Download download = TRY(library->downloads->add(*model, wish));
   const EventForm form = form_of(call, EventForm::lines);
   if (stream)
     follow_download(service, std::move(call), download, form, false, plain_events);
@@ -127,15 +138,27 @@ Check show(Service& service, Call& call) {
   const int id = TRY(read_id(call));
   const auto download = library->downloads->find(id);
   if (!download) return no_such_download(id);
-  const std::string* accept = call.request.header("accept");
-  const bool stream = query_value(call.request, "stream") == "true" ||
-                      (accept && accept->contains("text/event-stream"));
   const EventForm form = form_of(call, EventForm::lines);
+  const bool stream = query_value(call.request, "stream") == "true" || form != EventForm::lines;
   if (stream)
     follow_download(service, std::move(call), *download, form, false, plain_events);
   else
     send(service, call, http::json_response(write_json(to_json(*download))));
   return Done{};
+}
+
+// {"paused": true, "priority": 5}; what is absent stays.
+Checked<Json> change(Service& service, const Call& call) {
+  LiveLibrary* library = TRY(library_of(service));
+  const int id = TRY(read_id(call));
+  const Json body = TRY(parse_body(call.request.body));
+  const auto paused = TRY(read_bool(body, "paused"));
+  const auto priority = TRY(read_integer(body, "priority", -100, 100));
+  DownloadQueue& queue = *library->downloads;
+  if (!queue.find(id)) return no_such_download(id);
+  if (priority) TRY(queue.set_priority(id, static_cast<int>(*priority)));
+  if (paused) TRY(*paused ? queue.pause(id) : queue.resume(id));
+  return to_json(*queue.find(id));
 }
 
 Checked<Json> cancel(Service& service, const Call& call) {
@@ -148,14 +171,17 @@ Checked<Json> cancel(Service& service, const Call& call) {
 }
 
 constexpr auto worker = Endpoint::Place::worker;
+constexpr bool generates = false, streams_events = true;
 constexpr Endpoint rows[] = {
     {"POST", "/api/models/pull",
      "Download a model; `stream`: tell how far it is until it is there.", Scope::manage,
      "PullRequest", "Download", worker, start_answer<pull>},
     {"GET", "/api/downloads", "Downloads that wait, run and have ended.", Scope::manage, "",
      "DownloadList", worker, reply_json<list>},
-    {"GET", "/api/downloads/{id}", "One download, or its progress as a stream.", Scope::manage, "",
-     "Download", worker, start_answer<show>},
+    {"GET", "/api/downloads/{id}", "One download, or its progress as a stream or a WebSocket.",
+     Scope::manage, "", "Download", worker, start_answer<show>, generates, streams_events},
+    {"PATCH", "/api/downloads/{id}", "Pause or resume a download, or let it go before others.",
+     Scope::manage, "DownloadChange", "Download", worker, reply_json<change>},
     {"DELETE", "/api/downloads/{id}", "Stop a download; what came is kept.", Scope::manage, "", "",
      worker, reply_json<cancel>},
 };

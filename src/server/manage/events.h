@@ -3,7 +3,6 @@
 
 #include <condition_variable>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -15,10 +14,12 @@
 
 namespace hearth::server {
 
-enum class EventForm { sse, lines };  // text/event-stream, or one JSON object to a line
+// text/event-stream, one JSON object to a line, or one to a message of a WebSocket.  The objects
+// are the same.
+enum class EventForm { sse, lines, socket };
 
-// Begins a stream of that form.
-void start_events(http::Responder& responder, EventForm form);
+// Begins a stream of that form as the answer to `request`.
+void start_events(const http::Request& request, http::Responder& responder, EventForm form);
 std::string event_text(EventForm form, const Json& event);
 
 // Thread-safe.
@@ -26,25 +27,36 @@ class EventHub {
  public:
   enum class Topic { models, downloads, system };
 
+  struct Wish {
+    std::vector<Topic> topics;
+    std::string model = {};  // only what concerns this one, and the machine; empty: everything
+    EventForm form = EventForm::sse;
+    std::function<bool()> may_stay = {};  // asked once a second; empty: for ever
+  };
+
   // `state_of_system`: asked once a second while somebody listens to it.  `is_stopping`: whoever
   // listens is let go then.
   EventHub(std::function<Json()> state_of_system, std::function<bool()> is_stopping);
   ~EventHub();
 
-  // Gets `first`, then every event of the topics until it leaves.
-  void listen(std::vector<Topic> topics, std::shared_ptr<http::Responder> responder, EventForm form,
-              const std::vector<Json>& first);
+  // From now on tells every event of the wish until the client leaves; `standing`, asked once, is
+  // how things are.
+  void listen(const http::Request& request, std::shared_ptr<http::Responder> responder, Wish wish,
+              const std::function<std::vector<Json>()>& standing);
   void tell(Topic topic, const Json& event);
-  std::size_t listeners() const;
+  // Whether an event is about the model, or about none; every event is about "".
+  static bool concerns(const Json& event, const std::string& model);
+  // Lets everybody go, and asks no more of what it was made with.
+  void close();
 
  private:
   struct Listener {
-    std::vector<Topic> topics;
+    Wish wish;
     std::shared_ptr<http::Responder> responder;
-    EventForm form;
   };
   bool has_listener(Topic topic) const;  // with the lock held
   void finish_all();
+  void show_out();
   void tick(std::stop_token leaving);
 
   const std::function<Json()> state_of_system_;

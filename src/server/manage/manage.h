@@ -12,9 +12,12 @@ Checked<LiveLibrary*> library_of(Service& service);
 Json to_json(const Download& download);
 Json to_json(const LifecycleView& view);
 Json to_json(const PoolModel& model);
+// The same as what listeners are told.
+Json event_of(const Download& download);
+Json event_of(const LifecycleView& view);
 Json state_of_system();
 
-// What the request's Accept, or its "stream" and "form", ask for.
+// What the request's Upgrade and Accept ask for.
 EventForm form_of(const Call& call, EventForm standard);
 std::optional<std::string> query_value(const http::Request& request, std::string_view name);
 

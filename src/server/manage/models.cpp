@@ -25,13 +25,6 @@ std::optional<std::string> query_value(const http::Request& request, std::string
   return std::nullopt;
 }
 
-EventForm form_of(const Call& call, EventForm standard) {
-  const std::string* accept = call.request.header("accept");
-  if (accept && accept->contains("text/event-stream")) return EventForm::sse;
-  if (accept && accept->contains("ndjson")) return EventForm::lines;
-  return standard;
-}
-
 Json to_json(const PoolModel& model) {
   Json json = Json::object({{"name", model.id},
                             {"reference", model.reference},
@@ -55,6 +48,12 @@ Json to_json(const LifecycleView& view) {
   json.set("seconds_left", view.seconds_left ? Json(*view.seconds_left) : Json());
   if (!view.detail.empty()) json.set("detail", view.detail);
   return json;
+}
+
+Json event_of(const LifecycleView& view) {
+  Json event = to_json(view);
+  event.set("event", "model");
+  return event;
 }
 
 namespace {
@@ -282,20 +281,6 @@ Checked<Json> remove_in_path(Service& service, const Call& call) {
   return remove_named(service, call.rest);
 }
 
-Check events(Service& service, Call& call) {
-  LiveLibrary* library = TRY(library_of(service));
-  std::vector<Json> first;
-  for (const LifecycleView& view : library->lifecycles.views()) {
-    Json event = to_json(view);
-    event.set("event", "model");
-    first.push_back(std::move(event));
-  }
-  service.metrics.count_answer(call.endpoint->path, 200);
-  service.events->listen({EventHub::Topic::models, EventHub::Topic::downloads}, call.responder,
-                         form_of(call, EventForm::sse), first);
-  return Done{};
-}
-
 constexpr auto worker = Endpoint::Place::worker;
 constexpr Endpoint rows[] = {
     {"GET", "/api/models", "The models that are here.", Scope::infer, "", "LibraryList", worker,
@@ -307,8 +292,6 @@ constexpr Endpoint rows[] = {
      "CatalogList", worker, reply_json<available>},
     {"GET", "/api/models/status", "What is in memory, and where each model is on its way there.",
      Scope::infer, "", "LibraryStatus", worker, reply_json<status>},
-    {"GET", "/api/models/events", "What happens to models and downloads, as it happens.",
-     Scope::infer, "", "", worker, start_answer<events>},
     {"POST", "/api/models/show", "What one model is.", Scope::infer, "ModelName", "LibraryModel",
      worker, reply_json<show>},
     {"GET", "/api/models/show/{id}", "What one model is.", Scope::infer, "", "LibraryModel", worker,

@@ -24,10 +24,14 @@ void add_requests(Json& all) {
   all.set("PullRequest",
           object({{"model", "string", "A name of the catalog, hf:, ollama: or an address."},
                   {"priority", "integer", "Greater ones begin first."},
+                  {"force", "boolean", "Larger than what this machine can give a model, too."},
                   {"stream", "boolean",
                    "Progress until it is there; as lines of JSON or, when "
                    "asked for, server-sent events."}},
                  {"model"}));
+  all.set("DownloadChange",
+          object({{"paused", "boolean", "What came is kept; over a restart it stays paused."},
+                  {"priority", "integer", "Greater ones begin first."}}));
   Json load = object(
       {{"model", "string", any_name}, {"pin", "boolean", "It stays until it is unloaded by name."}},
       {"model"});
@@ -64,15 +68,22 @@ void add_requests(Json& all) {
 
 void add_manage(Json& all) {
   add_requests(all);
-  all.set("Download", object({{"id", "integer"},
-                              {"name", "string"},
-                              {"reference", "string"},
-                              {"state", "string", "queued, downloading, done, failed, cancelled"},
-                              {"bytes", "integer"},
-                              {"total_bytes", "integer"},
-                              {"bytes_per_second", "number"},
-                              {"seconds_left", "number"},
-                              {"error", "object"}}));
+  all.set("Download",
+          object({{"id", "integer"},
+                  {"name", "string"},
+                  {"reference", "string"},
+                  {"state", "string", "queued, downloading, paused, done, failed, cancelled"},
+                  {"bytes", "integer"},
+                  {"total_bytes", "integer"},
+                  {"bytes_per_second", "number"},
+                  {"seconds_left", "number"},
+                  {"each", "array", "Of its files: name, bytes, total_bytes."},
+                  {"error", "object"}}));
+  all.set("Event",
+          object({{"event", "string", "model, library, download, system, settings or governor"},
+                  {"name", "string", "Of the model, where it is about one."},
+                  {"state", "string"},
+                  {"progress", "number", "Of a model's way until it is ready, 0 to 1."}}));
   all.set("DownloadList", object({{"downloads", "array"}, {"unfinished", "array", ""}}));
   all.set("LibraryModel", object({{"name", "string"},
                                   {"reference", "string"},

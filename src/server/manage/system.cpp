@@ -1,4 +1,4 @@
-// GET /api/system/info and /api/system/events: the machine, as it is and once a second.
+// GET /api/system/info: the machine as it is.
 #include "config/live.h"
 #include "hardware/condition.h"
 #include "hardware/cpu.h"
@@ -55,19 +55,10 @@ Checked<Json> info(Service& service, const Call&) {
   return all;
 }
 
-Check events(Service& service, Call& call) {
-  service.metrics.count_answer(call.endpoint->path, 200);
-  service.events->listen({EventHub::Topic::system}, call.responder, form_of(call, EventForm::sse),
-                         {state_of_system()});
-  return Done{};
-}
-
 constexpr auto worker = Endpoint::Place::worker;
 constexpr Endpoint rows[] = {
     {"GET", "/api/system/info", "The machine: processor, memory, GPUs, heat, power.",
      Scope::metrics, "", "SystemInfo", worker, reply_json<info>},
-    {"GET", "/api/system/events", "How the machine feels, once a second.", Scope::metrics, "", "",
-     worker, start_answer<events>},
 };
 
 }  // namespace

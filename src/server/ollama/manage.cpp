@@ -35,6 +35,8 @@ std::vector<Json> lines_of(const Download& download) {
       line.set("completed", std::min(download.progress.bytes, download.progress.total));
       return {std::move(line)};
     }
+    case Download::State::paused:
+      return {status_line("paused")};
     case Download::State::done:
       return {status_line("verifying sha256 digest"), status_line("writing manifest"),
               status_line("success")};
@@ -47,10 +49,11 @@ std::vector<Json> lines_of(const Download& download) {
 }
 
 // A plain name means Ollama's library where the catalog has no such model.
-Result<Download> add_download(LiveLibrary& library, const std::string& name) {
-  auto added = library.downloads->add(name);
+Result<Download> add_download(LiveLibrary& library, const std::string& name,
+                              const DownloadQueue::Wish& wish) {
+  auto added = library.downloads->add(name, wish);
   if (added || added.error().kind() != ErrorKind::not_found) return added;
-  return library.downloads->add("ollama:" + name);
+  return library.downloads->add("ollama:" + name, wish);
 }
 
 // Until it is over, or the client leaves.
@@ -72,7 +75,8 @@ Check pull(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   const std::string name = TRY(read_model_name(body));
   const bool stream = TRY(read_bool(body, "stream")).value_or(true);
-  const Download download = TRY(add_download(*library, name));
+  const Download download = TRY(
+      add_download(*library, name, {.any_size = true, .only_public = !call.request.is_loopback}));
   if (stream) {
     follow_download(service, std::move(call), download, EventForm::lines, true, lines_of);
     return Done{};
@@ -216,7 +220,7 @@ Check create(Service& service, Call& call) {
     return Done{};
   }
   service.metrics.count_answer(call.endpoint->path, 200);
-  start_events(*call.responder, EventForm::lines);
+  start_events(call.request, *call.responder, EventForm::lines);
   call.responder->write(event_text(EventForm::lines, status_line("writing manifest")));
   call.responder->write(last + "\n");
   call.responder->finish();

@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
-"""The graph engine beside ONNX Runtime: bench_graphs.py GRAPHS_BENCH [THREADS [RUNS]].
+"""The graph engine beside ONNX Runtime: bench_graphs.py GRAPHS_BENCH [THREADS [ROUNDS]].
 
 Builds graphs of the shapes of MobileNetV2, ResNet-18 and MiniLM with random weights, runs each with
-both (same file, same threads) and prints milliseconds of the fastest run and their ratio.  Needs the
+both in turn (same file, same threads, 15 runs a round) and prints milliseconds and their ratio.  Needs the
 Python packages onnx, onnxruntime and numpy.
 """
 import pathlib
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -105,31 +106,50 @@ def minilm(path, tokens=128, dim=384, heads=12, layers=6):
     n.save(path, x)
 
 
-def reference(path, threads, runs):
+def reference(path, threads):
+    """A function that runs the graph n times; milliseconds of each, and of processor time per run."""
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
     session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
     feed = {i.name: np.ones(i.shape, np.int64 if "int64" in i.type else np.float32) for i in session.get_inputs()}
-    times = []
-    for _ in range(runs + 2):
-        start = time.perf_counter()
-        session.run(None, feed)
-        times.append((time.perf_counter() - start) * 1e3)
-    return min(times[2:])
+
+    def run(n):
+        times = []
+        for _ in range(2):
+            session.run(None, feed)
+        used = time.process_time()
+        for _ in range(n):
+            start = time.perf_counter()
+            session.run(None, feed)
+            times.append((time.perf_counter() - start) * 1e3)
+        return times, (time.process_time() - used) * 1e3 / n
+    return run
+
+
+def ours(bench, path, threads, n):
+    """The fastest and the median run, and processor time per run, in milliseconds."""
+    return [float(x) for x in subprocess.run([bench, str(path), str(threads), str(n)], check=True, capture_output=True,
+                                             text=True).stdout.split()]
 
 
 def main():
-    bench, threads, runs = sys.argv[1], int((sys.argv + ["1"])[2]) if len(sys.argv) > 2 else 1, 20
+    bench, threads, rounds = sys.argv[1], int((sys.argv + ["1"])[2]) if len(sys.argv) > 2 else 1, 5
     if len(sys.argv) > 3:
-        runs = int(sys.argv[3])
+        rounds = int(sys.argv[3])
     with tempfile.TemporaryDirectory() as folder:
         for build in (mobilenet, resnet, minilm):
             path = pathlib.Path(folder) / f"{build.__name__}.onnx"
             build(path)
-            theirs = reference(path, threads, runs)
-            ours = float(subprocess.run([bench, str(path), str(threads), str(runs)], check=True, capture_output=True,
-                                        text=True).stdout.split()[0])
-            print(f"{build.__name__:<10} {threads} threads: {ours:8.2f} ms, ONNX Runtime {theirs:8.2f} ms, ratio {theirs / ours:.2f}")
+            run = reference(path, threads)
+            table = []
+            for _ in range(rounds):  # in turn: whatever else runs meets both
+                times, used = run(15)
+                table.append((min(times), statistics.median(times), used, *ours(bench, path, threads, 15)))
+            fast, middle, used, our_fast, our_middle, our_used = zip(*table)
+            print(f"{build.__name__:<10} {threads} threads: fastest {min(our_fast):7.2f} ms, ONNX Runtime {min(fast):7.2f}, "
+                  f"ratio {min(fast) / min(our_fast):.2f}; median {statistics.median(our_middle):7.2f}, {statistics.median(middle):7.2f}, "
+                  f"{statistics.median(middle) / statistics.median(our_middle):.2f}; processor time {statistics.median(our_used):7.2f}, "
+                  f"{statistics.median(used):7.2f}, {statistics.median(used) / statistics.median(our_used):.2f}", flush=True)
 
 
 main()

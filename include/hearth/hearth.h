@@ -191,6 +191,68 @@ HEARTH_API hearth_status hearth_collection_feedback(hearth_collection* collectio
 HEARTH_API hearth_status hearth_collection_snapshot(hearth_collection* collection,
                                                     const char* folder, hearth_error* error);
 
+/* ---- Operator graphs: ONNX and TFLite files ---- */
+
+typedef struct hearth_graph hearth_graph;
+typedef struct hearth_tensors hearth_tensors; /* what a run gave */
+
+typedef enum hearth_dtype {
+  HEARTH_OTHER = 0, /* text, complex numbers, sequences: they have no data here */
+  HEARTH_F32 = 1,
+  HEARTH_F64 = 2,
+  HEARTH_F16 = 3,
+  HEARTH_BF16 = 4,
+  HEARTH_I8 = 5,
+  HEARTH_I16 = 6,
+  HEARTH_I32 = 7,
+  HEARTH_I64 = 8,
+  HEARTH_U8 = 9,
+  HEARTH_U16 = 10,
+  HEARTH_U32 = 11,
+  HEARTH_U64 = 12,
+  HEARTH_BOOL = 13 /* one byte, 0 or 1 */
+} hearth_dtype;
+
+/* Dense, row after row.  Of what a graph says of itself an extent that is open is -1, a rank that
+ * is not known -1, and `data` NULL. */
+typedef struct hearth_tensor {
+  const char* name;
+  hearth_dtype dtype;
+  int32_t rank;
+  const int64_t* shape;
+  const void* data;
+  size_t bytes;
+} hearth_tensor;
+
+typedef struct hearth_graph_options {
+  size_t size;
+  int32_t threads;     /* 0: one per core */
+  const char* kernels; /* NULL: the best that runs here */
+} hearth_graph_options;
+#define HEARTH_GRAPH_OPTIONS_INIT {sizeof(hearth_graph_options), 0, NULL}
+
+/* `options` may be NULL. */
+HEARTH_API hearth_status hearth_graph_open(const char* path, const hearth_graph_options* options,
+                                           hearth_graph** graph, hearth_error* error);
+HEARTH_API void hearth_graph_close(hearth_graph* graph);
+
+HEARTH_API size_t hearth_graph_inputs(const hearth_graph* graph);
+HEARTH_API size_t hearth_graph_outputs(const hearth_graph* graph);
+/* Names and shapes live as long as the graph. */
+HEARTH_API hearth_status hearth_graph_input(const hearth_graph* graph, size_t index,
+                                            hearth_tensor* tensor);
+HEARTH_API hearth_status hearth_graph_output(const hearth_graph* graph, size_t index,
+                                             hearth_tensor* tensor);
+
+/* Inputs are copied; the name of a graph's only one may be NULL.  Outputs come in the graph's order
+ * and are freed by hearth_tensors_free, before the graph is closed.  Runs take turns. */
+HEARTH_API hearth_status hearth_graph_run(hearth_graph* graph, const hearth_tensor* inputs,
+                                          size_t count, hearth_tensors** outputs,
+                                          hearth_error* error);
+HEARTH_API size_t hearth_tensors_count(const hearth_tensors* tensors);
+HEARTH_API const hearth_tensor* hearth_tensors_at(const hearth_tensors* tensors, size_t index);
+HEARTH_API void hearth_tensors_free(hearth_tensors* tensors);
+
 #ifdef __cplusplus
 }
 #endif

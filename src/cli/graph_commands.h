@@ -5,7 +5,10 @@
 
 namespace hearth::cli {
 
-Status run_graph(App& app, const Arguments& arguments);
-Status show_graph(App& app, const Arguments& arguments);
+// The file of the graph that the first argument means, by its path or by the name it is installed
+// under; empty: it means none.
+std::string graph_path(const Arguments& arguments);
+Status run_graph(App& app, const Arguments& arguments, const std::string& path);
+Status show_graph(App& app, const Arguments& arguments, const std::string& path);
 
 }  // namespace hearth::cli

@@ -179,9 +179,9 @@ std::string file_stem(const std::string& name) {
 
 }  // namespace
 
-Status run_graph(App& app, const Arguments& arguments) {
+Status run_graph(App& app, const Arguments& arguments, const std::string& path) {
   const LibraryOptions options = TRY(library_options(arguments));
-  const graphs::Runner runner(TRY(graphs::open_graph(arguments[0])));
+  const graphs::Runner runner(TRY(graphs::open_graph(path)));
   const graphs::Graph& graph = *runner.program().graph;
   const Inputs inputs = TRY(read_inputs(graph, arguments));
   const std::vector<std::string> labels = TRY(read_labels(arguments));

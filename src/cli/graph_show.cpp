@@ -4,10 +4,13 @@
 #include <algorithm>
 #include <map>
 
+#include "base/files.h"
 #include "cli/graph_commands.h"
+#include "cli/pulling.h"
 #include "graphs/feed.h"
 #include "graphs/open.h"
 #include "graphs/operators.h"
+#include "library/resolve.h"
 
 namespace hearth::cli {
 namespace {
@@ -51,15 +54,6 @@ Json list_json(const Graph& graph, const std::vector<graphs::ValueId>& ids) {
   return list;
 }
 
-// Inputs that a person must give.
-std::vector<graphs::ValueId> wanted_inputs(const Graph& graph) {
-  std::vector<graphs::ValueId> ids;
-  for (const graphs::ValueId id : graph.inputs)
-    if (std::ranges::find(graph.constants, id, &graphs::Constant::id) == graph.constants.end())
-      ids.push_back(id);
-  return ids;
-}
-
 Json to_json(const graphs::Program& program, const Census& census) {
   Json operators = Json::object(), sets = Json::object(), metadata = Json::object();
   for (const auto& [name, times] : census.operators) operators.set(name, times);
@@ -74,7 +68,7 @@ Json to_json(const graphs::Program& program, const Census& census) {
                        {"format_version", program.format_version},
                        {"operator_sets", std::move(sets)},
                        {"metadata", std::move(metadata)},
-                       {"inputs", list_json(*program.graph, wanted_inputs(*program.graph))},
+                       {"inputs", list_json(*program.graph, graphs::wanted_inputs(*program.graph))},
                        {"outputs", list_json(*program.graph, program.graph->outputs)},
                        {"nodes", census.nodes},
                        {"operators", std::move(operators)},
@@ -96,7 +90,7 @@ void draw(App& app, const Graph& graph) {
   app.out.line("digraph {");
   app.out.line("  node [shape=box, fontname=sans];");
   std::map<graphs::ValueId, std::string> made_by;
-  for (const graphs::ValueId id : wanted_inputs(graph)) {
+  for (const graphs::ValueId id : graphs::wanted_inputs(graph)) {
     const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
     made_by[id] = fmt::format("in{}", id);
     app.out.line(fmt::format("  in{} [shape=ellipse, label={}];", id,
@@ -126,8 +120,18 @@ void draw(App& app, const Graph& graph) {
 
 }  // namespace
 
-Status show_graph(App& app, const Arguments& arguments) {
-  const graphs::Program program = TRY(graphs::open_graph(arguments[0]));
+std::string graph_path(const Arguments& arguments) {
+  const std::string& reference = arguments[0];
+  if (reference.starts_with("builtin") || is_folder(reference)) return "";
+  if (is_file(reference)) return graphs::is_graph(reference) ? reference : "";
+  const auto context = library_context(arguments);
+  if (!context) return "";
+  const auto found = find_model(reference, context->folders);
+  return found && graphs::is_graph(found->path) ? found->path : "";
+}
+
+Status show_graph(App& app, const Arguments& arguments, const std::string& path) {
+  const graphs::Program program = TRY(graphs::open_graph(path));
   const Graph& graph = *program.graph;
   if (arguments.has("--dot")) {
     draw(app, graph);
@@ -140,7 +144,7 @@ Status show_graph(App& app, const Arguments& arguments) {
     return Done{};
   }
   Output& out = app.out;
-  out.line(out.bold(graph.name.empty() ? arguments[0] : graph.name));
+  out.line(out.bold(graph.name.empty() ? path : graph.name));
   out.row("what", fmt::format("graph ({}), {} nodes, {} parameters", program.format, census.nodes,
                               readable_count(census.parameters)));
   if (!program.producer.empty()) out.row("made by", program.producer);
@@ -148,7 +152,7 @@ Status show_graph(App& app, const Arguments& arguments) {
     out.row("operator set", fmt::format("{} {}", domain.empty() ? "ai.onnx" : domain, version));
   for (const auto& [key, text] : program.metadata) out.row(key, text);
   out.row("weights", readable_bytes(census.weight_bytes));
-  for (const graphs::ValueId id : wanted_inputs(graph)) {
+  for (const graphs::ValueId id : graphs::wanted_inputs(graph)) {
     const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
     out.row("input", fmt::format("{}: {}", info.name, graphs::describe(info)));
   }

@@ -34,7 +34,8 @@ Status import(App& app, const Arguments& arguments) {
   }
   app.out.line(fmt::format("{}: {} in the store, readable as a model", made->name,
                            readable_bytes(made->bytes())));
-  app.out.line(fmt::format("Try it: hearth chat {}", made->name));
+  const bool is_graph = made->main.ends_with(".onnx") || made->main.ends_with(".tflite");
+  app.out.line(fmt::format("Try it: hearth {} {}", is_graph ? "show" : "chat", made->name));
   return Done{};
 }
 
@@ -71,8 +72,8 @@ const Command import_command{
     .arguments = "PATH",
     .summary = "Copy a model file, folder or archive of yours into the store.",
     .details =
-        "PATH is a GGUF or safetensors file, a Hugging Face folder, or a zip or tar archive\n"
-        "(gz, bz2, xz, zst) of one.  It is in the list only when it can be read as a model.\n"
+        "PATH is a GGUF or safetensors file, a graph (.onnx, .tflite), a Hugging Face folder, or a zip\n"
+        "or tar archive (gz, bz2, xz, zst) of one.  It is in the list only when it can be read.\n"
         "To use files where they are, name their folder in library.folders instead.\n\n"
         "  hearth import ~/finetuned.gguf --name house:7b",
     .options = import_options,

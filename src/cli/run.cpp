@@ -7,7 +7,6 @@
 #include "cli/open_model.h"
 #include "cli/rows.h"
 #include "cli/sampling_flags.h"
-#include "graphs/open.h"
 #include "text/answer/held_answer.h"
 
 namespace hearth::cli {
@@ -72,7 +71,8 @@ Json to_json(const LoadedModel& model, const Answer& answer) {
 }
 
 Status run(App& app, const Arguments& arguments) {
-  if (graphs::is_graph(arguments[0])) return run_graph(app, arguments);
+  if (const std::string graph = graph_path(arguments); !graph.empty())
+    return run_graph(app, arguments, graph);
   std::string prompt = arguments[1];
   if (arguments.count() < 2 || prompt == "-") prompt = TRY(read_stdin(max_prompt_bytes));
   const OpenModel open = TRY(open_model(app, arguments, arguments[0]));

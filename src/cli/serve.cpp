@@ -10,17 +10,21 @@
 #include "cli/rows.h"
 #include "cli/serving.h"
 #include "config/live.h"
+#include "graphs/open.h"
 #include "library/resolve.h"
 #include "server/manage/settings.h"
 
 namespace hearth::cli {
 namespace {
 
-// A model that was named on the command line: it is there from the start, and stays.
+// A model that was named on the command line: it is there from the start, and stays.  Returns its
+// name; empty for a graph, which is opened when it is first run.
 Result<std::string> load_now(App& app, const Arguments& arguments, LiveLibrary& library,
                              const std::string& reference) {
   TRY(offer_to_pull(app, arguments, reference));
-  library.installed.allow(TRY(find_model(reference, library.installed.folders())));
+  const LocalModel model = TRY(find_model(reference, library.installed.folders()));
+  library.installed.allow(model);
+  if (graphs::is_graph(model.path)) return std::string();
   const InterruptScope interrupts;
   AcquireOptions options;
   options.progress = [&](double share) { app.out.progress("loading", share); };
@@ -66,9 +70,11 @@ Status run(App& app, const Arguments& arguments) {
   options.stop_on_signals = true;
   options.settings = settings.get();
   options.tools = served_tools(arguments);
+  bool has_standard = false;
   for (const std::string& reference : references) {
     const std::string id = TRY(load_now(app, arguments, *library, reference));
-    if (&reference == &references.front()) options.standard_model = id;
+    if (!has_standard && !id.empty()) options.standard_model = id;
+    has_standard = has_standard || !id.empty();
   }
   const auto server = TRY(server::ApiServer::create(config.server, *library, options));
   settings->watch();

@@ -4,7 +4,6 @@
 #include "cli/graph_commands.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
-#include "graphs/open.h"
 #include "hardware/memory.h"
 #include "library/catalog_view.h"
 #include "library/library.h"
@@ -102,7 +101,8 @@ void show_entry(App& app, const Arguments& arguments, const CatalogEntry& entry)
 }
 
 Status run(App& app, const Arguments& arguments) {
-  if (graphs::is_graph(arguments[0])) return show_graph(app, arguments);
+  if (const std::string graph = graph_path(arguments); !graph.empty())
+    return show_graph(app, arguments, graph);
   const LibraryContext context = TRY(library_context(arguments));
   const Resolved resolved = TRY(resolve(arguments[0], context.folders));
   if (!resolved.local && !resolved.missing->catalog_entry) return resolved.missing->error;

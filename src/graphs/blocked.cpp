@@ -115,8 +115,8 @@ std::vector<Value> physical_operands(const Node& node, std::span<const Value* co
       return {};
     else if (input->tensor.is_blocked)
       rank = input->tensor.rank();
-  const auto axis = node.attributes.find("axis");
-  if (axis != node.attributes.end()) {  // of a concatenation
+  const bool joins = node.op->name == "Concat";
+  if (const auto axis = node.attributes.find("axis"); joins && axis != node.attributes.end()) {
     const auto* number = std::get_if<std::int64_t>(&axis->second);
     if (number == nullptr || *number != 1) return {};
   }
@@ -128,7 +128,7 @@ std::vector<Value> physical_operands(const Node& node, std::span<const Value* co
       operands.emplace_back(physical(x));
       continue;
     }
-    if (axis != node.attributes.end()) return {};
+    if (joins) return {};
     if (x.count == 1) {
       operands.emplace_back(reshaped(x, {}));
       continue;

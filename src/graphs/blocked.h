@@ -1,5 +1,6 @@
 // Images in blocks of 16 channels, the form in which convolutions read and write: [n, c,
-// spatial...] lies as [n, ceil(c / 16), spatial..., 16], and channels past the last one are zero.
+// spatial...] lies as [n, ceil(c / 16), spatial..., 16]; channels past the last one are zero where
+// elements are floats.
 #pragma once
 
 #include "graphs/call.h"

@@ -55,6 +55,14 @@ Status finish(Graph& graph) {
   return Done{};
 }
 
+std::vector<ValueId> wanted_inputs(const Graph& graph) {
+  std::vector<ValueId> ids;
+  for (const ValueId id : graph.inputs)
+    if (std::ranges::find(graph.constants, id, &Constant::id) == graph.constants.end())
+      ids.push_back(id);
+  return ids;
+}
+
 namespace {
 
 std::string place_of(const Node& node) {
@@ -238,6 +246,7 @@ Result<std::vector<Value>> Runner::run(ops::Context& ctx,
   Machine machine;
   machine.ctx = &ctx;
   machine.buffers = state_->buffers;
+  machine.buffers->limit(options.most_bytes);
   machine.strings = std::make_shared<StringPool>();
   machine.random.seed(static_cast<std::uint32_t>(options.seed));
   machine.stop = options.stop;

@@ -26,6 +26,7 @@ struct NodeTime {
 struct RunOptions {
   std::uint64_t seed = 0;
   std::stop_token stop;
+  std::uint64_t most_bytes = 0;            // of what it computes, held at once; 0: any amount
   std::vector<NodeTime>* times = nullptr;  // gets a row for every node of the graph itself
 };
 

@@ -3,88 +3,16 @@
 #include <doctest/doctest.h>
 #include <fmt/core.h>
 
-#include <algorithm>
 #include <cmath>
-#include <random>
+#include <cstdlib>
 #include <set>
 
 #include "base/thread_pool.h"
-#include "graphs/executor.h"
-#include "graphs/infer.h"
+#include "graphs/sketch.h"
 #include "kernels/select.h"
 
 namespace hearth::graphs {
 namespace {
-
-using Attributes = std::map<std::string, Attribute, std::less<>>;
-using Inputs = std::map<std::string, Value, std::less<>>;
-using Integers = std::vector<std::int64_t>;
-
-// A graph, and the inputs to try it with.
-struct Sketch {
-  Graph graph;
-  Inputs inputs;
-  std::mt19937 random{5};
-
-  ValueId value(std::string name = "") {
-    graph.values.emplace_back();
-    graph.values.back().name = std::move(name);
-    return static_cast<ValueId>(graph.values.size() - 1);
-  }
-  Tensor numbers(Dims dims, float scale = 1) {
-    Tensor tensor = make_tensor(Element::f32, std::move(dims)).value();
-    std::uniform_real_distribution<float> draw(-scale, scale);
-    for (std::int64_t i = 0; i < tensor.count; ++i) tensor.data<float>()[i] = draw(random);
-    return tensor;
-  }
-  ValueId input(const std::string& name, const Dims& dims) {
-    const ValueId id = value(name);
-    ValueInfo& info = graph.values.back();
-    info.type = Element::f32;
-    info.has_shape = true;
-    for (const std::int64_t extent : dims) info.shape.push_back({extent, ""});
-    graph.inputs.push_back(id);
-    inputs.emplace(name, numbers(dims));
-    return id;
-  }
-  ValueId constant(Tensor tensor) {
-    const ValueId id = value();
-    graph.constants.push_back({id, std::move(tensor)});
-    return id;
-  }
-  ValueId weights(Dims dims, float scale = 0.3f) {
-    return constant(numbers(std::move(dims), scale));
-  }
-  ValueId scalar(float number) {
-    Tensor tensor = make_tensor(Element::f32, {}).value();
-    tensor.data<float>()[0] = number;
-    return constant(std::move(tensor));
-  }
-  ValueId integers(const Integers& numbers) {
-    Tensor tensor = make_tensor(Element::i64, {static_cast<std::int64_t>(numbers.size())}).value();
-    std::ranges::copy(numbers, tensor.data<std::int64_t>());
-    return constant(std::move(tensor));
-  }
-  ValueId op(std::string_view name, std::vector<ValueId> from, Attributes attributes = {}) {
-    Node node;
-    node.op = find_operator(name);
-    REQUIRE(node.op != nullptr);
-    node.inputs = std::move(from);
-    node.attributes = std::move(attributes);
-    const ValueId id = value();
-    node.outputs = {id};
-    graph.nodes.push_back(std::move(node));
-    return id;
-  }
-  Program program(std::vector<ValueId> outputs) {
-    graph.outputs = std::move(outputs);
-    infer_shapes(graph);
-    REQUIRE(finish(graph).ok());
-    Program program;
-    program.graph = std::make_shared<const Graph>(graph);
-    return program;
-  }
-};
 
 std::string worst_difference(const Value& want, const Value& got) {
   if (want.tensor.dims != got.tensor.dims)
@@ -266,6 +194,16 @@ TEST_CASE("a layer normalisation and a swish from their parts") {
   const ValueId y = s.op(
       "Add", {s.op("Mul", {s.op("Div", {difference, root}), s.weights({40})}), s.weights({40})});
   CHECK(check(s, {s.op("Mul", {y, s.op("Sigmoid", {y})})}) == Names{"LayerNormalization", "Swish"});
+}
+
+TEST_CASE("the names of all operators are different") {
+  std::set<std::string_view> names;
+  for (const auto family : operator_families())
+    for (const Operator& row : family) {
+      CHECK(names.insert(row.name).second);
+      // For scripts/operator_report.py.
+      if (std::getenv("HEARTH_LIST_OPERATORS") != nullptr) fmt::print("+ {}\n", row.name);
+    }
 }
 
 }  // namespace hearth::graphs

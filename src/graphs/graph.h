@@ -78,6 +78,9 @@ struct Graph {
 // read.  Called once, after the last change to a graph.
 Status finish(Graph& graph);
 
+// Inputs that have no constant of their own.
+std::vector<ValueId> wanted_inputs(const Graph& graph);
+
 // A graph with what its file says about it.
 struct Program {
   std::string format, path;  // "onnx"

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <cstdlib>
 #include <map>
+#include <set>
 
 #include "base/bytes.h"
 #include "base/files.h"
@@ -106,9 +107,20 @@ Status run_set(ops::Context& ctx, const Runner& runner, const std::string& folde
   return Done{};
 }
 
-Status run_case(ops::Context& ctx, const std::string& folder, const std::string& name) {
+void note_operators(const Graph& graph, std::set<std::string>& names) {
+  for (const Node& node : graph.nodes) {
+    names.emplace(node.op->name);
+    for (const auto& body : node.bodies) note_operators(*body, names);
+  }
+}
+
+// `names` becomes the operators of the model.
+Status run_case(ops::Context& ctx, const std::string& folder, const std::string& name,
+                std::set<std::string>& names) {
   const auto file = TRY(MappedFile::open(join_path(folder, "model.onnx")));
-  const Runner runner(TRY(import_onnx(file, folder)));
+  Program program = TRY(import_onnx(file, folder));
+  note_operators(*program.graph, names);
+  const Runner runner(std::move(program));
   for (int i = 0;; ++i) {
     const std::string set = join_path(folder, fmt::format("test_data_set_{}", i));
     if (!is_folder(set)) return Done{};
@@ -126,6 +138,7 @@ bool is_outside(const Error& error, const std::string& name) {
 struct Tally {
   int passed = 0, outside = 0;
   std::vector<std::string> failed;
+  std::string report;  // a line for each case: its name, what came of it, its operators
 };
 
 // Debian's data of 2022 cuts bfloat16 where the project's own of today rounds it.
@@ -145,10 +158,18 @@ void run_suite(const std::string& root, Tally& tally) {
     for (const std::string& name : *names) {
       if (only != nullptr && name.find(only) == std::string::npos) continue;
       if (is_outdated(root, name)) continue;
-      const auto status = run_case(ctx, join_path(join_path(root, suite), name), name);
+      std::set<std::string> operators;
+      const auto status = run_case(ctx, join_path(join_path(root, suite), name), name, operators);
+      const bool outside = !status && is_outside(status.error(), name);
+      tally.report += fmt::format("{}\t{}", name,
+                                  status    ? "passed"
+                                  : outside ? "outside"
+                                            : "failed");
+      for (const std::string& each : operators) tally.report += "\t" + each;
+      tally.report += '\n';
       if (status)
         ++tally.passed;
-      else if (is_outside(status.error(), name))
+      else if (outside)
         ++tally.outside;
       else
         tally.failed.push_back(fmt::format("{}: {}", name, status.error().message()));
@@ -166,6 +187,10 @@ void check_suite(const std::string& root) {
   fmt::print("{}: {} passed, {} failed, {} of training, preview domains or other pictures\n", root,
              tally.passed, tally.failed.size(), tally.outside);
   for (const std::string& line : tally.failed) fmt::print("  {}\n", line);
+  // For scripts/operator_report.py.
+  const char* report = std::getenv("HEARTH_ONNX_REPORT");
+  if (report != nullptr && !root.starts_with("/usr"))
+    CHECK(replace_file(report, bytes_of(tally.report)).ok());
   CHECK(tally.failed.empty());
 }
 

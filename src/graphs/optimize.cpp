@@ -24,10 +24,11 @@ class Optimiser {
   }
 
   void run() {
-    std::vector<Node> kept;
-    for (Node& node : graph_.nodes)
-      if (!fold(node)) kept.push_back(std::move(node));
-    graph_.nodes = std::move(kept);
+    fold_all(true);
+    move_transposes(graph_, constants_);
+    fuse_quantised(graph_, constants_);
+    constants_.resize(graph_.values.size());
+    fold_all(false);
     take_in_normalisations();
     recognise_gelus();
     fuse(graph_, constants_);
@@ -42,6 +43,19 @@ class Optimiser {
   void add(ValueId id, Value value) {
     constants_[at(id)] = value;
     graph_.constants.push_back({id, std::move(value)});
+  }
+
+  // What hangs on constants alone; 8-bit weights may stay as they are.
+  void fold_all(bool keeps_bytes) {
+    std::vector<Node> kept;
+    for (Node& node : graph_.nodes) {
+      const Tensor* first = node.inputs.empty() ? nullptr : constant(node.inputs[0]);
+      const bool is_bytes = first != nullptr && first->rank() > 1 &&
+                            (first->type == Element::i8 || first->type == Element::u8);
+      const bool stays = keeps_bytes && is_bytes && node.op->name.ends_with("DequantizeLinear");
+      if (stays || !fold(node)) kept.push_back(std::move(node));
+    }
+    graph_.nodes = std::move(kept);
   }
 
   bool fold(const Node& node) {

@@ -54,6 +54,7 @@ std::shared_ptr<std::byte> BufferPool::take(std::size_t bytes) {
   Block block{nullptr, size};
   {
     const std::lock_guard lock(mutex_);
+    if (most_ != 0 && (size > most_ || used_ > most_ - size)) return nullptr;
     std::size_t best = free_.size();
     for (std::size_t i = 0; i < free_.size(); ++i)
       if (free_[i].size >= size && free_[i].size <= size * 2 &&
@@ -64,17 +65,28 @@ std::shared_ptr<std::byte> BufferPool::take(std::size_t bytes) {
       free_[best] = free_.back();
       free_.pop_back();
     }
+    used_ += block.size;
   }
   if (block.bytes == nullptr)
     block.bytes = static_cast<std::byte*>(std::aligned_alloc(alignment, size));
-  if (block.bytes == nullptr) return nullptr;
+  if (block.bytes == nullptr) {
+    const std::lock_guard lock(mutex_);
+    used_ -= block.size;
+    return nullptr;
+  }
   return std::shared_ptr<std::byte>(
       block.bytes, [pool = shared_from_this(), block](std::byte*) { pool->give_back(block); });
+}
+
+void BufferPool::limit(std::uint64_t bytes) {
+  const std::lock_guard lock(mutex_);
+  most_ = bytes;
 }
 
 void BufferPool::give_back(Block block) {
   {
     const std::lock_guard lock(mutex_);
+    used_ -= block.size;
     if (free_.size() < most_free_blocks) {
       free_.push_back(block);
       return;

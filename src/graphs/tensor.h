@@ -72,8 +72,10 @@ class BufferPool : public std::enable_shared_from_this<BufferPool> {
   BufferPool(const BufferPool&) = delete;
   BufferPool& operator=(const BufferPool&) = delete;
 
-  // 64-byte aligned, not cleared; nullptr: no memory.
+  // 64-byte aligned, not cleared; nullptr: no memory, or more than the limit.
   std::shared_ptr<std::byte> take(std::size_t bytes);
+  // So much may be in use at once; 0: any amount.
+  void limit(std::uint64_t bytes);
 
  private:
   struct Block {
@@ -83,6 +85,7 @@ class BufferPool : public std::enable_shared_from_this<BufferPool> {
   void give_back(Block block);
   std::mutex mutex_;
   std::vector<Block> free_;
+  std::uint64_t used_ = 0, most_ = 0;
 };
 
 // Elements are not cleared, but those of text are empty strings.

@@ -26,15 +26,16 @@ struct ConvTile {
   float low, high;       // bounds of the result
 };
 
-// The same on bytes.  Products of four (`quads`) or, where the machine has no such instruction, of
-// numbers of 16 bits.
+// The same on bytes: sums of whole numbers, given as they are or scaled and rounded to bytes.
 struct ByteTile {
-  std::uint8_t* y;  // [places][16], as y_block bytes to the next block
+  std::uint8_t* y;     // [places][16]; the next block of filters is y_block elements on
+  std::int32_t* sums;  // not null: of the layout of y, and y is not written
   std::size_t y_block;
   const std::uint8_t* const* x;  // [places]
   const std::ptrdiff_t* taps;    // bytes
   std::size_t tap_count;
-  const std::int8_t* w;      // [tap_count][4][16 * blocks][4]
+  std::size_t quads;         // of four channels that lie together at a tap
+  const std::int8_t* w;      // [tap_count][quads][16 * blocks][4]
   const std::int32_t* bias;  // [16 * blocks]: the first term of each sum
   const float* scale;        // [16 * blocks]: of the sum
   std::int32_t zero;         // added to the rounded result

@@ -137,21 +137,28 @@ TEST_CASE("tiles of bytes are the sums they stand for") {
     for (std::size_t i = 0; i < tap_count; ++i)
       taps.push_back(static_cast<std::ptrdiff_t>(random() % 20 * channels));
     for (std::size_t i = 0; i < places; ++i) at.push_back(x.data() + random() % 20 * channels);
-    table.bytes({y.data(), places * channels, at.data(), taps.data(), tap_count, w.data(),
-                 bias.data(), scale.data(), -3, -128, 127},
-                places, blocks);
-    const std::size_t wide = channels * blocks;
-    for (std::size_t f = 0; f < wide; ++f)
-      for (std::size_t p = 0; p < places; ++p) {
-        std::int32_t sum = bias[f];
-        for (std::size_t i = 0; i < tap_count; ++i)
-          for (std::size_t c = 0; c < channels; ++c)
-            sum += at[p][taps[i] + static_cast<std::ptrdiff_t>(c)] *
-                   w[((i * 4 + c / 4) * wide + f) * 4 + c % 4];
-        const auto whole =
-            static_cast<std::int32_t>(std::nearbyint(static_cast<float>(sum) * scale[f])) - 3;
-        CHECK(static_cast<std::int8_t>(y[(f / channels * places + p) * channels + f % channels]) ==
-              std::min(127, std::max(-128, whole)));
-      }
+    std::vector<std::int32_t> sums(y.size());
+    for (const std::size_t quads : {std::size_t{1}, std::size_t{4}}) {
+      ByteTile tile{y.data(), nullptr,  places * channels, at.data(),    taps.data(), tap_count,
+                    quads,    w.data(), bias.data(),       scale.data(), -3,          -128,
+                    127};
+      table.bytes(tile, places, blocks);
+      tile.sums = sums.data();
+      table.bytes(tile, places, blocks);
+      const std::size_t wide = channels * blocks;
+      for (std::size_t f = 0; f < wide; ++f)
+        for (std::size_t p = 0; p < places; ++p) {
+          std::int32_t sum = bias[f];
+          for (std::size_t i = 0; i < tap_count; ++i)
+            for (std::size_t c = 0; c < 4 * quads; ++c)
+              sum += at[p][taps[i] + static_cast<std::ptrdiff_t>(c)] *
+                     w[((i * quads + c / 4) * wide + f) * 4 + c % 4];
+          const auto whole =
+              static_cast<std::int32_t>(std::nearbyint(static_cast<float>(sum) * scale[f])) - 3;
+          const std::size_t place = (f / channels * places + p) * channels + f % channels;
+          CHECK(static_cast<std::int8_t>(y[place]) == std::min(127, std::max(-128, whole)));
+          CHECK(sums[place] == sum);
+        }
+    }
   });
 }

@@ -10,6 +10,7 @@
 #include "base/store_files.h"
 #include "base/utf8.h"
 #include "formats/package.h"
+#include "graphs/open.h"
 #include "library/archive.h"
 #include "library/checksum.h"
 #include "models/model.h"
@@ -101,7 +102,7 @@ Result<std::vector<Item>> items_of(const std::string& path) {
 
 // The file to open of a model's folder, or "." for the folder itself.
 Result<std::string> main_of(const std::string& folder) {
-  std::string gguf, safetensors;
+  std::string gguf, safetensors, graph;
   bool has_config = false;
   std::error_code error;
   for (fs::recursive_directory_iterator at(folder, error), end; !error && at != end;
@@ -111,12 +112,16 @@ Result<std::string> main_of(const std::string& folder) {
         (gguf.empty() || name < gguf))
       gguf = name;
     if (name.ends_with(".safetensors")) safetensors = name;
+    const bool is_graph = name.ends_with(".onnx") || name.ends_with(".tflite");
+    if (is_graph && (graph.empty() || name < graph)) graph = name;
     has_config = has_config || name == "config.json";
   }
   if (has_config && !safetensors.empty()) return std::string(".");
   if (!gguf.empty()) return gguf;
   if (!safetensors.empty()) return safetensors;
-  return Error(ErrorKind::unsupported, "holds no GGUF file and no Hugging Face folder");
+  if (!graph.empty()) return graph;
+  return Error(ErrorKind::unsupported,
+               "holds no GGUF file, no Hugging Face folder and no graph (.onnx, .tflite)");
 }
 
 // A folder that an archive is unpacked in; gone at the brace.
@@ -138,10 +143,22 @@ std::string inner_folder(std::string folder) {
   return folder;
 }
 
+// It can be read as a model; `path` is what the user calls it.
+Status check_model(const std::string& main, const std::string& path) {
+  if (graphs::is_graph(main)) {
+    auto program = graphs::open_graph(main);
+    if (!program) return std::move(program).error().within(path);
+    return Done{};
+  }
+  const Package package = TRY(open_package(main));
+  if (const auto info = describe(package); !info) return Error(info.error()).within(path);
+  return Done{};
+}
+
 std::string name_after(const std::string& path) {
   std::string name = model_stem(path);
-  for (const std::string_view ending :
-       {".zip", ".tgz", ".tar", ".gz", ".bz2", ".xz", ".zst", ".tar", ".gguf", ".safetensors"})
+  for (const std::string_view ending : {".zip", ".tgz", ".tar", ".gz", ".bz2", ".xz", ".zst",
+                                        ".tar", ".gguf", ".safetensors", ".onnx", ".tflite"})
     if (name.ends_with(ending)) name = name.substr(0, name.size() - ending.size());
   for (char& c : name)
     if (c == ' ') c = '-';
@@ -204,9 +221,7 @@ Result<Manifest> import_model(const std::string& path, const LibraryFolders& fol
   auto main = main_of(partial);
   if (!main) return std::move(main).error().within(path);
   manifest.main = *std::move(main);
-  const Package package =
-      TRY(open_package(manifest.main == "." ? partial : join_path(partial, manifest.main)));
-  if (const auto info = describe(package); !info) return Error(info.error()).within(path);
+  TRY(check_model(manifest.main == "." ? partial : join_path(partial, manifest.main), path));
   TRY(write_manifest(partial, manifest));
   TRY(move_path(partial, folder));
   return manifest;

@@ -7,6 +7,7 @@
 #include "base/files.h"
 #include "base/utf8.h"
 #include "formats/package.h"
+#include "graphs/open.h"
 #include "library/builtin.h"
 #include "library/local_models.h"
 #include "models/model.h"
@@ -131,7 +132,30 @@ void append_line(std::string& text, const LocalModel& model) {
 
 }  // namespace
 
+namespace {
+
+// Of an operator graph.
+ModelFacts graph_facts(const std::string& path) {
+  ModelFacts facts;
+  const auto program = graphs::open_graph(path);
+  if (!program) {
+    facts.problem = field(program.error().message());
+    return facts;
+  }
+  facts.kind = "graph";
+  facts.title = field(program->graph->name);
+  facts.architecture = field(program->format);
+  for (const graphs::Constant& constant : program->graph->constants) {
+    facts.parameters += static_cast<std::uint64_t>(constant.value.tensor.count);
+    facts.weight_bytes += constant.value.tensor.byte_count();
+  }
+  return facts;
+}
+
+}  // namespace
+
 ModelFacts read_facts(const LocalModel& model) {
+  if (graphs::is_graph(model.path)) return graph_facts(model.path);
   ModelFacts facts;
   const auto builtin = builtin_file(model.path);
   const auto package = builtin ? open_package(model.path, MappedFile::of_program(*builtin))

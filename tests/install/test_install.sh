@@ -24,6 +24,10 @@ tokens=$("$work/examples/tokenize" builtin "Hello, world")
 echo "tokenize: $tokens"
 test -n "$tokens"
 
+result=$("$work/examples/graph" "$source/tests/golden/graphs/small.onnx")
+echo "graph: $result"
+grep -q '^y: 0.117310 0.86681' <<< "$(awk '{ printf "%s %.6f %.6f", $1, $2, $3 }' <<< "$result")"
+
 for _ in first again; do
   found=$("$work/examples/collection" "$work/texts" "when must I pay the tax")
   echo "collection: $found"

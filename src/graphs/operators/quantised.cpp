@@ -4,8 +4,9 @@
 #include <cmath>
 
 #include "graphs/infer.h"
-#include "graphs/operators/conv.h"
+#include "graphs/operators/bytes.h"
 #include "graphs/operators/families.h"
+#include "graphs/operators/fixed.h"
 #include "graphs/operators/matmul.h"
 #include "graphs/operators/move.h"
 
@@ -80,6 +81,45 @@ Result<Scales> scales_of(Call& call, const Tensor& x, const Tensor& scale) {
   return scales;
 }
 
+// Rows of f32 to bytes and back by one scale.
+__attribute__((target_clones("avx512f", "avx2", "default"))) void to_bytes(std::uint8_t* y,
+                                                                            const float* x,
+                                                                            std::int64_t n,
+                                                                            float scale, float zero,
+                                                                            float low, float high) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    float value = x[i] / scale;
+    value = value > -1e6f ? value : -1e6f;
+    value = value < 1e6f ? value : 1e6f;
+    // Adding 1.5 * 2^23 rounds to whole numbers, ties to even.
+    value = (value + 12582912.0f) - 12582912.0f + zero;
+    value = value < low ? low : value;
+    value = value > high ? high : value;
+    y[i] = static_cast<std::uint8_t>(static_cast<std::int32_t>(value));
+  }
+}
+
+template <typename T>
+__attribute__((always_inline)) inline void from_bytes_as(float* y, const T* x, std::int64_t n,
+                                                         float scale, std::int32_t zero) {
+  for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<float>(x[i] - zero) * scale;
+}
+__attribute__((target_clones("avx512f", "avx2", "default"))) void from_bytes(
+    float* y, const void* x, bool is_signed, std::int64_t n, float scale, std::int32_t zero) {
+  if (is_signed)
+    from_bytes_as(y, static_cast<const std::int8_t*>(x), n, scale, zero);
+  else
+    from_bytes_as(y, static_cast<const std::uint8_t*>(x), n, scale, zero);
+}
+
+bool is_byte(Element type) { return type == Element::i8 || type == Element::u8; }
+
+bool has_nan(const float* x, std::int64_t n) {
+  bool found = false;
+  for (std::int64_t i = 0; i < n; ++i) found |= x[i] != x[i];
+  return found;
+}
+
 Status quantize_linear(Call& call) {
   const Tensor* x = TRY(call.tensor(0));
   const Tensor* scale = TRY(call.tensor(1));
@@ -96,6 +136,18 @@ Status quantize_linear(Call& call) {
   const Range range = range_of(type);
   const Overflow overflow =
       call.integer("saturate", 1) != 0 ? Overflow::saturate : Overflow::infinite;
+  if (scales.single && x->type == Element::f32 && is_byte(type) && by[0] != 0) {
+    parallel(call.machine, x->count, 16384, [&](std::int64_t begin, std::int64_t end) {
+      const float* at = x->data<float>() + begin;
+      auto* to = y->data<std::uint8_t>() + begin;
+      to_bytes(to, at, end - begin, by[0], zero == nullptr ? 0 : zeros[0],
+               static_cast<float>(range.low), static_cast<float>(range.high));
+      if (!has_nan(at, end - begin)) return;
+      for (std::int64_t i = 0; i < end - begin; ++i)
+        if (at[i] != at[i]) to[i] = 0;
+    });
+    return Done{};
+  }
   const bool half = x->type == Element::f16;  // the division is done in the operand's type
   parallel(call.machine, x->count, 8192, [&](std::int64_t begin, std::int64_t end) {
     for (std::int64_t i = begin; i < end; ++i) {
@@ -132,6 +184,13 @@ Status dequantize_linear(Call& call) {
   if (type == Element::none) type = scale->type;
   Tensor* y = TRY(call.make(0, type, x->dims));
   const Numbers<float> by(*scale), zeros(zero == nullptr ? Tensor() : *zero);
+  if (scales.single && type == Element::f32 && is_byte(x->type)) {
+    parallel(call.machine, x->count, 16384, [&](std::int64_t begin, std::int64_t end) {
+      from_bytes(y->data<float>() + begin, x->bytes + begin, x->type == Element::i8, end - begin,
+                 by[0], zero == nullptr ? 0 : static_cast<std::int32_t>(zeros[0]));
+    });
+    return Done{};
+  }
   const auto size = static_cast<std::int64_t>(size_of(type)),
              from_size = static_cast<std::int64_t>(size_of(x->type));
   parallel(call.machine, x->count, 16384, [&](std::int64_t begin, std::int64_t end) {
@@ -290,14 +349,21 @@ Status qlinear_conv(Call& call) {
 }
 
 constexpr Operator rows[] = {
-    {"QuantizeLinear", quantize_linear, nullptr, 2, 3},
-    {"DequantizeLinear", dequantize_linear, infer_dequantize, 2, 3},
+    {"QuantizeLinear", quantize_linear, nullptr, 2, 3, false, Blocks::alike},
+    {"DequantizeLinear", dequantize_linear, infer_dequantize, 2, 3, false, Blocks::alike},
     {"com.microsoft.QuantizeLinear", quantize_linear, nullptr, 2, 3},
     {"com.microsoft.DequantizeLinear", dequantize_linear, infer_dequantize, 2, 3},
     {"DynamicQuantizeLinear", dynamic_quantize_linear, nullptr, 1, 1},
     {"MatMulInteger", matmul_integer, nullptr, 2, 4},
     {"QLinearMatMul", qlinear_matmul, nullptr, 8, 8},
     {"QLinearConv", qlinear_conv, nullptr, 8, 9},
+    {"hearth.QConv", q_conv, nullptr, 8, 9, false, Blocks::taken},
+    {"hearth.QMatMul", q_matmul, nullptr, 8, 9},
+    {"hearth.MatMulInteger", integer_matmul, nullptr, 2, 4},
+    {"hearth.FixedAdd", fixed_add, nullptr, 2, 2},
+    {"hearth.FixedRescale", fixed_rescale, nullptr, 1, 1},
+    {"hearth.FixedConv", fixed_conv, nullptr, 2, 3},
+    {"hearth.FixedConvTranspose", fixed_conv_transpose, nullptr, 2, 3},
 };
 
 }  // namespace

@@ -118,6 +118,31 @@ Result<ValueId> Builder::real(std::int64_t index) {
   return t->real;
 }
 
+Result<ValueId> Builder::real_weights(std::int64_t index, const std::vector<std::size_t>& order) {
+  const TensorInfo* t = TRY(info(index));
+  const Quantisation& q = t->quantisation;
+  const bool is_byte = t->type == Element::i8 || t->type == Element::u8;
+  if (!t->constant || !is_byte || !q.exists() || order.size() != t->constant->rank())
+    return constant(TRY(reordered(TRY(constant_real(index)), order)));
+  const Tensor whole = TRY(reordered(*t->constant, order));
+  const bool is_single = q.scale.size() == 1;
+  const auto place = std::ranges::find(order, static_cast<std::size_t>(q.axis));
+  const auto scales = static_cast<std::int64_t>(q.scale.size());
+  if (!is_single && (place == order.end() ||
+                     whole.dims[static_cast<std::size_t>(place - order.begin())] != scales))
+    return Error(ErrorKind::corrupt, fmt::format("tensor '{}': {} scales", t->name, scales));
+  const Dims dims = is_single ? Dims{} : Dims{scales};
+  Tensor scale = TRY(make_tensor(Element::f32, dims)), zero = TRY(make_tensor(t->type, dims));
+  for (std::size_t i = 0; i < q.scale.size(); ++i) {
+    scale.data<float>()[i] = q.scale[i];
+    const std::int64_t number = q.zero.empty() ? 0 : q.zero[std::min(i, q.zero.size() - 1)];
+    store(t->type, zero.bytes + i, Work::i64, &number, 1);
+  }
+  return emit("DequantizeLinear",
+              {constant(whole), constant(std::move(scale)), constant(std::move(zero))},
+              {{"axis", is_single ? std::int64_t{0} : std::int64_t{place - order.begin()}}});
+}
+
 Status Builder::give_raw(std::int64_t index, ValueId id) {
   TensorInfo* t = TRY(info(index));
   if (t->id != absent)

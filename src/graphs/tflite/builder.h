@@ -39,6 +39,8 @@ class Builder : public Emitter {
   // The stored numbers of a tensor, and the real ones they stand for.
   Result<ValueId> raw(std::int64_t index);
   Result<ValueId> real(std::int64_t index);
+  // A constant's real numbers in another order of axes; of 8-bit ones as a DequantizeLinear.
+  Result<ValueId> real_weights(std::int64_t index, const std::vector<std::size_t>& order);
   // A constant's real numbers.  Errors: unsupported (it is computed).
   Result<Tensor> constant_real(std::int64_t index);
   Result<std::vector<std::int64_t>> constant_integers(std::int64_t index);

@@ -5,7 +5,7 @@
 #include <algorithm>
 
 #include "graphs/call.h"
-#include "graphs/tflite/builder.h"
+#include "graphs/tflite/fixed.h"
 
 namespace hearth::graphs::tflite {
 namespace {
@@ -51,12 +51,12 @@ std::string padding_of(const Operator& op) {
 
 Status convolution(Builder& b, const Operator& op) {
   const bool by_channel = op.code == 4;
-  const Tensor w = TRY(b.constant_real(in(op, 1)));
-  if (w.rank() != 4)
-    return Error(ErrorKind::corrupt, fmt::format("a kernel of {}", to_text(w.dims)));
+  const Dims w = TRY(b.info(in(op, 1)))->dims;
+  if (w.size() != 4) return Error(ErrorKind::corrupt, fmt::format("a kernel of {}", to_text(w)));
   // [filters, h, w, channels], or [1, h, w, filters], to [filters, channels, h, w].
-  const Tensor kernel = TRY(reordered(
-      w, by_channel ? std::vector<std::size_t>{3, 0, 1, 2} : std::vector<std::size_t>{0, 3, 1, 2}));
+  const ValueId kernel =
+      TRY(b.real_weights(in(op, 1), by_channel ? std::vector<std::size_t>{3, 0, 1, 2}
+                                               : std::vector<std::size_t>{0, 3, 1, 2}));
   const Dims& x = TRY(b.info(in(op, 0)))->dims;
   if (x.size() != 4 || x[3] < 1)
     return Error(ErrorKind::corrupt, fmt::format("an image of {}", to_text(x)));
@@ -67,8 +67,8 @@ Status convolution(Builder& b, const Operator& op) {
   Attributes attributes{{"auto_pad", padding_of(op)},
                         {"strides", Ints{o(2, 1), o(1, 1)}},
                         {"dilations", Ints{o(dilation + 1, 1), o(dilation, 1)}}};
-  attributes["group"] = by_channel ? x[3] : w.dims[3] > 0 ? x[3] / w.dims[3] : 1;
-  std::vector<ValueId> inputs{b.channels_first(TRY(b.real(in(op, 0)))), b.constant(kernel)};
+  attributes["group"] = by_channel ? x[3] : w[3] > 0 ? x[3] / w[3] : 1;
+  std::vector<ValueId> inputs{b.channels_first(TRY(b.real(in(op, 0)))), kernel};
   if (has(op, 2)) inputs.push_back(TRY(b.real(in(op, 2))));
   ValueId y = b.emit("Conv", std::move(inputs), std::move(attributes));
   y = TRY(b.activated(b.channels_last(y), op.options.number<std::int8_t>(by_channel ? 4 : 3, 0)));
@@ -108,7 +108,9 @@ Status fully_connected(Builder& b, const Operator& op) {
   if (w.size() != 2 || w[1] < 1)
     return Error(ErrorKind::corrupt, fmt::format("weights of {}", to_text(w)));
   const ValueId flat = b.emit("Reshape", {TRY(b.real(in(op, 0))), b.integers({-1, w[1]})});
-  std::vector<ValueId> inputs{flat, TRY(b.real(in(op, 1)))};
+  const bool is_constant = TRY(b.info(in(op, 1)))->constant.has_value();
+  std::vector<ValueId> inputs{
+      flat, is_constant ? TRY(b.real_weights(in(op, 1), {0, 1})) : TRY(b.real(in(op, 1)))};
   if (has(op, 2)) inputs.push_back(TRY(b.real(in(op, 2))));
   ValueId y = b.emit("Gemm", std::move(inputs), {{"transB", std::int64_t{1}}});
   const Dims& result = TRY(b.info(out(op)))->dims;
@@ -386,6 +388,7 @@ Status raw_inputs(Builder& b, const Operator& op, std::string_view name) {
 }  // namespace
 
 Status add_operator(Builder& b, const Operator& op) {
+  if (TRY(add_fixed(b, op))) return Done{};
   if (const Same* row = find(same, op.code)) return by_real(b, op, row->name, row->activation);
   if (const Same* row = find(tests, op.code)) {
     std::vector<ValueId> inputs;

@@ -20,7 +20,7 @@ void byte_tile(const ByteTile& t) {
   const i8* w = t.w;
   const __m256i low_bytes = _mm256_set1_epi16(0xFF);
   for (std::size_t i = 0; i < t.tap_count; ++i)
-    for (std::size_t c = 0; c < channel_block; c += 4, w += 64) {
+    for (std::size_t c = 0; c < 4 * t.quads; c += 4, w += 64) {
       __m256i even[2], odd[2];
       for (std::size_t v = 0; v < 2; ++v) {
         const __m256i both = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(w + 32 * v));
@@ -40,6 +40,10 @@ void byte_tile(const ByteTile& t) {
     }
   const __m256 bound = _mm256_set1_ps(1e9f);
   for (std::size_t p = 0; p < places; ++p) {
+    if (t.sums != nullptr) {
+      memcpy(t.sums + p * 16, sums[p], sizeof sums[p]);
+      continue;
+    }
     std::int32_t values[16];
     for (std::size_t v = 0; v < 2; ++v) {
       __m256 s = _mm256_mul_ps(_mm256_cvtepi32_ps(sums[p][v]), _mm256_loadu_ps(t.scale + 8 * v));

@@ -20,7 +20,8 @@ void byte_tile(const ByteTile& t) {
   const i8* w = t.w;
   for (std::size_t i = 0; i < t.tap_count; ++i) {
     const std::ptrdiff_t first = t.taps[i];
-    for (std::ptrdiff_t c = first; c < first + 16; c += 4, w += blocks * 64) {
+    const auto end = first + static_cast<std::ptrdiff_t>(4 * t.quads);
+    for (std::ptrdiff_t c = first; c < end; c += 4, w += blocks * 64) {
       __m512i weights[blocks];
       for (std::size_t b = 0; b < blocks; ++b) weights[b] = _mm512_loadu_si512(w + 64 * b);
       for (std::size_t p = 0; p < places; ++p) {
@@ -35,6 +36,10 @@ void byte_tile(const ByteTile& t) {
   const Vec bound = splat(1e6f), nearest = splat(12582912.0f);  // 1.5 * 2^23: sums round to whole
   for (std::size_t b = 0; b < blocks; ++b)
     for (std::size_t p = 0; p < places; ++p) {
+      if (t.sums != nullptr) {
+        memcpy(t.sums + b * t.y_block + p * 16, &sums[p][b], sizeof sums[p][b]);
+        continue;
+      }
       Ints sum;
       memcpy(&sum, &sums[p][b], sizeof sum);
       Vec s = __builtin_convertvector(sum, Vec) * load(t.scale + 16 * b);

@@ -25,6 +25,6 @@ std::span<const Endpoint> rerank_rows(), mcp_rows(), llama_server_rows(), lm_stu
 // Those of /api/models, /api/downloads, /api/system, /api/config, and of Ollama's that change what
 // is here.
 std::span<const Endpoint> model_rows(), download_rows(), upload_rows(), system_rows(),
-    ollama_manage_rows(), config_rows();
+    ollama_manage_rows(), config_rows(), optimization_rows();
 
 }  // namespace hearth::server

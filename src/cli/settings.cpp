@@ -7,7 +7,7 @@
 #include "config/file_edit.h"
 #include "hardware/memory.h"
 #include "hardware/system_files.h"
-#include "library/auto_settings.h"
+#include "server/manage/optimize.h"
 
 namespace hearth::cli {
 namespace {
@@ -49,23 +49,8 @@ ConfigSources sources_of(const Arguments& arguments) {
 
 ConfigSources tuned_sources_of(const Arguments& arguments) {
   ConfigSources sources = sources_of(arguments);
-  sources.automatic = automatic_values;
+  sources.automatic = server::automatic_values;
   return sources;
-}
-
-std::vector<AutomaticValue> automatic_values(const Config& config) {
-  const LibraryFolders folders = standard_folders(config.library.folders);
-  const auto catalog = load_catalog(folders);
-  const Workload workload = workload_named(config.runtime.workload).value_or(Workload::balanced);
-  std::vector<AutomaticValue> values;
-  for (AutoChoice& choice :
-       choose_settings(read_machine(folders, hardware::machine_root()),
-                       catalog ? *catalog : std::vector<CatalogEntry>(), workload)) {
-    // A context that somebody asked for is not held against what the machine would have.
-    if (choice.key == "runtime.max_context" && config.runtime.context > 0) continue;
-    values.push_back({std::move(choice.key), std::move(choice.value), std::move(choice.reason)});
-  }
-  return values;
 }
 
 ConfigFacts machine_facts() {

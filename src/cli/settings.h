@@ -33,7 +33,4 @@ ConfigFacts machine_facts();
 // The file takes the text, which is TOML, if all settings together still load with it.
 Status write_settings(const ConfigFile& file, const std::string& text);
 
-// What suits this machine, for that workload.
-std::vector<AutomaticValue> automatic_values(const Config& config);
-
 }  // namespace hearth::cli

@@ -27,6 +27,6 @@ std::span<const Endpoint> unable_rows();
 // Those of /api/models, /api/downloads, /api/events, /api/system, /api/config, and of Ollama's that
 // change what is here.
 std::span<const Endpoint> model_rows(), download_rows(), upload_rows(), event_rows(), system_rows(),
-    ollama_manage_rows(), config_rows();
+    ollama_manage_rows(), config_rows(), optimization_rows();
 
 }  // namespace hearth::server

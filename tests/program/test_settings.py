@@ -154,6 +154,29 @@ class Live(unittest.TestCase):
                 self.assertEqual((standard()["temperature"], standard()["top_k"]), (0.5, 7))
 
 
+    def test_what_suits_the_machine_is_told_and_written_with_consent(self):
+        path = "/api/system/optimization"
+        with World(**QUIET) as world, program.serving(env=world.environment) as server:
+            file = user_file(world)
+            write(file, "[runtime]\nthreads = 1000 # for now\n")
+            eventually(self, lambda: setting(server, "runtime.threads")["value"] == 1000)
+            told = server.json("GET", path + "?workload=throughput")
+            changes = {change["key"]: change for change in told["changes"]}
+            self.assertEqual(changes["runtime.workload"]["to"], "throughput")
+            self.assertTrue(changes["runtime.threads"]["reason"])
+            self.assertFalse(told["written"])
+            for status, body in ((400, {"workload": "throughput"}), (400, {"workload": "all", "consent": True})):
+                self.assertEqual(server.request("POST", path, body)[0], status)
+            self.assertNotIn("workload", file.read_text())
+            done = server.json("POST", path, {"workload": "throughput", "consent": True})
+            self.assertTrue(done["written"])
+            self.assertIn('workload = "throughput"', file.read_text())
+            self.assertIn("# for now", file.read_text())
+            self.assertEqual(setting(server, "runtime.workload")["value"], "throughput")
+            again = server.json("GET", path)
+            self.assertEqual([c for c in again["changes"] if not c["held_by"]], [])
+
+
 class Governor(unittest.TestCase):
     def test_heat_takes_threads_away_and_cold_gives_them_back(self):
         with World() as world:

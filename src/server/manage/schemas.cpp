@@ -46,6 +46,11 @@ void add_requests(Json& all) {
                   {"from", "string", "For this name; for requests that name none when absent."},
                   {"keep_old", "boolean", "The one before stays in memory."}},
                  {"model"}));
+  all.set("OptimizationRequest",
+          object({{"workload", "string",
+                   "balanced, throughput, latency or efficient; the one that is set when absent."},
+                  {"consent", "boolean", "true: written to the user's file."}},
+                 {"consent"}));
   all.set("SettingsRequest",
           object({{"settings", "object", "Settings and values; null takes one back."},
                   {"persist", "boolean",
@@ -128,6 +133,12 @@ void add_manage(Json& all) {
                                 {"governor", "object", "What it leaves of the settings, and why."},
                                 {"settings_problem", "string", "Empty: the files are in order."},
                                 {"version", "string"}}));
+  all.set("Optimization",
+          object({{"workload", "string"},
+                  {"changes", "array"},
+                  {"measurement", "object", "`hearth info --benchmark`; null: never measured."},
+                  {"file", "string", "That consent writes to."},
+                  {"written", "boolean"}}));
   all.set("Settings", object({{"file", "string", "That requests change."},
                               {"problem", "string", "Of the files; empty: none."},
                               {"settings", "object", "Each with its value, layer and place."}}));

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 
 #include "base/bytes.h"
@@ -104,6 +105,29 @@ Result<Value> from_json(const ValueInfo& info, const Json& json) {
   auto status = flatten(json, 0, dims, numbers, texts);
   if (!status) return std::move(status).error().within(fmt::format("input '{}'", info.name));
   return from_list(info, std::move(dims), numbers, texts);
+}
+
+// {"key": number}: keys are text, or whole numbers in text.
+Result<Value> map_from_json(const ValueInfo& info, const Json& json) {
+  if (!json.is_object()) return wrong(info, "no JSON object");
+  const auto n = static_cast<std::int64_t>(json.as_object().size());
+  const bool is_text = info.type != Element::i64;
+  Tensor keys = TRY(make_tensor(is_text ? Element::text : Element::i64, {n}));
+  Tensor values = TRY(make_tensor(Element::f64, {n}));
+  std::int64_t at = 0;
+  for (const auto& [key, value] : json.as_object()) {
+    if (!value.is_number()) return wrong(info, fmt::format("'{}' of no number", printable(key)));
+    if (is_text) {
+      keys.data<const std::string*>()[at] = keys.strings->add(key);
+    } else {
+      std::int64_t& number = keys.data<std::int64_t>()[at];
+      const auto [end, failed] = std::from_chars(key.data(), key.data() + key.size(), number);
+      if (failed != std::errc() || end != key.data() + key.size())
+        return wrong(info, fmt::format("key '{}'", printable(key)));
+    }
+    values.data<double>()[at++] = value.as_number();
+  }
+  return Value::map(std::move(keys), std::move(values));
 }
 
 // An array from a file in the input's own type, when no number changes kind on the way.
@@ -263,6 +287,9 @@ Result<Pixels> pixels_named(std::string_view name) {
 }
 
 Result<Value> feed(const ValueInfo& info, const std::string& source, Pixels pixels) {
+  if (info.kind == Value::Kind::map)
+    return map_from_json(
+        info, TRY(parse_json(is_file(source) ? TRY(read_file(source, most_file_bytes)) : source)));
   const bool named_file = ends_as(source, {".npy", ".npz", ".png", ".jpg", ".jpeg", ".bmp", ".ppm",
                                            ".pgm", ".wav", ".json", ".txt"});
   if (named_file || is_file(source)) {
@@ -280,6 +307,7 @@ Result<Value> feed(const ValueInfo& info, const std::string& source, Pixels pixe
 }
 
 Result<Value> feed_json(const ValueInfo& info, const Json& source) {
+  if (info.kind == Value::Kind::map) return map_from_json(info, source);
   if (!source.is_object()) return from_json(info, source);
   const Json* shape = source.find("shape");
   const Json* data = source.find("data");

@@ -82,6 +82,31 @@ TEST_CASE("mnist.onnx reads 9,891 of 10,000 digits") {
   CHECK(right == 9891);
 }
 
+TEST_CASE("MNIST.mlmodel reads digits, and names the one it reads") {
+  const std::string path = model_path("vision/mnist/MNIST.mlmodel");
+  if (!is_here(path)) return;
+  Bench bench;
+  const Runner runner(open_graph(path).value());
+  const std::string images = unzipped(model_path("vision/mnist/t10k-images-idx3-ubyte.gz"));
+  const std::string labels = unzipped(model_path("vision/mnist/t10k-labels-idx1-ubyte.gz"));
+  REQUIRE(images.size() == 16 + 10000 * 784);
+  constexpr std::size_t digits = 500;
+  std::size_t right = 0;
+  for (std::size_t i = 0; i < digits; ++i) {
+    Tensor image = make_tensor(Element::f32, {1, 1, 28, 28}).value();
+    for (std::size_t k = 0; k < 784; ++k)
+      image.data<float>()[k] =
+          static_cast<float>(static_cast<std::uint8_t>(images[16 + i * 784 + k]));
+    const auto outputs = runner.run(bench.ctx, {{"image", image}});
+    REQUIRE(outputs.ok());
+    REQUIRE((*outputs)[0].kind == Value::Kind::map);
+    const std::int64_t label = *(*outputs)[1].tensor.data<std::int64_t>();
+    CHECK(best((*(*outputs)[0].items)[1].tensor) == static_cast<std::size_t>(label));
+    right += label == labels[8 + i] ? 1 : 0;
+  }
+  CHECK(right > digits * 9 / 10);
+}
+
 TEST_CASE("silero-vad hears speech where there is sound") {
   for (const std::string name : {"silero_vad.onnx", "silero_vad_16k_op15.onnx"}) {
     const std::string path = model_path("audio/silero-vad/" + name);

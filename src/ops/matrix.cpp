@@ -60,6 +60,24 @@ struct Halves {
   std::vector<float> minima;
 };
 
+// Moves the 32 codes of a block to the middle of their range, so that the rounding of activations
+// weighs on differences and not on what all codes share.  Returns by how much; the levels of fewer
+// bits lie at the low end.
+int centre_nibbles(std::byte* bytes) {
+  int least = 15, most = 0;
+  for (std::size_t i = 0; i < 16; ++i)
+    for (const int code :
+         {std::to_integer<int>(bytes[i] & std::byte{15}), std::to_integer<int>(bytes[i] >> 4)}) {
+      least = std::min(least, code);
+      most = std::max(most, code);
+    }
+  const int shift = std::min(8 - (least + most + 1) / 2, 15 - most);
+  if (shift <= 0) return 0;
+  for (std::size_t i = 0; i < 16; ++i)
+    bytes[i] = static_cast<std::byte>(std::to_integer<int>(bytes[i]) + shift * 0x11);
+  return shift;
+}
+
 void split_minima(Dtype dtype, const std::byte* stored, std::size_t row_bytes, std::size_t rows,
                   std::size_t groups, Halves& out) {
   const std::size_t from_bytes = info(dtype).block_bytes,
@@ -76,7 +94,9 @@ void split_minima(Dtype dtype, const std::byte* stored, std::size_t row_bytes, s
       std::memcpy(&minimum, from + sizeof scale, sizeof minimum);
       std::memcpy(to, &scale, sizeof scale);
       std::memcpy(to + sizeof scale, from + 2 * sizeof scale, to_bytes - sizeof scale);
-      out.minima[row * groups + g] = f16_to_f32(minimum) + middle * f16_to_f32(scale);
+      const int shift = dtype == Dtype::q4_1 ? centre_nibbles(to + sizeof scale) : 0;
+      out.minima[row * groups + g] =
+          f16_to_f32(minimum) + (middle - static_cast<float>(shift)) * f16_to_f32(scale);
     }
 }
 

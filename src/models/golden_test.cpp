@@ -94,7 +94,7 @@ TEST_CASE("quantised checkpoints of other programs give the logits of the weight
     std::memcpy(wanted.data(), bytes->data(), bytes->size());
     each_path([&](ops::Context& ctx, const LoadOptions& options, const std::string& path) {
       CAPTURE(path);
-      const std::string file = folder + name + "/model.bin";  // older than GGUF
+      const std::string file = folder + name + "/model.bin";  // older than GGUF, or CTranslate2's
       const auto package = open_package(is_file(file) ? file : folder + name);
       REQUIRE_MESSAGE(package.ok(), package.error().message());
       const auto model = load_model(ctx, *package, options);

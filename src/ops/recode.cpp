@@ -78,6 +78,8 @@ template <Dtype dtype, std::size_t block_bytes, std::size_t d_offset,
 void to_q6_k(std::byte* out, float* minima, const std::byte* blocks, std::size_t count) {
   // A power of two, so that d times it is exact but for the smallest.
   constexpr float unit = dtype == Dtype::iq3_xxs ? 0.5f : 1;
+  // Of codes that begin at 0, see centre_nibbles().
+  constexpr int middle = dtype == Dtype::q2_k ? 2 : 0;
   const DequantiseRow dequantise_row = dequantiser(dtype);
   for (; count > 0; --count, blocks += block_bytes, out += q6_k_bytes) {
     u8 block[block_bytes];
@@ -90,7 +92,8 @@ void to_q6_k(std::byte* out, float* minima, const std::byte* blocks, std::size_t
       std::memcpy(&dmin, block + d_offset + 2, sizeof dmin);
       std::memset(block + d_offset + 2, 0, sizeof dmin);
       for (std::size_t g = 0; g < groups; ++g)
-        *minima++ = -(f16_to_f32(dmin) * static_cast<float>(block[g] >> 4));
+        *minima++ = static_cast<float>(middle * (block[g] & 15)) * f16_to_f32(d) -
+                    static_cast<float>(block[g] >> 4) * f16_to_f32(dmin);
     }
     float products[block_columns];
     dequantise_row(block, products, block_columns);
@@ -100,7 +103,7 @@ void to_q6_k(std::byte* out, float* minima, const std::byte* blocks, std::size_t
       const int scale = scales[i / group_columns];
       const float times = scale == 0 ? 0 : 1 / (unit * static_cast<float>(scale));
       const float code = products[i] * times;
-      codes[i] = static_cast<int>(code + (code < 0 ? -0.5f : 0.5f));
+      codes[i] = static_cast<int>(code + (code < 0 ? -0.5f : 0.5f)) - middle;
     }
     u8* made = reinterpret_cast<u8*>(out);
     put_codes(made, codes);
@@ -108,6 +111,24 @@ void to_q6_k(std::byte* out, float* minima, const std::byte* blocks, std::size_t
     d = f32_to_f16(unit * f16_to_f32(d));
     std::memcpy(made + 208, &d, sizeof d);
   }
+}
+
+// Moves the 32 codes of a block to the middle of their range, so that the rounding of activations
+// weighs on differences and not on what all codes share.  Returns by how much; the levels of fewer
+// bits lie at the low end.
+int centre_nibbles(std::byte* bytes) {
+  int least = 15, most = 0;
+  for (std::size_t i = 0; i < 16; ++i)
+    for (const int code :
+         {std::to_integer<int>(bytes[i] & std::byte{15}), std::to_integer<int>(bytes[i] >> 4)}) {
+      least = std::min(least, code);
+      most = std::max(most, code);
+    }
+  const int shift = std::min(8 - (least + most + 1) / 2, 15 - most);
+  if (shift <= 0) return 0;
+  for (std::size_t i = 0; i < 16; ++i)
+    bytes[i] = static_cast<std::byte>(std::to_integer<int>(bytes[i]) + shift * 0x11);
+  return shift;
 }
 
 // Blocks of d, m and codes, scale * code + m, are blocks of d and the same codes, which count from
@@ -121,7 +142,8 @@ void without_minimum(std::byte* out, float* minima, const std::byte* blocks, std
     std::memcpy(&minimum, blocks + half, half);
     std::memcpy(out, &scale, half);
     std::memcpy(out + half, blocks + 2 * half, to_bytes - half);
-    *minima++ = f16_to_f32(minimum) + static_cast<float>(middle) * f16_to_f32(scale);
+    const int shift = middle == 8 ? centre_nibbles(out + half) : 0;
+    *minima++ = f16_to_f32(minimum) + static_cast<float>(middle - shift) * f16_to_f32(scale);
   }
 }
 

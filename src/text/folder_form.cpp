@@ -184,6 +184,7 @@ class Form {
     struct Pair {
       std::string_view left, right;
       float score;
+      std::size_t order;
     };
     std::vector<Pair> all;
     for (Token id = 0; id < tokenizer_.size(); ++id) {
@@ -201,10 +202,12 @@ class Form {
       }
       std::ranges::sort(cuts);
       for (const auto& [ids, at] : cuts)
-        all.push_back(
-            {whole.substr(0, at), whole.substr(at), v_.scores.empty() ? 0.0f : v_.scores[index]});
+        all.push_back({whole.substr(0, at), whole.substr(at),
+                       v_.scores.empty() ? 0.0f : v_.scores[index], all.size()});
     }
-    std::ranges::stable_sort(all, [](const Pair& a, const Pair& b) { return a.score > b.score; });
+    std::ranges::sort(all, [](const Pair& a, const Pair& b) {
+      return a.score != b.score ? a.score > b.score : a.order < b.order;
+    });
     Json merges = Json::array();
     for (const Pair& pair : all)
       merges.push_back(Json(Json::Array{Json(pair.left), Json(pair.right)}));

@@ -20,7 +20,8 @@ std::span<const Endpoint> response_rows();
 std::span<const Endpoint> batch_rows(), message_batch_rows();
 // Those of /api/keys.
 std::span<const Endpoint> access_rows();
-std::span<const Endpoint> rerank_rows(), mcp_rows(), llama_server_rows(), lm_studio_rows();
+std::span<const Endpoint> graph_rows(), rerank_rows(), mcp_rows(), llama_server_rows(),
+    lm_studio_rows();
 
 // Those of /api/models, /api/downloads, /api/system, /api/config, and of Ollama's that change what
 // is here.

@@ -95,7 +95,8 @@ std::vector<ModelCard> cards_of(Service& service) {
       service.installed ? service.installed->list() : InstalledModels::List();
   if (installed)
     for (const LocalModel& model : *installed) {
-      if (!model.facts.problem.empty()) continue;
+      // Graphs answer no prompts: those who ask for a list of models want some that do.
+      if (!model.facts.problem.empty() || model.facts.kind == "graph") continue;
       cards.push_back(card_of(model));
       for (Lease& lease : loaded)
         if (lease && lease->id == model.name) {

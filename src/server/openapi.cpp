@@ -157,6 +157,25 @@ Json schemas() {
        {"RerankAnswer", object_of(Json::object({{"model", type("string")},
                                                 {"results", list_of(type("object"))},
                                                 {"usage", reference("Usage")}}))},
+       {"GraphRequest",
+        object_of(
+            Json::object(
+                {{"inputs", type("object",
+                                 "A value for each input by name: a number, a list of lists, or "
+                                 "{\"shape\": [...], \"data\": [...]}.")},
+                 {"outputs", list_of(type("string", "Those that are wanted; all when absent."))},
+                 {"timeout_seconds", type("number", "60 when absent; at most 600.")}}),
+            {"inputs"})},
+       {"GraphAnswer",
+        object_of(
+            Json::object({{"model", type("string")},
+                          {"outputs", type("object", "By name: {\"dtype\", \"shape\", \"data\"}.")},
+                          {"seconds", type("number")}}))},
+       {"GraphModel", object_of(Json::object({{"model", type("string")},
+                                              {"format", type("string", "onnx or tflite.")},
+                                              {"producer", type("string")},
+                                              {"inputs", list_of(type("object"))},
+                                              {"outputs", list_of(type("object"))}}))},
        {"McpMessage", object_of(Json::object({{"jsonrpc", type("string", "2.0")},
                                               {"id", any_of({type("string"), type("integer")})},
                                               {"method", type("string")},

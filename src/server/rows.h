@@ -20,7 +20,8 @@ std::span<const Endpoint> response_rows();
 std::span<const Endpoint> batch_rows(), message_batch_rows();
 // Those of /api/keys.
 std::span<const Endpoint> access_rows();
-std::span<const Endpoint> rerank_rows(), mcp_rows(), llama_server_rows(), lm_studio_rows();
+std::span<const Endpoint> graph_rows(), rerank_rows(), mcp_rows(), llama_server_rows(),
+    lm_studio_rows();
 // Those of /v1/images, /v1/audio and /v1/moderations.
 std::span<const Endpoint> unable_rows();
 

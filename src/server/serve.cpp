@@ -10,6 +10,7 @@
 #include "server/batches/batches.h"
 #include "server/collections/pool.h"
 #include "server/endpoints.h"
+#include "server/graph_pool.h"
 #include "server/interfaces.h"
 #include "server/manage/manage.h"
 #include "server/manage/regulator.h"
@@ -237,6 +238,9 @@ Result<std::unique_ptr<ApiServer>> ApiServer::start(std::unique_ptr<State> state
     service.collections = std::make_unique<CollectionPool>(options.collections.folder, store);
   }
   service.tool_host = std::make_unique<ToolHost>(options.tools);
+  const std::int64_t threads =
+      options.settings ? options.settings->now()->config.runtime.threads : 0;
+  if (service.installed) service.graphs = std::make_unique<GraphPool>(static_cast<int>(threads));
   state->pass_events_on();
   if (options.settings && service.library) state->regulate(*options.settings);
   service.prepare = std::make_unique<Workers>(prepare_threads, max_waiting_jobs);

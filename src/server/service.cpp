@@ -14,6 +14,7 @@
 #include "server/collections/pool.h"
 #include "server/endpoints.h"
 #include "server/fields.h"
+#include "server/graph_pool.h"
 #include "server/interfaces.h"
 #include "server/manage/events.h"
 #include "server/manage/regulator.h"

@@ -37,6 +37,7 @@ class Batches;
 class CollectionPool;
 class ResponseStore;
 class EventHub;
+class GraphPool;
 class Regulator;
 class ToolHost;
 struct Call;
@@ -84,6 +85,7 @@ struct Service {
   LiveConfig* settings = nullptr;         // null: they do not change
   std::unique_ptr<Regulator> regulator;   // null: nothing is regulated
   Guarded<std::map<int, int>> followers;  // of downloads that end with the last one: id -> number
+  std::unique_ptr<GraphPool> graphs;      // null: none are run
 
   // Last, so that their jobs end first.  `prepare` parses and tokenizes; `embed` waits for vectors.
   std::unique_ptr<Workers> prepare, embed;

@@ -514,5 +514,40 @@ class Ends(unittest.TestCase):
             self.assertFalse((world.store / "hf--org--model--Q8_0").exists())
 
 
+class Graphs(unittest.TestCase):
+    SMALL = str(program.ROOT / "tests/golden/graphs/small.onnx")
+
+    def test_installed_ones_run_by_name(self):
+        with World() as world:
+            imported = world.run("import", self.SMALL, "--name", "small")
+            self.assertEqual(imported.returncode, 0, imported.err)
+            said = world.run("run", "small", "--input", "x=[[1, 1, 1, 1]]", "--json")
+            self.assertAlmostEqual(json.loads(said.out)["outputs"]["y"]["data"][1], 0.866813, places=5)
+            with running(world) as server:
+                listed = {m["name"]: m["kind"] for m in server.json("GET", "/api/models")["models"]}
+                self.assertEqual(listed["small"], "graph")
+                self.assertNotIn("small", [m["id"] for m in server.json("GET", "/v1/models")["data"]])
+                about = server.json("GET", "/api/graphs/small")
+                self.assertEqual(about["inputs"], [{"name": "x", "dtype": "float32", "shape": ["rows", 4]}])
+                for x in ([[1, 1, 1, 1]], {"shape": [1, 4], "data": [1, 1, 1, 1]}):
+                    y = server.json("POST", "/api/graphs/small/run", {"inputs": {"x": x}})["outputs"]["y"]
+                    self.assertEqual(y["shape"], [1, 3])
+                    self.assertAlmostEqual(y["data"][1], 0.866813, places=5)
+                for body, says in (({}, "inputs"), ({"inputs": {"z": [1]}}, "inputs.z"),
+                                   ({"inputs": {"x": [1, 2]}}, "x"), ({"inputs": {}}, "inputs.x"),
+                                   ({"inputs": {"x": [[1, 1, 1, 1]]}, "outputs": ["w"]}, "outputs"),
+                                   ({"inputs": {"x": [[1, 1, 1, 1]]}, "timeout_seconds": 0}, "timeout_seconds")):
+                    status, _, text = server.request("POST", "/api/graphs/small/run", body)
+                    self.assertEqual(status, 400, text)
+                    self.assertIn(says, text)
+                self.assertEqual(server.request("POST", "/api/graphs/absent/run", {"inputs": {}})[0], 404)
+                self.assertGreaterEqual(chat(server, "small")[0], 400)
+
+    def test_one_that_was_named_by_its_path(self):
+        with World() as world, running(world, "--model", self.SMALL) as server:
+            y = server.json("POST", "/api/graphs/small.onnx/run", {"inputs": {"x": [[0, 0, 0, 0]]}})["outputs"]["y"]
+            self.assertAlmostEqual(y["data"][0], 1 / 3, places=5)
+
+
 if __name__ == "__main__":
     program.main()

@@ -94,7 +94,7 @@ void add_manage(Json& all) {
                                   {"reference", "string"},
                                   {"from", "string", "Whose store it lies in."},
                                   {"bytes", "integer"},
-                                  {"kind", "string", "generator, embedder or reranker"},
+                                  {"kind", "string", "generator, embedder, reranker or graph"},
                                   {"context_length", "integer"},
                                   {"loaded", "boolean"},
                                   {"problem", "string", "Why it does not run; empty: it does."}}));

@@ -96,7 +96,7 @@ def write_checkpoints():
         for which, part in ((0, config), (1, weights)):
             out += bytes([which]) + len(part).to_bytes(4, "little") + part
         (folder / name).write_bytes(out)
-    for name in ("mlc-q4f16_1", "mlc-q3f16_1", "mlc-q4f16_0"):
+    for name in ("mlc-q4f16_1", "mlc-q3f16_1", "mlc-q4f16_0", "ct2-int8"):
         out = b"\0"
         for path in sorted((golden / name).iterdir()):
             if path.name in FILES:

@@ -9,6 +9,7 @@
 #include <map>
 #include <mutex>
 
+#include "base/pages.h"
 #include "ops/dequantise.h"
 #include "ops/quantise.h"
 
@@ -52,6 +53,13 @@ struct Recoder::State {
         return safetensors_holds(dtype);
     }
   }
+
+  // The pages of the tensor before this one are the file's again.
+  void leave(const TensorEntry& next) {
+    if (!last.empty()) drop_file_pages(last);
+    last = next.file_mapped ? next.data : std::span<const std::byte>();
+  }
+  std::span<const std::byte> last = {};
 
   Result<Dtype> target(const TensorEntry& entry) const;
   Result<std::span<const std::byte>> stored(const TensorEntry& entry);
@@ -130,6 +138,7 @@ Result<std::span<const std::byte>> Recoder::State::recoded(const TensorEntry& en
 Result<std::span<const std::byte>> Recoder::State::take(const TensorEntry& entry, Dtype to) {
   if (options.stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
   if (options.progress) options.progress({done, total});
+  leave(entry);
   const auto bytes = TRY(entry.dtype == to ? stored(entry) : recoded(entry, to));
   done += bytes.size();
   return bytes;

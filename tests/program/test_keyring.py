@@ -14,7 +14,7 @@ TOOLS = ("dbus-run-session", "dbus-send", "gnome-keyring-daemon", "secret-tool")
 SCRIPT = """
 gnome-keyring-daemon --unlock --components=secrets <<< password > /dev/null 2>&1
 step() { said=$("$@" 2>&1); echo "$? $said" | tr '\\n' ' '; echo; }
-printf in-the-keyring | secret-tool store --label=Hearth service hearth name hub
+printf in-the-keyring | timeout 20 secret-tool store --label=Hearth service hearth name hub || exit 77
 export HEARTH_LIBRARY_TOKEN=keyring:absent
 step "$HEARTH" pull hf:org/gated
 export HEARTH_LIBRARY_TOKEN=keyring:hub
@@ -43,6 +43,9 @@ class Keyring(unittest.TestCase):
             run = subprocess.run(["dbus-run-session", "--", "bash", "-c", SCRIPT], env=environment,
                                  capture_output=True, text=True, timeout=120)
             self.assertLess(time.monotonic() - began, 60, "somebody was waited for")
+            if run.returncode == 77:  # where a daemon may not lock memory, for one
+                print(f"skipped: the keyring keeps nothing: {run.stderr}", flush=True)
+                self.skipTest("no keyring that keeps anything")
             steps = run.stdout.splitlines()
             self.assertEqual(len(steps), 3, run.stdout + run.stderr)
             absent, opened, locked = steps

@@ -1,8 +1,9 @@
-// peer_logits MODEL TOKENS OUT: what src/models/logits_bench.cpp writes, by llama.cpp or a fork of it.
-// Not part of the build.  With a peer built in PEER/build with static libraries:
-//   g++ -O1 -fopenmp -I PEER/include -I PEER/ggml/include bench/peer_logits.cpp PEER/build/src/libllama.a
-//       PEER/build/ggml/src/libggml.a PEER/build/ggml/src/libggml-cpu.a PEER/build/ggml/src/libggml-base.a
-//       -ldl -lpthread -o peer_logits
+// peer_logits MODEL TOKENS OUT: what src/models/logits_bench.cpp writes, by llama.cpp or a fork of
+// it. Not part of the build.  With a peer built in PEER/build with static libraries:
+//   g++ -O1 -fopenmp -I PEER/include -I PEER/ggml/include bench/peer_logits.cpp
+//   PEER/build/src/libllama.a
+//       PEER/build/ggml/src/libggml.a PEER/build/ggml/src/libggml-cpu.a
+//       PEER/build/ggml/src/libggml-base.a -ldl -lpthread -o peer_logits
 #include <cstdio>
 #include <vector>
 

@@ -18,10 +18,10 @@ struct ImportOptions {
   std::function<void(double share)> progress;
 };
 
-// `path`: a GGUF or safetensors file, a graph, a Hugging Face folder, or an archive of one.  It is copied,
-// with its checksums, and has its name only when all of it is there and can be read as a model.
-// Errors: invalid (the name), not_found, those of open_package and unpack, exhausted (disk), io,
-// cancelled.
+// `path`: a GGUF or safetensors file, a graph, a Hugging Face folder, or an archive of one.  It is
+// copied, with its checksums, and has its name only when all of it is there and can be read as a
+// model. Errors: invalid (the name), not_found, those of open_package and unpack, exhausted (disk),
+// io, cancelled.
 Result<Manifest> import_model(const std::string& path, const LibraryFolders& folders,
                               const ImportOptions& options);
 

@@ -13,9 +13,9 @@ int main(int argc, char** argv) {
   if (what == "build") {
     const auto rows = peer::read<float>(argv[2]);
     const double start = peer::cpu_seconds();
-    auto graph = glass::create_hnsw("L2", "SQ8U", 32, 200)
-                     ->Build(rows.values.data(), static_cast<int>(rows.count),
-                             static_cast<int>(rows.dim));
+    auto graph =
+        glass::create_hnsw("L2", "SQ8U", 32, 200)
+            ->Build(rows.values.data(), static_cast<int>(rows.count), static_cast<int>(rows.dim));
     std::printf("\n{\"build_cpu_s\": %.1f}\n", peer::cpu_seconds() - start);
     graph.save(argv[3]);
     return 0;
@@ -29,13 +29,13 @@ int main(int argc, char** argv) {
   auto searcher = glass::create_searcher(std::move(graph), "L2", "SQ8U", "FP32");
   {
     const auto rows = peer::read<float>(argv[3]);
-    searcher->SetData(rows.values.data(), static_cast<int>(rows.count),
-                      static_cast<int>(rows.dim));
+    searcher->SetData(rows.values.data(), static_cast<int>(rows.count), static_cast<int>(rows.dim));
   }
   searcher->Optimize(1);
-  peer::curve({10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384}, queries, truth,
-              peer::memory_mb() - before, [&](int ef) { searcher->SetEf(ef); },
-              [&](const float* query, std::uint32_t* hits) {
-                searcher->Search(query, 10, reinterpret_cast<std::int32_t*>(hits));
-              });
+  peer::curve(
+      {10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384}, queries, truth, peer::memory_mb() - before,
+      [&](int ef) { searcher->SetEf(ef); },
+      [&](const float* query, std::uint32_t* hits) {
+        searcher->Search(query, 10, reinterpret_cast<std::int32_t*>(hits));
+      });
 }

@@ -21,11 +21,12 @@ int main(int argc, char** argv) {
   const double before = peer::memory_mb();
   hnswlib::L2Space space(queries.dim);
   hnswlib::HierarchicalNSW<float> graph(&space, argv[2]);
-  peer::curve({10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384}, queries, truth,
-              peer::memory_mb() - before, [&](int ef) { graph.setEf(static_cast<size_t>(ef)); },
-              [&](const float* query, std::uint32_t* hits) {
-                auto found = graph.searchKnn(query, 10);
-                for (std::size_t i = 10; i-- > 0; found.pop())
-                  hits[i] = found.empty() ? ~0u : static_cast<std::uint32_t>(found.top().second);
-              });
+  peer::curve(
+      {10, 16, 24, 32, 48, 64, 96, 128, 192, 256, 384}, queries, truth, peer::memory_mb() - before,
+      [&](int ef) { graph.setEf(static_cast<size_t>(ef)); },
+      [&](const float* query, std::uint32_t* hits) {
+        auto found = graph.searchKnn(query, 10);
+        for (std::size_t i = 10; i-- > 0; found.pop())
+          hits[i] = found.empty() ? ~0u : static_cast<std::uint32_t>(found.top().second);
+      });
 }

@@ -26,7 +26,8 @@ int main(int argc, char** argv) {
   const double before = peer::memory_mb();
   Graph graph;
   graph.load(argv[2]);
-  peer::curve({10, 20, 30, 40, 60, 80, 120, 160, 240, 320, 500, 800}, queries, truth,
-              peer::memory_mb() - before, [&](int ef) { graph.set_ef(static_cast<size_t>(ef)); },
-              [&](const float* query, std::uint32_t* hits) { graph.search(query, 10, hits); });
+  peer::curve(
+      {10, 20, 30, 40, 60, 80, 120, 160, 240, 320, 500, 800}, queries, truth,
+      peer::memory_mb() - before, [&](int ef) { graph.set_ef(static_cast<size_t>(ef)); },
+      [&](const float* query, std::uint32_t* hits) { graph.search(query, 10, hits); });
 }

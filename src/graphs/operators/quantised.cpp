@@ -83,10 +83,10 @@ Result<Scales> scales_of(Call& call, const Tensor& x, const Tensor& scale) {
 
 // Rows of f32 to bytes and back by one scale.
 __attribute__((target_clones("avx512f", "avx2", "default"))) void to_bytes(std::uint8_t* y,
-                                                                            const float* x,
-                                                                            std::int64_t n,
-                                                                            float scale, float zero,
-                                                                            float low, float high) {
+                                                                           const float* x,
+                                                                           std::int64_t n,
+                                                                           float scale, float zero,
+                                                                           float low, float high) {
   for (std::int64_t i = 0; i < n; ++i) {
     float value = x[i] / scale;
     value = value > -1e6f ? value : -1e6f;

@@ -25,6 +25,7 @@ void declare(CLI::App& parser, const Option& option,
       .add_option_function<std::vector<std::string>>(
           name, [&values, name](const std::vector<std::string>& given) { values[name] = given; })
       ->expected(1)
+      ->allow_extra_args(false)  // what follows is no value of its
       ->multi_option_policy(option.repeats ? CLI::MultiOptionPolicy::TakeAll
                                            : CLI::MultiOptionPolicy::TakeLast);
 }

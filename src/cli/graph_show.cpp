@@ -122,8 +122,9 @@ void draw(App& app, const Graph& graph) {
 
 std::string graph_path(const Arguments& arguments) {
   const std::string& reference = arguments[0];
-  if (reference.starts_with("builtin") || is_folder(reference)) return "";
-  if (is_file(reference)) return graphs::is_graph(reference) ? reference : "";
+  if (reference.starts_with("builtin")) return "";
+  if (is_file(reference) || is_folder(reference))
+    return graphs::is_graph(reference) ? reference : "";
   const auto context = library_context(arguments);
   if (!context) return "";
   const auto found = find_model(reference, context->folders);

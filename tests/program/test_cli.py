@@ -24,6 +24,20 @@ class Basics(unittest.TestCase):
             self.assertIn("usage: hearth " + command, hearth("help", command).stdout)
             self.assertEqual(hearth("help", command).stdout, hearth(command, "--help").stdout)
 
+    def test_options_come_before_or_after_what_they_are_about(self):
+        options = ("--max-tokens", "3", "--temperature", "0")
+        after = hearth("run", "builtin", "Hello", *options).stdout
+        self.assertEqual(hearth("run", *options, "builtin", "Hello").stdout, after)
+        self.assertEqual(hearth("run", "builtin", *options, "Hello").stdout, after)
+        self.assertIn("runs", hearth("verify", "--level", "run", "builtin").stdout)
+
+    def test_graphs(self):
+        small = str(program.ROOT / "tests/golden/graphs/small.onnx")
+        self.assertIn("onnx", hearth("show", small).stdout)
+        self.assertIn("y", hearth("run", small, "--input", "x=[[0,0,0,0]]").stdout)
+        package = program.needs_data("models", "audio", "basic-pitch", "nmp.mlpackage")
+        self.assertIn("coreml", hearth("show", package).stdout)
+
     def test_wrong_command_lines_say_what_is_wrong(self):
         rows = [
             (["rnu"], 2, "did you mean `hearth run`"),

@@ -25,7 +25,7 @@ void declare(CLI::App& parser, const Option& option,
       .add_option_function<std::vector<std::string>>(
           name, [&values, name](const std::vector<std::string>& given) { values[name] = given; })
       ->expected(1)
-      ->allow_extra_args(false)  // what follows is no value of its
+      ->allow_extra_args(false)  // what follows is no value of it, and brackets are text
       ->multi_option_policy(option.repeats ? CLI::MultiOptionPolicy::TakeAll
                                            : CLI::MultiOptionPolicy::TakeLast);
 }
@@ -65,22 +65,20 @@ Result<Arguments> Arguments::parse(const Command& command, std::span<const std::
   parser.set_help_flag();
   for (const Option& option : command.options) declare(parser, option, arguments.values_);
   for (const Option& option : common_options()) declare(parser, option, arguments.values_);
-  CLI::Option* positional = parser.add_option("arguments", arguments.positional_);
-  positional->expected(0, 10'000);
+  parser.allow_extras();
 
   try {
     std::vector<std::string> reversed(words.rbegin(), words.rend());  // as CLI11 wants them
     parser.parse(reversed);
-  } catch (const CLI::ExtrasError&) {
-    for (const std::string& word : words)
-      if (looks_like_option(word) && !parser.get_option_no_throw(word.substr(0, word.find('='))))
-        return Error(ErrorKind::invalid,
-                     fmt::format("{} takes no option '{}'; see `hearth help {}`", command.name,
-                                 word, command.name));
-    return Error(ErrorKind::invalid, fmt::format("{}: too many arguments", command.name));
   } catch (const CLI::ParseError& error) {
     return Error(ErrorKind::invalid, fmt::format("{}: {}", command.name, error.what()));
   }
+  // Not as CLI11's positional arguments: it takes "[a,b]" apart.
+  arguments.positional_ = parser.remaining();
+  for (const std::string& word : arguments.positional_)
+    if (looks_like_option(word))
+      return Error(ErrorKind::invalid, fmt::format("{} takes no option '{}'; see `hearth help {}`",
+                                                   command.name, word, command.name));
   if (end != all.end())
     arguments.positional_.insert(arguments.positional_.end(), end + 1, all.end());
   const Needs needs = needs_of(command.arguments);

@@ -30,6 +30,10 @@ class Basics(unittest.TestCase):
         self.assertEqual(hearth("run", *options, "builtin", "Hello").stdout, after)
         self.assertEqual(hearth("run", "builtin", *options, "Hello").stdout, after)
         self.assertIn("runs", hearth("verify", "--level", "run", "builtin").stdout)
+        text = "[a,b] {c} = d"
+        tokens = hearth("tokenize", "builtin", text, "--json").stdout
+        self.assertEqual(hearth("tokenize", "--json", "builtin", "--", text).stdout, tokens)
+        self.assertGreater(json.loads(tokens)["count"], 5)
 
     def test_graphs(self):
         small = str(program.ROOT / "tests/golden/graphs/small.onnx")

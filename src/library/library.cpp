@@ -10,6 +10,7 @@
 #include "base/guarded.h"
 #include "base/store_files.h"
 #include "engines/engines.h"
+#include "graphs/open.h"
 #include "hardware/condition.h"
 #include "hardware/cpu.h"
 #include "hardware/memory.h"
@@ -26,6 +27,11 @@ namespace {
 Result<Package> open_found(const LocalModel& model) {
   if (const auto file = builtin_file(model.path))
     return open_package(model.path, MappedFile::of_program(*file));
+  if (graphs::is_graph(model.path))
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{} is an operator graph, which holds no conversation: `hearth run {} "
+                             "--input`, or POST /api/graphs/{}/run",
+                             model.name, model.name, model.name));
   return open_package(model.path);
 }
 

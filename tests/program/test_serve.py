@@ -541,7 +541,9 @@ class Graphs(unittest.TestCase):
                     self.assertEqual(status, 400, text)
                     self.assertIn(says, text)
                 self.assertEqual(server.request("POST", "/api/graphs/absent/run", {"inputs": {}})[0], 404)
-                self.assertGreaterEqual(chat(server, "small")[0], 400)
+                refused = chat(server, "small")
+                self.assertGreaterEqual(refused[0], 400)
+                self.assertIn("/api/graphs/small/run", str(refused[1:]))
 
     def test_one_that_was_named_by_its_path(self):
         with World() as world, running(world, "--model", self.SMALL) as server:

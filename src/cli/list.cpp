@@ -3,12 +3,14 @@
 
 #include <algorithm>
 
+#include "cli/interrupts.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "cli/settings.h"
 #include "cli/table.h"
 #include "hardware/memory.h"
 #include "library/catalog_view.h"
+#include "library/hub_search.h"
 
 namespace hearth::cli {
 namespace {
@@ -113,7 +115,33 @@ Status list_available(App& app, const Arguments& arguments, const LibraryContext
   return Done{};
 }
 
+Status list_hub(App& app, const Arguments& arguments) {
+  const LibraryContext context = TRY(download_context(arguments));
+  const InterruptScope interrupts;
+  const DownloadHooks hooks{.stop = interrupts.token(), .received = {}, .remark = {}};
+  const auto found =
+      TRY(search_hub(arguments.text("--search"), most_found_models, context.network, hooks));
+  if (arguments.has("--json")) {
+    Json list = Json::array();
+    for (const HubModel& model : found) list.push_back(to_json(model));
+    app.out.json(Json::object({{"models", std::move(list)}}));
+    return Done{};
+  }
+  std::vector<Row> rows;
+  for (const HubModel& model : found)
+    rows.push_back({model.reference, model.form, model.task, readable_count(model.downloads),
+                    readable_count(model.likes), model.changed,
+                    model.is_gated ? "accept its licence there" : ""});
+  if (rows.empty())
+    app.out.line(fmt::format("{} has no model for '{}' whose files Hearth reads.",
+                             context.network.hub, arguments.text("--search")));
+  else
+    print_table(app.out, {"REFERENCE", "FORM", "TASK", "DOWNLOADS", "LIKES", "CHANGED", ""}, rows);
+  return Done{};
+}
+
 Status run(App& app, const Arguments& arguments) {
+  if (arguments.has("--search")) return list_hub(app, arguments);
   const LibraryContext context = TRY(library_context(arguments));
   const bool available =
       arguments.has("--available") || arguments.has("--fits") || arguments.has("--task");
@@ -124,6 +152,7 @@ constexpr Option options[] = {
     {"--available", "", "Those of the catalog, which `hearth pull` gets, instead."},
     {"--fits", "", "Of the catalog: only what this machine's memory holds."},
     {"--task", "TASK", "Of the catalog: chat, code, embed, rerank or vision."},
+    {"--search", "WORDS", "What Hugging Face has for these words instead, most downloaded first."},
 };
 
 }  // namespace
@@ -137,7 +166,8 @@ const Command list_command{
         "programs, Ollama, LM Studio, llama.cpp, GPT4All and the folders of library.folders.\n"
         "Each name in the first column serves wherever a MODEL is asked for. PART: only names\n"
         "that contain it.\n\n"
-        "  hearth list --available --fits --task code",
+        "  hearth list --available --fits --task code\n"
+        "  hearth list --search \"qwen3 coder\"",
     .options = options,
     .run = run};
 

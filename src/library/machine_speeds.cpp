@@ -255,7 +255,8 @@ Json to_json(const MachineSpeeds& speeds) {
   for (const MachineSpeeds::Weights& one : speeds.weights)
     weights.push_back(
         Json::object({{"dtype", one.dtype}, {"bytes_per_second", one.bytes_per_second}}));
-  return Json::object({{"processor", speeds.processor},
+  return Json::object({{"version", HEARTH_VERSION},
+                       {"processor", speeds.processor},
                        {"kernels", speeds.kernels},
                        {"threads", speeds.threads},
                        {"memory", std::move(memory)},
@@ -281,6 +282,7 @@ std::optional<MachineSpeeds> load_speeds(const LibraryFolders& folders) {
   speeds.processor = word(*json, "processor");
   speeds.kernels = word(*json, "kernels");
   speeds.threads = static_cast<int>(number(*json, "threads"));
+  if (word(*json, "version") != HEARTH_VERSION) return std::nullopt;  // kernels become faster
   // A home may be on several machines.
   if (speeds.processor != hardware::read_cpu().brand || speeds.threads != hardware::usable_cores())
     return std::nullopt;

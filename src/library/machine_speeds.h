@@ -49,7 +49,8 @@ struct MachineSpeeds {
 Result<MachineSpeeds> measure_speeds(const LibraryFolders& folders, const std::string& kernels,
                                      std::stop_token stop,
                                      const std::function<void(std::string_view what)>& progress);
-// Kept in folders.cache; nothing: never measured, or on another processor.
+// Kept in folders.cache; nothing: never measured, or on another processor, or by
+// another version.
 std::optional<MachineSpeeds> load_speeds(const LibraryFolders& folders);
 Status save_speeds(const LibraryFolders& folders, const MachineSpeeds& speeds);
 Json to_json(const MachineSpeeds& speeds);

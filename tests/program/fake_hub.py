@@ -103,6 +103,14 @@ class Api(Handler):
         if hub.api_faults:
             status, headers = hub.api_faults.popleft()
             return self.answer(status, "busy", headers)
+        if url.path == "/api/models":
+            words = urllib.parse.parse_qs(url.query)["search"][0].split()
+            return self.answer(200, json.dumps([
+                {"id": name, "downloads": 1000, "likes": 7, "pipeline_tag": "text-generation",
+                 "lastModified": "2026-01-31T10:00:00.000Z", "gated": repo["gated"] or False,
+                 "tags": [form for form in ("gguf", "safetensors", "onnx")
+                          if any(file.endswith(form) for file in repo["files"])]}
+                for name, repo in hub.repos.items() if all(word in name for word in words)]))
         if found := re.fullmatch(r"/api/models/([^/]+/[^/]+)/revision/([^/]+)", url.path):
             return self.model(hub.repos.get(found[1]), found[1], found[2])
         if found := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([0-9a-f]{40})/(.+)", url.path):

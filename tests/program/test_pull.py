@@ -19,6 +19,21 @@ WHOLE = ["hf--org--model--Q8_0/model-Q8_0.gguf", "hf--org--model--Q8_0/model.jso
 
 
 class Pull(unittest.TestCase):
+    def test_the_hub_is_searched(self):
+        with World() as world:
+            world.hub.add("org/other-model", {"model.safetensors": b"x"}, gated="manual")
+            world.hub.add("org/model-onnx", {"model.onnx": b"x"})
+            found = json.loads(world.run("list", "--search", "org model", "--json").out)["models"]
+            self.assertEqual([(m["reference"], m["form"], m["gated"]) for m in found],
+                             [("hf:org/model", "gguf", False), ("hf:org/other-model", "safetensors", True)])
+            self.assertEqual((found[0]["downloads"], found[0]["changed"]), (1000, "2026-01-31"))
+            self.assertIn("accept its licence", world.run("list", "--search", "other").out)
+            self.assertIn("no model for", world.run("list", "--search", "nothing & more").out)
+            self.assertEqual(world.run("list", "--search", " ").returncode, 2)
+        with World(HF_HUB_OFFLINE="1") as world:
+            self.assertIn("the hub is not asked", world.run("list", "--search", "model").err)
+            self.assertEqual(world.hub.requests, [])
+
     def check_whole(self, world, run, says=""):
         self.assertEqual(run.returncode, 0, run.err)
         self.assertIn(says, run.err)

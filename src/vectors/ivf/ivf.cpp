@@ -274,15 +274,32 @@ Result<std::vector<std::vector<Hit>>> Ivf::search_batch(std::span<const float> q
   return answers;
 }
 
+namespace {
+
+// Of a living row.  Places are those of the writer, who may have replaced the row since.
+Slot place_in(const FlatSnapshot& rows, Row row) {
+  const auto lives_at = [&](Slot place) {
+    const ChunkView chunk = rows.view(place / chunk_rows);
+    return chunk.rows[place % chunk_rows] == row && !chunk.is_dead(place % chunk_rows);
+  };
+  const Slot newest = rows.places->find(row);
+  if (newest == no_place) return no_place;
+  if (newest < rows.count) return lives_at(newest) ? newest : no_place;
+  for (Slot place = static_cast<Slot>(rows.count); place-- > 0;)
+    if (lives_at(place)) return place;
+  return no_place;
+}
+
+}  // namespace
+
 Result<std::vector<float>> Ivf::vector(Row row) const {
   std::vector<float> result(spec_.dim);
   const auto now = state();
   for (const auto& rows : {now->tail, now->sealing}) {
     if (rows == nullptr) continue;
-    const Slot place = rows->places->find(row);
-    if (place == no_place || place >= rows->count) continue;
+    const Slot place = place_in(*rows, row);
+    if (place == no_place) continue;
     const ChunkView chunk = rows->view(place / chunk_rows);
-    if (chunk.is_dead(place % chunk_rows)) continue;
     codec_.decode(result, chunk.data + place % chunk_rows * chunk.stride);
     return result;
   }

@@ -322,12 +322,10 @@ void SegmentSearch::each_segment(F f) {
 }
 
 void SegmentSearch::rank_by_bytes() {
-  const bool roughly = has_floats(segments_);  // they tell the best of those that are left
   for (const Candidate& c : found()) {
     float& base = s_.bases[c.list];
     if (!std::isnan(base)) continue;
-    base = roughly ? near_base(c.list) : infinity;  // infinity: asked for
-    if (roughly) continue;
+    base = infinity;  // asked for
     const float* centroid = trained_.centroids.at(s_.lists[c.list]);
     for (std::size_t j = 0; j < trained_.padded(); j += 16) __builtin_prefetch(centroid + j);
   }

@@ -22,6 +22,9 @@ constexpr double list_cost = 130, row_cost = 3, candidate_cost = 140, centroid_c
 constexpr std::pair<std::size_t, std::size_t> swept[] = {
     {30, 1}, {60, 1}, {30, 3}, {60, 3}, {100, 3}, {100, 6}, {150, 6}, {250, 6}, {400, 10}};
 
+// A row's own list may lie in a chunk whose mean is not the nearest.
+constexpr std::size_t least_chunks = 5;
+
 struct Query {
   std::vector<float> vector;
   Row self;
@@ -395,7 +398,8 @@ Tuning tune(const Trained& trained, std::span<const SegmentView> segments,
     ProbePlan plan;
     plan.model = model;
     plan.candidates = candidates;
-    plan.chunks = trained.centroids.chunks() * chunk_tenths / 10;
+    const std::size_t chunks = trained.centroids.chunks();
+    plan.chunks = std::min(chunks, std::max(chunks * chunk_tenths / 10, least_chunks));
     plan.exact = std::min<std::size_t>(plan.candidates, trained.padded() >= 512 ? 14 : 20);
     sweeps.push_back(sweep(trained, segments, queries, plan, unit, pool));
   }

@@ -34,8 +34,8 @@ Status import(App& app, const Arguments& arguments) {
   }
   app.out.line(fmt::format("{}: {} in the store, readable as a model", made->name,
                            readable_bytes(made->bytes())));
-  const bool is_graph = made->main.ends_with(".onnx") || made->main.ends_with(".tflite");
-  app.out.line(fmt::format("Try it: hearth {} {}", is_graph ? "show" : "chat", made->name));
+  app.out.line(fmt::format("Try it: hearth {} {}", has_graph_name(made->main) ? "show" : "chat",
+                           made->name));
   return Done{};
 }
 

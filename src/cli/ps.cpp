@@ -4,25 +4,16 @@
 #include "cli/own_server.h"
 #include "cli/rows.h"
 #include "cli/table.h"
+#include "library/json_members.h"
 
 namespace hearth::cli {
 namespace {
 
-std::string text_of(const Json& model, std::string_view name) {
-  const Json* value = model.find(name);
-  return value && value->is_string() ? value->as_string() : "";
-}
-
-double number_of(const Json& model, std::string_view name) {
-  const Json* value = model.find(name);
-  return value && value->is_number() ? value->as_number() : 0;
-}
-
 std::string until_text(const Json& model) {
-  if (text_of(model, "state") != "ready") return "";
+  if (text_member(model, "state") != "ready") return "";
   if (const Json* pinned = model.find("pinned"); pinned && *pinned == Json(true))
     return "it is stopped";
-  if (number_of(model, "users") > 0) return "in use";
+  if (number_member(model, "users") > 0) return "in use";
   const Json* left = model.find("expires_in_seconds");
   if (!left || !left->is_number()) return "its memory is needed";
   return readable_seconds(left->as_number()) + " from now";
@@ -34,13 +25,13 @@ void print_governor(Output& out, const Json* governor) {
   if (!reasons || reasons->size() == 0) return;
   const auto part = [&](std::string_view name, std::string_view what) {
     const Json* pair = governor->find(name);
-    const double wanted = pair ? number_of(*pair, "wanted") : 0,
-                 now = pair ? number_of(*pair, "now") : 0;
+    const double wanted = pair ? number_member(*pair, "wanted") : 0,
+                 now = pair ? number_member(*pair, "now") : 0;
     return now < wanted ? fmt::format("{} of {} {}, ", now, wanted, what) : std::string();
   };
   std::string text = "Held back: " + part("threads", "threads") +
                      part("step_tokens", "rows in a batch") + part("parallel", "answers at once");
-  const std::string idle = text_of(*governor, "idle_models");
+  const std::string idle = text_member(*governor, "idle_models");
   if (idle == "leave_soon") text += "idle models leave after 30 s, ";
   if (idle == "leave") text += "idle models leave at once, ";
   text += "because ";
@@ -63,12 +54,13 @@ Status list(App& app, const Arguments& arguments) {
   }
   std::vector<TableRow> rows;
   for (const Json& model : loaded->as_array()) {
-    std::string state = text_of(model, "state");
+    std::string state = text_member(model, "state");
     if (state == "loading")
-      state = fmt::format("loading, {:.0f} %", number_of(model, "share") * 100);
-    rows.push_back({text_of(model, "name"),
-                    readable_bytes(static_cast<std::uint64_t>(number_of(model, "bytes"))), state,
-                    fmt::format("{:.0f}", number_of(model, "users")), until_text(model)});
+      state = fmt::format("loading, {:.0f} %", number_member(model, "share") * 100);
+    rows.push_back({text_member(model, "name"),
+                    readable_bytes(static_cast<std::uint64_t>(number_member(model, "bytes"))),
+                    state, fmt::format("{:.0f}", number_member(model, "users")),
+                    until_text(model)});
   }
   if (rows.empty())
     app.out.line("No model is in memory; the first request for one loads it.");
@@ -83,7 +75,7 @@ Status stop(App& app, const Arguments& arguments) {
   for (const std::string& name : arguments.positional()) {
     const Json answer =
         TRY(ask_server(arguments, "POST", "/api/models/unload", Json::object({{"model", name}})));
-    const std::string own = text_of(answer, "name");
+    const std::string own = text_member(answer, "name");
     stopped.push_back(own);
     if (!arguments.has("--json")) app.out.line(fmt::format("{} leaves memory", own));
   }

@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "formats/format.h"
 #include "formats/limits.h"
+#include "formats/llama_vocabulary.h"
 #include "formats/meta_llama.h"
 
 namespace hearth {
@@ -131,9 +132,7 @@ Result<Header> read_header(ByteReader& in) {
 // Pieces as SentencePiece writes them, spaces plain; files without versions have no scores.
 Result<std::vector<GgufContents::Pair>> read_vocabulary(ByteReader& in, const Header& header,
                                                         bool scored) {
-  std::vector<std::string> pieces;
-  std::vector<float> scores;
-  std::vector<std::int32_t> kinds;
+  LlamaVocabulary vocabulary;
   TRY(in.expect_records(header.vocabulary, scored ? 8 : 4));
   constexpr std::uint32_t most_bytes = 1024;
   for (std::uint32_t id = 0; id < header.vocabulary; ++id) {
@@ -143,34 +142,13 @@ Result<std::vector<GgufContents::Pair>> read_vocabulary(ByteReader& in, const He
     const std::string_view raw = text_of(TRY(in.take(size)));
     const float score = scored ? TRY(in.value<float>()) : -static_cast<float>(id);
     if (!(score > -1e30f && score < 1e30f)) return corrupt(fmt::format("piece {}: its score", id));
-    std::string piece;
     // The converter wrote bytes as themselves: ids 3 to 258 are they.
-    const bool byte = id >= 3 && id < 259 && raw.size() == 1;
-    if (byte) {
-      piece = fmt::format("<0x{:02X}>", static_cast<unsigned char>(raw[0]));
-    } else {
-      for (const char c : raw)
-        if (c == ' ')
-          piece += "\u2581";
-        else
-          piece += c;
-    }
-    if (id == 0) piece = "<unk>";
-    if (id == 1) piece = "<s>";
-    if (id == 2) piece = "</s>";
-    kinds.push_back(id == 0 ? 2 : id <= 2 ? 3 : byte ? 6 : 1);
-    pieces.push_back(std::move(piece));
-    scores.push_back(score);
+    const bool is_byte = id >= 3 && id < 259 && raw.size() == 1;
+    vocabulary.add(is_byte ? fmt::format("<0x{:02X}>", static_cast<unsigned char>(raw[0]))
+                           : with_marked_spaces(raw),
+                   score, is_byte);
   }
-  const std::vector<std::string_view> views(pieces.begin(), pieces.end());
-  return std::vector<GgufContents::Pair>{
-      {"tokenizer.ggml.model", GgufValue::text("llama")},
-      {"tokenizer.ggml.tokens", GgufValue::texts(views)},
-      {"tokenizer.ggml.scores", GgufValue::array<float>(scores)},
-      {"tokenizer.ggml.token_type", GgufValue::array<std::int32_t>(kinds)},
-      {"tokenizer.ggml.bos_token_id", GgufValue::of(std::uint32_t{1})},
-      {"tokenizer.ggml.eos_token_id", GgufValue::of(std::uint32_t{2})},
-  };
+  return vocabulary.pairs();
 }
 
 TensorEntry old_tensor(TensorEntry entry, const OldBlock& old) {

@@ -13,6 +13,7 @@
 #include "base/utf8.h"
 #include "formats/huggingface.h"
 #include "formats/limits.h"
+#include "formats/llama_vocabulary.h"
 
 namespace hearth {
 namespace {
@@ -146,39 +147,20 @@ Result<std::vector<GgufContents::Pair>> read_llama2c_vocabulary(std::span<const 
   ByteReader in(file);
   TRY(in.skip(sizeof(std::uint32_t)));
   TRY(in.expect_records(vocabulary, 2 * sizeof(std::uint32_t)));
-  std::vector<std::string> pieces;
-  std::vector<float> scores;
-  std::vector<std::int32_t> kinds;
+  LlamaVocabulary pieces;
   for (std::uint64_t id = 0; id < vocabulary; ++id) {
-    scores.push_back(TRY(in.value<float>()));
+    const auto score = TRY(in.value<float>());
     const auto size = TRY(in.value<std::int32_t>());
     if (size < 0)
       return corrupt(fmt::format("offset {}: a piece of {} bytes", in.position(), size));
-    std::string piece;
-    for (const char c : text_of(TRY(in.take(static_cast<std::uint64_t>(size)))))
-      if (c == ' ')
-        piece += "\u2581";
-      else
-        piece += c;
-    if (!std::isfinite(scores.back())) return corrupt(fmt::format("piece {}: its score", id));
-    const bool byte = piece.size() == 6 && piece.starts_with("<0x") && piece.ends_with('>');
-    if (id == 0) piece = "<unk>";
-    if (id == 1) piece = "<s>";
-    if (id == 2) piece = "</s>";
-    kinds.push_back(id == 0 ? 2 : id <= 2 ? 3 : byte ? 6 : 1);
-    pieces.push_back(std::move(piece));
+    const std::string piece =
+        with_marked_spaces(text_of(TRY(in.take(static_cast<std::uint64_t>(size)))));
+    if (!std::isfinite(score)) return corrupt(fmt::format("piece {}: its score", id));
+    pieces.add(piece, score, piece.size() == 6 && piece.starts_with("<0x") && piece.ends_with('>'));
   }
   if (in.remaining() > 0)
     return corrupt(fmt::format("offset {}: more pieces than {}", in.position(), vocabulary));
-  const std::vector<std::string_view> views(pieces.begin(), pieces.end());
-  return std::vector<GgufContents::Pair>{
-      {"tokenizer.ggml.model", GgufValue::text("llama")},
-      {"tokenizer.ggml.tokens", GgufValue::texts(views)},
-      {"tokenizer.ggml.scores", GgufValue::array<float>(scores)},
-      {"tokenizer.ggml.token_type", GgufValue::array<std::int32_t>(kinds)},
-      {"tokenizer.ggml.bos_token_id", GgufValue::of(std::uint32_t{1})},
-      {"tokenizer.ggml.eos_token_id", GgufValue::of(std::uint32_t{2})},
-  };
+  return pieces.pairs();
 }
 
 }  // namespace

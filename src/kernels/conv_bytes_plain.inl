@@ -31,7 +31,7 @@ void byte_place(const ByteTile& t, std::size_t p) {
   }
 }
 
-void plain_bytes(const ByteTile& t, std::size_t places, std::size_t blocks) {
+void bytes(const ByteTile& t, std::size_t places, std::size_t blocks) {
   for (std::size_t p = 0; p < places; ++p)
     blocks == tile_wide ? byte_place<tile_wide>(t, p) : byte_place<1>(t, p);
 }

@@ -1,6 +1,6 @@
 #include "kernels/conv_select.h"
 
-#include "base/cpu_features.h"
+#include "kernels/runs_here.h"
 
 namespace hearth::kernels {
 
@@ -8,16 +8,6 @@ extern const ConvKernels portable_conv_table;
 #if defined(__x86_64__)
 extern const ConvKernels avx2_conv_table, avx512_conv_table;
 #endif
-
-namespace {
-
-bool always() { return true; }
-#if defined(__x86_64__)
-bool avx2_runs() { return detect_cpu_features().avx2; }
-bool avx512_runs() { return detect_cpu_features().avx512_vnni; }
-#endif
-
-}  // namespace
 
 std::span<const ConvCandidate> conv_candidates() {
   static constexpr ConvCandidate list[] = {

@@ -1,6 +1,6 @@
 #include "kernels/encode_select.h"
 
-#include "base/cpu_features.h"
+#include "kernels/runs_here.h"
 
 namespace hearth::kernels {
 
@@ -10,16 +10,6 @@ extern const GridEncoders portable_grid_encoders;
 extern const Encoders avx2_encoders, avx512_encoders;
 extern const GridEncoders avx2_grid_encoders, avx512_grid_encoders;
 #endif
-
-namespace {
-
-bool always() { return true; }
-#if defined(__x86_64__)
-bool avx2_runs() { return detect_cpu_features().avx2; }
-bool avx512_runs() { return detect_cpu_features().avx512_vnni; }
-#endif
-
-}  // namespace
 
 std::span<const EncodeCandidate> encode_candidates() {
   static constexpr EncodeCandidate list[] = {

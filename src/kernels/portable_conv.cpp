@@ -8,14 +8,10 @@
 #include "kernels/conv.inl"
 //
 #include "kernels/conv_bytes_plain.inl"
+//
+#include "kernels/conv_table.inl"
 
 namespace hearth::kernels {
 extern const ConvKernels portable_conv_table;
-constexpr ConvKernels portable_conv_table = {.name = "portable",
-                                             .places = portable_conv::tile_places,
-                                             .wide = portable_conv::tile_wide,
-                                             .tile = portable_conv::tile,
-                                             .depthwise = portable_conv::depthwise,
-                                             .largest = portable_conv::largest_of_taps,
-                                             .bytes = portable_conv::plain_bytes};
+constexpr ConvKernels portable_conv_table = portable_conv::make_conv_table("portable");
 }  // namespace hearth::kernels

@@ -2,7 +2,7 @@
 
 #include <fmt/core.h>
 
-#include "base/cpu_features.h"
+#include "kernels/runs_here.h"
 
 namespace hearth::kernels {
 
@@ -13,10 +13,7 @@ extern const SearchKernels avx2_search_table, avx512_search_table, amx_search_ta
 
 namespace {
 
-bool always() { return true; }
 #if defined(__x86_64__)
-bool avx2_runs() { return detect_cpu_features().avx2; }
-bool avx512_runs() { return detect_cpu_features().avx512_vnni; }
 bool amx_runs() {
   const CpuFeatures cpu = detect_cpu_features();
   return cpu.avx512_vnni && cpu.amx_bf16 && cpu.amx_int8 && allow_amx_tiles();

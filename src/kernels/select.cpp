@@ -4,7 +4,7 @@
 
 #include <string>
 
-#include "base/cpu_features.h"
+#include "kernels/runs_here.h"
 
 namespace hearth::kernels {
 
@@ -16,14 +16,11 @@ extern const Gemm amx_tiles;
 
 namespace {
 
-bool always() { return true; }
 #if defined(__x86_64__)
-bool avx2_runs() { return detect_cpu_features().avx2; }
 bool amx_runs() {
   const CpuFeatures cpu = detect_cpu_features();
   return cpu.avx512_vnni && cpu.amx_bf16 && allow_amx_tiles();
 }
-bool avx512_runs() { return detect_cpu_features().avx512_vnni; }
 #endif
 
 }  // namespace

@@ -1,6 +1,6 @@
 #include "kernels/steps_select.h"
 
-#include "base/cpu_features.h"
+#include "kernels/runs_here.h"
 
 namespace hearth::kernels {
 
@@ -8,16 +8,6 @@ extern const StepKernels portable_step_table;
 #if defined(__x86_64__)
 extern const StepKernels avx2_step_table, avx512_step_table;
 #endif
-
-namespace {
-
-bool always() { return true; }
-#if defined(__x86_64__)
-bool avx2_runs() { return detect_cpu_features().avx2; }
-bool avx512_runs() { return detect_cpu_features().avx512_vnni; }
-#endif
-
-}  // namespace
 
 std::span<const StepCandidate> step_candidates() {
   static constexpr StepCandidate list[] = {

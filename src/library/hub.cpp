@@ -10,6 +10,7 @@
 #include "base/json.h"
 #include "base/nearest.h"
 #include "base/utf8.h"
+#include "library/json_members.h"
 #include "library/local_models.h"
 #include "library/transfer.h"
 
@@ -83,18 +84,6 @@ std::optional<Error> hub_refusal(const Reference& reference, bool has_token, int
   return std::nullopt;
 }
 
-std::string text_of_member(const Json& object, std::string_view key) {
-  const Json* member = object.find(key);
-  return member && member->is_string() ? member->as_string() : std::string();
-}
-
-std::uint64_t count_of_member(const Json& object, std::string_view key) {
-  const Json* member = object.find(key);
-  return member && member->is_integer() && member->as_integer() > 0
-             ? static_cast<std::uint64_t>(member->as_integer())
-             : 0;
-}
-
 bool is_hex(std::string_view text, std::size_t digits) {
   return text.size() == digits && std::ranges::all_of(text, [](char c) {
            return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
@@ -103,23 +92,23 @@ bool is_hex(std::string_view text, std::size_t digits) {
 
 Result<Repository> read_repository(const Json& json) {
   Repository repository;
-  repository.commit = text_of_member(json, "sha");
+  repository.commit = text_member(json, "sha");
   const Json* files = json.find("siblings");
   if (!files || !files->is_array() || files->size() > max_repository_files ||
       !is_hex(repository.commit, 40))
     return Error(ErrorKind::corrupt, "the hub's answer is not a description of a model");
   for (const Json& entry : files->as_array()) {
     RepositoryFile file;
-    file.name = text_of_member(entry, "rfilename");
+    file.name = text_member(entry, "rfilename");
     if (!is_safe_path(file.name)) continue;
-    file.bytes = count_of_member(entry, "size");
-    file.git_blob = text_of_member(entry, "blobId");
+    file.bytes = count_member(entry, "size");
+    file.git_blob = text_member(entry, "blobId");
     if (!is_hex(file.git_blob, 40)) file.git_blob.clear();
     if (const Json* lfs = entry.find("lfs"); lfs && lfs->is_object()) {
-      file.sha256 = text_of_member(*lfs, "sha256");
-      if (file.sha256.empty()) file.sha256 = text_of_member(*lfs, "oid");
+      file.sha256 = text_member(*lfs, "sha256");
+      if (file.sha256.empty()) file.sha256 = text_member(*lfs, "oid");
       if (!is_hex(file.sha256, 64)) file.sha256.clear();
-      if (const auto bytes = count_of_member(*lfs, "size")) file.bytes = bytes;
+      if (const auto bytes = count_member(*lfs, "size")) file.bytes = bytes;
       file.git_blob.clear();  // that of the pointer
     }
     repository.files.push_back(std::move(file));
@@ -311,8 +300,8 @@ Result<DownloadPlan> plan_ollama(const Reference& reference, const Network& netw
                {"application/vnd.ollama.image.license", "LICENSE"},
                {"application/vnd.ollama.image.params", "params.json"}};
   for (const Json& layer : layers->as_array()) {
-    const std::string type = text_of_member(layer, "mediaType");
-    const std::string digest = text_of_member(layer, "digest");
+    const std::string type = text_member(layer, "mediaType");
+    const std::string digest = text_member(layer, "digest");
     for (const auto& kind : kinds) {
       const bool is_new = std::ranges::none_of(
           plan.files, [&](const RemoteFile& file) { return file.name == kind.name; });
@@ -322,7 +311,7 @@ Result<DownloadPlan> plan_ollama(const Reference& reference, const Network& netw
       plan.files.push_back({.name = std::string(kind.name),
                             .url = fmt::format("{}/blobs/{}", base, digest),
                             .bearer = "",
-                            .bytes = count_of_member(layer, "size"),
+                            .bytes = count_member(layer, "size"),
                             .sha256 = digest.substr(7),
                             .git_blob = ""});
     }

@@ -4,37 +4,17 @@
 
 #include <algorithm>
 
+#include "library/json_members.h"
 #include "library/transfer.h"
 
 namespace hearth {
 namespace {
-
-std::string text_of(const Json& object, std::string_view key) {
-  const Json* member = object.find(key);
-  return member && member->is_string() ? member->as_string() : std::string();
-}
-
-std::uint64_t count_of(const Json& object, std::string_view key) {
-  const Json* member = object.find(key);
-  const bool is_count = member && member->is_integer() && member->as_integer() > 0;
-  return is_count ? static_cast<std::uint64_t>(member->as_integer()) : 0;
-}
 
 bool has_tag(const Json& model, std::string_view tag) {
   const Json* tags = model.find("tags");
   return tags && tags->is_array() && std::ranges::any_of(tags->as_array(), [&](const Json& one) {
            return one.is_string() && one.as_string() == tag;
          });
-}
-
-// What is typed stays one value of the query.
-std::string query_encoded(std::string_view text) {
-  std::string encoded = percent_encoded(text);
-  for (const auto& [letter, code] :
-       {std::pair{'&', "%26"}, std::pair{'=', "%3D"}, std::pair{'+', "%2B"}, std::pair{'/', "%2F"}})
-    for (std::size_t at = 0; (at = encoded.find(letter, at)) != encoded.npos; at += 3)
-      encoded.replace(at, 1, code);
-  return encoded;
 }
 
 }  // namespace
@@ -62,7 +42,7 @@ Result<std::vector<HubModel>> search_hub(std::string_view words, std::size_t mos
            "{}/api/models?search={}&sort=downloads&direction=-1&limit={}"
            "&expand%5B%5D=downloads&expand%5B%5D=likes&expand%5B%5D=tags&expand%5B%5D=gated"
            "&expand%5B%5D=pipeline_tag&expand%5B%5D=lastModified",
-           network.hub, query_encoded(words), asked),
+           network.hub, percent_encoded(words), asked),
        .bearer = network.hub_token,
        .headers = {"Accept: application/json"},
        .refusal = {}},
@@ -74,16 +54,16 @@ Result<std::vector<HubModel>> search_hub(std::string_view words, std::size_t mos
   std::vector<HubModel> found;
   for (const Json& one : json->as_array()) {
     if (found.size() == std::min(most, most_found_models)) break;
-    const std::string id = one.is_object() ? text_of(one, "id") : "";
+    const std::string id = one.is_object() ? text_member(one, "id") : "";
     const bool is_gguf = !id.empty() && has_tag(one, "gguf");
     if (!is_gguf && (id.empty() || !has_tag(one, "safetensors"))) continue;
     const Json* gated = one.find("gated");
     found.push_back({.reference = "hf:" + id,
                      .form = is_gguf ? "gguf" : "safetensors",
-                     .task = text_of(one, "pipeline_tag"),
-                     .changed = text_of(one, "lastModified").substr(0, 10),
-                     .downloads = count_of(one, "downloads"),
-                     .likes = count_of(one, "likes"),
+                     .task = text_member(one, "pipeline_tag"),
+                     .changed = text_member(one, "lastModified").substr(0, 10),
+                     .downloads = count_member(one, "downloads"),
+                     .likes = count_member(one, "likes"),
                      .is_gated = gated && !(gated->is_bool() && !gated->as_bool())});
   }
   return found;

@@ -112,8 +112,7 @@ Result<std::string> main_of(const std::string& folder) {
         (gguf.empty() || name < gguf))
       gguf = name;
     if (name.ends_with(".safetensors")) safetensors = name;
-    const bool is_graph = name.ends_with(".onnx") || name.ends_with(".tflite");
-    if (is_graph && (graph.empty() || name < graph)) graph = name;
+    if (has_graph_name(name) && (graph.empty() || name < graph)) graph = name;
     has_config = has_config || name == "config.json";
   }
   if (has_config && !safetensors.empty()) return std::string(".");
@@ -173,6 +172,10 @@ Status check_model_name(const std::string& name) {
   return Error(
       ErrorKind::invalid,
       fmt::format("'{}': a model's name is like my-model or my-model:7b", printable(name)));
+}
+
+bool has_graph_name(std::string_view file) {
+  return file.ends_with(".onnx") || file.ends_with(".tflite");
 }
 
 Result<Manifest> import_model(const std::string& path, const LibraryFolders& folders,

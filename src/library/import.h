@@ -33,4 +33,7 @@ Status check_model_name(const std::string& name);
 Status export_model(const LocalModel& model, const std::string& target, bool is_replacing,
                     std::stop_token stop, const std::function<void(double share)>& progress);
 
+// Whether a file of this name is taken for a graph.
+bool has_graph_name(std::string_view file);
+
 }  // namespace hearth

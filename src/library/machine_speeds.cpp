@@ -18,6 +18,7 @@
 #include "hardware/memory.h"
 #include "kernels/select.h"
 #include "library/catalog.h"
+#include "library/json_members.h"
 #include "ops/matrix.h"
 
 namespace hearth {
@@ -182,14 +183,6 @@ std::string file_of(const LibraryFolders& folders) {
   return join_path(folders.cache, "machine.json");
 }
 
-double number(const Json& json, std::string_view name) {
-  const Json* value = json.find(name);
-  return value && value->is_number() ? value->as_number() : 0;
-}
-std::string word(const Json& json, std::string_view name) {
-  const Json* value = json.find(name);
-  return value && value->is_string() ? value->as_string() : "";
-}
 const Json::Array& list_of(const Json& json, std::string_view name) {
   static const Json::Array none;
   const Json* value = json.find(name);
@@ -279,26 +272,27 @@ std::optional<MachineSpeeds> load_speeds(const LibraryFolders& folders) {
   const auto json = text ? parse_json(*text) : Result<Json>(Json());
   if (!json || !json->is_object()) return std::nullopt;
   MachineSpeeds speeds;
-  speeds.processor = word(*json, "processor");
-  speeds.kernels = word(*json, "kernels");
-  speeds.threads = static_cast<int>(number(*json, "threads"));
-  if (word(*json, "version") != HEARTH_VERSION) return std::nullopt;  // kernels become faster
+  speeds.processor = text_member(*json, "processor");
+  speeds.kernels = text_member(*json, "kernels");
+  speeds.threads = static_cast<int>(number_member(*json, "threads"));
+  if (text_member(*json, "version") != HEARTH_VERSION)
+    return std::nullopt;  // kernels become faster
   // A home may be on several machines.
   if (speeds.processor != hardware::read_cpu().brand || speeds.threads != hardware::usable_cores())
     return std::nullopt;
   for (const Json& one : list_of(*json, "memory"))
     speeds.memory.push_back(
-        {static_cast<int>(number(one, "threads")), number(one, "bytes_per_second")});
+        {static_cast<int>(number_member(one, "threads")), number_member(one, "bytes_per_second")});
   for (const Json& one : list_of(*json, "tables"))
-    speeds.tables.push_back(
-        {word(one, "name"), number(one, "whole_per_second"), number(one, "float_per_second")});
+    speeds.tables.push_back({text_member(one, "name"), number_member(one, "whole_per_second"),
+                             number_member(one, "float_per_second")});
   for (const Json& one : list_of(*json, "weights"))
-    speeds.weights.push_back({word(one, "dtype"), number(one, "bytes_per_second")});
-  speeds.product_seconds = number(*json, "product_seconds");
-  speeds.disk_write_bytes_per_second = number(*json, "disk_write_bytes_per_second");
-  speeds.disk_read_bytes_per_second = number(*json, "disk_read_bytes_per_second");
-  speeds.seconds = number(*json, "seconds");
-  speeds.measured_seconds = static_cast<std::int64_t>(number(*json, "measured"));
+    speeds.weights.push_back({text_member(one, "dtype"), number_member(one, "bytes_per_second")});
+  speeds.product_seconds = number_member(*json, "product_seconds");
+  speeds.disk_write_bytes_per_second = number_member(*json, "disk_write_bytes_per_second");
+  speeds.disk_read_bytes_per_second = number_member(*json, "disk_read_bytes_per_second");
+  speeds.seconds = number_member(*json, "seconds");
+  speeds.measured_seconds = static_cast<std::int64_t>(number_member(*json, "measured"));
   return speeds;
 }
 
@@ -320,7 +314,7 @@ double rate_of(const MachineSpeeds& speeds, std::string_view dtype) {
 double share_of_experts(const Package& package) {
   const auto first_of = [&](std::initializer_list<std::string_view> names) {
     for (const std::string_view name : names)
-      if (const double count = number(package.config, name); count > 0) return count;
+      if (const double count = number_member(package.config, name); count > 0) return count;
     return 0.0;
   };
   const std::string architecture(package.metadata.string("general.architecture").value_or(""));

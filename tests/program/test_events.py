@@ -15,22 +15,7 @@ import unittest
 
 import program
 from websocket import CLOSE, PING, PONG, TEXT, Client, Refused, frame
-from world import MODEL, World
-
-
-@contextlib.contextmanager
-def running(world, *arguments):
-    with program.serving(*arguments, env=world.environment) as server:
-        yield server
-
-
-def eventually(test, condition, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.02)
-    test.fail("did not happen in time")
+from world import MODEL, World, eventually, running
 
 
 def collect(events, into):

@@ -1,6 +1,5 @@
 """hearth serve: any installed model on demand, managed over HTTP."""
 import concurrent.futures
-import contextlib
 import hashlib
 import http.client
 import json
@@ -12,7 +11,7 @@ import time
 import unittest
 
 import program
-from world import MODEL, SHA, World
+from world import MODEL, SHA, World, eventually, running
 
 EMBEDDER = (program.ROOT / "src/library/builtin/embed.gguf").read_bytes()
 
@@ -20,21 +19,6 @@ EMBEDDER = (program.ROOT / "src/library/builtin/embed.gguf").read_bytes()
 def chat(server, model, text="Hello", **more):
     return server.request("POST", "/v1/chat/completions", {
         "model": model, "max_tokens": 4, "messages": [{"role": "user", "content": text}], **more})
-
-
-@contextlib.contextmanager
-def running(world, *arguments):
-    with program.serving(*arguments, env=world.environment) as server:
-        yield server
-
-
-def eventually(test, condition, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.05)
-    test.fail("did not happen in time")
 
 
 def in_memory(server):

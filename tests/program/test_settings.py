@@ -10,7 +10,7 @@ import time
 import unittest
 
 import program
-from world import World
+from world import World, eventually
 
 QUIET = {"HEARTH_GOVERNOR_ENABLED": "false"}
 
@@ -21,15 +21,6 @@ def write(path, text):
     draft = path.with_suffix(".new")
     draft.write_text(text)
     os.replace(draft, path)
-
-
-def eventually(test, condition, seconds=20):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.05)
-    test.fail("did not happen in time")
 
 
 def user_file(world):

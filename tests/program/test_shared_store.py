@@ -1,22 +1,17 @@
 """Two servers, and the command line, on one store at a time."""
 import concurrent.futures
 import contextlib
+import functools
 import json
 import random
 import time
 import unittest
 
 import program
+import world as worlds
 from world import MODEL, World
 
-
-def eventually(test, condition, seconds=30):
-    end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        if condition():
-            return
-        time.sleep(0.05)
-    test.fail("did not happen in time")
+eventually = functools.partial(worlds.eventually, seconds=30)
 
 
 @contextlib.contextmanager

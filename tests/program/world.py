@@ -1,14 +1,32 @@
 """A hub and a home of its own, for tests that download."""
+import contextlib
 import hashlib
 import pathlib
 import subprocess
 import tempfile
+import time
 
 import program
 from fake_hub import Hub
 
 MODEL = (program.ROOT / "src/library/builtin/chat.gguf").read_bytes()
 SHA = hashlib.sha256(MODEL).hexdigest()
+
+
+def eventually(test, condition, seconds=20):
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if value := condition():
+            return value
+        time.sleep(0.05)
+    test.fail("did not happen in time")
+
+
+@contextlib.contextmanager
+def running(world, *arguments):
+    """A server in this world."""
+    with program.serving(*arguments, env=world.environment) as server:
+        yield server
 
 
 class World:

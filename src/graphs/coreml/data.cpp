@@ -1,4 +1,5 @@
 #include "graphs/coreml/data.h"
+#include "graphs/borrowed.h"
 
 #include <fmt/core.h>
 
@@ -153,15 +154,8 @@ Result<Tensor> from_bytes(const MilType& type, const TypeRow& row, Bytes bytes,
                                to_text(type.dims), needed));
   const std::size_t size = size_of(row.stored);
   if (row.bits >= 8 && row.stored == row.memory && row.memory != Element::boolean &&
-      reinterpret_cast<std::uintptr_t>(bytes.data()) % size == 0) {
-    Tensor tensor;
-    tensor.type = row.memory;
-    tensor.dims = type.dims;
-    tensor.count = count;
-    tensor.bytes = const_cast<std::byte*>(bytes.data());  // never written to
-    tensor.owner = owner;
-    return tensor;
-  }
+      is_aligned(bytes, size))
+    return borrowed(row.memory, type.dims, count, bytes, owner);
   Tensor tensor = TRY(make_tensor(row.memory, type.dims));
   if (row.bits < 8) {
     TRY(unpack({tensor.data<std::uint8_t>(), n}, bytes, row.bits, row.memory == Element::i8));

@@ -1,5 +1,6 @@
 // Source: TFLite, schema.fbs (version 3).
 #include "graphs/tflite/import.h"
+#include "graphs/borrowed.h"
 
 #include <fmt/core.h>
 
@@ -40,15 +41,8 @@ Result<Tensor> read_constant(const TensorInfo& info, std::span<const std::byte> 
     return corrupt(fmt::format("tensor '{}': {} bytes for {} {}", info.name, data.size(),
                                name_of(info.type), to_text(info.dims)));
   const std::size_t alignment = std::min<std::size_t>(size_of(info.type), 8);
-  if (bits == 0 && reinterpret_cast<std::uintptr_t>(data.data()) % alignment == 0) {
-    Tensor tensor;
-    tensor.type = info.type;
-    tensor.dims = info.dims;
-    tensor.count = count;
-    tensor.bytes = const_cast<std::byte*>(data.data());  // never written to
-    tensor.owner = owner;
-    return tensor;
-  }
+  if (bits == 0 && is_aligned(data, alignment))
+    return borrowed(info.type, info.dims, count, data, owner);
   Tensor tensor = TRY(make_tensor(info.type, info.dims));
   if (bits == 0) {
     std::memcpy(tensor.bytes, data.data(), data.size());

@@ -64,13 +64,9 @@ void bytes(const ByteTile& t, std::size_t places, std::size_t) {
 }  // namespace
 }  // namespace hearth::kernels::avx2_conv
 
+#include "kernels/conv_table.inl"
+
 namespace hearth::kernels {
 extern const ConvKernels avx2_conv_table;
-constexpr ConvKernels avx2_conv_table = {.name = "avx2",
-                                         .places = avx2_conv::tile_places,
-                                         .wide = avx2_conv::tile_wide,
-                                         .tile = avx2_conv::tile,
-                                         .depthwise = avx2_conv::depthwise,
-                                         .largest = avx2_conv::largest_of_taps,
-                                         .bytes = avx2_conv::bytes};
+constexpr ConvKernels avx2_conv_table = avx2_conv::make_conv_table("avx2");
 }  // namespace hearth::kernels

@@ -65,13 +65,9 @@ void bytes(const ByteTile& t, std::size_t places, std::size_t blocks) {
 }  // namespace
 }  // namespace hearth::kernels::avx512_conv
 
+#include "kernels/conv_table.inl"
+
 namespace hearth::kernels {
 extern const ConvKernels avx512_conv_table;
-constexpr ConvKernels avx512_conv_table = {.name = "avx512",
-                                           .places = avx512_conv::tile_places,
-                                           .wide = avx512_conv::tile_wide,
-                                           .tile = avx512_conv::tile,
-                                           .depthwise = avx512_conv::depthwise,
-                                           .largest = avx512_conv::largest_of_taps,
-                                           .bytes = avx512_conv::bytes};
+constexpr ConvKernels avx512_conv_table = avx512_conv::make_conv_table("avx512");
 }  // namespace hearth::kernels

@@ -318,10 +318,12 @@ std::size_t scan_codes(float* values, std::uint32_t* places, const CodeScan* sca
   std::uint32_t place = scan->place;
   std::size_t kept = 0;
   for (std::size_t b = 0; b < scan->count; ++b, block += bytes, place += block_vectors) {
-    if (scan->next != nullptr) ask_for(scan->next + b * bytes, bytes);
+    const u8* next = scan->next != nullptr ? scan->next + b * bytes : block;
+    ask_for(next + groups * 16, bytes - groups * 16);
     // `all` adds odd bytes at 256 times their worth; they are taken off at the end.
     __m512i all = _mm512_setzero_si512(), odd = _mm512_setzero_si512();
     for (std::size_t t = 0; t < groups / 4; t += 2) {
+      ask_for(next + 64 * t, 128);
       const __m512i four =
           _mm512_add_epi8(look_up(block + 64 * t, scan->tables + 128 * t),
                           look_up(block + 64 * t + 64, scan->tables + 128 * t + 128));

@@ -274,18 +274,20 @@ void SegmentSearch::byte_distances(std::span<Candidate> part) {
     std::memcpy(&terms, rows + ids[i] * stride, sizeof terms);
     const float product =
         terms.offset * sum_ + terms.scale * byte_scale_ * static_cast<float>(dots[i]);
-    part[i].distance = exact_base(part[i].list) + terms.first - times * product;
+    part[i].distance = near_base(part[i].list) + terms.first - times * product;
   }
 }
 
 // By whole vectors: all of one segment.
 void SegmentSearch::exact_distances(std::span<Candidate> part) {
   const std::size_t n = part.size(), bytes = trained_.dim() * sizeof(float);
-  const float* vectors = segments_[part[0].segment].segment->arrays.floats.data();
+  const SegmentArrays& arrays = segments_[part[0].segment].segment->arrays;
+  const float* vectors = arrays.floats.data();
   std::uint32_t* ids = room(s_.ids, n);
   float* distances = room(s_.values, n);
   for (std::size_t i = 0; i < n; ++i) {
     ids[i] = part[i].place;
+    __builtin_prefetch(&arrays.ids[ids[i]]);
     const auto* row = reinterpret_cast<const char*>(vectors) + ids[i] * bytes;
     for (std::size_t b = 0; b < std::min<std::size_t>(bytes, 512); b += 64)
       __builtin_prefetch(row + b);
@@ -322,6 +324,11 @@ void SegmentSearch::each_segment(F f) {
 }
 
 void SegmentSearch::rank_by_bytes() {
+  each_segment([&](std::span<Candidate> part) { byte_distances(part); });
+}
+
+// Those of the lists that hold what is left.
+void SegmentSearch::prefetch_centroids() {
   for (const Candidate& c : found()) {
     float& base = s_.bases[c.list];
     if (!std::isnan(base)) continue;
@@ -329,15 +336,16 @@ void SegmentSearch::rank_by_bytes() {
     const float* centroid = trained_.centroids.at(s_.lists[c.list]);
     for (std::size_t j = 0; j < trained_.padded(); j += 16) __builtin_prefetch(centroid + j);
   }
-  each_segment([&](std::span<Candidate> part) { byte_distances(part); });
 }
 
 void SegmentSearch::offer(const ProbePlan& plan, float scale, TopHits& top) {
   cut_candidates(plan.exact);
-  if (has_floats(segments_))
+  if (has_floats(segments_)) {
     each_segment([&](std::span<Candidate> part) { exact_distances(part); });
-  else
+  } else {
+    prefetch_centroids();
     for (Candidate& c : found()) c.distance = distance_by_bytes(c);
+  }
   for (const Candidate& c : found())
     top.offer(segments_[c.segment].segment->arrays.ids[c.place],
               trained_.metric == Metric::l2 ? std::max(0.0f, scale * c.distance) : c.distance);
@@ -349,13 +357,16 @@ float GapModel::rate_of(const Features& seen, const Features& by) const {
   return std::exp(rate + std::clamp(sum, -2.0f, 2.0f));
 }
 
+// As an exponent: terms that change nothing.
+constexpr float negligible = 9;
+
 float GapModel::gap(float depth, float rate_here, std::span<const float> keys, float least,
                     float key_scale) const {
   float sum = 0;
   for (const float key : keys) {
     const float near = std::max(key_scale * (key - least), 0.0f);
     const float grown = power == 1 ? near : power == 2 ? near * near : near * std::sqrt(near);
-    sum += std::exp(-rate_here * grown);
+    if (rate_here * grown < negligible) sum += std::exp(-rate_here * grown);
   }
   const float grown = std::max(depth - std::log(std::max(sum, 1.0f)), 0.0f) / rate_here;
   return power == 1 ? grown : power == 2 ? std::sqrt(grown) : std::cbrt(grown * grown);
@@ -468,7 +479,6 @@ void SegmentSearch::offer_rows(std::span<const Candidate> rows, float scale, Top
   s_.bases.assign(s_.lists.size(), NAN);
   ProbePlan plan;
   plan.exact = rows.size();
-  if (!has_floats(segments_)) rank_by_bytes();
   offer(plan, scale, top);
 }
 

@@ -152,6 +152,7 @@ class SegmentSearch {
   void rank_by_bytes();
   float near_base(std::size_t slot) const;  // of estimates: by the bytes of centroids
   float exact_base(std::size_t slot);
+  void prefetch_centroids();
   void byte_distances(std::span<Candidate> part);
   void exact_distances(std::span<Candidate> part);
   float distance_by_bytes(const Candidate& candidate);

@@ -41,8 +41,10 @@ Trained::Trained(std::size_t dim, Metric metric_, std::uint64_t seed_,
 }
 
 void Trained::rotate(float* out, const float* x) const {
-  for (std::size_t j = 0; j < dim(); ++j) out[j] = x[j] - mean[j];
-  std::fill(out + dim(), out + padded(), 0.0f);
+  const std::size_t n = dim();
+  const float* middle = mean.data();
+  for (std::size_t j = 0; j < n; ++j) out[j] = x[j] - middle[j];
+  std::fill(out + n, out + padded(), 0.0f);
   rotation.apply(out);
 }
 

@@ -18,9 +18,14 @@ constexpr std::size_t hits = 10;
 // What steps of a search take, in nanoseconds, for rows of 128 numbers: only their ratios matter.
 constexpr double list_cost = 130, row_cost = 3, candidate_cost = 140, centroid_cost = 4;
 
-// Candidates, and tenths of the chunks of centroids, that plans are made of; 10: all.
-constexpr std::pair<std::size_t, std::size_t> swept[] = {
-    {30, 1}, {60, 1}, {30, 3}, {60, 3}, {100, 3}, {100, 6}, {150, 6}, {250, 6}, {400, 10}};
+// What plans are made of: candidates, how many of them are measured exactly (0: enough for any),
+// and tenths of the chunks of centroids (10: all).
+struct Sweep {
+  std::size_t candidates, exact, chunk_tenths;
+};
+constexpr Sweep swept[] = {{20, 11, 1}, {24, 12, 1}, {30, 0, 1},  {60, 0, 1},
+                           {30, 0, 3},  {60, 0, 3},  {100, 0, 3}, {100, 0, 6},
+                           {150, 0, 6}, {250, 0, 6}, {400, 0, 10}};
 
 // A row's own list may lie in a chunk whose mean is not the nearest.
 constexpr std::size_t least_chunks = 5;
@@ -392,7 +397,7 @@ Tuning tune(const Trained& trained, std::span<const SegmentView> segments,
       GapStudy(trained, segments, queries, unit).learn(trained, segments, queries);
   const double width = static_cast<double>(trained.padded()) / 128;
   std::vector<std::vector<Point>> sweeps;
-  for (const auto& [candidates, chunk_tenths] : swept) {
+  for (const auto& [candidates, exact, chunk_tenths] : swept) {
     if (stop.stop_requested()) return Tuning{};
     if (trained.centroids.chunks() == 0 && candidates == 100 && chunk_tenths == 3) continue;
     ProbePlan plan;
@@ -400,7 +405,8 @@ Tuning tune(const Trained& trained, std::span<const SegmentView> segments,
     plan.candidates = candidates;
     const std::size_t chunks = trained.centroids.chunks();
     plan.chunks = std::min(chunks, std::max(chunks * chunk_tenths / 10, least_chunks));
-    plan.exact = std::min<std::size_t>(plan.candidates, trained.padded() >= 512 ? 14 : 20);
+    const std::size_t enough = trained.padded() >= 512 ? 14 : 20;
+    plan.exact = exact > 0 ? exact : std::min(candidates, enough);
     sweeps.push_back(sweep(trained, segments, queries, plan, unit, pool));
   }
   for (const float target : tuned_targets) {

@@ -19,7 +19,7 @@ struct IndexSpec {
 
   std::string storage = "f32";        // flat: f32, f16, bf16, int8, binary
   std::size_t m = 16;                 // hnsw: links on upper levels; twice as many on level 0
-  std::size_t ef_construction = 128;  // hnsw: breadth of the search for links
+  std::size_t ef_construction = 160;  // hnsw: breadth of the search for links
   std::size_t lists = 0;              // ivf: 0: by the number of rows
   int code_bits = 1;                  // ivf: of each number in the codes that are scanned
   bool keep_floats = true;            // ivf: rank by whole vectors at the end

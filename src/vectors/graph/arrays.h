@@ -105,6 +105,7 @@ struct Arrays {
   Row owner(Slot slot) const {
     return std::atomic_ref<Row>(row_of[slot]).load(std::memory_order_acquire);
   }
+  void ask_for_owner(Slot slot) const { __builtin_prefetch(row_of + slot); }
   void set_owner(Slot slot, Row row) {
     std::atomic_ref<Row>(row_of[slot]).store(row, std::memory_order_release);
   }

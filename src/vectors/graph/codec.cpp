@@ -38,15 +38,17 @@ Codec Codec::train(Metric metric, std::size_t dim, std::span<const float> rows) 
 }
 
 std::size_t Codec::encode(std::uint8_t* code, const float* row) const {
-  const float inverse = 1 / scale;
-  std::size_t clipped = 0;
-  for (std::size_t d = 0; d < dim; ++d) {
-    const float value = (row[d] - offsets[d]) * inverse + (middle + 0.5f);
-    clipped += value < -4 || value > largest + 4;
-    code[d] = static_cast<std::uint8_t>(std::clamp(value, 0.0f, largest));
+  const std::size_t n = dim;
+  const float inverse = 1 / scale, *from = offsets.data();
+  int clipped = 0;
+  for (std::size_t d = 0; d < n; ++d) {
+    const float value = (row[d] - from[d]) * inverse + (middle + 0.5f);
+    const float held = value > 0 ? value : 0, within = held < largest ? held : largest;
+    clipped += (value < -4) | (value > largest + 4);
+    code[d] = static_cast<std::uint8_t>(static_cast<int>(within));
   }
-  std::memset(code + dim, 0, stride - dim);
-  return clipped;
+  std::memset(code + n, 0, stride - n);
+  return static_cast<std::size_t>(clipped);
 }
 
 void Codec::encode_query(std::uint8_t* query, const float* row) const {

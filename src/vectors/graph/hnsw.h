@@ -21,7 +21,7 @@ struct HnswSpec {
   std::size_t dim = 0;
   Metric metric = Metric::l2;
   std::size_t m = 16;                 // links on upper levels; twice as many on level 0
-  std::size_t ef_construction = 128;  // breadth of the search for links
+  std::size_t ef_construction = 160;  // breadth of the search for links
   int threads = 0;                    // that build together; 0: one for each processor
 };
 constexpr std::size_t most_dim = 65536, most_m = 128, most_ef = 65536;

@@ -98,6 +98,8 @@ void Hnsw::walk(const Arrays& arrays, Scratch& scratch, const SearchPlan& plan,
   Found at{code_distance(arrays, query, top.slot), top.slot};
   for (int level = top.level; level > 0; --level) at = walk_down(arrays, scratch, query, at, level);
   search_level(arrays, scratch, query, {&at.slot, 1}, 0, plan.breadth, plan.skip);
+  for (std::size_t i = 0; i < std::min(scratch.pool.size(), plan.keep); ++i)
+    arrays.ask_for_owner(scratch.pool[i].slot);
   bool moved = false;
   for (std::size_t i = 0; i < scratch.pool.size() && candidates.size() < plan.keep; ++i) {
     const Slot slot = scratch.pool[i].slot, now = resolve(arrays, slot);
@@ -157,7 +159,7 @@ Hnsw::SearchPlan Hnsw::plan_for(const SearchOptions& options) const {
   plan.max_distance = options.max_distance;
   const std::size_t live = live_;
   plan.k = std::min(plan.k, live);
-  plan.keep = plan.k + std::max<std::size_t>(plan.k / 2, 10);
+  plan.keep = ranked_for(plan.k);
   if (live <= scanned_rows) return plan;
   std::size_t breadth =
       options.breadth > 0 ? options.breadth : tuning_.breadth_for(plan.k, options.target_recall);

@@ -1,9 +1,20 @@
 // What recall each breadth reaches, measured on rows that the graph does not hold (or leaves out).
 #include <algorithm>
+#include <cmath>
 
 #include "vectors/graph/hnsw_writer.h"
 
 namespace hearth::vectors {
+namespace {
+
+// The mean of n numbers less its standard error: other queries would rarely find it lower.
+float surely(double sum, double squares, std::size_t n) {
+  const double count = static_cast<double>(n), mean = sum / count;
+  const double variance = std::max(squares / count - mean * mean, 0.0);
+  return static_cast<float>(mean - std::sqrt(variance / count));
+}
+
+}  // namespace
 
 std::vector<Slot> Hnsw::sample_slots(std::size_t n) const {
   const std::vector<Slot> live = live_slots(*writer_->arrays);
@@ -50,20 +61,25 @@ void Hnsw::tune(std::span<const float> queries, std::span<const Slot> leave_out)
     const std::size_t k = BreadthTable::counts[c];
     std::array<float, BreadthTable::breadths.size()> recall{};
     for (std::size_t b = 0; b < recall.size(); ++b) {
-      std::size_t found = 0;
+      double sum = 0, squares = 0;  // of the share that was found
       SearchPlan plan;
       plan.k = k + own;
       plan.breadth = std::max(BreadthTable::breadths[b], k) + own;
-      plan.keep = plan.k + std::max<std::size_t>(plan.k / 2, 10);
+      plan.keep = ranked_for(plan.k);
       for (std::size_t i = 0; i < n; ++i) {
         const float* query = prepared(*scratch, arrays, &queries[i * spec_.dim]);
         if (own != 0) plan.skip = leave_out[i];
         answer(arrays, *scratch, query, plan, hits);
         const std::vector<Row> rows = rows_of(i, k);
         const auto end = truth[i].begin() + static_cast<std::ptrdiff_t>(k);
-        for (const Row row : rows) found += std::find(truth[i].begin(), end, row) != end;
+        const auto found = std::count_if(rows.begin(), rows.end(), [&](Row row) {
+          return std::find(truth[i].begin(), end, row) != end;
+        });
+        const double share = static_cast<double>(found) / static_cast<double>(k);
+        sum += share;
+        squares += share * share;
       }
-      recall[b] = static_cast<float>(found) / static_cast<float>(n * k);
+      recall[b] = surely(sum, squares, n);
       if (recall[b] >= 0.9999f) {  // wider ones are no worse
         std::fill(recall.begin() + static_cast<std::ptrdiff_t>(b), recall.end(), recall[b]);
         break;

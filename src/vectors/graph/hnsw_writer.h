@@ -48,6 +48,9 @@ class Hnsw::Borrowed {
   std::unique_ptr<Scratch> scratch_;
 };
 
+// Of k answers: so many of the nearest by their codes are ranked by their vectors.
+inline std::size_t ranked_for(std::size_t k) { return k + std::max<std::size_t>(k / 4, 4); }
+
 struct Hnsw::SearchPlan {
   std::size_t k = 10;
   std::size_t breadth = 0;  // 0: look at every row that may be answered

@@ -25,7 +25,7 @@ struct Entry {
 class Linker {
  public:
   struct Options {
-    std::size_t breadth = 128;  // of the search for candidates: ef_construction
+    std::size_t breadth = 160;  // of the search for candidates: ef_construction
     ThreadPool* team = nullptr;
   };
   // scratch: one for each thread of the team, at least one.

@@ -51,10 +51,14 @@ struct Gemm {
                 std::size_t k, std::size_t panels, const Ahead* ahead);
 
   // Few rows by panels as they lie: y[i, n] = sum over k of x[i, k] * w[n, k] for the 16 * count
-  // outputs of panels that follow one another; x: m rows, packed in one block, 1 <= m <= few_rows.
-  // y: rows ldy apart.  Equal to pack, unpack and block bit for bit.  Null but for groups.
+  // outputs of panels that follow one another; x: m rows, packed in one block by `pack_few`,
+  // 1 <= m <= `most_few`; as much memory as `pack` writes may be read.  y: rows ldy apart.  Equal
+  // to pack, unpack and block bit for bit.  Null but for groups.
   void (*few)(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
               const void* panels, std::size_t count, std::size_t k);
+  std::size_t most_few;  // few_rows to several_rows; 0: none
+  // As `pack`; where most_few is more than few_rows, in the order [k / k_step][m].
+  void (*pack_few)(void* a, const float* x, std::size_t ldx, std::size_t m, std::size_t k);
 };
 constexpr std::size_t block_columns = 512;
 
@@ -142,7 +146,7 @@ struct Kernels {
                    const void* values, std::size_t rows, std::size_t dim, std::size_t first,
                    std::size_t last);
 };
-constexpr std::size_t few_rows = 4;
+constexpr std::size_t few_rows = 4, several_rows = 16;
 
 // Slow, obvious, right.  Every other table is tested against it.
 const Kernels& reference();

@@ -246,6 +246,8 @@ constexpr Gemm gemm = {
     .unpack_rows = unpack_rows,
     .block = block,
     .few = few_grouped,
+    .most_few = few_rows,
+    .pack_few = pack,
 };
 
 constexpr Kernels table = {

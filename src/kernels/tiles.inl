@@ -93,6 +93,8 @@ constexpr Gemm plain_gemm(decltype(Gemm::unpack) unpack, decltype(Gemm::few) few
       .unpack_rows = unpack_rows,
       .block = block,
       .few = few,
+      .most_few = few == nullptr ? 0 : few_rows,
+      .pack_few = pack,
   };
 }
 

@@ -22,8 +22,9 @@ using kernels::few_rows;
 using kernels::Gemm;
 using kernels::panel_rows;
 
-constexpr std::size_t most_panels = 8;     // of one item
-constexpr std::size_t rows_in_cache = 32;  // of 512 columns
+constexpr std::size_t most_panels = 8;      // of one item
+constexpr std::size_t most_few_panels = 4;  // of one with few rows
+constexpr std::size_t rows_in_cache = 32;   // of 512 columns
 
 struct Job {
   View x, y;
@@ -50,11 +51,12 @@ void choose_way(const Context& ctx, Job& job) {
   const Matrix::Packed& w = *job.w;
   const bool tiles = table.tiles != nullptr && ctx.tier != Tier::exact && !w.is_f32();
   const bool grouped = w.panel && kernels::has_groups(*w.panel);
-  const bool small = job.x.rows <= few_rows && !(tiles && ctx.deterministic);
-  job.few = small && w.panel.has_value();
   const bool rounds_less = ctx.tier == Tier::exact || (tiles && ctx.tier == Tier::accurate);
   const bool bytes = grouped && !rounds_less && (table.bytes->kinds & kind_bit(*w.panel)) != 0;
   const Gemm* own = !grouped ? table.plain : bytes ? table.bytes : table.rounded;
+  const std::size_t most_few = grouped && !tiles ? own->most_few : few_rows;
+  const bool small = job.x.rows <= most_few && !(tiles && ctx.deterministic);
+  job.few = small && w.panel.has_value();
   job.gemm = tiles && !small ? table.tiles : own;
   if (job.few && !grouped) job.gemm = nullptr;
 }
@@ -81,8 +83,17 @@ struct PackedRows {
   }
 };
 
-void pack_rows(Context& ctx, const PackedRows& shape, View x, bool in_one_block, std::byte* out) {
-  if (in_one_block) return shape.gemm->pack(out, x.data, x.stride, x.rows, x.dim);
+void pack_few(Context& ctx, const Gemm& gemm, View x, std::byte* out) {
+  if (x.rows <= few_rows) return gemm.pack_few(out, x.data, x.stride, x.rows, x.dim);
+  const std::size_t column_blocks = (x.dim + block_columns - 1) / block_columns;
+  ctx.pool->parallel_for(column_blocks, 1, [&](std::size_t begin, std::size_t end, int) {
+    const std::size_t first = begin * block_columns, last = std::min(end * block_columns, x.dim);
+    gemm.pack_few(out + first / gemm.k_step * x.rows * gemm.a_step_bytes, x.data + first, x.stride,
+                  x.rows, last - first);
+  });
+}
+
+void pack_rows(Context& ctx, const PackedRows& shape, View x, std::byte* out) {
   const std::size_t column_blocks = (shape.columns + block_columns - 1) / block_columns;
   ctx.pool->parallel_for(
       shape.row_blocks() * column_blocks, 1, [&](std::size_t begin, std::size_t end, int) {
@@ -118,8 +129,11 @@ void pack_inputs(Context& ctx, std::span<Job> jobs) {
     if (jobs[i].gemm == nullptr) continue;
     jobs[i].packed_x = buffer + offsets[i];
     if (i > 0 && shares(jobs[i - 1], jobs[i])) continue;
-    pack_rows(ctx, {jobs[i].gemm, jobs[i].x.rows, jobs[i].x.dim}, jobs[i].x, jobs[i].few,
-              buffer + offsets[i]);
+    const Job& job = jobs[i];
+    if (job.few)
+      pack_few(ctx, *job.gemm, job.x, buffer + offsets[i]);
+    else
+      pack_rows(ctx, {job.gemm, job.x.rows, job.x.dim}, job.x, buffer + offsets[i]);
   }
 }
 
@@ -147,7 +161,7 @@ void few_rows_item(const Context& ctx, const Job& job, std::size_t first_panel,
   const Matrix::Packed& w = *job.w;
   const std::size_t ldc = panels * panel_rows, first_output = first_panel * panel_rows;
   const std::size_t k = w.stored.columns;
-  alignas(64) float c[few_rows * most_panels * panel_rows];
+  alignas(64) float c[kernels::several_rows * most_few_panels * panel_rows];
   if (job.packed_x != nullptr)
     job.gemm->few(*w.panel, c, ldc, job.packed_x, job.x.rows, w.panel_at(first_panel), panels, k);
   else
@@ -156,8 +170,10 @@ void few_rows_item(const Context& ctx, const Job& job, std::size_t first_panel,
   const std::size_t width = std::min(ldc, w.stored.rows - first_output);
   finish(job, c, ldc, 0, job.x.rows, first_output, width);
   if (w.minima == nullptr) return;
-  ctx.kernels->few(kernels::Panel::f32, c, ldc, job.sums.data, job.sums.stride, job.sums.rows,
-                   w.minima->panel_at(first_panel), panels, w.minima->stored.columns);
+  for (std::size_t row = 0; row < job.sums.rows; row += few_rows)
+    ctx.kernels->few(kernels::Panel::f32, c + row * ldc, ldc, job.sums.row(row), job.sums.stride,
+                     std::min(few_rows, job.sums.rows - row), w.minima->panel_at(first_panel),
+                     panels, w.minima->stored.columns);
   Job rest;
   rest.y = job.y;
   rest.adds = true;
@@ -251,7 +267,7 @@ std::size_t cut_into_items(const Context& ctx, std::span<Job> jobs) {
   const std::size_t fair = panels / (8 * static_cast<std::size_t>(ctx.pool->threads()));
   std::size_t items = 0;
   for (Job& job : jobs) {
-    const std::size_t most = job.few ? 4 : most_panels;
+    const std::size_t most = job.few ? most_few_panels : most_panels;
     job.item_panels = fair >= most ? most : fair >= 4 ? 4 : fair >= 2 || !job.few ? 2 : 1;
     job.first_item = items;
     job.items = (job.w->panels() + job.item_panels - 1) / job.item_panels * job.row_blocks;

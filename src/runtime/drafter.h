@@ -2,6 +2,7 @@
 // occurred already, what followed them then is what may follow now.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -15,23 +16,41 @@ namespace hearth {
 // Used by one thread.
 class Drafter {
  public:
-  // What may follow `tokens`, at most `most` of them; empty: nothing like it was seen, or guesses
+  // What may follow `tokens`, at most `most` of them and as many as pay: each costs `row_cost` of a
+  // step without guesses, right or wrong.  Empty: nothing like it was seen, or guesses like these
   // have not paid lately.  `tokens` only ever grows from call to call.
-  std::span<const Token> draft(std::span<const Token> tokens, std::size_t most);
+  std::span<const Token> draft(std::span<const Token> tokens, std::size_t most, double row_cost);
 
   // How many of the last draft turned out right.
   void report(std::size_t drafted, std::size_t right);
 
  private:
+  // Where a text may go on, and how many tokens before it are equal to the last ones.
+  struct Place {
+    std::size_t at = 0, equal = 0;  // at 0: none
+  };
+  // How often guesses after so many equal tokens were right lately.
+  struct Record {
+    double tried = 0, right = 0;
+  };
+  static constexpr std::size_t kinds = 8;
+
   void index(std::span<const Token> tokens);
-  std::size_t find(std::span<const Token> tokens) const;
+  Place find(std::span<const Token> tokens) const;
+  Place find_anywhere(std::span<const Token> tokens) const;
+  Place find_near(std::span<const Token> tokens) const;
+  std::size_t worth(const Place& place, std::size_t most, double row_cost);
+  double chance(std::size_t kind) const;
 
   // By the hash of a gram: where it ended last; `earlier_` of that place: where it ended before.
   std::unordered_map<std::uint64_t, std::uint32_t> last_;
   std::vector<std::uint32_t> earlier_;
-  std::size_t length_ = 3;      // of the next draft
-  std::size_t pause_ = 0;       // drafts not to be made
-  std::size_t next_pause_ = 1;  // after one more that is all wrong
+  std::array<Record, kinds> records_ = {};
+  std::vector<Token> draft_;
+  Place drafted_;             // where the last draft was taken from
+  std::size_t seen_ = 0;      // tokens at the last draft
+  std::size_t cursor_ = 0;    // where the text that is copied went on; 0: none is
+  std::size_t replaced_ = 0;  // tokens when one has come for that at the cursor
 };
 
 }  // namespace hearth

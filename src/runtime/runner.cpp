@@ -67,7 +67,7 @@ struct EmbedJob {
 // Rows of a step that sequences share with their guesses.  Tiles compute many rows in another way
 // than few: there guesses keep to few, and change no token.
 std::uint32_t guessing_rows(const kernels::Kernels& kernels) {
-  return kernels.tiles != nullptr ? kernels::few_rows : 8;
+  return kernels.tiles != nullptr ? kernels::few_rows : kernels::several_rows;
 }
 
 Scheduler::Limits scheduler_limits(const RunnerLimits& limits, std::uint32_t guessing_rows) {
@@ -95,6 +95,7 @@ class ThreadedRunner : public Runner {
                   .max_running = options.max_running,
                   .lone_step_tokens = 2 * options.step_tokens,
                   .guessing_rows = guessing_rows_,
+                  .measures_steps = true,
                   .store = store_.get()}),
         limits_{.step_tokens = options.step_tokens,
                 .max_queued = options.max_queued,

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "runtime/sequence.h"
+#include "runtime/step_cost.h"
 
 namespace hearth {
 
@@ -41,6 +42,9 @@ class Scheduler {
 
   Plan plan();
 
+  // A step of so many rows, none of a prompt, took so long.
+  void saw_step(std::size_t rows, double seconds) { step_cost_.saw(rows, seconds); }
+
   void limit(const Limits& limits) { limits_ = limits; }  // between plans
 
   std::uint32_t running() const { return static_cast<std::uint32_t>(running_.size()); }
@@ -60,6 +64,7 @@ class Scheduler {
   std::vector<Sequence*> waiting_, running_;  // oldest first
   std::vector<std::size_t> rows_;             // per running sequence, in the step being planned
   std::size_t turn_ = 0;
+  StepCost step_cost_;
   std::uint64_t preemptions_ = 0;
 };
 

@@ -68,12 +68,14 @@ struct Sequence {
   std::int64_t generated() const {
     return static_cast<std::int64_t>(tokens.size() - request.asked.prompt.size());
   }
-  // Guesses at most `most` tokens for the next step; returns how many.
-  std::size_t guess(std::size_t most) {
+  // Guesses at most `most` tokens for the next step, where each costs so much of a step; returns
+  // how many.
+  std::size_t guess(std::size_t most, double row_cost) {
     drafts.clear();
     const std::int64_t left = request.max_tokens - generated() - 1;
     if (most == 0 || left <= 0 || !request.asked.speculate || constraint) return 0;
-    const auto guessed = drafter.draft(tokens, std::min(most, static_cast<std::size_t>(left)));
+    const auto guessed =
+        drafter.draft(tokens, std::min(most, static_cast<std::size_t>(left)), row_cost);
     drafts.assign(guessed.begin(), guessed.end());
     return drafts.size();
   }

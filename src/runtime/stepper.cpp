@@ -40,6 +40,7 @@ Stepper::Stepper(const Model& model, const ops::Context& context, const StepperO
     : model_(model),
       context_(context),
       store_(options.store),
+      measures_steps_(options.measures_steps),
       cache_(model.kv_layout().page_bytes, options.kv_pages),
       scheduler_(cache_, {.step_tokens = options.step_tokens,
                           .max_running = options.max_running,
@@ -87,7 +88,12 @@ Plan Stepper::take_tier(Plan& plan) {
 
 void Stepper::run(const Plan& plan, const std::stop_token& leaving) {
   context_.tier = plan.slices.front().sequence->request.tier;
+  const auto begin = Clock::now();
   const Status status = forward(plan, leaving);
+  const bool only_generates = std::ranges::all_of(
+      plan.slices, [](const Slice& slice) { return slice.sequence->pending() == 1; });
+  if (measures_steps_ && only_generates && status.ok())
+    scheduler_.saw_step(tokens_.size(), seconds(begin, Clock::now()));
   if (status.ok())
     answer(plan);
   else

@@ -19,6 +19,7 @@ struct StepperOptions {
   std::uint32_t step_tokens = 0, max_running = 0;
   std::uint32_t lone_step_tokens = 0;
   std::uint32_t guessing_rows = 0;
+  bool measures_steps = false;   // how many tokens are guessed follows from how long steps take
   PrefixStore* store = nullptr;  // none: prefixes live in memory alone
 };
 
@@ -87,6 +88,7 @@ class Stepper {
   const Model& model_;
   ops::Context context_;
   PrefixStore* const store_;
+  const bool measures_steps_;
   KvCache cache_;
   Scheduler scheduler_;
   std::vector<std::unique_ptr<ActiveRequest>> requests_;

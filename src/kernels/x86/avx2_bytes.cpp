@@ -37,5 +37,5 @@ static_assert(few_rows <= byte_rows, "few rows are one tile");
 }  // namespace avx2
 
 extern const Gemm avx2_bytes;
-constexpr Gemm avx2_bytes = avx2::bytes_with(avx2::few_bytes);
+constexpr Gemm avx2_bytes = avx2::bytes_with(avx2::few_bytes, few_rows);
 }  // namespace hearth::kernels

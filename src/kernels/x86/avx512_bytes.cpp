@@ -15,5 +15,5 @@ namespace hearth::kernels {
 void avx512_few_bytes(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
                       const void* panels, std::size_t count, std::size_t k);
 extern const Gemm avx512_bytes;
-constexpr Gemm avx512_bytes = avx512::bytes_with(avx512_few_bytes);
+constexpr Gemm avx512_bytes = avx512::bytes_with(avx512_few_bytes, several_rows);
 }  // namespace hearth::kernels

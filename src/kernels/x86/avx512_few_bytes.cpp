@@ -14,9 +14,16 @@ void avx512_few_bytes(Panel kind, float* y, std::size_t ldy, const void* x, std:
                       const void* panels, std::size_t count, std::size_t k);
 void avx512_few_bytes_super(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
                             const void* panels, std::size_t count, std::size_t k);
+void avx512_several_bytes(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
+                          const void* panels, std::size_t count, std::size_t k);
+void avx512_several_bytes_super(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
+                                const void* panels, std::size_t count, std::size_t k);
 void avx512_few_bytes(Panel kind, float* y, std::size_t ldy, const void* x, std::size_t m,
                       const void* panels, std::size_t count, std::size_t k) {
-  const auto few = avx512::has_super(kind) ? avx512_few_bytes_super : avx512::few_bytes_of<false>;
+  const bool super = avx512::has_super(kind);
+  const auto few = m > few_rows ? (super ? avx512_several_bytes_super : avx512_several_bytes)
+                   : super      ? avx512_few_bytes_super
+                                : avx512::few_bytes_of<false>;
   few(kind, y, ldy, x, m, panels, count, k);
 }
 }  // namespace hearth::kernels

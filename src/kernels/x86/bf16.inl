@@ -227,6 +227,8 @@ constexpr Gemm bf16_tiles = {
     .unpack_rows = unpack_rows_to_bf16,
     .block = block_bf16,
     .few = nullptr,
+    .most_few = 0,
+    .pack_few = nullptr,
 };
 
 }  // namespace

@@ -67,14 +67,21 @@ void bytes_group(ByteGroup* out, const float* x) {
   out->start[4] = -32 * second;
 }
 
-// A: tile after tile, each [k / 32][height] of ByteGroup.
+// As one tile: [k / 32][m] of ByteGroup.
+void pack_bytes_tile(void* a, const float* x, std::size_t ldx, std::size_t m, std::size_t k) {
+  ByteGroup* out = static_cast<ByteGroup*>(a);
+  for (std::size_t g = 0; g < k / group_columns; ++g)
+    for (std::size_t r = 0; r < m; ++r) bytes_group(out++, x + r * ldx + g * group_columns);
+}
+
+// A: tile after tile.
 void pack_bytes(void* a, const float* x, std::size_t ldx, std::size_t m, std::size_t k) {
   ByteGroup* out = static_cast<ByteGroup*>(a);
   const Cut all = cut(m, byte_rows);
   for (std::size_t t = 0; t < all.tiles; ++t) {
     const std::size_t height = all.height(t);
-    for (std::size_t g = 0; g < k / group_columns; ++g)
-      for (std::size_t r = 0; r < height; ++r) bytes_group(out++, x + r * ldx + g * group_columns);
+    pack_bytes_tile(out, x, ldx, height, k);
+    out += height * (k / group_columns);
     x += height * ldx;
   }
 }
@@ -164,7 +171,7 @@ void block_bytes(Panel kind, float* c, std::size_t ldc, const void* a, const voi
     go(narrow ? bytes_blocks<Form::scale, 8> : bytes_blocks<Form::scale, most_lines(4)>);
 }
 
-constexpr Gemm bytes_with(decltype(Gemm::few) few) {
+constexpr Gemm bytes_with(decltype(Gemm::few) few, std::size_t most_few) {
   return {
       .kinds = byte_kinds,
       .most_rows = 264,
@@ -179,6 +186,8 @@ constexpr Gemm bytes_with(decltype(Gemm::few) few) {
       .unpack_rows = nullptr,
       .block = block_bytes,
       .few = few,
+      .most_few = most_few,
+      .pack_few = pack_bytes_tile,
   };
 }
 

@@ -191,6 +191,8 @@ constexpr Gemm rounded_with(decltype(Gemm::few) few) {
       .unpack_rows = nullptr,
       .block = block_rounded,
       .few = few,
+      .most_few = few_rows,
+      .pack_few = pack_rounded,
   };
 }
 

@@ -1,0 +1,149 @@
+// Language models in graph form: the same tokens as onnxruntime's, however the text is cut into
+// pieces and whoever else is served.  tests/golden/engines is written by
+// scripts/language_graphs.py.
+#include <doctest/doctest.h>
+
+#include <algorithm>
+#include <charconv>
+
+#include "base/files.h"
+#include "engines/engines.h"
+#include "engines/graph_binding.h"
+#include "kernels/select.h"
+#include "models/test_support.h"
+#include "runtime/runner.h"
+
+using namespace hearth;
+
+namespace {
+
+const std::string golden_folder = "tests/golden/engines/";
+
+struct Loaded {
+  const kernels::Kernels* table = nullptr;
+  std::shared_ptr<ThreadPool> pool;
+  std::shared_ptr<const Model> model;
+
+  ops::Context context() const { return {.kernels = table, .pool = pool.get()}; }
+};
+
+const Engine* engine_named(std::string_view name) {
+  const auto list = engines();
+  const auto found = std::ranges::find(list, name, [](const Engine* e) { return e->name; });
+  REQUIRE(found != list.end());
+  return *found;
+}
+
+Loaded load(const std::string& path, std::string_view engine) {
+  Loaded loaded;
+  loaded.table = *kernels::choose("");
+  loaded.pool = std::make_shared<ThreadPool>(1);
+  const auto package = open_package(path);
+  REQUIRE_MESSAGE(package.ok(), package.error().message());
+  ops::Context ctx = loaded.context();
+  auto model = engine_named(engine)->load(ctx, *package, {});
+  REQUIRE_MESSAGE(model.ok(), model.error().message());
+  loaded.model = *model;
+  return loaded;
+}
+
+std::vector<Token> expected_tokens(const std::string& folder) {
+  const std::string text = *read_file(folder + "/expected.txt", 1 << 16);
+  std::vector<Token> tokens;
+  for (const char *at = text.data(), *end = at + text.size(); at < end; ++at) {
+    Token token = 0;
+    at = std::from_chars(at, end, token).ptr;
+    tokens.push_back(token);
+  }
+  return tokens;
+}
+
+GenerateRequest greedy(std::vector<Token> prompt, std::int64_t tokens) {
+  GenerateRequest request;
+  request.prompt = std::move(prompt);
+  request.max_tokens = tokens;
+  request.sampling.temperature = 0;
+  request.ignore_end = true;
+  return request;
+}
+
+std::vector<Token> generated(Runner& runner, GenerateRequest request) {
+  const auto answer = generate(runner, std::move(request));
+  REQUIRE_MESSAGE(answer.ok(), answer.error().message());
+  std::vector<Token> tokens;
+  for (const TokenInfo& token : answer->tokens) tokens.push_back(token.token);
+  return tokens;
+}
+
+}  // namespace
+
+TEST_CASE("a graph goes on as onnxruntime does") {
+  for (const std::string name : {"optimum", "genai"}) {
+    CAPTURE(name);
+    const Loaded loaded = load(golden_folder + name, "graph");
+    CHECK(loaded.model->info().kind == ModelKind::generator);
+    CHECK(loaded.model->info().architecture == "llama");
+    CHECK(loaded.model->info().parameters > 200'000);
+    const std::vector<Token> expected = expected_tokens(golden_folder + name);
+    RunnerOptions options;
+    options.kv_budget_bytes = 1 << 20;
+    const auto runner = make_runner(loaded.model, *loaded.table, loaded.pool, options);
+    REQUIRE_MESSAGE(runner.ok(), runner.error().message());
+    const auto rest = [&](std::size_t from) {
+      return std::vector<Token>(expected.begin() + static_cast<std::ptrdiff_t>(from),
+                                expected.end());
+    };
+    const auto first = [&](std::size_t n) {
+      return std::vector<Token>(expected.begin(),
+                                expected.begin() + static_cast<std::ptrdiff_t>(n));
+    };
+    for (const std::size_t prompt : {1, 40, 2, 79})
+      CHECK(generated(**runner, greedy(first(prompt), std::ssize(rest(prompt)))) == rest(prompt));
+  }
+}
+
+TEST_CASE("a text read at once and in pieces gives the same logits, among others") {
+  for (const std::string name : {"optimum", "genai"}) {
+    CAPTURE(name);
+    const Loaded loaded = load(golden_folder + name, "graph");
+    ops::Context ctx = loaded.context();
+    std::vector<Token> text = expected_tokens(golden_folder + name);
+    text.resize(40);
+    models::TestPages whole_pages(loaded.model->kv_layout(), 1);
+    const models::Rowset all[] = {{0, 0, text}};
+    const auto whole = models::step(*loaded.model, ctx, whole_pages, all);
+    REQUIRE_MESSAGE(whole.ok(), whole.error().message());
+
+    models::TestPages pages(loaded.model->kv_layout(), 2);
+    const std::size_t vocabulary = loaded.model->info().vocabulary;
+    std::vector<Token> other = text;
+    std::ranges::reverse(other);
+    for (std::uint32_t at = 0, n = 1; at < text.size(); at += n, n = n % 7 + 1) {
+      n = std::min<std::uint32_t>(n, static_cast<std::uint32_t>(text.size()) - at);
+      const auto piece = [&](const std::vector<Token>& from) {
+        return std::vector<Token>(from.begin() + at, from.begin() + at + n);
+      };
+      const models::Rowset sets[] = {{1, at, piece(other)}, {0, at, piece(text)}};
+      const auto part = models::step(*loaded.model, ctx, pages, sets);
+      REQUIRE_MESSAGE(part.ok(), part.error().message());
+      for (std::size_t i = 0; i < n * vocabulary; ++i)
+        REQUIRE((*part)[n * vocabulary + i] ==
+                doctest::Approx((*whole)[at * vocabulary + i]).epsilon(1e-3));
+    }
+  }
+}
+
+TEST_CASE("a place that was guessed wrong is read again") {
+  const Loaded loaded = load(golden_folder + "optimum", "graph");
+  ops::Context ctx = loaded.context();
+  const std::vector<Token> text = expected_tokens(golden_folder + "optimum");
+  models::TestPages pages(loaded.model->kv_layout(), 1);
+  const auto read = [&](std::uint32_t first, std::vector<Token> tokens) {
+    auto logits = models::step_for_last(*loaded.model, ctx, pages, {0, first, std::move(tokens)});
+    REQUIRE_MESSAGE(logits.ok(), logits.error().message());
+    return models::best_of(*logits);
+  };
+  CHECK(read(0, {text[0], text[1]}) == text[2]);
+  read(2, {5, 6, 7});  // none of which comes next
+  CHECK(read(2, {text[2], text[3]}) == text[4]);
+}

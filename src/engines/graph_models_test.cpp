@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <charconv>
+#include <cmath>
 
 #include "base/files.h"
 #include "engines/engines.h"
@@ -146,4 +147,30 @@ TEST_CASE("a place that was guessed wrong is read again") {
   CHECK(read(0, {text[0], text[1]}) == text[2]);
   read(2, {5, 6, 7});  // none of which comes next
   CHECK(read(2, {text[2], text[3]}) == text[4]);
+}
+
+TEST_CASE("the transformer engine takes the weights out of a graph and says the same") {
+  for (const std::string name : {"optimum", "genai"}) {
+    CAPTURE(name);
+    const Loaded graph = load(golden_folder + name, "graph"),
+                 weights = load(golden_folder + name, "transformer");
+    CHECK(weights.model->info().layers == 5);
+    CHECK(weights.model->info().parameters > 200'000);
+    ops::Context ctx = graph.context();
+    const std::vector<Token> text = expected_tokens(golden_folder + name);
+    models::TestPages graph_pages(graph.model->kv_layout(), 1),
+        weight_pages(weights.model->kv_layout(), 1);
+    const models::Rowset all[] = {{0, 0, text}};
+    const auto a = models::step(*graph.model, ctx, graph_pages, all),
+               b = models::step(*weights.model, ctx, weight_pages, all);
+    REQUIRE_MESSAGE(a.ok(), a.error().message());
+    REQUIRE_MESSAGE(b.ok(), b.error().message());
+    double apart = 0, length = 0;
+    for (std::size_t i = 0; i < a->size(); ++i) {
+      apart += ((*a)[i] - (*b)[i]) * ((*a)[i] - (*b)[i]);
+      length += (*a)[i] * (*a)[i];
+    }
+    MESSAGE(name << ": logits apart by " << std::sqrt(apart / length));
+    CHECK(std::sqrt(apart / length) < (name == "optimum" ? 1e-4 : 0.02));
+  }
 }

@@ -170,7 +170,56 @@ TEST_CASE("the transformer engine takes the weights out of a graph and says the 
       apart += ((*a)[i] - (*b)[i]) * ((*a)[i] - (*b)[i]);
       length += (*a)[i] * (*a)[i];
     }
-    MESSAGE(name << ": logits apart by " << std::sqrt(apart / length));
     CHECK(std::sqrt(apart / length) < (name == "optimum" ? 1e-4 : 0.02));
+  }
+}
+
+namespace {
+
+Json json_in(const std::string& path) { return *parse_json(*read_file(path, 1 << 20)); }
+
+std::vector<Token> encoded(const Model& model, const std::string& text) {
+  const auto tokens = model.tokenizer().encode(text, {.add_special = true});
+  REQUIRE(tokens.ok());
+  return *tokens;
+}
+
+}  // namespace
+
+// Written by scripts/encoder_graphs.py.
+TEST_CASE("an encoder's graph gives the vectors that transformers gives") {
+  const Loaded loaded = load(golden_folder + "embedder", "graph");
+  CHECK(loaded.model->info().kind == ModelKind::embedder);
+  CHECK(loaded.model->embedding_dim() == 32);
+  ops::Context ctx = loaded.context();
+  const Json expected = json_in(golden_folder + "embedder/expected.json");
+  for (const auto& [text, vector] : expected.as_object()) {
+    CAPTURE(text);
+    const std::vector<Token> texts[] = {encoded(*loaded.model, text)};
+    const auto got = loaded.model->embed(ctx, texts);
+    REQUIRE_MESSAGE(got.ok(), got.error().message());
+    for (std::size_t i = 0; i < vector.size(); ++i)
+      CHECK((*got)[0].at(i) == doctest::Approx(vector.as_array()[i].as_number()).epsilon(1e-4));
+  }
+  const std::vector<Token> texts[] = {std::vector<Token>(41, 5)};
+  const auto refused = loaded.model->embed(ctx, texts);
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().kind() == ErrorKind::too_long);
+}
+
+TEST_CASE("a classifier's graph of one label ranks") {
+  const Loaded loaded = load(golden_folder + "reranker", "graph");
+  CHECK(loaded.model->info().kind == ModelKind::reranker);
+  ops::Context ctx = loaded.context();
+  const Json expected = json_in(golden_folder + "reranker/expected.json");
+  for (const auto& [text, score] : expected.find("scores")->as_object()) {
+    CAPTURE(text);
+    std::vector<Token> pair = encoded(*loaded.model, expected.find("query")->as_string());
+    const std::vector<Token> second = encoded(*loaded.model, text);
+    pair.insert(pair.end(), second.begin() + 1, second.end());
+    const std::vector<Token> pairs[] = {pair};
+    const auto got = loaded.model->embed(ctx, pairs);
+    REQUIRE_MESSAGE(got.ok(), got.error().message());
+    CHECK((*got)[0].at(0) == doctest::Approx(score.as_array()[0].as_number()).epsilon(1e-4));
   }
 }

@@ -49,9 +49,13 @@ bool is_layer(std::string_view name) {
 // paths: "/model/layers.0/self_attn/q_proj/MatMul".
 std::string module_of(std::string name) {
   std::ranges::replace(name, '/', '.');
-  if (name.starts_with('.')) name.erase(0, 1);
-  if (name.starts_with("model.model.")) name.erase(0, 6);
-  if (name.starts_with("model.lm_head")) name.erase(0, 6);
+  for (const std::string_view root :
+       {"model.layers.", "model.embed_tokens", "model.norm", "transformer.h.", "transformer.wte",
+        "transformer.wpe", "transformer.ln_f", "lm_head"})
+    if (const std::size_t at = name.find(root); at != std::string::npos) {
+      name.erase(0, at);  // what stands before is whoever wrapped the model
+      break;
+    }
   if (name.contains(".final_norm_layernorm")) return "model.norm";
   if (name.starts_with("model.")) name = replaced(std::move(name), ".attn.", ".self_attn.");
   return replaced(std::move(name), "_norm.layernorm", "_norm");
@@ -166,17 +170,22 @@ TensorEntry blocked_part(const Blocked& held, std::string name, std::uint64_t fi
       });
 }
 
+struct Named {
+  const Tensor* tensor;
+  std::string name;
+};
+using Constants = std::map<ValueId, Named>;
+
 class Finder {
  public:
   Finder(const Graph& graph, const Json& config) : graph_(graph), config_(config) {
-    for (const graphs::Constant& constant : graph.constants)
-      if (constant.value.kind == graphs::Value::Kind::tensor)
-        constants_.emplace(constant.id, &constant.value.tensor);
     const Json* type = config.find("model_type");
     splits_qkv_ = type == nullptr || !type->is_string() ||
                   (type->as_string() != "phi3" && type->as_string() != "gpt2");
   }
 
+  // A graph within another one: its captures are constants of the outer one where `outer` says.
+  void visit(const Graph& graph, const Constants& outer);
   Status find();
   std::vector<TensorEntry> take() { return std::move(tensors_); }
   Json config() const;
@@ -185,9 +194,8 @@ class Finder {
   const Tensor* constant(const Node& node, std::size_t input) const {
     if (input >= node.inputs.size()) return nullptr;
     const auto found = constants_.find(node.inputs[input]);
-    return found == constants_.end() ? nullptr : found->second;
+    return found == constants_.end() ? nullptr : found->second.tensor;
   }
-  std::string name_of(ValueId id) const { return graph_.values[static_cast<std::size_t>(id)].name; }
   std::int64_t integer(const Node& node, std::string_view name, std::int64_t fallback) const;
   std::optional<Linear> dense(const Node& node) const;
   std::optional<Linear> blocked(const Node& node) const;
@@ -196,6 +204,7 @@ class Finder {
   void add_linear(const Linear& linear);
   void add_split(const std::string& module, const std::string& ending, std::uint64_t rows,
                  const std::function<TensorEntry(std::string, std::uint64_t, std::uint64_t)>& part);
+  void visit_bodies(const Node& node);
   void add_named();
   void note_numbers(const Node& node);
   void note_attention(const Node& node);
@@ -203,10 +212,11 @@ class Finder {
 
   const Graph& graph_;
   const Json& config_;
-  std::map<ValueId, const Tensor*> constants_;
+  Constants constants_;  // of the graph that is visited
   std::map<std::string, std::size_t> known_;
   std::vector<TensorEntry> tensors_;
-  std::vector<ValueId> used_;
+  std::map<std::string, const Tensor*> named_;  // vectors with names of their own
+  int depth_ = 0;
   bool splits_qkv_ = true;
   std::uint64_t hidden_ = 0, vocabulary_ = 0, dim_ = 0, layers_ = 0;
   double eps_ = 0, theta_ = 0;
@@ -356,12 +366,9 @@ void Finder::add_linear(const Linear& linear) {
 
 // Norms and biases: constants with names of their own.
 void Finder::add_named() {
-  for (const auto& [id, held] : constants_) {
-    if (std::ranges::find(used_, id) != used_.end() || !dtype_of(held->type)) continue;
-    std::string name = name_of(id);
-    std::string ending = ".weight";
-    if (name.ends_with(".bias")) ending = ".bias";
-    if (!name.ends_with(ending) || held->rank() != 1) continue;
+  for (const auto& [name, tensor] : named_) {
+    const Tensor* held = tensor;
+    const std::string ending = name.ends_with(".bias") ? ".bias" : ".weight";
     std::string_view module_view = name;
     module_view.remove_suffix(ending.size());
     for (const std::string_view last : {".Add", ".MatMul", ".Gemm"})
@@ -404,21 +411,49 @@ void Finder::note_attention(const Node& node) {
   }
 }
 
-Status Finder::find() {
-  for (const Node& node : graph_.nodes) {
+// One body of each operator that has some: the others hold the same weights.
+void Finder::visit_bodies(const Node& node) {
+  std::size_t offset = 0;
+  for (const auto& body : node.bodies) {
+    Constants captured;
+    for (std::size_t i = 0; i < body->captures.size() && offset + i < node.captured.size(); ++i)
+      if (const auto found = constants_.find(node.captured[offset + i]); found != constants_.end())
+        captured.emplace(body->captures[i], found->second);
+    offset += body->captures.size();
+    Constants own = std::move(constants_);
+    visit(*body, captured);
+    constants_ = std::move(own);
+  }
+}
+
+void Finder::visit(const Graph& graph, const Constants& outer) {
+  if (++depth_ > 8) return;
+  constants_ = outer;
+  for (const graphs::Constant& constant : graph.constants) {
+    if (constant.value.kind != graphs::Value::Kind::tensor) continue;
+    const Tensor& held = constant.value.tensor;
+    const std::string& name = graph.values[static_cast<std::size_t>(constant.id)].name;
+    constants_.insert_or_assign(constant.id, Named{&held, name});
+    if (held.rank() == 1 && dtype_of(held.type) &&
+        (name.ends_with(".weight") || name.ends_with(".bias")))
+      named_.emplace(name, &held);
+  }
+  for (const Node& node : graph.nodes) {
+    visit_bodies(node);
     note_numbers(node);
     auto linear = dense(node);
     if (!linear) linear = blocked(node);
     if (!linear) linear = table(node);
     if (!linear) continue;
-    for (const ValueId id : node.inputs)
-      if (constants_.contains(id) &&
-          graph_.values[static_cast<std::size_t>(id)].name.ends_with(".weight"))
-        used_.push_back(id);
     if (linear->module == "lm_head" || linear->module.ends_with("embed_tokens") ||
         linear->module.starts_with("transformer.") || is_layer(linear->module))
       add_linear(*linear);
   }
+  --depth_;
+}
+
+Status Finder::find() {
+  visit(graph_, {});
   add_named();
   const bool has_layers =
       std::ranges::any_of(tensors_, [](const TensorEntry& entry) { return is_layer(entry.name); });

@@ -2,11 +2,13 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <array>
 #include <map>
 
 #include "base/files.h"
 #include "cli/graph_commands.h"
 #include "cli/pulling.h"
+#include "formats/graph_folder.h"
 #include "graphs/feed.h"
 #include "graphs/open.h"
 #include "graphs/operators.h"
@@ -120,15 +122,29 @@ void draw(App& app, const Graph& graph) {
 
 }  // namespace
 
+namespace {
+
+// A model of text is run as a graph only by those who ask for what graphs alone have.
+std::string graph_at(const std::string& path, const Arguments& arguments) {
+  const bool is_asked_for = std::ranges::any_of(
+      std::to_array<std::string_view>({"--input", "--output", "--labels", "--profile", "--dot"}),
+      [&](std::string_view option) { return arguments.has(option); });
+  if (graphs::is_graph(path)) return is_asked_for || !has_text_side(path) ? path : "";
+  if (!is_asked_for || !is_folder(path)) return "";
+  const auto package = open_package(path);
+  return package && is_graph_package(*package) ? graph_file(*package).value_or("") : "";
+}
+
+}  // namespace
+
 std::string graph_path(const Arguments& arguments) {
   const std::string& reference = arguments[0];
   if (reference.starts_with("builtin")) return "";
-  if (is_file(reference) || is_folder(reference))
-    return graphs::is_graph(reference) ? reference : "";
+  if (is_file(reference) || is_folder(reference)) return graph_at(reference, arguments);
   const auto context = library_context(arguments);
   if (!context) return "";
   const auto found = find_model(reference, context->folders);
-  return found && graphs::is_graph(found->path) ? found->path : "";
+  return found ? graph_at(found->path, arguments) : "";
 }
 
 Status show_graph(App& app, const Arguments& arguments, const std::string& path) {

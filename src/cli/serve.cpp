@@ -10,6 +10,7 @@
 #include "cli/rows.h"
 #include "cli/serving.h"
 #include "config/live.h"
+#include "formats/graph_folder.h"
 #include "graphs/open.h"
 #include "library/resolve.h"
 #include "server/manage/settings.h"
@@ -24,7 +25,7 @@ Result<std::string> load_now(App& app, const Arguments& arguments, LiveLibrary& 
   TRY(offer_to_pull(app, arguments, reference));
   const LocalModel model = TRY(find_model(reference, library.installed.folders()));
   library.installed.allow(model);
-  if (graphs::is_graph(model.path)) return std::string();
+  if (graphs::is_graph(model.path) && !has_text_side(model.path)) return std::string();
   const InterruptScope interrupts;
   AcquireOptions options;
   options.progress = [&](double share) { app.out.progress("loading", share); };

@@ -4,6 +4,7 @@
 #include "cli/graph_commands.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
+#include "engines/engines.h"
 #include "hardware/memory.h"
 #include "library/catalog_view.h"
 #include "library/library.h"
@@ -112,7 +113,7 @@ Status run(App& app, const Arguments& arguments) {
   }
   const LocalModel& model = *resolved.local;
   const Package package = TRY(open_reference(model.path));
-  const ModelInfo info = TRY(describe(package));
+  const ModelInfo info = TRY(describe_package(package));
   const bool tensors = arguments.has("--tensors");
   if (arguments.has("--json")) {
     app.out.json(to_json(package, info, tensors));

@@ -4,6 +4,7 @@
 
 #include <memory>
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/result.h"
@@ -15,8 +16,12 @@ namespace hearth {
 
 struct Engine {
   std::string_view name;
+  // Packages of this format are its business: why it does not run one is worth telling.
+  bool (*reads)(const Package& package);
   // How well it would run the package here, above 0.  Errors: unsupported or corrupt: why not.
   Result<double> (*fit)(const ops::Context& ctx, const Package& package);
+  // What the model is, from headers.  Errors as fit.
+  Result<ModelInfo> (*describe)(const Package& package);
   Result<std::shared_ptr<const Model>> (*load)(ops::Context& ctx, const Package& package,
                                                const LoadOptions& options);
 };
@@ -28,5 +33,8 @@ std::span<const Engine* const> engines();
 Result<std::shared_ptr<const Model>> load_with_best_engine(ops::Context& ctx,
                                                            const Package& package,
                                                            const LoadOptions& options = {});
+
+// What a package is, whichever engine knows it.  Errors: those of the first engine.
+Result<ModelInfo> describe_package(const Package& package);
 
 }  // namespace hearth

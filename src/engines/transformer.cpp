@@ -1,17 +1,56 @@
-// The transformer engine on the processor.
+// The transformer engine on the processor.  The weights of a language model's graph are its too,
+// where the architecture is one it knows and computes what the graph does.
+#include "base/log.h"
+#include "engines/agreement.h"
 #include "engines/engines.h"
+#include "engines/graph_weights.h"
+#include "formats/graph_folder.h"
+#include "graphs/open.h"
 
 namespace hearth {
+
+extern const Engine graph_engine;
+
 namespace {
 
+// Of a graph: what its operators multiply with, by the names that the architecture has for it.
+Result<Package> weights_of(const Package& package) {
+  if (!is_graph_package(package)) return package;
+  const std::string file = TRY(graph_file(package));
+  const auto program = TRY(graphs::open_graph(file));
+  return adapters::weights_of_graph(package, program);
+}
+
+Result<ModelInfo> describe_weights(const Package& package) {
+  return describe(TRY(weights_of(package)));
+}
+
 Result<double> fit(const ops::Context&, const Package& package) {
-  TRY(describe(package));
+  TRY(describe_weights(package));
   return 1.0;
 }
+
+Result<std::shared_ptr<const Model>> load(ops::Context& ctx, const Package& package,
+                                          const LoadOptions& options) {
+  const Package weights = TRY(weights_of(package));
+  auto model = TRY(load_model(ctx, weights, options));
+  if (!is_graph_package(package)) return model;
+  const auto graph = TRY(graph_engine.load(ctx, package, {}));
+  auto agrees = adapters::check_agreement(ctx, *model, *graph);
+  if (!agrees) {
+    log_info("event=graph_not_recognised model={} why={}", model->info().name,
+             agrees.error().message());
+    return std::move(agrees).error();
+  }
+  return model;
+}
+
+bool reads(const Package& package) { return !is_graph_package(package); }
 
 }  // namespace
 
 extern const Engine transformer_engine;
-const Engine transformer_engine{.name = "transformer", .fit = fit, .load = load_model};
+const Engine transformer_engine{
+    .name = "transformer", .reads = reads, .fit = fit, .describe = describe_weights, .load = load};
 
 }  // namespace hearth

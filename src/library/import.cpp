@@ -9,6 +9,8 @@
 #include "base/files.h"
 #include "base/store_files.h"
 #include "base/utf8.h"
+#include "engines/engines.h"
+#include "formats/graph_folder.h"
 #include "formats/package.h"
 #include "graphs/open.h"
 #include "library/archive.h"
@@ -116,6 +118,7 @@ Result<std::string> main_of(const std::string& folder) {
     has_config = has_config || name == "config.json";
   }
   if (has_config && !safetensors.empty()) return std::string(".");
+  if (!graph.empty() && has_text_side(join_path(folder, graph))) return std::string(".");
   if (!gguf.empty()) return gguf;
   if (!safetensors.empty()) return safetensors;
   if (!graph.empty()) return graph;
@@ -144,13 +147,13 @@ std::string inner_folder(std::string folder) {
 
 // It can be read as a model; `path` is what the user calls it.
 Status check_model(const std::string& main, const std::string& path) {
-  if (graphs::is_graph(main)) {
+  if (graphs::is_graph(main) && !has_text_side(main)) {
     auto program = graphs::open_graph(main);
     if (!program) return std::move(program).error().within(path);
     return Done{};
   }
   const Package package = TRY(open_package(main));
-  if (const auto info = describe(package); !info) return Error(info.error()).within(path);
+  if (const auto info = describe_package(package); !info) return Error(info.error()).within(path);
   return Done{};
 }
 

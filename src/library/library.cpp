@@ -10,6 +10,7 @@
 #include "base/guarded.h"
 #include "base/store_files.h"
 #include "engines/engines.h"
+#include "formats/graph_folder.h"
 #include "graphs/open.h"
 #include "hardware/condition.h"
 #include "hardware/cpu.h"
@@ -27,7 +28,7 @@ namespace {
 Result<Package> open_found(const LocalModel& model) {
   if (const auto file = builtin_file(model.path))
     return open_package(model.path, MappedFile::of_program(*file));
-  if (graphs::is_graph(model.path))
+  if (graphs::is_graph(model.path) && !has_text_side(model.path))
     return Error(ErrorKind::unsupported,
                  fmt::format("{} is an operator graph, which holds no conversation: `hearth run {} "
                              "--input`, or POST /api/graphs/{}/run",
@@ -124,7 +125,7 @@ std::string identity_of(const std::string& path) {
 
 Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
   Package package = TRY(open_found(model));
-  const auto info = describe(package);
+  const auto info = describe_package(package);
   if (!info) return Error(info.error()).within(model.name);
   const auto context = tuned.with([](const Tuned& now) { return now.runner.context_tokens; });
   ModelNeeds needs = needs_of(*info, context);

@@ -51,12 +51,21 @@ std::optional<LocalModel> model_at(std::string_view tool, std::string path) {
   return model;
 }
 
+std::uint64_t bytes_of_files(const std::string& folder) {
+  std::uint64_t bytes = 0;
+  for (const std::string& name : list_folder(folder).value_or({}))
+    if (const auto identity = file_identity(join_path(folder, name))) bytes += identity->bytes;
+  return bytes;
+}
+
 // What a folder holds, without going into it.
 struct Contents {
   std::vector<std::string> folders, gguf;
   std::uint64_t safetensors_bytes = 0;
   std::string safetensors;  // the first one
   bool has_config = false;
+  bool has_text = false;  // a tokenizer lies there
+  std::string graph;      // the first .onnx
 };
 
 Contents contents_of(const std::string& folder) {
@@ -73,13 +82,28 @@ Contents contents_of(const std::string& folder) {
       const auto identity = file_identity(entry.path().string());
       contents.safetensors_bytes += identity ? identity->bytes : 0;
       if (contents.safetensors.empty() || name < contents.safetensors) contents.safetensors = name;
-    } else if (name == "config.json") {
+    } else if (name == "config.json" || name == "genai_config.json") {
       contents.has_config = true;
+    } else if (name.ends_with(".onnx")) {
+      if (contents.graph.empty() || name < contents.graph) contents.graph = name;
+    } else if (name.starts_with("tokenizer.") || name.starts_with("vocab.")) {
+      contents.has_text = true;
     }
   }
   std::ranges::sort(contents.gguf);
   std::ranges::sort(contents.folders);
   return contents;
+}
+
+// The weights of a folder that is one model; empty: it is none.
+std::string weights_of(const std::string& folder, const Contents& contents) {
+  if (!contents.has_config) return "";
+  if (!contents.safetensors.empty()) return contents.safetensors;
+  if (!contents.has_text) return "";
+  if (!contents.graph.empty()) return contents.graph;
+  for (const std::string& name : list_folder(join_path(folder, "onnx")).value_or({}))
+    if (name.ends_with(".onnx")) return join_path("onnx", name);
+  return "";
 }
 
 // Every GGUF file and every Hugging Face folder below `folder`.
@@ -88,14 +112,16 @@ void walk(std::string_view tool, const std::string& folder, int depth, Models& m
   const Contents contents = contents_of(folder);
   for (const std::string& name : contents.gguf)
     if (auto model = model_at(tool, join_path(folder, name))) models.push_back(std::move(*model));
-  if (contents.has_config && !contents.safetensors.empty()) {
-    const auto identity = file_identity(join_path(folder, contents.safetensors));
+  if (const std::string weights = weights_of(folder, contents); !weights.empty()) {
+    const auto identity = file_identity(join_path(folder, weights));
     if (identity) {
       LocalModel model;
       model.tool = tool;
       model.name = file_name(folder);
       model.path = folder;
-      model.bytes = contents.safetensors_bytes;
+      model.bytes = contents.safetensors.empty()
+                        ? bytes_of_files(parent_folder(join_path(folder, weights)))
+                        : contents.safetensors_bytes;
       model.identity = *identity;
       models.push_back(std::move(model));
     }
@@ -206,7 +232,7 @@ void scan_store(const LibraryFolders& folders, Models& models) {
     std::string main = path;
     if (manifest->main == ".")
       for (const StoredFile& file : manifest->files)
-        if (main == path && file.name.ends_with(".safetensors"))
+        if (main == path && (file.name.ends_with(".safetensors") || file.name.ends_with(".onnx")))
           main = join_path(folder, file.name);
     const auto identity = file_identity(main);
     LocalModel model;

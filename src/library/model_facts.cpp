@@ -6,6 +6,8 @@
 
 #include "base/files.h"
 #include "base/utf8.h"
+#include "engines/engines.h"
+#include "formats/graph_folder.h"
 #include "formats/package.h"
 #include "graphs/open.h"
 #include "library/builtin.h"
@@ -155,7 +157,7 @@ ModelFacts graph_facts(const std::string& path) {
 }  // namespace
 
 ModelFacts read_facts(const LocalModel& model) {
-  if (graphs::is_graph(model.path)) return graph_facts(model.path);
+  if (graphs::is_graph(model.path) && !has_text_side(model.path)) return graph_facts(model.path);
   ModelFacts facts;
   const auto builtin = builtin_file(model.path);
   const auto package = builtin ? open_package(model.path, MappedFile::of_program(*builtin))
@@ -165,7 +167,7 @@ ModelFacts read_facts(const LocalModel& model) {
     return facts;
   }
   facts.architecture = field(package->metadata.string("general.architecture").value_or(""));
-  const auto info = describe(*package);
+  const auto info = describe_package(*package);
   if (!info) {
     facts.problem = field(info.error().message());
     return facts;

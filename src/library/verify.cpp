@@ -60,7 +60,7 @@ constexpr std::string_view level_names[] = {"header", "tensors", "checksum", "ru
 
 Status check_header(const LocalModel& model) {
   const Package package = TRY(open_reference(model.path));
-  TRY(describe(package));
+  TRY(describe_package(package));
   return Done{};
 }
 

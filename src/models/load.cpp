@@ -5,60 +5,19 @@
 #include <stop_token>
 #include <thread>
 
-#include "base/log.h"
 #include "models/architectures.h"
 #include "models/describe.h"
+#include "models/text_side.h"
 #include "models/transformer.h"
 
 namespace hearth::models {
 namespace {
 
-// Stands in where a package has no tokenizer: the model still runs on token ids.
-class NoTokenizer final : public Tokenizer {
- public:
-  NoTokenizer(std::string why, std::uint32_t tokens)
-      : why_(std::move(why)), tokens_(static_cast<std::int32_t>(tokens)) {}
-  Result<std::vector<Token>> encode(std::string_view, EncodeOptions) const override {
-    return Error(ErrorKind::unsupported, why_);
-  }
-  std::string_view piece(Token, bool) const override { return {}; }
-  std::string decode(std::span<const Token>, bool) const override { return {}; }
-  std::int32_t size() const override { return tokens_; }
-  std::string_view name(Token) const override { return {}; }
-  TokenKind kind(Token) const override { return TokenKind::normal; }
-  std::optional<Token> find(std::string_view) const override { return std::nullopt; }
-  const SpecialTokens& special() const override { return special_; }
-  std::string_view algorithm() const override { return "none"; }
-
- private:
-  std::string why_;
-  std::int32_t tokens_;
-  SpecialTokens special_;
-};
-
-// A model without its text side is still useful; one whose tokenizer is broken is not.
 Status load_text(const Package& package, Parts& parts) {
-  auto tokenizer = load_tokenizer(package);
-  if (tokenizer)
-    parts.tokenizer = std::move(*tokenizer);
-  else if (tokenizer.error().kind() == ErrorKind::not_found)
-    parts.tokenizer =
-        std::make_unique<NoTokenizer>(tokenizer.error().message(), parts.trunk.hyper.vocab);
-  else
-    return std::move(tokenizer).error();
-
-  auto source = chat_template_source(package);
-  if (!source) {
-    if (source.error().kind() == ErrorKind::not_found) return Done{};
-    return std::move(source).error();
-  }
-  parts.chat_template_source = std::move(*source);
-  auto parsed = ChatFormat::parse(parts.chat_template_source);
-  if (parsed)
-    parts.chat_format = std::move(*parsed);
-  else
-    log_warning("chat_template_unusable model={} why={}", parts.info.name,
-                parsed.error().message());
+  TextSide side = TRY(load_text_side(package, parts.info.name, parts.trunk.hyper.vocab));
+  parts.tokenizer = std::move(side.tokenizer);
+  parts.chat_format = std::move(side.chat_format);
+  parts.chat_template_source = std::move(side.chat_template_source);
   return Done{};
 }
 

@@ -254,6 +254,64 @@ Status skip_layer(Call& call, bool centred) {
 Status skip_layer_normalization(Call& call) { return skip_layer(call, true); }
 Status skip_rms_normalization(Call& call) { return skip_layer(call, false); }
 
+// Rows of a table [n, dim], added to those of `sum`, [rows, dim].
+Status add_rows(const Tensor& table, std::span<const std::int64_t> rows, std::vector<float>& sum) {
+  if (table.rank() != 2 || sum.size() != rows.size() * static_cast<std::size_t>(table.dims[1]))
+    return invalid(fmt::format("a table {}", to_text(table.dims)));
+  const auto dim = static_cast<std::size_t>(table.dims[1]);
+  std::vector<float> row(dim);
+  for (std::size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i] < 0 || rows[i] >= table.dims[0])
+      return invalid(fmt::format("row {} of {}", rows[i], table.dims[0]));
+    load(Work::f32, row.data(), table.type,
+         table.bytes + static_cast<std::size_t>(rows[i]) * dim * size_of(table.type), dim);
+    for (std::size_t d = 0; d < dim; ++d) sum[i * dim + d] += row[d];
+  }
+  return Done{};
+}
+
+// y = norm(words[ids] + places[positions] + segments[types]) * gamma + beta, and how many of each
+// row the mask sets.
+Status embed_layer_normalization(Call& call) {
+  const Tensor* ids = TRY(call.tensor(0));
+  const Tensor* words = TRY(call.tensor(2));
+  if (ids->rank() != 2 || words->rank() != 2) return invalid("needs ids [batch, tokens]");
+  const Dims dims = {ids->dims[0], ids->dims[1], words->dims[1]};
+  std::vector<float> sum(static_cast<std::size_t>(TRY(count_of(dims))), 0.0f);
+  TRY(add_rows(*words, TRY(call.integers(0)), sum));
+  std::vector<std::int64_t> places;
+  if (call.has(8))
+    places = TRY(call.integers(8));
+  else
+    for (std::int64_t i = 0; i < ids->count; ++i) places.push_back(i % ids->dims[1]);
+  for (std::size_t i = 0, given = places.size(); std::cmp_less(places.size(), ids->count); ++i) {
+    if (given == 0) return invalid("positions of no token");
+    places.push_back(places[i % given]);
+  }
+  TRY(add_rows(*TRY(call.tensor(3)), places, sum));
+  if (call.has(1) && call.has(4)) TRY(add_rows(*TRY(call.tensor(4)), TRY(call.integers(1)), sum));
+  LayerJob job;
+  Tensor x = TRY(call.scratch(words->type, dims));
+  job.x = &x;
+  job.scale = TRY(call.tensor(5));
+  job.bias = call.tensor_or_null(6);
+  job.centred = true;
+  job.eps = call.real("epsilon", 1e-12);
+  job.axis = 2;
+  std::vector<float> result(sum.size());
+  TRY(layer_rows(call, job, sum.data(), result, nullptr, nullptr));
+  put(*TRY(call.make(0, words->type, dims)), std::span<const float>(result));
+  if (call.wants(1)) {
+    std::vector<std::int64_t> lengths(static_cast<std::size_t>(dims[0]), 0);
+    const auto mask = call.has(7) ? TRY(call.integers(7)) : std::vector<std::int64_t>();
+    for (std::size_t i = 0; i < mask.size() && std::cmp_less(i, ids->count); ++i)
+      lengths[i / static_cast<std::size_t>(dims[1])] += mask[i] != 0;
+    put(*TRY(call.make(1, Element::i32, {dims[0]})), std::span<const std::int64_t>(lengths));
+  }
+  if (call.wants(2)) put(*TRY(call.make(2, words->type, dims)), std::span<const float>(sum));
+  return Done{};
+}
+
 // Source: ONNX, MeanVarianceNormalization.
 Status mean_variance_normalization(Call& call) {
   const Tensor* x = TRY(call.tensor(0));
@@ -320,6 +378,7 @@ constexpr Operator rows[] = {
     {"SimplifiedLayerNormalization", rms_normalization, infer_same, 1, 2},
     {"com.microsoft.SkipLayerNormalization", skip_layer_normalization, infer_same, 3, 5},
     {"com.microsoft.SkipSimplifiedLayerNormalization", skip_rms_normalization, infer_same, 3, 4},
+    {"com.microsoft.EmbedLayerNormalization", embed_layer_normalization, nullptr, 7, 9},
     {"MeanVarianceNormalization", mean_variance_normalization, infer_same, 1, 1},
     {"LRN", lrn, infer_same, 1, 1},
 };

@@ -1,0 +1,15 @@
+// GraphDecoder: a graph that reads tokens and gives logits, with its keys and values as inputs and
+// outputs, or without any.
+#pragma once
+
+#include <memory>
+
+#include "engines/continued_model.h"
+#include "engines/graph_binding.h"
+#include "graphs/executor.h"
+
+namespace hearth::adapters {
+
+std::unique_ptr<const Decoder> make_graph_decoder(graphs::Program program, GraphBinding binding);
+
+}  // namespace hearth::adapters

@@ -65,6 +65,7 @@ find_package(OpenSSL REQUIRED)
 find_package(tomlplusplus REQUIRED)
 find_package(PNG REQUIRED)
 find_package(JPEG REQUIRED)
+find_package(ZLIB REQUIRED)
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(utf8proc REQUIRED IMPORTED_TARGET libutf8proc)
 pkg_check_modules(pcre2 REQUIRED IMPORTED_TARGET libpcre2-8)
@@ -73,6 +74,7 @@ pkg_check_modules(libedit REQUIRED IMPORTED_TARGET libedit)
 pkg_check_modules(libyaml REQUIRED IMPORTED_TARGET yaml-0.1)
 find_path(CURL_INCLUDE curl/curl.h REQUIRED)  # loaded at run time: headers only
 find_path(ARCHIVE_INCLUDE archive.h REQUIRED)  # likewise
+find_path(SNDFILE_INCLUDE sndfile.h REQUIRED)  # likewise
 find_path(WSLAY_INCLUDE wslay/wslay.h REQUIRED)
 find_library(WSLAY_LIBRARY wslay REQUIRED)
 find_path(DOCTEST_INCLUDE doctest/doctest.h)

@@ -118,9 +118,6 @@ Result<Header> read_header(ByteReader& in) {
   for (std::uint32_t* field : {&header.vocabulary, &header.dim, &header.multiple, &header.heads,
                                &header.layers, &header.rotary, &header.type})
     *field = TRY(in.value<std::uint32_t>());
-  constexpr std::uint32_t whisper_context = 1500;
-  if (header.dim == whisper_context)
-    return Error(ErrorKind::unsupported, "a Whisper model of whisper.cpp, not a llama");
   constexpr std::uint32_t most = 1 << 20;
   if (header.vocabulary == 0 || header.vocabulary > (1u << 24) || header.dim == 0 ||
       header.dim > most || header.heads == 0 || header.dim % header.heads != 0 ||

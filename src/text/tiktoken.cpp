@@ -51,6 +51,7 @@ constexpr Encoding encodings[] = {
     {200000, scan::gpt4o, {}, "<|begin_of_text|>", "<|end_of_text|>"},
 };
 constexpr Encoding unknown_encoding = {0, scan::llama3, {}, "", ""};
+constexpr Encoding whisper_encoding = {0, scan::gpt2, {}, "", ""};  // of any size
 
 struct Rank {
   std::string bytes;
@@ -119,7 +120,10 @@ Status fill(const std::vector<Rank>& ranks, const std::vector<AddedTokenRow>& ro
   return Done{};
 }
 
-const Encoding& encoding_of(const std::vector<Rank>& ranks) {
+const Encoding& encoding_of(const TokenizerFiles& files, const std::vector<Rank>& ranks) {
+  const Json* const type = files.config.find("model_type");
+  if (type != nullptr && type->is_string() && type->as_string() == "whisper")
+    return whisper_encoding;
   const auto count = static_cast<std::size_t>(ranks.back().id) + 1;
   const auto* const it = std::find_if(std::begin(encodings), std::end(encodings),
                                       [&](const Encoding& e) { return e.ranks == count; });
@@ -129,13 +133,13 @@ const Encoding& encoding_of(const std::vector<Rank>& ranks) {
 }  // namespace
 
 Status find_tiktoken_scanner(const TokenizerFiles& files, Scanner& scanner) {
-  scanner = encoding_of(TRY(read_ranks(files.tiktoken))).scanner;
+  scanner = encoding_of(files, TRY(read_ranks(files.tiktoken))).scanner;
   return Done{};
 }
 
 Result<Pipeline> read_tiktoken(const TokenizerFiles& files) {
   const std::vector<Rank> ranks = TRY(read_ranks(files.tiktoken));
-  const Encoding& encoding = encoding_of(ranks);
+  const Encoding& encoding = encoding_of(files, ranks);
   auto rows = TRY(read_added_tokens_decoder(files.tokenizer_config));
   if (rows.empty()) rows = rows_of(encoding.specials);
 

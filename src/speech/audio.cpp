@@ -1,0 +1,44 @@
+#include "speech/audio.h"
+
+#include <fmt/core.h>
+
+#include <string_view>
+
+#include "base/bytes.h"
+#include "speech/sink.h"
+
+namespace hearth::speech {
+namespace {
+
+// Containers that are told by name: their sound needs a decoder that Debian has only inside FFmpeg.
+struct Refused {
+  std::size_t offset;
+  std::string_view magic, name;
+};
+constexpr Refused refused[] = {
+    {4, "ftyp", "an MP4 or M4A file (AAC)"},
+    {0, "\x1A\x45\xDF\xA3", "a WebM or Matroska file"},
+    {0, "\xFF\xF1", "raw AAC"},
+    {0, "\xFF\xF9", "raw AAC"},
+    {0, "#!AMR", "an AMR recording"},
+    {0, "0&\xB2u", "a Windows Media file"},
+    {8, "AVI ", "an AVI file"},
+};
+
+}  // namespace
+
+Result<std::vector<float>> read_audio(std::span<const std::byte> file, const AudioLimits& limits) {
+  const std::string_view text = text_of(file);
+  if (text.empty()) return Error(ErrorKind::corrupt, "an empty file");
+  if (is_wav(file)) return read_wav(file, limits);
+  for (const Refused& row : refused)
+    if (text.size() > row.offset && text.substr(row.offset).starts_with(row.magic))
+      return Error(
+          ErrorKind::unsupported,
+          fmt::format("{}: WAV, FLAC, Ogg (Opus, Vorbis) and MP3 are read; `ffmpeg -i FILE "
+                      "-ac 1 -ar 16000 sound.wav` makes one",
+                      row.name));
+  return read_with_sndfile(file, limits);
+}
+
+}  // namespace hearth::speech

@@ -140,7 +140,11 @@ std::optional<Response> Guard::check(const Request& request, std::string_view lo
           forbidden("this Origin is not allowed; allow it with server.allow_origin"));
   }
   const std::string* site = request.header("Sec-Fetch-Site");
-  if (site && !is_listed && *site != "same-origin" && *site != "same-site" && *site != "none")
+  const std::string* mode = request.header("Sec-Fetch-Mode");
+  const bool is_landing = mode && *mode == "navigate" && request.method == "GET" && origins == 0 &&
+                          request.path == landing_path_;
+  if (site && !is_listed && !is_landing && *site != "same-origin" && *site != "same-site" &&
+      *site != "none")
     return error_response(forbidden("requests from other sites are not allowed"));
 
   if (is_listed && request.method == "OPTIONS" && request.header("Access-Control-Request-Method"))

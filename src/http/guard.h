@@ -28,13 +28,16 @@ struct Origin {
 };
 Result<Origin> parse_origin(std::string_view text);
 
-// Immutable; thread-safe.
+// Thread-safe once it is set up.
 class Guard {
  public:
   // Beside localhost, 127.0.0.1, [::1] and the address a connection came in on, `hosts` are let in;
   // beside pages of this server itself, pages from `origins`.
   static Result<Guard> create(const std::vector<std::string>& hosts,
                               const std::vector<std::string>& origins);
+
+  // A page of any site may lead a browser there, by a link or a redirect.
+  void set_landing_path(std::string path) { landing_path_ = std::move(path); }
 
   // The answer that ends the request here: a refusal (403, 400) or the reply to a CORS preflight.
   // `local_address` is this end of the connection.
@@ -49,6 +52,7 @@ class Guard {
 
   std::vector<std::string> hosts_;
   std::vector<Origin> origins_;
+  std::string landing_path_;
 };
 
 }  // namespace hearth::http

@@ -153,3 +153,29 @@ TEST_CASE("settings that are no hosts or origins are refused") {
   CHECK(!Guard::create({}, {"localhost:3000"}));
   CHECK(!Guard::create({}, {"https://a/b"}));
 }
+
+TEST_CASE("a page of another site may lead a browser to the landing path, and do nothing else") {
+  Guard guard = make_guard();
+  guard.set_landing_path("/callback");
+  const struct {
+    std::string what, method, path, mode, origin;
+    int status;
+  } rows[] = {
+      {"a redirect", "GET", "/callback", "navigate", "", 0},
+      {"another path", "GET", "/other", "navigate", "", 403},
+      {"a form", "POST", "/callback", "navigate", "", 403},
+      {"a script", "GET", "/callback", "no-cors", "", 403},
+      {"with an origin", "GET", "/callback", "navigate", "https://evil.example", 403},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.what);
+    Request request;
+    request.method = row.method;
+    request.path = row.path;
+    request.headers = {
+        {"Host", "127.0.0.1:4000"}, {"Sec-Fetch-Site", "cross-site"}, {"Sec-Fetch-Mode", row.mode}};
+    if (!row.origin.empty()) request.headers.push_back({"Origin", row.origin});
+    const auto answer = guard.check(request, "127.0.0.1");
+    CHECK((answer ? answer->status : 0) == row.status);
+  }
+}

@@ -19,6 +19,10 @@ constexpr std::size_t chunk_framing_bytes = 16u << 10;
 
 // Images arrive inside JSON as base64, so one request may be large (413) ...
 constexpr std::size_t body_bytes = 64u << 20;
+// ... as large as a compressed one may become; and past so many bytes it may be so many times what
+// was sent (413).  Text is seldom a twentieth when compressed; bombs are a thousandth.
+constexpr std::size_t unpacked_free_bytes = 1u << 20;
+constexpr std::size_t unpacked_ratio = 100;
 // ... but all bodies held at one time are bounded together (503).
 constexpr std::size_t bodies_together_bytes = 512u << 20;
 // A refused request's body is read to its end, so that the connection lives, if it is this small.

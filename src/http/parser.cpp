@@ -108,12 +108,23 @@ struct RequestParser::Beast : bh::basic_parser<true> {
 
   std::size_t add(BeastText bytes, BeastError& error) {
     std::string& body = owner.request_.body;
+    if (owner.inflater_) return unpack({bytes.data(), bytes.size()}, error);
     if (bytes.size() > owner.max_body_bytes_ - body.size()) {
       error = bh::error::body_limit;
       return 0;
     }
     body.append(bytes.data(), bytes.size());
     return bytes.size();
+  }
+
+  std::size_t unpack(std::string_view bytes, BeastError& error) {
+    const Status done = owner.inflater_->add(bytes, owner.max_body_bytes_, owner.request_.body);
+    if (done.ok()) return bytes.size();
+    const bool is_too_much = done.error().kind() == ErrorKind::exhausted;
+    owner.fail(is_too_much ? 413 : 400, is_too_much ? "body_too_large" : "bad_request",
+               done.error().message());
+    error = bh::error::body_limit;
+    return 0;
   }
 
   RequestParser& owner;
@@ -190,7 +201,8 @@ bool RequestParser::judge_framing() {
   const auto once = [&](std::string_view name) {
     return count_headers(request_.headers, name) <= 1;
   };
-  for (const std::string_view name : {"Transfer-Encoding", "Content-Length", "Host", "Expect"})
+  for (const std::string_view name :
+       {"Transfer-Encoding", "Content-Length", "Content-Encoding", "Host", "Expect"})
     if (!once(name))
       return fail(400, "bad_request", fmt::format("the request has two {} headers", name));
   const std::string* length = request_.header("Content-Length");
@@ -210,8 +222,15 @@ bool RequestParser::judge_framing() {
                               content_length_, max_body_bytes_));
   }
   const std::string* coding = request_.header("Content-Encoding");
-  if (coding && !coding->empty() && !equal_ignoring_case(*coding, "identity"))
-    return fail(415, "unsupported_encoding", "compressed request bodies are not accepted");
+  if (coding && !coding->empty() && !equal_ignoring_case(*coding, "identity")) {
+    inflater_ = Inflater::make(*coding);
+    if (!inflater_)
+      return fail(415, "unsupported_encoding",
+                  "the Content-Encodings understood are gzip, deflate and identity");
+    std::erase_if(request_.headers, [](const Header& header) {
+      return equal_ignoring_case(header.name, "Content-Encoding");
+    });
+  }
   if (const std::string* expect = request_.header("Expect")) {
     if (!equal_ignoring_case(*expect, "100-continue"))
       return fail(417, "unsupported_expectation", "the only Expect understood is 100-continue");
@@ -226,7 +245,10 @@ std::size_t RequestParser::take_body(std::string_view input) {
   BeastError error;
   while (taken < input.size() && stage_ != Stage::done && !error)
     taken += beast_->put({input.data() + taken, input.size() - taken}, error);
-  if (error == bh::error::body_limit) {
+  if (problem_) return taken;
+  if (stage_ == Stage::done && inflater_ && !inflater_->is_whole()) {
+    fail(400, "bad_request", "the compressed body ends in its middle");
+  } else if (error == bh::error::body_limit) {
     fail(413, "body_too_large",
          fmt::format("the body is over the limit of {} bytes (server.max_body_bytes)",
                      max_body_bytes_));

@@ -8,6 +8,7 @@
 #include <string>
 #include <string_view>
 
+#include "http/inflate.h"
 #include "http/limits.h"
 #include "http/message.h"
 
@@ -31,6 +32,7 @@ class RequestParser {
   Stage stage() const { return stage_; }
   const std::optional<Problem>& problem() const { return problem_; }
 
+  // A compressed body is unpacked as it comes.
   // Complete but for the body once the stage is past `head`; whole when it is `done`.
   Request& request() { return request_; }
 
@@ -54,6 +56,7 @@ class RequestParser {
   std::size_t max_body_bytes_;
   std::unique_ptr<HeadScan> scan_;
   std::unique_ptr<Beast> beast_;
+  std::unique_ptr<Inflater> inflater_;  // of a compressed body
   Stage stage_ = Stage::head;
   std::optional<Problem> problem_;
   Request request_;

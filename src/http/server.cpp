@@ -423,6 +423,7 @@ Result<std::unique_ptr<Server>> Server::create(const ServerOptions& options, Han
                  fmt::format("server.host = '{}': needs an IP address or localhost", options.host));
   auto state = std::make_shared<State>(options);
   state->shared.guard = TRY(Guard::create(options.allowed_hosts, options.allowed_origins));
+  state->shared.guard.set_landing_path(options.landing_path);
   state->shared.handler = std::move(handler);
   if (options.tls_certificate.empty() != options.tls_key.empty())
     return Error(ErrorKind::invalid, "server.tls_cert and server.tls_key: need each other");

@@ -22,6 +22,8 @@ struct ServerOptions {
   std::string host = "127.0.0.1";
   std::uint16_t port = 0;  // 0: any free one
   std::vector<std::string> allowed_hosts, allowed_origins;
+  // A page of any site may lead a browser to this path; empty: to none.
+  std::string landing_path;
   std::string tls_certificate, tls_key;  // PEM files; both or none
   std::size_t max_body_bytes = limits::body_bytes;
   std::size_t max_connections = limits::connections;

@@ -29,10 +29,7 @@ class Compiler {
     }
     program_.states.push_back(end_of_lists());
     find_classes();
-    for (StateId s = 0; s + 1 < program_.states.size(); ++s) {
-      mark_tail_calls(s);
-      program_.states[s].is_plain = is_plain(s);
-    }
+    for (StateId s = 0; s + 1 < program_.states.size(); ++s) mark_tail_calls(s);
     return std::make_shared<const Program>(std::move(program_));
   }
 
@@ -109,46 +106,6 @@ class Compiler {
   void mark_tail_calls(StateId s) {
     for (std::uint32_t i = program_.states[s].calls; i < program_.states[s + 1].calls; ++i)
       program_.calls[i].is_tail = is_only_end(program_.calls[i].target);
-  }
-
-  // Where `from` can be after `byte` and what follows without reading.
-  std::vector<StateId> after(const std::vector<StateId>& from, std::uint8_t byte) const {
-    std::vector<StateId> reached;
-    const auto add = [&](StateId s) {
-      if (std::ranges::find(reached, s) == reached.end()) reached.push_back(s);
-    };
-    for (const StateId s : from)
-      for (const Program::Edge& edge : program_.edges_of(s))
-        if (edge.low <= byte && byte <= edge.high) add(edge.target);
-    constexpr std::size_t max_reached = 64;
-    for (std::size_t i = 0; i < reached.size() && reached.size() < max_reached; ++i)
-      for (const Program::Exit& exit : program_.exits_of(reached[i]))
-        if (exit.action != Action::reset) add(exit.target);
-    return reached;
-  }
-
-  bool leads_back(StateId goal, const std::vector<StateId>& from, const ByteSequence& sequence,
-                  int at) const {
-    if (at == sequence.size) return std::ranges::find(from, goal) != from.end();
-    if (from.empty()) return false;
-    const auto [low, high] = sequence.bytes[at];
-    for (unsigned byte = low; byte <= high; ++byte) {
-      if (byte > low && program_.classes[byte] == program_.classes[byte - 1]) continue;
-      if (!leads_back(goal, after(from, static_cast<std::uint8_t>(byte)), sequence, at + 1))
-        return false;
-    }
-    return true;
-  }
-
-  bool is_plain(StateId s) const {
-    if (program_.edges_of(s).empty()) return false;
-    for (const char c : {'a', '0', ' '}) {
-      const auto reached = after({s}, static_cast<std::uint8_t>(c));
-      if (std::ranges::find(reached, s) == reached.end()) return false;
-    }
-    static const std::vector<ByteSequence> plain = utf8_sequences(plain_characters());
-    return std::ranges::all_of(
-        plain, [&](const ByteSequence& sequence) { return leads_back(s, {s}, sequence, 0); });
   }
 
   Grammar grammar_;

@@ -109,6 +109,7 @@ Result<std::shared_ptr<Masks>> GrammarEngine::compile(const std::string& key, co
   Grammar grammar = TRY(build());
   auto program = TRY(grammar::compile(std::move(grammar)));
   auto masks = std::make_shared<Masks>(std::move(program), store());
+  masks->prepare();
   keep(key, masks);
   return masks;
 }

@@ -269,6 +269,51 @@ TEST_CASE("masks agree with trying every token, on a small vocabulary") {
   }
 }
 
+// Words, parts of words, what stands around them, and tokens longer than are told apart.
+ListTokenizer word_tokenizer() {
+  std::vector<std::string> texts;
+  for (const std::string before : {"", " ", ".", "-", "@", "\"", "\\n"})
+    for (const std::string word : {"a", "an", "ann", "Ann", "ANN", "anna", "sea", "the", "error",
+                                   "é", "日本", "42", "0", "x9", "_", "Straße"})
+      for (const std::string after :
+           {"", " ", ".", ".com", "-", "@", "\"", "\",", "\"}", ": ", "\\"})
+        texts.push_back(before + word + after);
+  for (const std::size_t length : {31u, 32u, 33u, 34u, 63u, 64u, 65u, 300u})
+    for (const std::string end : {"", "\"", "é", "\xc3"})
+      texts.push_back(std::string(length, 'a') + end);
+  return byte_tokenizer(texts);
+}
+
+TEST_CASE("masks agree with trying every token, where runs of characters are read at once") {
+  const auto tokenizer = word_tokenizer();
+  const struct {
+    std::string what, grammar;
+  } rows[] = {
+      {"a text", R"(root ::= "\"" [^"\\]* "\"" "}")"},
+      {"short", R"(root ::= "\"" [^"\\]{0,7} "\"" "}")"},
+      {"at most", R"(root ::= "\"" ([^"\\\x00-\x1F] | "\\" [nt"\\]){0,40} "\"")"},
+      {"at least", R"(root ::= "\"" [^"\\\x00-\x1F]{5,40} "\"")"},
+      {"at least many", R"(root ::= [a-zA-Z ]{50,400} ("." | [0-9]{100,200} "!"))"},
+      {"exactly", R"(root ::= [a-z]{64} "." [a-z]{100} "\"")"},
+      {"ends anywhere", R"(root ::= word "."? word
+                           word ::= [a-z]{3,120})"},
+      {"ends anywhere, short", R"(root ::= (word ("-" | "."))* word
+                                  word ::= [a-zA-Z]{1,9})"},
+      {"a separator that begins anew", R"(root ::= ([a-z]{1,110} ";" | [0-9] ","){0,120} "\"")"},
+      {"mail",
+       R"(root ::= "\"" [a-zA-Z0-9_-]+ ("." [a-zA-Z0-9_-]+)* "@" [a-z0-9-]+ ("." [a-z]+)+ "\"")"},
+      {"names", R"(root ::= "\"" [A-Z] [a-z]+ (" " [A-Z] [a-z]+)* "\"")"},
+      {"no wide ones", R"(root ::= "\"" [ -!#-Z^-~]* "\"")"},
+      {"only wide ones", R"(root ::= [^\x00-\x7F]{2,90} "." )"},
+      {"words within words", R"(root ::= ([a-z]* "error" [a-z ]* "\"")+)"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.what);
+    const auto program = program_of(parse_gbnf(row.grammar, &tokenizer));
+    for (std::uint32_t seed = 1; seed <= 4; ++seed) check_agreement(program, tokenizer, 40, seed);
+  }
+}
+
 TEST_CASE("masks agree with trying every token, on a real vocabulary") {
   const std::string path =
       hearth::test::data_file("conformance/tokenizer/gguf/ggml-vocab-gpt-2.gguf");
@@ -278,6 +323,11 @@ TEST_CASE("masks agree with trying every token, on a real vocabulary") {
   auto tokenizer = make_tokenizer(file.vocabulary);
   REQUIRE(tokenizer);
   check_agreement(program_of(parse_gbnf(json_grammar)), **tokenizer, 25, 3);
+  for (const char* pattern :
+       {"[\\w.+-]+@[a-z0-9-]+(\\.[a-z]{2,})+", ".*error: .*", "[^\"\\\\]{0,40}", "\\p{L}{2,200}"}) {
+    CAPTURE(std::string(pattern));
+    check_agreement(program_of(pattern_grammar(pattern)), **tokenizer, 5, 7);
+  }
 }
 
 TEST_CASE("a token that is no text comes only where the grammar names it") {

@@ -10,76 +10,168 @@ constexpr std::size_t max_kept_bytes = 48u << 20;    // of a grammar's masks; th
 constexpr std::size_t max_shared_bytes = 64u << 20;  // of a vocabulary's
 constexpr std::size_t max_key_states = 96;           // larger ones are seldom met again
 constexpr std::size_t max_few = 512;                 // tokens; more are kept as a set
+constexpr std::size_t max_splits = 64;               // of some 100 KB, for runs that come again
 
 // The walk over the vocabulary from one place.
 class Walk {
  public:
-  Walk(const TokenTrie& trie, Reading& reading) : trie_(trie), reading_(reading) {}
+  Walk(MaskStore& store, Reading& reading)
+      : store_(store), trie_(store.trie()), reading_(reading) {}
 
   PlaceMask run(StateId state, std::uint32_t count) {
-    set_.assign(trie_.words(), 0);
-    const std::uint32_t plain = plain_characters_from(state, count);
-    for (const TokenTrie::Plain& token : trie_.plain()) {
-      if (token.characters > plain) break;
-      put(set_, token.token);
-      ++accepted_;
+    begin(state, count);
+    run_ = find_run(reading_, steps_[0].at, trie_);
+    if (is_worth_it(run_)) {
+      const auto tokens = store_.split(run_.symbols, run_.characters != unlimited);
+      set_ = tokens->written;
+      if (run_.characters != unlimited) keep(up_to(run_.characters));
+      walk(*tokens);
+    } else {
+      set_.assign(trie_.words(), 0);
+      walk(0, static_cast<std::uint32_t>(trie_.nodes().size()));
     }
-    walk(reading_.at({state, count, bottom}), plain);
     return pack();
   }
 
- private:
-  // So many plain characters may come next, whichever they are.
-  std::uint32_t plain_characters_from(StateId state, std::uint32_t count) const {
-    const Program::State& s = reading_.program().states[state];
-    if (!s.is_plain) return 0;
-    const Program::Loop& loop = reading_.program().loops[s.loop];
-    return loop.max == unlimited ? unlimited : loop.max - std::min(count, loop.max);
+  // In a counted repeat that may be left already: what has room is read as it was at `base`, where
+  // it could be left for the first time.
+  PlaceMask run_like(const PlaceMask& base, StateId state, std::uint32_t count) {
+    const Program& program = reading_.program();
+    const Program::Loop& loop = program.loops[program.states[state].loop];
+    begin(state, count);
+    run_ = base.run;
+    const bool is_filled = run_.is_all && run_.characters == loop.max - loop.min;
+    run_.characters = loop.max - count;
+    run_.is_all = is_filled;
+    decided_ = std::min(run_.characters, max_counted_characters);
+    set_ = base.set;
+    set_.resize(trie_.words());
+    for (const Token token : base.few) put(set_, token);
+    keep(up_to(decided_));
+    if (is_filled && is_worth_it(run_))
+      walk(*store_.split(run_.symbols, run_.characters != unlimited));
+    else
+      walk(0, static_cast<std::uint32_t>(trie_.nodes().size()));
+    PlaceMask mask = pack();
+    for (const std::uint32_t end : base.ends)
+      if (trie_.nodes()[end].longest <= decided_) mask.ends.push_back(end);
+    return mask;
   }
 
-  // Tokens of up to `plain` plain characters are decided already.
-  void walk(SituationId start, std::uint32_t plain) {
-    const auto nodes = trie_.nodes();
-    std::vector<SituationId> at(trie_.longest_bytes() + 1);
-    at[0] = start;
-    for (std::uint32_t i = 0; i < nodes.size();) {
-      const TokenTrie::Node& node = nodes[i];
-      if (!node.has_other && node.longest <= plain) {
-        i = node.end;
+ private:
+  struct Step {  // after some bytes of the token
+    SituationId at;
+    std::uint32_t characters;
+  };
+
+  void begin(StateId state, std::uint32_t count) {
+    steps_.resize(trie_.longest_bytes() + 1);
+    steps_[0] = {reading_.at({state, count, bottom}), 0};
+  }
+
+  std::span<const std::uint64_t> up_to(std::uint32_t characters) const {
+    return trie_.up_to(std::min(characters, max_counted_characters));
+  }
+  void keep(std::span<const std::uint64_t> set) {
+    for (std::size_t i = 0; i < set_.size(); ++i) set_[i] &= set[i];
+  }
+
+  // A run of few symbols is read as fast as it is looked up.
+  static bool is_worth_it(const Run& run) {
+    constexpr std::size_t many = 12;
+    return run.symbols.count() >= many && (run.is_all || run.characters > max_counted_characters);
+  }
+
+  // What a run has left.
+  void walk(const RunTokens& tokens) {
+    for (std::uint32_t i = 0; i < tokens.left.size();) {
+      const RunTokens::Node& left = tokens.left[i];
+      if (left.longest <= decided_) {
+        i = left.next;
         continue;
       }
-      const SituationId next = reading_.after(at[node.depth - 1u], node.byte);
+      const Step before = steps_[left.depth - 1u];
+      const SituationId next = reading_.after(before.at, left.byte);
       if (next == dead) {
-        i = node.end;
-        continue;
+        i = left.next;
+      } else if (!take(left.node, before, next)) {
+        i = left.next;
+      } else if (left.leaves) {
+        walk(left.node + 1, trie_.nodes()[left.node].end);
+        i = left.next;
+      } else {
+        ++i;
       }
-      at[node.depth] = next;
-      if (node.token >= 0) accept(node.token);
-      const bool has_more = node.end > i + 1;
-      if (has_more && reading_.may_end(next)) ends_.push_back(i);
-      i = reading_.places(next).empty() ? node.end : i + 1;
     }
   }
 
-  void accept(Token token) {
-    for (; token >= 0; token = trie_.twin(token))
-      if (!has(set_, token)) {
-        put(set_, token);
-        ++accepted_;
+  // The nodes from `i` on, all below one that has been taken.
+  void walk(std::uint32_t i, std::uint32_t end) {
+    const auto nodes = trie_.nodes();
+    while (i < end) {
+      const TokenTrie::Node& node = nodes[i];
+      if (node.longest <= decided_) {
+        i = node.end;
+        continue;
       }
+      const Step before = steps_[node.depth - 1u];
+      const SituationId next = reading_.after(before.at, node.byte);
+      if (next == dead) {
+        i = node.end;
+      } else if (is_all_taken(node, i, before)) {
+        for (const Token token : trie_.tokens_from(i)) put(set_, token);
+        i = node.end;
+      } else {
+        i = take(i, before, next) ? i + 1 : node.end;
+      }
+    }
+  }
+
+  // False: nothing below can be read.
+  bool take(std::uint32_t i, const Step& before, SituationId next) {
+    const TokenTrie::Node& node = trie_.nodes()[i];
+    steps_[node.depth] = {next, before.characters + (is_inside_character(node.byte) ? 0 : 1)};
+    for (Token token = node.token; token >= 0; token = trie_.twin(token)) put(set_, token);
+    const bool has_more = node.end > i + 1;
+    if (has_more && reading_.may_end(next)) ends_.push_back(i);
+    return !reading_.places(next).empty();
+  }
+
+  static bool is_inside_character(std::uint8_t byte) { return (byte & 0xC0) == 0x80; }
+
+  // Everything at `i` and below can be read, by the run from where the token is.
+  bool is_all_taken(const TokenTrie::Node& node, std::uint32_t i, const Step& before) {
+    constexpr std::uint32_t few = 256;  // nodes, which are read as fast
+    if (node.end - i < few || is_inside_character(node.byte)) return false;
+    const Run* run = run_from(before.at);
+    return run != nullptr && (node.tail & ~run->symbols).none() &&
+           (run->characters == unlimited ||
+            (node.longest < 255 && node.longest - before.characters <= run->characters));
+  }
+
+  const Run* run_from(SituationId at) {
+    constexpr std::size_t max_runs = 16;
+    if (last_run_ < runs_.size() && runs_[last_run_].first == at) return &runs_[last_run_].second;
+    const auto found = std::ranges::find(runs_, at, &std::pair<SituationId, Run>::first);
+    last_run_ = static_cast<std::size_t>(found - runs_.begin());
+    if (found == runs_.end()) {
+      if (runs_.size() == max_runs) return nullptr;
+      runs_.emplace_back(at, find_run(reading_, at, trie_));
+    }
+    return &runs_[last_run_].second;
   }
 
   PlaceMask pack() {
     PlaceMask mask;
+    mask.run = run_;
     for (const std::uint32_t end : ends_)
       if (is_undecided(end)) mask.ends.push_back(end);
-    if (accepted_ > max_few) {
-      mask.set = std::move(set_);
-      return mask;
-    }
-    for (std::size_t word = 0; word < set_.size(); ++word)
+    for (std::size_t word = 0; word < set_.size() && mask.few.size() <= max_few; ++word)
       for (std::uint64_t bits = set_[word]; bits != 0; bits &= bits - 1)
         mask.few.push_back(static_cast<Token>(word * 64) + std::countr_zero(bits));
+    if (mask.few.size() <= max_few) return mask;
+    mask.few = {};
+    mask.set = std::move(set_);
     return mask;
   }
 
@@ -91,11 +183,16 @@ class Walk {
     return false;
   }
 
+  MaskStore& store_;
   const TokenTrie& trie_;
   Reading& reading_;
+  std::vector<Step> steps_;
   std::vector<std::uint64_t> set_;
   std::vector<std::uint32_t> ends_;
-  std::size_t accepted_ = 0;
+  Run run_;                                        // from the place
+  std::uint32_t decided_ = 0;                      // tokens of so many characters
+  std::vector<std::pair<SituationId, Run>> runs_;  // of places within tokens
+  std::size_t last_run_ = 0;
 };
 
 }  // namespace
@@ -109,10 +206,25 @@ std::shared_ptr<const PlaceMask> MaskStore::find(const std::string& key) const {
 
 void MaskStore::keep(const std::string& key, std::shared_ptr<const PlaceMask> mask) {
   kept_.with([&](Kept& kept) {
-    if (kept.bytes > max_shared_bytes) kept = {};
+    if (kept.bytes > max_shared_bytes) kept.masks.clear(), kept.bytes = 0;
     kept.bytes += mask->bytes() + key.size();
     kept.masks.emplace(key, std::move(mask));
   });
+}
+
+std::shared_ptr<const RunTokens> MaskStore::split(const Symbols& symbols, bool has_longer) {
+  const SplitKey key(symbols.to_string(), has_longer);
+  auto tokens = kept_.with([&](const Kept& kept) -> std::shared_ptr<const RunTokens> {
+    const auto found = kept.splits.find(key);
+    return found == kept.splits.end() ? nullptr : found->second;
+  });
+  if (tokens) return tokens;
+  tokens = std::make_shared<const RunTokens>(grammar::split(trie_, symbols, has_longer));
+  kept_.with([&](Kept& kept) {
+    if (kept.splits.size() == max_splits) kept.splits.clear();
+    kept.splits.emplace(key, tokens);
+  });
+  return tokens;
 }
 
 std::size_t Masks::made() const {
@@ -140,6 +252,21 @@ std::shared_ptr<const PlaceMask> Masks::at(StateId state, std::uint32_t count, R
   return mask;
 }
 
+void Masks::prepare() {
+  constexpr std::size_t max_wide = 24, many = 12;
+  Reading scratch(program_);
+  std::size_t wide = 0;
+  for (StateId s = 0; s + 1 < program_->states.size() && wide < max_wide; ++s) {
+    std::size_t letters = 0;
+    for (const Program::Edge& edge : program_->edges_of(s))
+      for (const auto& [first, last] : {std::pair{'a', 'z'}, std::pair{'A', 'Z'}})
+        for (int c = first; c <= last; ++c) letters += edge.low <= c && c <= edge.high;
+    if (letters < many) continue;
+    ++wide;
+    at(s, 0, scratch);
+  }
+}
+
 // No token is long enough to tell some counts apart: those are made the same.
 std::uint32_t Masks::standard_count(StateId state, std::uint32_t count) const {
   const Program::Loop& loop = program_->loops[program_->states[state].loop];
@@ -155,7 +282,12 @@ std::shared_ptr<const PlaceMask> Masks::find(StateId state, std::uint32_t count,
   const std::string key = key_of(state, count);
   if (!key.empty())
     if (auto mask = store_->find(key)) return mask;
-  auto mask = std::make_shared<const PlaceMask>(Walk(trie(), scratch).run(state, count));
+  const Program::Loop& loop = program_->loops[program_->states[state].loop];
+  const bool is_in_middle = loop.max != unlimited && count > loop.min && count < loop.max;
+  Walk walk(*store_, scratch);
+  auto mask = std::make_shared<const PlaceMask>(
+      is_in_middle ? walk.run_like(*at(state, loop.min, scratch), state, count)
+                   : walk.run(state, count));
   if (!key.empty()) store_->keep(key, mask);
   return mask;
 }

@@ -13,6 +13,7 @@
 
 #include "base/guarded.h"
 #include "text/grammar/reading.h"
+#include "text/grammar/run.h"
 #include "text/grammar/token_trie.h"
 
 namespace hearth::grammar {
@@ -21,6 +22,7 @@ struct PlaceMask {
   std::vector<std::uint64_t> set;  // accepted tokens; empty when `few` holds them
   std::vector<Token> few;
   std::vector<std::uint32_t> ends;  // nodes of the trie at which the rule may end, with more below
+  Run run;                          // from the place
   std::size_t bytes() const {
     return sizeof *this + set.size() * 8 + few.size() * 4 + ends.size() * 4;
   }
@@ -34,10 +36,13 @@ class MaskStore {
 
   std::shared_ptr<const PlaceMask> find(const std::string& key) const;
   void keep(const std::string& key, std::shared_ptr<const PlaceMask> mask);
+  std::shared_ptr<const RunTokens> split(const Symbols& symbols, bool has_longer);
 
  private:
+  using SplitKey = std::pair<std::string, bool>;
   struct Kept {
     std::map<std::string, std::shared_ptr<const PlaceMask>> masks;
+    std::map<SplitKey, std::shared_ptr<const RunTokens>> splits;
     std::size_t bytes = 0;
   };
   const TokenTrie trie_;
@@ -57,6 +62,9 @@ class Masks {
   const TokenTrie& trie() const { return store_->trie(); }
   std::size_t made() const;   // masks that had to be found
   std::size_t bytes() const;  // of what is kept
+  // Finds the sets of the first places that most of the vocabulary is read at, before a token waits
+  // for them.
+  void prepare();
 
  private:
   struct Kept {

@@ -45,8 +45,7 @@ struct Program {
     std::uint32_t edges = 0, calls = 0, tokens = 0, exits = 0;  // first of each; end: the next's
     std::uint32_t loop = 0;                                     // which counted repeat; 0: none
     bool accepts = false;                                       // the rule may end here
-    bool is_head = false;   // where a counted repeat begins once more, and may be left
-    bool is_plain = false;  // reads any plain character and is back, counted once if in a loop
+    bool is_head = false;  // where a counted repeat begins once more, and may be left
   };
   struct Loop {
     std::uint32_t min = 0, max = unlimited;

@@ -62,8 +62,10 @@ SituationId Reading::begin() {
   return intern();
 }
 
-SituationId Reading::at(Place place) {
-  add(place);
+SituationId Reading::at(Place place) { return at(std::span(&place, 1)); }
+
+SituationId Reading::at(std::span<const Place> places) {
+  for (const Place& place : places) add(place);
   return intern();
 }
 

@@ -31,8 +31,9 @@ class Reading {
  public:
   explicit Reading(std::shared_ptr<const Program> program);
 
-  SituationId begin();                   // of the whole grammar
-  SituationId at(Place place);           // just there
+  SituationId begin();          // of the whole grammar
+  SituationId at(Place place);  // just there
+  SituationId at(std::span<const Place> places);
   SituationId on_return(FrameId stack);  // after the rule on top of the stack has ended
   SituationId after(SituationId from, std::uint8_t byte) {
     const SituationId next =

@@ -8,31 +8,43 @@ namespace hearth::grammar {
 namespace {
 
 constexpr std::uint32_t max_token_bytes = 0xFFFF;
-constexpr std::uint32_t max_plain_characters = 255;
-
-// Characters of a text that may stand in a JSON string as it is; 0: it is no such text.
-std::uint32_t plain_characters_of(std::string_view text) {
-  std::uint32_t characters = 0;
-  while (!text.empty()) {
-    const Decoded next = decode_utf8(text);
-    if (!next.valid || next.point < 0x20 || next.point == '"' || next.point == '\\') return 0;
-    text.remove_prefix(next.size);
-    ++characters;
-  }
-  return characters <= max_plain_characters ? characters : 0;
-}
+constexpr std::uint32_t max_characters = 255;  // that are told apart
 
 }  // namespace
 
 struct TokenTrie::Text {
   std::string_view bytes;
   Token token;
+  Symbols symbols;
+  std::uint32_t characters;
 };
+
+namespace {
+
+// What a text is written with; `characters`: how many there are, bytes where it is broken.
+Symbols symbols_of(std::string_view text, std::uint32_t& characters) {
+  Symbols symbols;
+  const std::size_t bytes = text.size();
+  characters = 0;
+  for (; !text.empty(); ++characters) {
+    const Decoded next = decode_utf8(text);
+    if (!next.valid) {
+      symbols.set(symbol_broken);
+      characters = static_cast<std::uint32_t>(bytes);
+      break;
+    }
+    symbols.set(next.point < 128 ? symbol_of(static_cast<std::uint8_t>(next.point)) : symbol_wide);
+    text.remove_prefix(next.size);
+  }
+  characters = std::min(characters, max_characters);
+  return symbols;
+}
+
+}  // namespace
 
 TokenTrie::TokenTrie(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {
   const auto size = static_cast<std::size_t>(tokenizer.size());
   twins_.assign(size, -1);
-  characters_.assign(size, 0);
   std::vector<Text> texts;
   texts.reserve(size);
   for (Token token = 0; token < tokenizer.size(); ++token) {
@@ -42,22 +54,17 @@ TokenTrie::TokenTrie(const Tokenizer& tokenizer) : tokenizer_(tokenizer) {
       continue;
     const std::string_view bytes = tokenizer.piece(token);
     if (bytes.empty() || bytes.size() > max_token_bytes) continue;
-    texts.push_back({bytes, token});
+    Text text{bytes, token, {}, 0};
+    text.symbols = symbols_of(bytes, text.characters);
+    texts.push_back(text);
     longest_bytes_ = std::max(longest_bytes_, static_cast<std::uint32_t>(bytes.size()));
-    const std::uint32_t characters = plain_characters_of(bytes);
-    if (characters == 0) continue;
-    characters_[static_cast<std::size_t>(token)] = static_cast<std::uint8_t>(characters);
-    plain_.push_back({token, characters});
-    longest_plain_ = std::max(longest_plain_, characters);
   }
-  std::ranges::sort(plain_, [](const Plain& a, const Plain& b) {
-    return a.characters < b.characters || (a.characters == b.characters && a.token < b.token);
-  });
   std::ranges::sort(texts, [](const Text& a, const Text& b) {
     return a.bytes < b.bytes || (a.bytes == b.bytes && a.token < b.token);
   });
   build(texts);
-  summarise();
+  summarise(texts);
+  make_sets(texts);
 }
 
 void TokenTrie::build(std::span<const Text> texts) {
@@ -81,7 +88,7 @@ void TokenTrie::build(std::span<const Text> texts) {
                         .depth = static_cast<std::uint16_t>(i + 1),
                         .byte = static_cast<std::uint8_t>(text.bytes[i]),
                         .longest = 0,
-                        .has_other = false});
+                        .tail = {}});
     }
     nodes_.back().token = text.token;
     last = text.bytes;
@@ -91,20 +98,73 @@ void TokenTrie::build(std::span<const Text> texts) {
 }
 
 // From the last node to the first, so that what is below a node is known before it.
-void TokenTrie::summarise() {
+void TokenTrie::summarise(std::span<const Text> texts) {
+  first_.assign(nodes_.size() + 1, static_cast<std::uint32_t>(texts.size()));
+  for (const Text& text : texts) order_.push_back(text.token);
+  std::size_t next = texts.size();
   for (std::size_t i = nodes_.size(); i-- > 0;) {
     Node& node = nodes_[i];
+    bool is_broken = false, is_wide = false;
     if (node.token >= 0) {
-      const std::uint8_t characters = characters_[static_cast<std::size_t>(node.token)];
-      node.longest = std::max(node.longest, characters);
-      node.has_other = node.has_other || characters == 0;
+      while (texts[next - 1].token != node.token) --next;  // twins
+      --next;
+      node.longest = static_cast<std::uint8_t>(texts[next].characters);
+      is_broken = texts[next].symbols[symbol_broken];
+      is_wide = !is_broken;
     }
     for (std::uint32_t below = static_cast<std::uint32_t>(i + 1); below < node.end;
          below = nodes_[below].end) {
       node.longest = std::max(node.longest, nodes_[below].longest);
-      node.has_other = node.has_other || nodes_[below].has_other;
+      node.tail |= nodes_[below].tail;
+      is_wide = true;
     }
+    first_[i] = static_cast<std::uint32_t>(next);
+    if (is_broken) node.tail.set(symbol_broken);
+    if (node.byte < 128)
+      node.tail.set(symbol_of(node.byte));
+    else if (is_wide)
+      node.tail.set(symbol_wide);
   }
+}
+
+void TokenTrie::make_sets(std::span<const Text> texts) {
+  const std::size_t words = this->words();
+  with_.assign(2 * symbol_count * words, 0);
+  up_to_.assign(max_counted_characters * words, 0);
+  for (const Text& text : texts) {
+    for_each(text.symbols, [&](std::size_t symbol) {
+      ++uses_[symbol];
+      put(std::span(with_).subspan((symbol_count + symbol) * words, words), text.token);
+    });
+    if (text.characters <= max_counted_characters)
+      put(std::span(up_to_).subspan((text.characters - 1) * words, words), text.token);
+  }
+  for (std::size_t i = symbol_count * words; i-- > words;) {
+    const std::size_t node = i / words, word = i % words;
+    with_[i] = with_[2 * node * words + word] | with_[(2 * node + 1) * words + word];
+  }
+  for (std::size_t i = words; i < up_to_.size(); ++i) up_to_[i] |= up_to_[i - words];
+}
+
+std::vector<std::uint64_t> TokenTrie::written_with(const Symbols& symbols) const {
+  const std::size_t words = this->words();
+  std::vector<std::uint64_t> set(with_.begin() + static_cast<std::ptrdiff_t>(words),
+                                 with_.begin() + static_cast<std::ptrdiff_t>(2 * words));
+  // Without those that have others: the largest nodes of the tree that no symbol of it is below.
+  std::vector<std::size_t> open = {1};
+  while (!open.empty()) {
+    const std::size_t node = open.back();
+    open.pop_back();
+    std::size_t first = node, count = 1, kept = 0;
+    for (; first < symbol_count; first *= 2) count *= 2;
+    for (std::size_t i = first; i < first + count; ++i) kept += symbols[i - symbol_count];
+    if (kept == 0)
+      for (std::size_t i = 0; i < words; ++i) set[i] &= ~with_[node * words + i];
+    if (kept == 0 || kept == count) continue;
+    open.push_back(2 * node);
+    open.push_back(2 * node + 1);
+  }
+  return set;
 }
 
 }  // namespace hearth::grammar

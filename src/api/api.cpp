@@ -178,6 +178,7 @@ hearth_status hearth_chat(hearth_model* model, const char* messages,
   auto request = request_of(*model->lease, options, prompt->text);
   if (!request) return report(error, request.error());
   request->prompt = std::move(prompt->tokens);
+  request->pictures = std::move(prompt->pictures);
   return run(*model->lease, std::move(*request), on_text, user, usage, error);
 }
 

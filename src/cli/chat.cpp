@@ -152,6 +152,13 @@ Status undo(Chat& chat, const std::string&) {
   return Done{};
 }
 
+Status show_picture(Chat& chat, const std::string& path) {
+  if (path.empty()) return Error(ErrorKind::invalid, "/image needs a FILE");
+  TRY(chat.conversation.show_picture(path));
+  chat.app.out.line(fmt::format("{} goes with your next message.", path));
+  return Done{};
+}
+
 Status count_tokens(Chat& chat, const std::string&) {
   chat.app.out.line(fmt::format("{} of {} tokens", TRY(chat.conversation.token_count()),
                                 chat.model.runner->context_tokens()));
@@ -223,6 +230,7 @@ std::span<const Slash> slashes() {
       {"/system", "TEXT", "Set the system message; without TEXT: none.", set_system},
       {"/set", "NAME VALUE", "Change a setting; /show lists them.", set},
       {"/show", "", "The model and the settings.", show},
+      {"/image", "FILE", "Show a picture with the next message.", show_picture},
       {"/regen", "", "Another answer to the last question.", regenerate},
       {"/undo", "", "Forget the last question and its answer.", undo},
       {"/tokens", "", "How much of the context is used.", count_tokens},
@@ -311,6 +319,7 @@ std::span<const Option> options() {
     all.push_back({"--yes-tools", "WHICH",
                    "Which tools of servers run without asking: ask (none, as it is without this), "
                    "reads (those that say they only read), all; none: no servers."});
+    all.push_back(mmproj_flag);
     for (const Option& option : setting_options("mcp.")) all.push_back(option);
     return all;
   }();

@@ -2,9 +2,11 @@
 
 #include <fmt/core.h>
 
+#include "library/pictures.h"
 #include "server/task.h"
 #include "server/tool_messages.h"
 #include "text/answer/answer.h"
+#include "text/chat_format.h"
 
 namespace hearth::cli {
 namespace {
@@ -46,7 +48,9 @@ Result<Answer> Conversation::answer(const std::stop_token& stop, const OnText& o
     }
   }
   GenerateRequest request = settings_;
-  request.prompt = TRY(chat_prompt(model_.model(), messages_)).tokens;
+  ChatPrompt prompt = TRY(chat_prompt(model_.model(), messages_));
+  request.prompt = std::move(prompt.tokens);
+  request.pictures = std::move(prompt.pictures);
   request.stop_token = stop;
   Answer answer = TRY(generate(*model_.runner, std::move(request), on_text));
   messages_.push_back(message("assistant", answer.text));
@@ -65,6 +69,7 @@ Result<Answer> Conversation::answer_with_tools(const Json& tools, const std::sto
   server::Task task = std::move(made).value();
   GenerateRequest request = std::move(task.asked.generate);
   request.prompt = std::move(task.prompts.front().tokens);
+  request.pictures = std::move(task.prompts.front().pictures);
   request.stop_token = stop;
   if (!task.reading) return Error(ErrorKind::unsupported, "this model's answers cannot be read");
 
@@ -127,10 +132,26 @@ bool Conversation::run_calls(const std::stop_token& stop) {
 Result<Answer> Conversation::ask(const std::string& text, std::stop_token stop,
                                  const std::function<void(std::string_view)>& on_text) {
   const std::size_t before = messages_.size();
-  messages_.push_back(message("user", text));
+  Json asked = message("user", text);
+  if (pictures_.size() > 0) {
+    Json parts = pictures_;
+    parts.push_back(Json::object({{"type", "text"}, {"text", text}}));
+    asked.set("content", std::move(parts));
+  }
+  messages_.push_back(std::move(asked));
   auto result = answer(stop, on_text);
-  if (!result) messages_.as_array().resize(before);
+  if (!result)
+    messages_.as_array().resize(before);
+  else
+    pictures_ = Json::array();
   return result;
+}
+
+Status Conversation::show_picture(const std::string& path) {
+  if (model_.model().vision() == nullptr)
+    return Error(ErrorKind::unsupported, "this model reads text, it does not see");
+  pictures_.push_back(TRY(picture_part(path)));
+  return Done{};
 }
 
 Result<Answer> Conversation::ask_again(std::stop_token stop,
@@ -170,6 +191,7 @@ void Conversation::clear() {
   Json::Array& messages = messages_.as_array();
   const bool system = !messages.empty() && has_role(messages.front(), "system");
   messages.resize(system ? 1 : 0);
+  pictures_ = Json::array();
 }
 
 void Conversation::set_system(std::string text) {
@@ -182,6 +204,11 @@ Status Conversation::load(Json messages) {
   if (!messages.is_array()) return Error(ErrorKind::invalid, "needs a list of messages");
   for (std::size_t i = 0; i < messages.size(); ++i) {
     TRY(required<std::string>(messages.as_array()[i], "role"));
+    const Json* content = messages.as_array()[i].find("content");
+    if (content && content->is_array()) {
+      TRY(regular_message(messages.as_array()[i]));
+      continue;
+    }
     TRY(required<std::string>(messages.as_array()[i], "content"));
   }
   messages_ = std::move(messages);

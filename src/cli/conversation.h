@@ -38,6 +38,9 @@ class Conversation {
                            const std::function<void(std::string_view)>& on_text);
   // An answer to the messages as they are.
   Result<Answer> go_on(std::stop_token stop, const std::function<void(std::string_view)>& on_text);
+  // Pictures that go with the next text.  Errors: those of picture_part; unsupported: this model
+  // reads text alone.
+  Status show_picture(const std::string& path);
   bool undo();  // drops the last question and its answer
   void clear();
   void set_system(std::string text);  // empty: none
@@ -61,6 +64,7 @@ class Conversation {
   const LoadedModel& model_;
   GenerateRequest settings_;
   Json messages_ = Json::array();
+  Json pictures_ = Json::array();  // parts that go with the next text
   ToolAccess tools_;
 };
 

@@ -14,6 +14,10 @@ struct OpenModel {
   Lease lease;
 };
 
+// Where the vision tower of a GGUF model lies, when that is not beside it.
+constexpr Option mmproj_flag{"--mmproj", "FILE",
+                             "The model's vision tower (GGUF), when it is not beside the model."};
+
 // From the runtime.* settings: file, environment, --threads, --cpu, --context, --deterministic.
 Result<LibraryOptions> library_options(const Arguments& arguments);
 // Shows progress while it loads.  A model that can be downloaded and is not here is, when the

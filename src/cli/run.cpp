@@ -7,6 +7,7 @@
 #include "cli/open_model.h"
 #include "cli/rows.h"
 #include "cli/sampling_flags.h"
+#include "library/pictures.h"
 #include "text/answer/held_answer.h"
 
 namespace hearth::cli {
@@ -18,12 +19,23 @@ Result<std::vector<Token>> raw_prompt(const Model& model, const std::string& pro
   return model.tokenizer().encode(prompt, {.add_special = true, .parse_special = true});
 }
 
+// The prompt, behind the pictures that go with it.
+Result<Json> content_of(const Arguments& arguments, const std::string& prompt) {
+  const auto files = arguments.all("--image");
+  if (files.empty()) return Json(prompt);
+  Json parts = Json::array();
+  for (const std::string& file : files) parts.push_back(TRY(picture_part(file)));
+  parts.push_back(Json::object({{"type", "text"}, {"text", prompt}}));
+  return parts;
+}
+
 Result<ChatPrompt> conversation(const Model& model, const Arguments& arguments,
                                 const std::string& prompt) {
   Json messages = Json::array();
   if (arguments.has("--system"))
     messages.push_back(Json::object({{"role", "system"}, {"content", arguments.text("--system")}}));
-  messages.push_back(Json::object({{"role", "user"}, {"content", prompt}}));
+  messages.push_back(
+      Json::object({{"role", "user"}, {"content", TRY(content_of(arguments, prompt))}}));
   return chat_prompt(model, messages);
 }
 
@@ -74,11 +86,20 @@ Status run(App& app, const Arguments& arguments) {
   if (const std::string graph = graph_path(arguments); !graph.empty())
     return run_graph(app, arguments, graph);
   std::string prompt = arguments[1];
-  if (arguments.count() < 2 || prompt == "-") prompt = TRY(read_stdin(max_prompt_bytes));
+  if (arguments.count() < 2 && arguments.has("--image"))
+    prompt = "Describe this picture.";
+  else if (arguments.count() < 2 || prompt == "-")
+    prompt = TRY(read_stdin(max_prompt_bytes));
   const OpenModel open = TRY(open_model(app, arguments, arguments[0]));
   const Model& model = open.lease->model();
   GenerateRequest request = TRY(read_request(arguments, *open.lease));
-  const bool raw = arguments.has("--raw") || model.chat_template_source().empty();
+  const bool shows = arguments.has("--image");
+  if (shows && model.vision() == nullptr)
+    return Error(ErrorKind::unsupported,
+                 fmt::format("--image: {} reads text, it does not see", open.lease->id));
+  if (shows && arguments.has("--raw"))
+    return Error(ErrorKind::invalid, "--image: does not go with --raw");
+  const bool raw = arguments.has("--raw") || (model.chat_template_source().empty() && !shows);
   HeldAnswer held{.rule = TRY(read_rule(arguments))};
   AnswerForm form;
   if (raw) {
@@ -86,6 +107,7 @@ Status run(App& app, const Arguments& arguments) {
   } else {
     ChatPrompt chat = TRY(conversation(model, arguments, prompt));
     request.prompt = std::move(chat.tokens);
+    request.pictures = std::move(chat.pictures);
     form = find_answer_form(model.chat_template_source());
     held.is_thinking = begins_thought(form, chat.text);
   }
@@ -105,6 +127,9 @@ Status run(App& app, const Arguments& arguments) {
 }
 
 constexpr Option own[] = {
+    {"--image", "FILE", "A picture that goes with PROMPT (PNG, JPEG, BMP, PNM); several times.",
+     true},
+    mmproj_flag,
     {"--raw", "", "No chat template: continue PROMPT as it stands."},
     {"--schema", "FILE|JSON", "Answer with JSON that satisfies this JSON schema."},
     {"--grammar", "FILE", "Answer with a text of this grammar (GBNF)."},
@@ -126,11 +151,13 @@ const Command run_command{
     .arguments = "MODEL [PROMPT]",
     .summary = "Answer one prompt and leave.",
     .details =
-        "Without PROMPT, or when it is `-`, the prompt is read from standard input.\n"
+        "Without PROMPT, or when it is `-`, the prompt is read from standard input; with\n"
+        "--image the model then describes the picture.\n"
         "A model without a chat template continues the text.  An operator graph (.onnx) takes\n"
         "inputs instead of a prompt and gives its outputs.\n\n"
         "  hearth run builtin \"How do I serve a model?\"\n"
         "  hearth run builtin \"Is it cold?\" --choice yes --choice no\n"
+        "  hearth run qwen2.5-vl --image photo.jpg \"What is on the table?\"\n"
         "  hearth run classifier.onnx --input image=cat.jpg --labels names.txt\n"
         "  git diff | hearth run model.gguf --system \"Write a commit message.\"",
     .options = options,

@@ -1,6 +1,7 @@
 // hearth show: what a model is and what it needs.
 #include <fmt/core.h>
 
+#include "base/files.h"
 #include "cli/graph_commands.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
@@ -57,6 +58,7 @@ Json to_json(const Package& package, const ModelInfo& info, bool tensors) {
                             {"path", package.path},
                             {"architecture", info.architecture},
                             {"kind", kind_name(info.kind)},
+                            {"vision", info.vision.empty() ? Json() : Json(info.vision)},
                             {"parameters", info.parameters},
                             {"quantisation", info.quantisation},
                             {"context_length", static_cast<std::uint64_t>(info.context_length)},
@@ -133,6 +135,10 @@ Status run(App& app, const Arguments& arguments) {
     out.row("path", model.path);
   }
   out.row("vocabulary", fmt::format("{} tokens", info.vocabulary));
+  if (!info.vision.empty())
+    out.row("sees", package.tower ? fmt::format("pictures, by {} ({})", info.vision,
+                                                file_name(package.tower->path))
+                                  : fmt::format("pictures, by {}", info.vision));
   out.row("chat template", chat_template_source(package) ? "its own" : "none");
   out.row("file",
           fmt::format("{}, {} tensors", readable_bytes(info.file_bytes), package.tensors.size()));

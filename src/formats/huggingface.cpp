@@ -38,6 +38,8 @@ constexpr std::array text_files = std::to_array<std::string_view>({
     "merges.txt",
     "chat_template.jinja",
     "chat_template.json",
+    "preprocessor_config.json",
+    "processor_config.json",
     "1_Pooling/config.json",
     "modules.json",
     "sentence_bert_config.json",

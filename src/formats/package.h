@@ -60,6 +60,9 @@ struct Package {
   // bytes.
   std::map<std::string, std::span<const std::byte>, std::less<>> files;
 
+  // The vision tower of a GGUF model, which lies in a file of its own.
+  std::shared_ptr<const Package> tower;
+
   std::uint64_t file_bytes = 0;  // size of all weight files together
   std::vector<std::shared_ptr<const void>> storage;
   std::vector<std::string> warnings;  // oddities that did not stop the reader, for people

@@ -12,6 +12,7 @@
 #include "base/utf8.h"
 #include "library/json_members.h"
 #include "library/local_models.h"
+#include "library/towers.h"
 #include "library/transfer.h"
 
 namespace hearth {
@@ -127,7 +128,7 @@ std::vector<Variant> gguf_variants(const Repository& repository) {
   std::map<std::string, Variant> by_stem;
   for (const RepositoryFile& file : repository.files) {
     const std::string name = file_name(file.name);
-    if (!name.ends_with(".gguf") || name.starts_with("mmproj")) continue;
+    if (!name.ends_with(".gguf") || is_tower_file(name)) continue;
     const int parts = split_place(file.name).parts;  // some hold a model whole and in parts
     Variant& variant =
         by_stem[fmt::format("{}/{}/{}", parent_folder(file.name), model_stem(file.name), parts)];
@@ -146,6 +147,20 @@ std::vector<Variant> gguf_variants(const Repository& repository) {
     return std::pair(quantisation_rank(variant.label), variant.files.size());
   });
   return variants;
+}
+
+// The vision tower in the folder of the weights: of halves where there are several.
+const RepositoryFile* tower_of(const Repository& repository, const std::string& main) {
+  const RepositoryFile* best = nullptr;
+  const auto rank = [](const RepositoryFile& file) {
+    const std::string label = quantisation_label(file.name);
+    return label == "F16" ? 0 : label == "BF16" ? 1 : label == "Q8_0" ? 2 : 3;
+  };
+  for (const RepositoryFile& file : repository.files)
+    if (is_tower_file(file.name) && parent_folder(file.name) == parent_folder(main) &&
+        (best == nullptr || rank(file) < rank(*best)))
+      best = &file;
+  return best;
 }
 
 // "Q4_K_M (2.50 GB), Q8_0 (4.28 GB)"
@@ -182,12 +197,26 @@ Result<Variant> choose_variant(const Reference& reference, const std::vector<Var
 
 // What a folder of safetensors needs beside its weights.
 bool is_companion(std::string_view name) {
-  for (const std::string_view whole :
-       {"config.json", "generation_config.json", "tokenizer.json", "tokenizer_config.json",
-        "special_tokens_map.json", "added_tokens.json", "tokenizer.model", "vocab.txt",
-        "vocab.json", "merges.txt", "chat_template.jinja", "chat_template.json",
-        "1_Pooling/config.json", "modules.json", "sentence_bert_config.json",
-        "config_sentence_transformers.json", "model.safetensors.index.json", "LICENSE"})
+  for (const std::string_view whole : {"config.json",
+                                       "generation_config.json",
+                                       "tokenizer.json",
+                                       "tokenizer_config.json",
+                                       "special_tokens_map.json",
+                                       "added_tokens.json",
+                                       "tokenizer.model",
+                                       "vocab.txt",
+                                       "preprocessor_config.json",
+                                       "processor_config.json",
+                                       "vocab.json",
+                                       "merges.txt",
+                                       "chat_template.jinja",
+                                       "chat_template.json",
+                                       "1_Pooling/config.json",
+                                       "modules.json",
+                                       "sentence_bert_config.json",
+                                       "config_sentence_transformers.json",
+                                       "model.safetensors.index.json",
+                                       "LICENSE"})
     if (name == whole) return true;
   return name.ends_with(".tiktoken") && !name.contains('/');
 }
@@ -244,6 +273,8 @@ Result<DownloadPlan> plan_hub(const Reference& reference, const Network& network
     for (const RepositoryFile* file : variant.files)
       plan.files.push_back(remote_file(reference, network, repository.commit, *file));
     plan.main = variant.files[0]->name;
+    if (const RepositoryFile* tower = tower_of(repository, plan.main))
+      plan.files.push_back(remote_file(reference, network, repository.commit, *tower));
   } else {
     bool has_weights = false;
     for (const RepositoryFile& file : repository.files) {
@@ -297,6 +328,7 @@ Result<DownloadPlan> plan_ollama(const Reference& reference, const Network& netw
   const struct {
     std::string_view type, name;
   } kinds[] = {{"application/vnd.ollama.image.model", "model.gguf"},
+               {"application/vnd.ollama.image.projector", "mmproj.gguf"},
                {"application/vnd.ollama.image.license", "LICENSE"},
                {"application/vnd.ollama.image.params", "params.json"}};
   for (const Json& layer : layers->as_array()) {

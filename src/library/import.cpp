@@ -15,6 +15,7 @@
 #include "graphs/open.h"
 #include "library/archive.h"
 #include "library/checksum.h"
+#include "library/towers.h"
 #include "models/model.h"
 
 namespace hearth {
@@ -110,7 +111,7 @@ Result<std::string> main_of(const std::string& folder) {
   for (fs::recursive_directory_iterator at(folder, error), end; !error && at != end;
        at.increment(error)) {
     const std::string name = at->path().lexically_relative(folder).string();
-    if (name.ends_with(".gguf") && split_place(name).part == 1 && !name.contains("mmproj") &&
+    if (name.ends_with(".gguf") && split_place(name).part == 1 && !is_tower_file(name) &&
         (gguf.empty() || name < gguf))
       gguf = name;
     if (name.ends_with(".safetensors")) safetensors = name;

@@ -20,12 +20,13 @@
 #include "library/builtin.h"
 #include "library/recommended.h"
 #include "library/resolve.h"
+#include "library/towers.h"
 #include "text/grammar/engine.h"
 
 namespace hearth {
 namespace {
 
-Result<Package> open_found(const LocalModel& model) {
+Result<Package> open_found(const LocalModel& model, const std::string& tower = "") {
   if (const auto file = builtin_file(model.path))
     return open_package(model.path, MappedFile::of_program(*file));
   if (graphs::is_graph(model.path) && !has_text_side(model.path))
@@ -33,7 +34,9 @@ Result<Package> open_found(const LocalModel& model) {
                  fmt::format("{} is an operator graph, which holds no conversation: `hearth run {} "
                              "--input`, or POST /api/graphs/{}/run",
                              model.name, model.name, model.name));
-  return open_package(model.path);
+  Package package = TRY(open_package(model.path));
+  TRY(attach_tower(package, tower.empty() ? model.tower : tower));
+  return package;
 }
 
 std::string id_of(const LocalModel& model) {
@@ -124,7 +127,7 @@ std::string identity_of(const std::string& path) {
 }  // namespace
 
 Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
-  Package package = TRY(open_found(model));
+  Package package = TRY(open_found(model, options.tower));
   const auto info = describe_package(package);
   if (!info) return Error(info.error()).within(model.name);
   const auto context = tuned.with([](const Tuned& now) { return now.runner.context_tokens; });
@@ -139,7 +142,7 @@ Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
 
 Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& order) {
   auto node = opened.with([&](auto& packages) { return packages.extract(model.path); });
-  Package package = node.empty() ? TRY(open_found(model)) : std::move(node.mapped());
+  Package package = node.empty() ? TRY(open_found(model, options.tower)) : std::move(node.mapped());
   ops::Context ctx{.kernels = table, .pool = threads.get()};
   const Tuned now = tuned.with([](const Tuned& held) { return held; });
   LoadOptions wanted;
@@ -150,6 +153,9 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   const std::uint64_t before = anonymous_bytes();
   auto made = load_with_best_engine(ctx, package, wanted);
   if (!made) return std::move(made).error().within(model.name);
+  if (!options.tower.empty() && (*made)->vision() == nullptr)
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{}: is no vision tower of {}", options.tower, model.name));
   const std::uint64_t after = anonymous_bytes();
 
   auto loaded = std::make_shared<LoadedModel>();

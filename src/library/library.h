@@ -51,6 +51,7 @@ struct LibraryOptions {
   std::optional<Dtype> kv_dtype;
   SamplingWishes sampling;
   LibraryFolders folders = standard_folders();
+  std::string tower;  // file of the vision tower of every GGUF model; empty: the one beside it
   PoolOptions pool;
   // What a reference means; empty: whatever find_model() finds.
   std::function<Result<LocalModel>(const std::string& reference)> find;
@@ -105,10 +106,13 @@ class Library {
 // ---- What the command line, the C API and the server all need on top of a lease. ----
 
 // The prompt of a conversation, as tokens: the model's own template (or ChatML where it has none),
-// control tokens only where the template wrote them.  messages: OpenAI form.
+// control tokens only where the template wrote them.  messages: OpenAI form; pictures as data:
+// URLs. Errors: those of the template and of pictures_in, with the place; unsupported (pictures,
+// and the model reads text alone); corrupt, exhausted (a picture that cannot be read).
 struct ChatPrompt {
   std::string text;
   std::vector<Token> tokens;
+  std::vector<PromptPicture> pictures;  // of messages that show some
 };
 Result<ChatPrompt> chat_prompt(const Model& model, const Json& messages, const Json& tools = {},
                                const Json& variables = Json::object(),

@@ -10,6 +10,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "library/store.h"
+#include "library/towers.h"
 
 namespace hearth {
 namespace {
@@ -24,7 +25,7 @@ using Models = std::vector<LocalModel>;
 
 // A weight file: not a vision tower, not the second part of a split one.
 bool is_main_gguf(std::string_view name) {
-  return name.ends_with(".gguf") && !name.starts_with("mmproj") && !name.starts_with('.') &&
+  return name.ends_with(".gguf") && !is_tower_file(name) && !name.starts_with('.') &&
          !name.starts_with("incomplete-") && split_place(name).part == 1;
 }
 
@@ -177,17 +178,23 @@ std::optional<LocalModel> ollama_model(const Shelf& shelf, const std::string& ma
   const auto json = parse_json(*text);
   const Json* layers = json ? json->find("layers") : nullptr;
   if (!layers || !layers->is_array()) return std::nullopt;
+  std::string model, tower;
   for (const Json& layer : layers->as_array()) {
     const Json* type = layer.find("mediaType");
     const Json* digest = layer.find("digest");
     if (!type || !digest || !digest->is_string()) continue;
-    if (*type != Json("application/vnd.ollama.image.model")) continue;
+    const bool is_model = *type == Json("application/vnd.ollama.image.model");
+    if (!is_model && *type != Json("application/vnd.ollama.image.projector")) continue;
     std::string blob = digest->as_string();  // "sha256:<64 hex digits>"
     if (blob.size() != 71 || !blob.starts_with("sha256:") || blob.contains('/')) continue;
     blob[6] = '-';
-    return model_at(shelf.tool, join_path(join_path(shelf.folder, "blobs"), blob));
+    std::string& path = is_model ? model : tower;
+    if (path.empty()) path = join_path(join_path(shelf.folder, "blobs"), blob);
   }
-  return std::nullopt;
+  if (model.empty()) return std::nullopt;
+  auto found = model_at(shelf.tool, std::move(model));
+  if (found) found->tower = std::move(tower);
+  return found;
 }
 
 void scan_ollama(const Shelf& shelf, Models& models) {

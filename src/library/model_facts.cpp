@@ -12,6 +12,7 @@
 #include "graphs/open.h"
 #include "library/builtin.h"
 #include "library/local_models.h"
+#include "library/towers.h"
 #include "models/model.h"
 #include "text/answer/answer.h"
 #include "text/chat_format.h"
@@ -21,7 +22,7 @@ namespace {
 
 constexpr std::uint64_t max_cache_bytes = 64u << 20;
 // Another number after a change of what is stored, or of what is read: old caches are passed over.
-constexpr std::string_view cache_head = "hearth facts 2 " HEARTH_VERSION "\n";
+constexpr std::string_view cache_head = "hearth facts 3 " HEARTH_VERSION "\n";
 constexpr std::size_t max_problem_bytes = 500;
 
 std::string_view kind_name(ModelKind kind) {
@@ -45,10 +46,11 @@ std::string field(std::string_view text) {
 }
 
 // What the chat template shows that the model can do.
-std::string capabilities_of(const Package& package, ModelKind kind) {
-  if (kind == ModelKind::reranker) return "rerank";
-  if (kind == ModelKind::embedder) return "embedding";
+std::string capabilities_of(const Package& package, const ModelInfo& info) {
+  if (info.kind == ModelKind::reranker) return "rerank";
+  if (info.kind == ModelKind::embedder) return "embedding";
   std::string list = "completion";
+  if (!info.vision.empty()) list += ",vision";
   const auto source = chat_template_source(package);
   if (!source) return list;
   const AnswerForm form = find_answer_form(*source);
@@ -160,8 +162,10 @@ ModelFacts read_facts(const LocalModel& model) {
   if (graphs::is_graph(model.path) && !has_text_side(model.path)) return graph_facts(model.path);
   ModelFacts facts;
   const auto builtin = builtin_file(model.path);
-  const auto package = builtin ? open_package(model.path, MappedFile::of_program(*builtin))
-                               : open_package(model.path);
+  auto package = builtin ? open_package(model.path, MappedFile::of_program(*builtin))
+                         : open_package(model.path);
+  // A tower that cannot be read is told when the model is loaded.
+  if (package && !builtin) (void)attach_tower(*package, model.tower).ok();
   if (!package) {
     facts.problem = field(package.error().message());
     return facts;
@@ -174,7 +178,7 @@ ModelFacts read_facts(const LocalModel& model) {
   }
   facts.kind = kind_name(info->kind);
   facts.title = field(info->name);
-  facts.capabilities = capabilities_of(*package, info->kind);
+  facts.capabilities = capabilities_of(*package, *info);
   facts.architecture = field(info->architecture);
   facts.quantisation = field(info->quantisation);
   facts.parameters = info->parameters;

@@ -140,6 +140,8 @@ struct Defaults {
   bool tied = false;                  // the output matrix is the token embedding
   // Sizes that config.json may leave to its class; 0: it must say them.
   std::uint32_t heads = 0, kv_heads = 0, head_dim = 0, vocab = 0, context = 0;
+  // The same for the text side of a model that sees, whose file is short.
+  std::uint32_t nested_dim = 0, nested_layers = 0, nested_hidden = 0, nested_heads = 0;
 };
 
 struct ArchSpec {
@@ -165,6 +167,7 @@ struct ArchSpec {
   Parallel parallel = Parallel::never;
 
   RopeRule rope = RopeRule::all;
+  bool grid_positions = false;  // places in time, height and width (M-RoPE)
   bool rope_interleaved_gguf = false, rope_interleaved_hf = false;
   LocalPattern local = {};
   bool local_rope_unscaled = false;  // scaling is for the global layers

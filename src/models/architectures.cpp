@@ -36,9 +36,10 @@ bool matches(std::span<const std::string_view> names, std::string_view name) {
 
 std::span<const ArchSpec* const> architectures() {
   static constexpr std::array list{
-      &llama,      &smollm3, &granite, &qwen2, &qwen2moe, &qwen3,      &qwen3moe,    &gemma,
-      &gemma2,     &gemma3,  &phi3,    &olmo2, &glm4,     &gpt_oss,    &command_r,   &cohere2,
-      &starcoder2, &gpt2,    &gptneox, &bert,  &roberta,  &nomic_bert, &modern_bert, &static_embed,
+      &llama,     &smollm3,    &granite,     &qwen2,        &qwen2moe, &qwen3,   &qwen3moe,
+      &gemma,     &gemma2,     &gemma3,      &phi3,         &olmo2,    &glm4,    &gpt_oss,
+      &command_r, &cohere2,    &qwen2vl,     &starcoder2,   &gpt2,     &gptneox, &bert,
+      &roberta,   &nomic_bert, &modern_bert, &static_embed,
   };
   return list;
 }

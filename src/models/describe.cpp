@@ -10,6 +10,7 @@
 #include "models/architectures.h"
 #include "models/hyper_source.h"
 #include "models/tensors.h"
+#include "models/vision/tower.h"
 
 namespace hearth::models {
 namespace {
@@ -111,6 +112,13 @@ Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hy
     info.weight_bytes += entry.bytes();
   }
   info.quantisation = main_dtype(package);
+  if (const Package* seeing = tower_package(package)) {
+    if (const auto tower = tower_of(*seeing);
+        tower && *tower != nullptr && check_language(**tower, spec).ok())
+      info.vision = (*tower)->name;
+    if (seeing != &package)
+      for (const TensorEntry& entry : seeing->tensors) info.weight_bytes += entry.bytes();
+  }
   info.context_length = hyper.context;
   info.vocabulary = hyper.vocab;
   info.dim = hyper.dim;

@@ -17,6 +17,8 @@ struct Step {
   View x;  // the residual stream
   std::span<const std::uint32_t> positions;
   std::span<const ops::RowPlace> places;
+  std::span<const ops::RopePlace> grid = {};  // empty, or [rows]
+  std::span<const std::uint32_t> ahead = {};  // empty, or [rows]
 
   const Hyper& hyper() const { return trunk.hyper; }
 };
@@ -80,6 +82,14 @@ void keep_wanted(Step& step, View& q, View& before) {
   before = shared ? step.x : pick(step.arena, before, wanted);
   step.places = pick(step.arena, step.places, wanted);
   step.positions = pick(step.arena, step.positions, wanted);
+  if (!step.ahead.empty()) step.ahead = pick(step.arena, step.ahead, wanted);
+}
+
+void turn(Step& step, View x, const ops::RopeTable& table) {
+  if (step.grid.empty())
+    ops::rope(step.ctx, x, step.hyper().head_dim, step.positions, table);
+  else
+    ops::rope(step.ctx, x, step.hyper().head_dim, step.grid, step.trunk.rope_axes, table);
 }
 
 // The mix of values every head of every row sees.  `before` is the normed stream; on the last layer
@@ -99,15 +109,15 @@ View mix(Step& step, std::size_t index, View& before) {
   norm_heads(step, k, layer[Role::k_norm]);
   if (at.rotates) {
     const ops::RopeTable rope = step.trunk.ropes.table(step.trunk.uses_local_rope(index));
-    ops::rope(step.ctx, q, step.hyper().head_dim, step.positions, rope);
-    ops::rope(step.ctx, k, step.hyper().head_dim, step.positions, rope);
+    turn(step, q, rope);
+    turn(step, k, rope);
   }
-  const ops::AttentionOptions options{.heads = step.hyper().heads,
-                                      .scale = step.hyper().attention_scale,
-                                      .softcap = step.hyper().attention_softcap,
-                                      .window = at.window,
-                                      .sinks = layer[Role::sinks].values,
-                                      .alibi = {}};
+  ops::AttentionOptions options{.heads = step.hyper().heads,
+                                .scale = step.hyper().attention_scale,
+                                .softcap = step.hyper().attention_softcap,
+                                .window = at.window,
+                                .sinks = layer[Role::sinks].values,
+                                .alibi = {}};
   if (step.trunk.spec->kind != Kind::generator) {
     const View out = step.arena.view(q.rows, q.dim);
     ops::attend_both_ways(step.ctx, out, q, k, v, step.rows.starts, at.kv_heads, options);
@@ -117,6 +127,7 @@ View mix(Step& step, std::size_t index, View& before) {
   ops::kv_append(step.ctx, kv, step.rows.sequences, step.places, k, v);
   const bool is_last = index + 1 == step.hyper().layers.size();
   if (is_last && step.rows.wanted.size() < step.x.rows) keep_wanted(step, q, before);
+  options.ahead = step.ahead;
   if (q.rows > 0) ops::attend(step.ctx, q, q, kv, step.rows.sequences, step.places, options);
   return q;
 }
@@ -200,6 +211,9 @@ void embed(Step& step) {
   const Hyper& hyper = step.hyper();
   ops::gather_rows(step.ctx, step.x, whole[Role::token_embedding].stored, step.rows.tokens);
   if (hyper.embedding_scale != 1) ops::scale(step.ctx, step.x, hyper.embedding_scale);
+  for (std::size_t i = 0; i < step.rows.inputs.size(); ++i)
+    if (const float* given = step.rows.inputs[i].embedding)
+      std::copy_n(given, step.x.dim, step.x.row(i));
   const auto ids = step.arena.take<std::int32_t>(step.x.rows);
   if (whole[Role::position_embedding].present()) {
     for (std::size_t i = 0; i < ids.size(); ++i)
@@ -214,6 +228,19 @@ void embed(Step& step) {
   sum_norm(step, whole[Role::embedding_norm]);
 }
 
+// Where rows stand and what they see, as far as that is no matter of their place in the sequence.
+void read_inputs(Step& step) {
+  const auto inputs = step.rows.inputs;
+  if (inputs.empty()) return;
+  const auto ahead = step.arena.take<std::uint32_t>(inputs.size());
+  std::ranges::transform(inputs, ahead.begin(), &RowInput::ahead);
+  step.ahead = ahead;
+  if (step.trunk.rope_axes.empty()) return;
+  const auto grid = step.arena.take<ops::RopePlace>(inputs.size());
+  std::ranges::transform(inputs, grid.begin(), &RowInput::place);
+  step.grid = grid;
+}
+
 }  // namespace
 
 Status run_fast(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hidden, Arena& arena,
@@ -225,6 +252,7 @@ Status run_fast(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hi
             arena.view(rows.tokens.size(), trunk.hyper.dim),
             rows.positions,
             rows.places};
+  read_inputs(step);
   embed(step);
   const auto layers_begin = arena.mark();
   for (std::size_t i = 0; i < trunk.hyper.layers.size(); ++i) {

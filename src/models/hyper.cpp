@@ -37,6 +37,14 @@ std::optional<std::uint32_t> default_of(const HyperSource& source, std::uint32_t
   return size;
 }
 
+// A size that the text side of a model that sees may leave out.
+std::optional<std::uint32_t> nested_size(const Package& package, const HyperSource& source,
+                                         Keys keys, std::uint32_t usual) {
+  const bool is_nested = !source.is_gguf() && &language_config(package) != &package.config;
+  if (!is_nested || usual == 0 || source.member(keys.hf) != nullptr) return std::nullopt;
+  return usual;
+}
+
 // The vocabulary of a GGUF file is as long as its tokens; files without tokens say it in a key, or
 // only in the shape of the embedding.
 Result<std::uint32_t> gguf_vocabulary(const Package& package, const HyperSource& source) {
@@ -76,8 +84,10 @@ Result<std::uint32_t> read_heads(const HyperSource& source, const ArchSpec& spec
   return heads.front();
 }
 
-Status read_head_sizes(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
-  hyper.heads = TRY(read_heads(source, spec, hyper.layers.size()));
+Status read_head_sizes(const Package& package, const HyperSource& source, const ArchSpec& spec,
+                       Hyper& hyper) {
+  const auto usual_heads = nested_size(package, source, keys::heads, spec.defaults.nested_heads);
+  hyper.heads = usual_heads ? *usual_heads : TRY(read_heads(source, spec, hyper.layers.size()));
   auto head_dim = TRY(source.count(keys::head_dim, 1, max_dim));
   if (!head_dim) head_dim = default_of(source, spec.defaults.head_dim);
   if (!head_dim && hyper.dim % hyper.heads != 0)
@@ -107,20 +117,26 @@ Status read_head_sizes(const HyperSource& source, const ArchSpec& spec, Hyper& h
 Status read_sizes(const Package& package, const HyperSource& source, const ArchSpec& spec,
                   Hyper& hyper) {
   const bool is_static = spec.kind == Kind::static_embedder;
-  const auto layers =
-      TRY(source.required_count(keys::layers, is_static ? 0 : 1, is_static ? 0 : max_layers));
+  const Defaults& usual = spec.defaults;
+  const auto usual_layers = nested_size(package, source, keys::layers, usual.nested_layers);
+  const auto usual_dim = nested_size(package, source, keys::dim, usual.nested_dim);
+  const std::uint32_t layers =
+      usual_layers
+          ? *usual_layers
+          : TRY(source.required_count(keys::layers, is_static ? 0 : 1, is_static ? 0 : max_layers));
   hyper.layers.resize(layers);
-  hyper.dim = TRY(source.required_count(keys::dim, 1, max_dim));
+  hyper.dim = usual_dim ? *usual_dim : TRY(source.required_count(keys::dim, 1, max_dim));
   const auto context = TRY(source.count(keys::context, 1, max_context));
   hyper.context =
       context.value_or(default_of(source, spec.defaults.context).value_or(default_context));
   hyper.vocab = TRY(read_vocabulary(package, source, spec));
   if (is_static) return Done{};
 
-  TRY(read_head_sizes(source, spec, hyper));
+  TRY(read_head_sizes(package, source, spec, hyper));
+  const auto usual_hidden = nested_size(package, source, keys::hidden, usual.nested_hidden);
   const auto hidden = TRY(per_layer(source, keys::hidden, 1, max_dim, layers));
   for (std::size_t i = 0; i < layers; ++i)
-    hyper.layers[i].hidden = hidden.empty() ? 4 * hyper.dim : hidden[i];
+    hyper.layers[i].hidden = hidden.empty() ? usual_hidden.value_or(4 * hyper.dim) : hidden[i];
   const Keys eps = spec.norm == NormKind::rms ? keys::rms_eps : keys::layer_eps;
   hyper.norm_eps =
       static_cast<float>(TRY(source.real(eps, {1e-30, 1})).value_or(spec.defaults.norm_eps));

@@ -58,6 +58,7 @@ struct Hyper {
   ops::Activation activation = ops::Activation::silu;
 
   std::uint32_t rotary_dims = 0;
+  std::vector<std::uint32_t> rope_sections;  // pairs by time, height and width; empty: one axis
   RopeHyper rope, rope_local;  // of local layers, where the architecture has_local_rope()
 
   std::uint32_t experts = 0, experts_used = 0, expert_hidden = 0, shared_hidden = 0;

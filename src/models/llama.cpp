@@ -44,7 +44,12 @@ const ArchSpec llama{
     .hf_types = llama_types,
     .hf_class = "LlamaForCausalLM",
     .tensors = {whole, rope_rows, norms, plain_attention, mlp, mixtral_experts},
-    .defaults = {.norm_eps = 1e-6, .normalise_experts = true},
+    .defaults = {.norm_eps = 1e-6,
+                 .normalise_experts = true,
+                 .nested_dim = 4096,
+                 .nested_layers = 32,
+                 .nested_hidden = 11008,
+                 .nested_heads = 32},
     .rope_interleaved_gguf = true,
 };
 

@@ -9,6 +9,7 @@
 #include "models/describe.h"
 #include "models/text_side.h"
 #include "models/transformer.h"
+#include "models/vision/tower.h"
 
 namespace hearth::models {
 namespace {
@@ -34,6 +35,37 @@ Status load_text_and_matrices(ops::Context& ctx, const LoadOptions& options, Par
   Status matrices = prepare(ctx, parts.trunk.weights, options.progress, enough.get_token());
   reader.join();
   return text.ok() ? std::move(matrices) : std::move(text);
+}
+
+// What lets the model see, where its package has it.
+Status load_vision(ops::Context& ctx, const LoadOptions& options, Parts& parts) {
+  const Package* package = tower_package(parts.package);
+  if (package == nullptr || parts.trunk.spec->kind != Kind::generator) return Done{};
+  const auto load = [&]() -> Status {
+    const TowerSpec* spec = TRY(tower_of(*package));
+    if (spec == nullptr) return Done{};
+    TRY(check_language(*spec, *parts.trunk.spec));
+    if (spec->grid_positions && parts.trunk.rope_axes.empty())
+      return Error(ErrorKind::corrupt, "the model has no sections for places in a picture");
+    auto tower = TRY(load_tower(ctx, *package, *spec, parts.trunk.hyper.dim, options));
+    parts.vision = make_vision(std::move(tower), parts.plain);
+    return Done{};
+  };
+  Status status = load();
+  // A tower in a file of its own may be another model's; this one still reads.
+  if (status.ok() || package == &parts.package || status.error().kind() == ErrorKind::cancelled)
+    return status;
+  log_warning("vision_tower_unusable file={} why={}", package->path, status.error().message());
+  parts.info.vision.clear();
+  return Done{};
+}
+
+// [rotary_dims / 2]: which of time, height and width a pair turns by.
+std::vector<std::uint8_t> axes_of(const Hyper& hyper) {
+  std::vector<std::uint8_t> axes;
+  for (std::uint8_t axis = 0; axis < hyper.rope_sections.size(); ++axis)
+    axes.insert(axes.end(), hyper.rope_sections[axis], axis);
+  return axes;
 }
 
 // The table of positions ends what the model can take; a classifier has one score.
@@ -95,6 +127,8 @@ Result<std::shared_ptr<const Model>> load(ops::Context& ctx, const Package& pack
   if (trunk.hyper.rope.scaling.kind == RopeScalingKind::longrope)
     parts.info.context_length = context;
   trunk.ropes = make_rope_tables(*trunk.spec, trunk.hyper, trunk.weights, package.naming, context);
+  trunk.rope_axes = axes_of(trunk.hyper);
+  TRY(load_vision(ctx, options, parts));
   TRY(load_text_and_matrices(ctx, options, parts));
   if (options.name_matrix) name_matrices(finder, trunk.weights, options.name_matrix);
   return make_transformer(std::move(owned));

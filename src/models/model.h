@@ -15,10 +15,13 @@
 #include "formats/package.h"
 #include "ops/attention.h"
 #include "ops/context.h"
+#include "ops/elementwise.h"
 #include "text/chat_format.h"
 #include "text/tokenizer.h"
 
 namespace hearth {
+
+class Vision;  // models/vision/vision.h
 
 enum class ModelKind { generator, embedder, reranker };
 
@@ -32,6 +35,7 @@ struct ModelInfo {
   std::uint32_t context_length = 0;  // tokens, as trained
   std::uint32_t vocabulary = 0, dim = 0, layers = 0, heads = 0, kv_heads = 0;
   std::uint64_t file_bytes = 0;
+  std::string vision;              // the architecture of its tower; empty: it reads text alone
   std::uint64_t weight_bytes = 0;  // memory the weights take when loaded; an estimate
   std::uint64_t kv_bytes_per_token = 0;
 };
@@ -42,6 +46,13 @@ struct KvLayout {
   std::size_t page_bytes = 0;
 };
 
+// What a row holds beside its token: of prompts that hold pictures.
+struct RowInput {
+  const float* embedding = nullptr;  // [dim], taken instead of the token's
+  ops::RopePlace place{};            // of models with grid positions: time, height and width
+  std::uint32_t ahead = 0;           // positions behind its own that it sees as well
+};
+
 // One step of work on several sequences.  Rows of one sequence are consecutive and in order of
 // position; its pages reach far enough to hold every position of the batch.
 struct Batch {
@@ -49,6 +60,7 @@ struct Batch {
   std::span<const ops::RowPlace> places;  // [rows]
   std::span<const ops::KvSequence> sequences;
   std::span<const std::uint32_t> output_rows;  // rows whose logits are wanted, ascending
+  std::span<const RowInput> inputs = {};       // empty, or [rows]
 };
 
 struct LoadOptions {
@@ -76,6 +88,7 @@ class Model {
   virtual std::string_view chat_template_source() const = 0;
 
   virtual const KvLayout& kv_layout() const = 0;
+  virtual const Vision* vision() const { return nullptr; }  // nullptr: it reads text alone
 
   // Generators.  Appends the rows' keys and values to their pages and writes the logits of
   // output_rows: logits [output_rows, vocabulary] f32.  Errors: invalid (a token outside the

@@ -1,5 +1,5 @@
-// Qwen 2 (biases on queries, keys and values), Qwen 3 (norms of queries and keys), and their
-// mixtures of experts.  Source: Yang et al. 2024 and 2025.
+// Qwen 2 (and of Qwen2-VL what reads and writes; biases on queries, keys and values), Qwen 3 (norms
+// of queries and keys), and their mixtures of experts.  Source: Yang et al. 2024 and 2025.
 #include "models/architectures.h"
 #include "models/rows.h"
 
@@ -26,6 +26,8 @@ constexpr TensorRow shared_expert[] = {
 };
 
 constexpr std::string_view qwen2_types[] = {"qwen2"};
+constexpr std::string_view qwen2vl_types[] = {"qwen2_vl", "qwen2_vl_text", "qwen2_5_vl",
+                                              "qwen2_5_vl_text"};
 constexpr std::string_view qwen2moe_types[] = {"qwen2_moe"};
 constexpr std::string_view qwen3_types[] = {"qwen3"};
 constexpr std::string_view qwen3moe_types[] = {"qwen3_moe"};
@@ -40,6 +42,15 @@ const ArchSpec qwen2{
     .hf_class = "Qwen2ForCausalLM",
     .tensors = {whole, norms, biased_attention, mlp},
     .defaults = {.norm_eps = 1e-6},
+};
+
+const ArchSpec qwen2vl{
+    .name = "qwen2vl",
+    .hf_types = qwen2vl_types,
+    .hf_class = "Qwen2VLForConditionalGeneration",
+    .tensors = {whole, norms, biased_attention, mlp},
+    .defaults = {.norm_eps = 1e-6},
+    .grid_positions = true,
 };
 
 const ArchSpec qwen2moe{

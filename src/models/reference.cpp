@@ -73,13 +73,17 @@ void norm(const Trunk& trunk, Table& x, const Weight& w) {
     }
 }
 
-void turn(Table& x, std::size_t head_dim, std::span<const std::uint32_t> positions,
-          const ops::RopeTable& rope) {
+void turn(const Trunk& trunk, Table& x, const Rows& rows, const ops::RopeTable& rope) {
+  const std::size_t head_dim = trunk.hyper.head_dim;
+  const auto place = [&](std::size_t row, std::size_t pair) {
+    const bool is_grid = !rows.inputs.empty() && !trunk.rope_axes.empty();
+    return is_grid ? rows.inputs[row].place[trunk.rope_axes[pair]] : rows.positions[row];
+  };
   const std::size_t half = rope.rotary_dims / 2;
   for (std::size_t i = 0; i < x.rows; ++i)
     for (std::size_t head = 0; head < x.dim; head += head_dim)
       for (std::size_t d = 0; d < half; ++d) {
-        const float angle = static_cast<float>(positions[i]) * rope.inverse_frequencies[d];
+        const float angle = static_cast<float>(place(i, d)) * rope.inverse_frequencies[d];
         const float c = std::cos(angle) * rope.magnitude, s = std::sin(angle) * rope.magnitude;
         float& a = x.row(i)[head + (rope.interleaved ? 2 * d : d)];
         float& b = x.row(i)[head + (rope.interleaved ? 2 * d + 1 : d + half)];
@@ -190,9 +194,10 @@ Table attend_cached(const Trunk& trunk, std::size_t layer, const Rows& rows, con
     const auto [sequence, position] = rows.places[i];
     const std::uint32_t window = trunk.hyper.layers[layer].window;
     const std::size_t first = window > 0 && position + 1 > window ? position + 1 - window : 0;
-    Table keys(position + 1 - first, k.dim), values(position + 1 - first, v.dim);
+    const std::size_t last = position + (rows.inputs.empty() ? 0 : rows.inputs[i].ahead);
+    Table keys(last + 1 - first, k.dim), values(last + 1 - first, v.dim);
     Sight sight;
-    for (std::size_t t = first; t <= position; ++t) {
+    for (std::size_t t = first; t <= last; ++t) {
       std::byte* page = rows.sequences[sequence].pages[t / page_tokens];
       for (std::size_t e = 0; e < k.dim; ++e) {
         keys.row(t - first)[e] = *key_at(kv, page, t % page_tokens, e);
@@ -235,8 +240,8 @@ Table attention(ops::Context& ctx, const Trunk& trunk, std::size_t index, const 
   norm(trunk, k, layer[Role::k_norm]);
   if (trunk.hyper.layers[index].rotates) {
     const ops::RopeTable rope = trunk.ropes.table(trunk.uses_local_rope(index));
-    turn(q, trunk.hyper.head_dim, rows.positions, rope);
-    turn(k, trunk.hyper.head_dim, rows.positions, rope);
+    turn(trunk, q, rows, rope);
+    turn(trunk, k, rows, rope);
   }
   const Table mixed = trunk.spec->kind == Kind::generator
                           ? attend_cached(trunk, index, rows, q, k, v)
@@ -359,6 +364,8 @@ Table embed(ops::Context& ctx, const Trunk& trunk, const Rows& rows) {
     add_row(trunk.weights.whole[Role::token_embedding], static_cast<std::size_t>(rows.tokens[i]),
             x.row(i));
     for (std::size_t d = 0; d < hyper.dim; ++d) x.row(i)[d] *= hyper.embedding_scale;
+    if (!rows.inputs.empty() && rows.inputs[i].embedding != nullptr)
+      std::copy_n(rows.inputs[i].embedding, hyper.dim, x.row(i));
     add_row(trunk.weights.whole[Role::position_embedding],
             rows.positions[i] + hyper.position_offset, x.row(i));
     add_row(trunk.weights.whole[Role::type_embedding], rows.types.empty() ? 0 : rows.types[i],

@@ -17,10 +17,11 @@ Result<RopeScalingKind> kind_of(std::string_view name) {
     std::string_view name;
     RopeScalingKind kind;
   } rows[] = {
-      {"none", RopeScalingKind::none},         {"default", RopeScalingKind::none},
-      {"linear", RopeScalingKind::linear},     {"dynamic", RopeScalingKind::dynamic},
-      {"yarn", RopeScalingKind::yarn},         {"llama3", RopeScalingKind::llama3},
-      {"longrope", RopeScalingKind::longrope}, {"su", RopeScalingKind::longrope},
+      {"none", RopeScalingKind::none},       {"default", RopeScalingKind::none},
+      {"mrope", RopeScalingKind::none},      {"linear", RopeScalingKind::linear},
+      {"dynamic", RopeScalingKind::dynamic}, {"yarn", RopeScalingKind::yarn},
+      {"llama3", RopeScalingKind::llama3},   {"longrope", RopeScalingKind::longrope},
+      {"su", RopeScalingKind::longrope},
   };
   for (const auto& row : rows)
     if (row.name == name) return row.kind;
@@ -121,6 +122,23 @@ Status check_rotary_dims(const Hyper& hyper) {
   return Done{};
 }
 
+// How many pairs turn by time, height and width.
+Status read_sections(const HyperSource& source, Keys keys, const ArchSpec& spec, Hyper& hyper) {
+  if (!spec.grid_positions) return Done{};
+  const auto sections = TRY(source.counts(keys, 0, hyper.rotary_dims));
+  if (!sections) return Done{};
+  std::uint32_t pairs = 0;
+  for (std::size_t i = 0; i < std::min<std::size_t>(3, sections->size()); ++i) {
+    hyper.rope_sections.push_back((*sections)[i]);
+    pairs += (*sections)[i];
+  }
+  if (hyper.rope_sections.size() != 3 || pairs != hyper.rotary_dims / 2)
+    return Error(ErrorKind::corrupt,
+                 fmt::format("{}: {} pairs of a head's {}", source.name_of(keys), pairs,
+                             hyper.rotary_dims / 2));
+  return Done{};
+}
+
 double local_theta(const ArchSpec& spec, const Hyper& hyper) {
   return spec.defaults.rope_theta_local > 0 ? spec.defaults.rope_theta_local : hyper.rope.theta;
 }
@@ -132,6 +150,7 @@ Status read_gguf(const HyperSource& source, const Package& package, const ArchSp
   TRY(check_rotary_dims(hyper));
   TRY(take(source, {"rope.freq_base", ""}, theta_range, hyper.rope.theta));
   hyper.rope.scaling = TRY(gguf_scaling(source, package, spec, hyper));
+  TRY(read_sections(source, {"rope.dimension_sections", ""}, spec, hyper));
   if (!spec.has_local_rope()) return Done{};
   hyper.rope_local.theta = local_theta(spec, hyper);
   return take(source, {"rope.freq_base_swa", ""}, theta_range, hyper.rope_local.theta);
@@ -164,6 +183,7 @@ Status read_hf(const HyperSource& source, const Package& package, const ArchSpec
            hyper.rope.theta));
   TRY(take(in, {"", "rope_theta"}, theta_range, hyper.rope.theta));
   hyper.rope.scaling = TRY(hf_scaling(source, in, spec, hyper));
+  TRY(read_sections(in, {"", "mrope_section"}, spec, hyper));
   if (!spec.has_local_rope()) return Done{};
   hyper.rope_local.theta = local_theta(spec, hyper);
   TRY(take(source, {"", "rope_local_base_freq|local_rope_theta"}, theta_range,

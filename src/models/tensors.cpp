@@ -9,10 +9,16 @@ namespace {
 
 // Where the trunk of a model hangs in its file: language models under "model.", bare trunks at the
 // root, language models inside multimodal ones deeper.
-constexpr std::array<std::string_view, 9> prefixes = {
-    "model.",     "",         "transformer.",          "gpt_neox.",
-    "bert.",      "roberta.", "language_model.model.", "model.language_model.",
-    "nomic_bert."};
+constexpr std::array<std::string_view, 10> prefixes = {"model.",
+                                                       "",
+                                                       "transformer.",
+                                                       "gpt_neox.",
+                                                       "bert.",
+                                                       "roberta.",
+                                                       "language_model.model.",
+                                                       "model.language_model.",
+                                                       "nomic_bert.",
+                                                       "model.text_model."};
 
 std::string filled(std::string_view pattern, TensorFinder::Place place) {
   std::string out;

@@ -53,6 +53,7 @@ class Transformer final : public Model {
   }
   std::string_view chat_template_source() const override { return parts_.chat_template_source; }
   const KvLayout& kv_layout() const override { return parts_.trunk.kv; }
+  const Vision* vision() const override { return parts_.vision.get(); }
   std::uint32_t embedding_dim() const override { return parts_.trunk.hyper.dim; }
 
   Status forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
@@ -97,6 +98,7 @@ Status Transformer::forward(ops::Context& ctx, const Batch& batch, std::span<flo
                  fmt::format("{} turns text into vectors; it does not generate", parts_.info.name));
   TRY(check(batch.tokens));
   HEARTH_CHECK(batch.places.size() == batch.tokens.size());
+  HEARTH_CHECK(batch.inputs.empty() || batch.inputs.size() == batch.tokens.size());
   HEARTH_CHECK(logits.size() == batch.output_rows.size() * trunk.hyper.vocab);
   if (batch.tokens.empty()) return Done{};
   const ArenaPool::Lease lease(*arenas_);
@@ -116,7 +118,8 @@ Status Transformer::forward(ops::Context& ctx, const Batch& batch, std::span<flo
                   .sequences = batch.sequences,
                   .starts = {},
                   .types = {},
-                  .wanted = batch.output_rows};
+                  .wanted = batch.output_rows,
+                  .inputs = batch.inputs};
   TRY(run(ctx, rows, hidden, arena, stop));
   if (batch.output_rows.empty()) return Done{};
   const View out(logits.data(), batch.output_rows.size(), trunk.hyper.vocab);

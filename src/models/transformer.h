@@ -7,6 +7,7 @@
 
 #include "models/model.h"
 #include "models/trunk.h"
+#include "models/vision/vision.h"
 
 namespace hearth::models {
 
@@ -20,7 +21,8 @@ struct Parts {
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<ChatFormat> chat_format;
   std::string chat_template_source;
-  bool plain = false;  // run the reference path
+  bool plain = false;                    // run the reference path
+  std::unique_ptr<const Vision> vision;  // nullptr: none
 };
 
 // Complete parts to a model that runs.

@@ -19,6 +19,7 @@ struct Trunk {
   Weights weights;
   RopeTables ropes;
   KvLayout kv;
+  std::vector<std::uint8_t> rope_axes;  // [rotary_dims / 2], of grid positions; empty: none
 
   // The frequencies of one layer.
   bool uses_local_rope(std::size_t layer) const { return hyper.layers[layer].local; }
@@ -35,6 +36,7 @@ struct Rows {
   std::span<const std::size_t> starts;
   std::span<const std::uint8_t> types;    // [rows], of the type embedding; empty: all 0
   std::span<const std::uint32_t> wanted;  // rows whose result is wanted, ascending
+  std::span<const RowInput> inputs = {};  // empty, or [rows]
 };
 
 // The last hidden state, output norm applied: hidden [wanted, dim].  Errors: cancelled.

@@ -318,12 +318,14 @@ void attend(Context& ctx, View out, View q, const KvLayer& layer,
             const AttentionOptions& options) {
   check(layer, options, q, out);
   HEARTH_CHECK(places.size() == q.rows);
+  HEARTH_CHECK(options.ahead.empty() || options.ahead.size() == q.rows);
   std::vector<Seen> seen;
   std::vector<std::size_t> runs, sequence_of;
   for (std::size_t i = 0; i < places.size(); ++i) {
     const std::uint32_t after = places[i].position + 1;
     const bool limited = options.window > 0 && after > options.window;
-    seen.push_back({limited ? after - options.window : 0, after, places[i].position});
+    const std::uint32_t ahead = options.ahead.empty() ? 0 : options.ahead[i];
+    seen.push_back({limited ? after - options.window : 0, after + ahead, places[i].position});
     if (i > 0 && places[i].sequence == places[i - 1].sequence) continue;
     runs.push_back(i);
     sequence_of.push_back(places[i].sequence);

@@ -48,6 +48,9 @@ struct AttentionOptions {
                                  // included
   std::span<const float> sinks;  // empty, or one logit per head that only takes probability
   std::span<const float> alibi;  // empty, or one slope per head: s -= slope * distance
+  // Of attend(): empty, or how many positions behind its own each row sees as well (rows of one
+  // picture see each other); they are appended before.
+  std::span<const std::uint32_t> ahead = {};
 };
 
 // Causal: row i attends to positions [max(0, p + 1 - window), p] of its sequence, p included (so

@@ -62,22 +62,40 @@ void l2_norm(Context& ctx, View y, View x, float eps) {
   each_row(ctx, x, [&](std::size_t i) { ctx.kernels->l2_norm(y.row(i), x.row(i), x.dim, eps); });
 }
 
-void rope(Context& ctx, View x, std::uint32_t head_dim, std::span<const std::uint32_t> positions,
-          const RopeTable& table) {
+namespace {
+
+// place(row, pair): how far along.
+template <typename F>
+void turn_rows(Context& ctx, View x, std::uint32_t head_dim, const RopeTable& table, F place) {
   const std::size_t half = table.rotary_dims / 2;
-  HEARTH_CHECK(positions.size() == x.rows && x.dim % head_dim == 0);
+  HEARTH_CHECK(x.dim % head_dim == 0);
   HEARTH_CHECK(table.rotary_dims <= head_dim && table.inverse_frequencies.size() == half);
   const auto turn = table.interleaved ? ctx.kernels->rope_pairs : ctx.kernels->rope_halves;
   each_row(ctx, x, [&](std::size_t i) {
     float* cosines = float_scratch(Scratch::worker, 2 * half);
     float* sines = cosines + half;
     for (std::size_t d = 0; d < half; ++d) {
-      const float angle = static_cast<float>(positions[i]) * table.inverse_frequencies[d];
+      const float angle = static_cast<float>(place(i, d)) * table.inverse_frequencies[d];
       cosines[d] = std::cos(angle) * table.magnitude;
       sines[d] = std::sin(angle) * table.magnitude;
     }
     for (std::size_t d = 0; d < x.dim; d += head_dim) turn(x.row(i) + d, cosines, sines, half);
   });
+}
+
+}  // namespace
+
+void rope(Context& ctx, View x, std::uint32_t head_dim, std::span<const std::uint32_t> positions,
+          const RopeTable& table) {
+  HEARTH_CHECK(positions.size() == x.rows);
+  turn_rows(ctx, x, head_dim, table, [&](std::size_t row, std::size_t) { return positions[row]; });
+}
+
+void rope(Context& ctx, View x, std::uint32_t head_dim, std::span<const RopePlace> places,
+          std::span<const std::uint8_t> axes, const RopeTable& table) {
+  HEARTH_CHECK(places.size() == x.rows && axes.size() == table.rotary_dims / 2);
+  turn_rows(ctx, x, head_dim, table,
+            [&](std::size_t row, std::size_t pair) { return places[row][axes[pair]]; });
 }
 
 void activate(Context& ctx, View x, Activation f) {

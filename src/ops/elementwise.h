@@ -1,6 +1,7 @@
 // Norms, positions, activations: operations on rows of activations.  In place where they say so.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <span>
 
@@ -29,6 +30,12 @@ struct RopeTable {
 // Source: Su et al. 2021.
 void rope(Context& ctx, View x, std::uint32_t head_dim, std::span<const std::uint32_t> positions,
           const RopeTable& table);
+// A place along several axes: of time, height and width, or of row and column.
+using RopePlace = std::array<std::uint32_t, 3>;
+// The same where pair d turns by places[i][axes[d]].  axes: [rotary_dims / 2].
+// Source: Wang et al. 2024, section 2.1.
+void rope(Context& ctx, View x, std::uint32_t head_dim, std::span<const RopePlace> places,
+          std::span<const std::uint8_t> axes, const RopeTable& table);
 
 enum class Activation { silu, gelu, gelu_tanh, quick_gelu, relu, relu_squared, tanh, sigmoid };
 // x = f(x).

@@ -4,6 +4,8 @@
 #include <cmath>
 #include <limits>
 
+#include "runtime/prompt_rows.h"
+
 namespace hearth {
 namespace {
 
@@ -63,13 +65,17 @@ void Penalties::consume(std::span<const Token> history) {
     const Token token = history[seen_];
     if (seen_ >= prompt_tokens_) ++made_[token];
     if (repetition_active()) {
-      ++window_[token];
-      if (!all && seen_ >= last_n) {
+      if (!is_picture_row(token)) ++window_[token];
+      if (!all && seen_ >= last_n && !is_picture_row(history[seen_ - last_n])) {
         const auto leaving = window_.find(history[seen_ - last_n]);
         if (--leaving->second == 0) window_.erase(leaving);
       }
     }
     if (!dry_active()) continue;
+    if (is_picture_row(token)) {  // no run goes on over it
+      break_at_.push_back(true);
+      continue;
+    }
     const std::string_view piece = tokenizer_.piece(token, true);
     const std::size_t before = tail_.size();
     tail_ += piece;
@@ -112,7 +118,8 @@ void Penalties::dry(std::span<const Token> history, std::span<float> logits) {
   repeated_runs(window, limit, runs_);
   std::unordered_map<Token, std::uint32_t> longest;  // by the token that followed the run
   for (std::size_t i = 0; i + 1 < window.size(); ++i)
-    if (runs_[i] >= static_cast<std::uint32_t>(options_.dry_allowed_length)) {
+    if (runs_[i] >= static_cast<std::uint32_t>(options_.dry_allowed_length) &&
+        !is_picture_row(window[i + 1])) {
       auto& run = longest[window[i + 1]];
       run = std::max(run, runs_[i]);
     }

@@ -12,6 +12,7 @@
 #include "kernels/kernels.h"
 #include "runtime/memory_budget.h"
 #include "runtime/prefix_store.h"
+#include "runtime/prompt_rows.h"
 #include "runtime/step_stop.h"
 #include "runtime/stepper.h"
 
@@ -44,6 +45,9 @@ Status check_request(const GenerateRequest& request, const ModelInfo& model) {
   TRY(check_tokens("prompt", request.prompt, model.vocabulary));
   TRY(check_tokens("stop_tokens", request.stop_tokens, model.vocabulary));
   if (request.prompt.empty()) return Error(ErrorKind::invalid, "prompt: holds no token");
+  TRY(check_pictures(request.pictures, request.prompt.size()));
+  if (!request.pictures.empty() && request.prompt_logprobs)
+    return Error(ErrorKind::invalid, "prompt_logprobs: a prompt with pictures has none");
   if (request.n < 1 || request.n > max_choices)
     return Error(ErrorKind::invalid, fmt::format("n = {}: needs 1 to {}", request.n, max_choices));
   if (request.top_logprobs < 0 || request.top_logprobs > max_top_logprobs)
@@ -168,7 +172,13 @@ Status ThreadedRunner::submit(GenerateRequest request, OnEvent on_event) {
   if (const auto overflow = find_overflow(*this, request))
     return Error(ErrorKind::too_long, overflow_message(*overflow));
 
+  if (!request.pictures.empty() && model_->vision() == nullptr)
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{} reads text: it does not see", model_->info().name));
+
   auto active = std::make_unique<ActiveRequest>();
+  if (!request.pictures.empty())
+    active->rows = PromptRows(*model_->vision(), std::move(request.pictures), request.prompt);
   const auto room = static_cast<std::int64_t>(memory_.context_tokens) -
                     static_cast<std::int64_t>(request.prompt.size());
   active->max_tokens = request.max_tokens < 0 ? room : std::min(request.max_tokens, room);

@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "models/model.h"
 #include "runtime/prefix_options.h"
+#include "runtime/prompt_picture.h"
 #include "runtime/sampling.h"
 
 namespace hearth {
@@ -59,6 +60,8 @@ using OnEvent = std::function<void(const Event&)>;
 
 struct GenerateRequest {
   std::vector<Token> prompt;  // at least 1 token after the runner has added nothing
+  // What stands at places of the prompt instead of its tokens there, in order.
+  std::vector<PromptPicture> pictures = {};
   SamplingOptions sampling;
   std::int64_t max_tokens = -1;    // per choice; -1: until the context is full
   std::vector<std::string> stop;   // up to 16, each non-empty

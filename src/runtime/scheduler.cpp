@@ -55,10 +55,16 @@ Plan Scheduler::plan() {
     Sequence& sequence = *running_[i];
     if (rows_[i] == 0) continue;
     const std::size_t computed = sequence.pages.computed();
-    std::size_t reached = sequence.pages.reserve(computed + rows_[i]);
+    const PromptRows& pictures = sequence.request.rows;
+    const auto reach = [&] {
+      const std::size_t wanted = pictures.whole_end(computed + rows_[i]);
+      const std::size_t end = sequence.pages.reserve(wanted);
+      return end == wanted ? end : pictures.whole_end_before(computed, end);
+    };
+    std::size_t reached = reach();
     while (reached == computed && running_.size() > i + 1) {
       preempt_youngest();
-      reached = sequence.pages.reserve(computed + rows_[i]);
+      reached = reach();
     }
     if (reached > computed) {
       if (sequence.drafts.size() > reached - computed - 1)

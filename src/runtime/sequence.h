@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/drafter.h"
+#include "runtime/prompt_rows.h"
 #include "runtime/runner.h"
 #include "runtime/sampler.h"
 #include "runtime/sequence_pages.h"
@@ -25,6 +26,7 @@ struct Sequence;
 struct ActiveRequest {
   std::uint64_t arrival = 0;  // 1, 2, 3, ...
   GenerateRequest asked;
+  PromptRows rows;  // of pictures
   OnEvent on_event;
   std::int64_t max_tokens = 0;  // of one choice; fits the context
   bool deterministic = false;
@@ -54,7 +56,7 @@ struct Sequence {
 
   ActiveRequest& request;
   int choice;
-  std::vector<Token> tokens;  // prompt and answer
+  std::vector<Token> tokens;  // prompt and answer; see PromptRows
   SequencePages pages;
   Sampler sampler;
   TextStream text;
@@ -76,7 +78,7 @@ struct Sequence {
     if (most == 0 || left <= 0 || !request.asked.speculate || constraint) return 0;
     const auto guessed =
         drafter.draft(tokens, std::min(most, static_cast<std::size_t>(left)), row_cost);
-    drafts.assign(guessed.begin(), guessed.end());
+    drafts.assign(guessed.begin(), std::ranges::find_if(guessed, is_picture_row));
     return drafts.size();
   }
   // Older sequences go first.

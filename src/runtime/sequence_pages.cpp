@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "base/check.h"
+#include "runtime/prompt_rows.h"
 
 namespace hearth {
 namespace {
@@ -43,8 +44,16 @@ void SequencePages::set(std::size_t index, PageIndex page) {
 std::size_t SequencePages::adopt(std::span<const Token> tokens) {
   const std::size_t before = computed_;
   if (pages_.size() * page_tokens != computed_ || computed_ + 1 >= tokens.size()) return 0;
-  const auto wanted = tokens.first(tokens.size() - 1);
-  const auto match = cache_->find(node_, wanted.subspan(computed_));
+  auto wanted = tokens.first(tokens.size() - 1);
+  auto match = cache_->find(node_, wanted.subspan(computed_));
+  const std::size_t found = computed_ + match.pages.size() * page_tokens + match.partial_tokens;
+  if (const std::size_t end = before_pictures(tokens, found); end != found) {
+    for (const PageIndex page : match.pages) cache_->release(page);
+    if (match.partial) cache_->release(*match.partial);
+    if (end <= computed_) return 0;
+    wanted = tokens.first(end);
+    match = cache_->find(node_, wanted.subspan(computed_));
+  }
   for (const PageIndex page : match.pages) push(page);
   node_ = match.node;
   computed_ += match.pages.size() * page_tokens;

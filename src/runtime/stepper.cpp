@@ -52,7 +52,8 @@ void Stepper::add(std::unique_ptr<ActiveRequest> request) {
   const PrefixNode root =
       cache_.root(request->asked.cache_salt, request->deterministic, request->tier);
   StoredPrefix stored{.store = store_, .root = {}};
-  if (store_ != nullptr)
+  if (!request->rows.empty()) stored.store = nullptr;  // pictures are not kept on the disk
+  if (stored.store != nullptr)
     stored.root = store_->root(request->asked.cache_salt, request->deterministic, request->tier);
   request->usage.prompt_tokens = static_cast<std::int64_t>(request->asked.prompt.size());
   request->choices.push_back(std::make_unique<Sequence>(
@@ -117,6 +118,7 @@ Status Stepper::forward(const Plan& plan, std::stop_token leaving) {
   tokens_.clear();
   places_.clear();
   sequences_.clear();
+  inputs_.clear();
   output_rows_.clear();
   outputs_.clear();
   context_.deterministic = false;
@@ -130,16 +132,20 @@ Status Stepper::forward(const Plan& plan, std::stop_token leaving) {
     append_rows(slice);
   }
   stop.arm();
+  TRY(read_pictures(plan, stop.token()));
 
   const std::size_t size = output_rows_.size() * model_.info().vocabulary;
   if (size > logits_size_) {
     logits_ = std::make_unique_for_overwrite<float[]>(size);
     logits_size_ = size;
   }
-  return model_.forward(
-      context_,
-      {.tokens = tokens_, .places = places_, .sequences = sequences_, .output_rows = output_rows_},
-      {logits_.get(), size}, stop.token());
+  return model_.forward(context_,
+                        {.tokens = tokens_,
+                         .places = places_,
+                         .sequences = sequences_,
+                         .output_rows = output_rows_,
+                         .inputs = inputs_},
+                        {logits_.get(), size}, stop.token());
 }
 
 void Stepper::append_rows(const Slice& slice) {
@@ -160,11 +166,30 @@ void Stepper::append_rows(const Slice& slice) {
     }
     if (next > sequence.tokens.size())
       output_rows_.push_back(static_cast<std::uint32_t>(tokens_.size()));  // behind a draft
-    tokens_.push_back(next > sequence.tokens.size()
-                          ? sequence.drafts[position - sequence.tokens.size()]
-                          : sequence.tokens[position]);
+    const Token token = next > sequence.tokens.size()
+                            ? sequence.drafts[position - sequence.tokens.size()]
+                            : sequence.tokens[position];
+    tokens_.push_back(is_picture_row(token) ? Token{0} : token);
     places_.push_back({index, static_cast<std::uint32_t>(position)});
   }
+}
+
+// What every row is told beside its token, where one of the prompts holds pictures.
+Status Stepper::read_pictures(const Plan& plan, const std::stop_token& stop) {
+  if (std::ranges::all_of(plan.slices,
+                          [](const Slice& slice) { return slice.sequence->request.rows.empty(); }))
+    return Done{};
+  for (const auto& [sequence, count] : plan.slices) {
+    PromptRows& rows = sequence->request.rows;
+    const std::size_t begin = sequence->pages.computed();
+    TRY(rows.encode(context_, model_, begin, begin + count, stop));
+    for (std::size_t position = begin; position < begin + count; ++position) {
+      RowInput input;
+      input.place.fill(static_cast<std::uint32_t>(position));
+      inputs_.push_back(rows.empty() ? input : rows.at(position));
+    }
+  }
+  return Done{};
 }
 
 // A step stops early only when nobody wants it; everybody in it is dropped before the next.
@@ -222,6 +247,7 @@ void Stepper::follow_drafts() {
 void Stepper::begin_answer(Sequence& first) {
   ActiveRequest& request = first.request;
   request.is_forked = true;
+  request.rows.release();
   request.answering = Clock::now();
   request.usage.cached_tokens = static_cast<std::int64_t>(first.adopted);
   counts_.cached_tokens += first.adopted;

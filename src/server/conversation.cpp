@@ -83,7 +83,12 @@ Checked<Json> read_message(const Json& message, std::size_t index) {
   const auto thought = TRY(read_text(message, "reasoning_content", 64u << 20));
   if (thought) result.set("reasoning_content", *thought);
   auto regular = regular_message(result);
-  if (regular) return *std::move(regular);
+  if (regular) {
+    const Json* shown = regular->find("content");
+    if (shown && shown->is_array() && name != "user" && name != "tool")
+      return invalid_value(place_of(index, "content"), "shows a picture: only users and tools do");
+    return *std::move(regular);
+  }
   const std::string& reason = regular.error().message();
   return regular.error().kind() == ErrorKind::unsupported
              ? unsupported_value(place_of(index, "content"), reason)

@@ -19,7 +19,7 @@ struct ToolChoice {
 };
 
 struct ChatInput {
-  Json messages = Json::array();  // contents are texts
+  Json messages = Json::array();  // contents are texts, or texts and pictures
   Json tools;                     // null: none
   ToolChoice choice;
   Json variables = Json::object();  // of the template
@@ -31,7 +31,7 @@ struct ChatInput {
 // What is forced is among the tools.
 bool is_chosen(const ChatInput& input);
 
-// Errors: 400 that names the field; 400 unsupported_value for images, audio and files.
+// Errors: 400 that names the field; 400 unsupported_value for audio and files.
 Checked<ChatInput> read_chat_input(const Json& body);
 
 }  // namespace hearth::server

@@ -43,6 +43,7 @@ std::vector<std::string> capabilities_of(const LoadedModel& loaded) {
   std::vector<std::string> capabilities = {"completion"};
   const AnswerForm form = find_answer_form(loaded.model().chat_template_source());
   if (form.calls && knows_tools(loaded.model())) capabilities.emplace_back("tools");
+  if (loaded.model().vision() != nullptr) capabilities.emplace_back("vision");
   if (form.thoughts) capabilities.emplace_back("thinking");
   const SpecialTokens& special = loaded.model().tokenizer().special();
   if (special.fim_prefix && special.fim_suffix && special.fim_middle)

@@ -59,6 +59,7 @@ std::int64_t Generation::room_for(const Prompt& prompt) {
 Check Generation::submit(std::size_t index, const Prompt& prompt) {
   GenerateRequest request = asked_.generate;
   request.prompt = prompt.tokens;
+  request.pictures = prompt.pictures;
   request.max_tokens = room_for(prompt);
   // The best is the likeliest per token.
   request.logprobs = request.logprobs || request.n > asked_.n;

@@ -181,7 +181,8 @@ Checked<Json> props(Service& service, const Call& call) {
                        {"model_alias", lease->id},
                        {"model_path", lease->id},
                        {"chat_template", lease->model().chat_template_source()},
-                       {"modalities", Json::object({{"vision", false}, {"audio", false}})},
+                       {"modalities", Json::object({{"vision", lease->model().vision() != nullptr},
+                                                    {"audio", false}})},
                        {"n_ctx_train", info.context_length},
                        {"build_info", "hearth " HEARTH_VERSION}});
 }

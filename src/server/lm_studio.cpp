@@ -14,9 +14,12 @@ Json describe(const ModelCard& card) {
   Json capabilities = Json::array();
   if (std::ranges::find(card.capabilities, "tools") != card.capabilities.end())
     capabilities.push_back("tool_use");
+  const bool sees = std::ranges::find(card.capabilities, "vision") != card.capabilities.end();
   Json described = Json::object({{"id", card.id},
                                  {"object", "model"},
-                                 {"type", is_generator ? "llm" : "embeddings"},
+                                 {"type", !is_generator ? "embeddings"
+                                          : sees        ? "vlm"
+                                                        : "llm"},
                                  {"publisher", "hearth"},
                                  {"arch", card.architecture},
                                  {"compatibility_type", "gguf"},

@@ -279,13 +279,13 @@ TEST_CASE("what nobody here can do is said by name") {
                     row.path == "/v1/responses" ? "input" : "messages", row.content));
     CHECK(answer.status == 400);
     CHECK(has(answer.body, row.code));
-    CHECK(has(answer.body, "no model here sees or hears"));
+    CHECK(has(answer.body, "this model reads text"));
   }
   const auto ollama = running.request(
       "POST", "/api/chat",
       R"({"model":"fake","messages":[{"role":"user","content":"x","images":["AA"]}]})");
   CHECK(ollama.status == 400);
-  CHECK(has(ollama.body, "no model here sees or hears"));
+  CHECK(has(ollama.body, "this model reads text, it does not see"));
 }
 
 TEST_CASE("an address that is not loopback needs keys") {

@@ -1,9 +1,13 @@
 #include "server/task.h"
 
+#include <fmt/core.h>
+
 #include <algorithm>
 
+#include "library/pictures.h"
 #include "server/answer_rule.h"
 #include "server/tool_messages.h"
+#include "text/chat_format.h"
 
 namespace hearth::server {
 namespace {
@@ -48,6 +52,21 @@ Check force_call(const Model& model, const ToolChoice& choice, Prompt& prompt, R
 
 }  // namespace
 
+Check check_pictures(const Model& model, const ChatInput& input) {
+  for (std::size_t i = 0; i < input.messages.size(); ++i) {
+    const Json* content = input.messages.as_array()[i].find("content");
+    if (content == nullptr || !content->is_array()) continue;
+    const std::string place = fmt::format("messages[{}].content", i);
+    if (model.vision() == nullptr)
+      return unsupported_value(place, "has a picture: this model reads text, it does not see");
+    for (const Json& part : content->as_array())
+      if (is_picture(part))
+        if (const auto bytes = picture_in(part); !bytes)
+          return invalid_value(place, bytes.error().message());
+  }
+  return Done{};
+}
+
 Result<ChatPrompt> conversation_prompt(const Model& model, const ChatInput& input,
                                        bool opens_answer) {
   const AnswerForm form = find_answer_form(model.chat_template_source());
@@ -62,13 +81,15 @@ Checked<Task> chat_task(const LoadedModel& loaded, ChatInput input, Asked asked,
   reading.form = find_answer_form(model.chat_template_source());
   reading.is_single = input.choice.is_single;
   TRY(check_tools(model, input, reading.form));
+  TRY(check_pictures(model, input));
   auto rendered = conversation_prompt(model, input);
   if (!rendered) {
     Problem problem = to_problem(rendered.error());
     if (problem.status == 400) problem.param = prompt_field;
     return problem;
   }
-  Prompt prompt{std::move(rendered->tokens), ""};
+  Prompt prompt{
+      .tokens = std::move(rendered->tokens), .pictures = std::move(rendered->pictures), .echo = ""};
   reading.is_thinking = begins_thought(reading.form, rendered->text);
   if (input.tools.is_array() && input.choice.is_forced)
     TRY(force_call(model, input.choice, prompt, reading));

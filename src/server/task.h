@@ -14,6 +14,7 @@ namespace hearth::server {
 
 struct Prompt {
   std::vector<Token> tokens;
+  std::vector<PromptPicture> pictures = {};
   std::string echo;  // text to be given back before the answer; empty: none
 };
 
@@ -38,6 +39,10 @@ struct Task {
   std::optional<std::int64_t> context_tokens;  // fewer than the model has: the request's wish
   std::optional<Reading> reading;              // nothing: the answer is text as it is
 };
+
+// 400 with the message: unsupported_value where one shows a picture to a model that does not see,
+// invalid_value where a picture is not given as a data: URL.
+Check check_pictures(const Model& model, const ChatInput& input);
 
 // The prompt of a conversation, its calls and results made to fit the model's template.
 Result<ChatPrompt> conversation_prompt(const Model& model, const ChatInput& input,

@@ -20,6 +20,7 @@ Checked<std::string> read_content(const Json& body) {
 }
 
 Checked<ChatPrompt> render(const Model& model, const Json& body, const ChatInput& input) {
+  TRY(check_pictures(model, input));
   const bool opens_answer = TRY(read_bool(body, "add_generation_prompt")).value_or(true);
   return TRY(conversation_prompt(model, input, opens_answer));
 }

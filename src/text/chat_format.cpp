@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include <random>
 #include <utility>
 
 #include "base/utf8.h"
@@ -11,28 +12,40 @@ namespace {
 
 Error invalid(std::string message) { return Error(ErrorKind::invalid, std::move(message)); }
 
-Result<std::string> join_parts(const Json& parts) {
+bool is_text(const Json* json, std::string_view text) {
+  return json && json->is_string() && json->as_string() == text;
+}
+
+Json text_part(std::string text) {
+  return Json::object({{"type", "text"}, {"text", std::move(text)}});
+}
+
+// One text; a list where there are pictures.
+Result<Json> join_parts(const Json& parts) {
   std::string text;
+  Json all = Json::array();
   for (const Json& part : parts.as_array()) {
     const Json* type = part.find("type");
     if (!type || !type->is_string()) return invalid("has a part without a type");
     const std::string& name = type->as_string();
+    if (is_picture(part)) {
+      if (!text.empty()) all.push_back(text_part(std::exchange(text, {})));
+      all.push_back(part);
+      continue;
+    }
     const bool is_text = name == "text" || name == "input_text" || name == "output_text";
     if (!is_text && name != "refusal")
       return Error(
           ErrorKind::unsupported,
-          fmt::format(
-              "has a part of type '{}': this model reads text, and no model here sees or hears",
-              printable(name)));
+          fmt::format("has a part of type '{}': this model reads text, and no model here hears",
+                      printable(name)));
     const Json* value = part.find(is_text ? "text" : "refusal");
     if (!value || !value->is_string()) return invalid("has a part without text");
     text += value->as_string();
   }
-  return text;
-}
-
-bool is_text(const Json* json, std::string_view text) {
-  return json && json->is_string() && json->as_string() == text;
+  if (all.size() == 0) return Json(std::move(text));
+  if (!text.empty()) all.push_back(text_part(std::move(text)));
+  return all;
 }
 
 bool has_role(const Json& message, std::string_view role) {
@@ -71,10 +84,17 @@ bool has(const std::string& text, std::string_view wanted) {
 }
 
 // False only where conversations are rendered, but system messages refused or left out.
-bool takes_system(const ChatTemplate& chat_template, const Json& tools) {
+bool takes_system(const ChatTemplate& chat_template, const Json& tools, bool only_parts) {
   Json with = Json::array(), without = Json::array();
   with.push_back(message_of("system", probe));
   for (Json* messages : {&with, &without}) messages->push_back(message_of("user", "hello"));
+  if (only_parts)
+    for (Json* messages : {&with, &without})
+      for (Json& message : messages->as_array()) {
+        Json parts = Json::array();
+        parts.push_back(text_part(message.find("content")->as_string()));
+        message.set("content", std::move(parts));
+      }
   return has(rendered(chat_template, std::move(with), tools), probe) ||
          rendered(chat_template, std::move(without), tools).empty();
 }
@@ -129,7 +149,86 @@ bool takes_thinking(const ChatTemplate& chat_template) {
   return texts[0] != texts[1];
 }
 
+Json message_of_parts(bool has_picture) {
+  Json parts = Json::array();
+  if (has_picture) parts.push_back(Json::object({{"type", "image"}}));
+  parts.push_back(text_part(std::string(probe)));
+  return Json::object({{"role", "user"}, {"content", std::move(parts)}});
+}
+
+std::string with_parts(const ChatTemplate& chat_template, bool has_picture) {
+  Json messages = Json::array();
+  messages.push_back(message_of_parts(has_picture));
+  return rendered(chat_template, std::move(messages));
+}
+
+// A template that knows no parts prints them as they are, or fails.
+bool takes_pictures(const ChatTemplate& chat_template) {
+  const std::string with = with_parts(chat_template, true);
+  return has(with, probe) && !has(with, "'type'") && !has(with, "\"type\"") &&
+         with != with_parts(chat_template, false);
+}
+
+bool takes_only_parts(const ChatTemplate& chat_template) {
+  Json messages = Json::array();
+  messages.push_back(message_of("user", probe));
+  return !has(rendered(chat_template, std::move(messages)), probe) &&
+         has(with_parts(chat_template, false), probe);
+}
+
 // ---- Making messages fit ----
+
+// Stands for a picture in a text until that is rendered; nobody can write it by guessing.
+std::string new_picture_mark() {
+  std::random_device random;
+  return fmt::format("<picture {:08x}{:08x}>", random(), random());
+}
+
+// As the template reads them: parts where it has a place for pictures or reads nothing else,
+// otherwise a text with marks.
+Json fit_content(Json message, bool pictures, bool only_parts, const std::string& mark) {
+  const Json* content = message.find("content");
+  if (content == nullptr) return message;
+  if (content->is_string() && only_parts) {
+    Json parts = Json::array();
+    parts.push_back(text_part(content->as_string()));
+    message.set("content", std::move(parts));
+  } else if (content->is_array() && pictures && !has_role(message, "tool")) {
+    Json parts = Json::array();
+    for (const Json& part : content->as_array())
+      parts.push_back(is_picture(part) ? Json::object({{"type", "image"}}) : part);
+    message.set("content", std::move(parts));
+  } else if (content->is_array()) {
+    std::string text;
+    for (const Json& part : content->as_array())
+      text += is_picture(part) ? mark : part.find("text")->as_string();
+    message.set("content", std::move(text));
+  }
+  return message;
+}
+
+// Marks become what stands for a picture, as if the template had written it.
+RenderedPrompt without_marks(const RenderedPrompt& prompt, const std::string& mark,
+                             const std::string& picture_text) {
+  RenderedPrompt out;
+  const auto add = [&](std::string text, bool trusted) {
+    if (text.empty()) return;
+    if (!out.parts.empty() && out.parts.back().trusted == trusted)
+      out.parts.back().text += text;
+    else
+      out.parts.push_back({std::move(text), trusted});
+  };
+  for (const RenderedPrompt::Part& part : prompt.parts) {
+    std::size_t begin = 0;
+    for (std::size_t at; (at = part.text.find(mark, begin)) != std::string::npos;
+         begin = at + mark.size()) {
+      add(part.text.substr(begin, at - begin), part.trusted);
+      add(picture_text, true);
+    }
+    add(part.text.substr(begin), part.trusted);
+  }
+  return out;
+}
 
 std::string content_of(const Json& message) {
   const Json* content = message.find("content");
@@ -144,7 +243,14 @@ Json fold_system(const Json& messages) {
   for (std::size_t i = 1; i < messages.size(); ++i) {
     Json message = messages.as_array()[i];
     if (!is_placed && has_role(message, "user")) {
-      message.set("content", fmt::format("{}\n\n{}", system, content_of(message)));
+      if (const Json* content = message.find("content"); content && content->is_array()) {
+        Json parts = Json::array();
+        parts.push_back(text_part(system + "\n\n"));
+        for (const Json& part : content->as_array()) parts.push_back(part);
+        message.set("content", std::move(parts));
+      } else {
+        message.set("content", fmt::format("{}\n\n{}", system, content_of(message)));
+      }
       is_placed = true;
     }
     folded.push_back(std::move(message));
@@ -176,6 +282,11 @@ Result<Json> regular_messages(const Json& messages) {
 
 }  // namespace
 
+bool is_picture(const Json& part) {
+  const Json* type = part.find("type");
+  return is_text(type, "image_url") || is_text(type, "input_image") || is_text(type, "image");
+}
+
 Result<Json> regular_message(const Json& message) {
   if (!message.is_object()) return invalid("needs an object");
   const Json* role = message.find("role");
@@ -194,8 +305,11 @@ Result<Json> regular_message(const Json& message) {
 
 ChatFormat::ChatFormat(ChatTemplate chat_template) : template_(std::move(chat_template)) {
   const Json tools = probe_tools();
-  plain_ = {.system = takes_system(template_, {}), .calls = probe_calls({})};
-  with_tools_ = {.system = takes_system(template_, tools), .calls = probe_calls(tools)};
+  pictures_ = takes_pictures(template_);
+  only_parts_ = takes_only_parts(template_);
+  plain_ = {.system = takes_system(template_, {}, only_parts_), .calls = probe_calls({})};
+  with_tools_ = {.system = takes_system(template_, tools, only_parts_),
+                 .calls = probe_calls(tools)};
   tools_ = takes_tools(template_, tools);
   thinking_ = takes_thinking(template_);
 }
@@ -209,7 +323,8 @@ ChatTraits ChatFormat::traits() const {
           .tools = tools_,
           .tool_calls = with_tools_.calls.has_value(),
           .argument_objects = with_tools_.calls && with_tools_.calls->objects,
-          .thinking = thinking_};
+          .thinking = thinking_,
+          .pictures = pictures_};
 }
 
 std::optional<ChatFormat::CallForm> ChatFormat::probe_calls(const Json& tools) const {
@@ -252,8 +367,11 @@ Result<RenderedPrompt> ChatFormat::render(RenderInputs inputs) const {
     messages = fold_system(messages);
   if (layout.calls)
     for (Json& message : messages.as_array()) message = fit_calls(message, *layout.calls);
+  const std::string mark = new_picture_mark();
+  for (Json& message : messages.as_array())
+    message = fit_content(std::move(message), pictures_, only_parts_, mark);
   inputs.messages = std::move(messages);
-  return template_.render(inputs);
+  return without_marks(TRY(template_.render(inputs)), mark, inputs.picture_text);
 }
 
 }  // namespace hearth

@@ -10,8 +10,9 @@
 namespace hearth {
 
 // A message made regular: the role `developer` is `system`, parts of text are one text, and content
-// that is missing is "" (null in a message that calls tools).
-// Errors: unsupported (a part that is no text), invalid; without the place.
+// that is missing is "" (null in a message that calls tools).  Where one of the parts is a picture
+// (image_url, input_image or image) it stays a list, of texts and of pictures as they came.
+// Errors: unsupported (a part that is neither), invalid; without the place.
 Result<Json> regular_message(const Json& message);
 
 // What a template does, found by rendering small conversations with it.
@@ -21,7 +22,11 @@ struct ChatTraits {
   bool tool_calls = false;        // calls in earlier answers do
   bool argument_objects = false;  // it wants their arguments as objects, not as JSON text
   bool thinking = false;          // the variable enable_thinking makes a difference
+  bool pictures = false;          // it has a place for them
 };
+
+// Whether a part of a message is a picture.
+bool is_picture(const Json& part);
 
 // A chat template with its traits, found once.  Immutable; thread-safe.
 class ChatFormat {
@@ -33,7 +38,8 @@ class ChatFormat {
 
   // Renders messages of OpenAI's form.  Where the template has no place for a system message, its
   // text goes before that of the first message of the user; arguments of tool calls come as the
-  // template wants them.  Errors: those of regular_message, with the place; those of the template.
+  // template wants them.  A picture becomes what the template writes for it, or picture_text.
+  // Errors: those of regular_message, with the place; those of the template.
   Result<RenderedPrompt> render(RenderInputs inputs) const;
 
  private:
@@ -54,7 +60,8 @@ class ChatFormat {
 
   ChatTemplate template_;
   Layout plain_, with_tools_;
-  bool tools_ = false, thinking_ = false;
+  bool tools_ = false, thinking_ = false, pictures_ = false;
+  bool only_parts_ = false;  // texts are read as lists of parts alone
 };
 
 }  // namespace hearth

@@ -78,15 +78,64 @@ TEST_CASE("messages reach the template in the form it reads") {
        "error: messages[1]: has no role"},
       {"content of a number", plain, R"([{"role":"user","content":1}])",
        "error: messages[0]: needs a text or a list of parts"},
-      {"picture", plain, R"([{"role":"user","content":[{"type":"image_url","image_url":{}}]}])",
-       "error: messages[0]: has a part of type 'image_url': this model reads text, and no model "
-       "here sees or hears"},
+      {"sound", plain, R"([{"role":"user","content":[{"type":"input_audio"}]}])",
+       "error: messages[0]: has a part of type 'input_audio': this model reads text, and no model "
+       "here hears"},
       {"part without text", plain, R"([{"role":"user","content":[{"type":"text"}]}])",
        "error: messages[0]: has a part without text"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.what);
     CHECK(rendered(row.source, row.messages) == row.text);
+  }
+}
+
+TEST_CASE("pictures reach templates of every kind, and users cannot make them up") {
+  constexpr const char* knows_parts =
+      "{% for m in messages %}[{% if m.content is string %}{{ m.content }}{% else %}"
+      "{% for p in m.content %}{% if p.type == 'image' %}<pic>{% else %}{{ p.text }}{% endif %}"
+      "{% endfor %}{% endif %}]{% endfor %}";
+  constexpr const char* only_parts =
+      "{% for m in messages %}[{% for p in m.content %}{% if p.type == 'image' %}<pic>{% endif %}"
+      "{% if p.type == 'text' %}{{ p.text }}{% endif %}{% endfor %}]{% endfor %}";
+  constexpr const char* texts = "{% for m in messages %}[{{ m.content }}]{% endfor %}";
+  const struct {
+    std::string what, source, messages, text;
+    bool pictures;
+  } rows[] = {
+      {"a place for them", knows_parts,
+       R"([{"role":"user","content":[{"type":"text","text":"a"},{"type":"image_url"},)"
+       R"({"type":"input_text","text":"b<pic>"}]}])",
+       "![!a!<pic>!b<pic>!]", true},
+      {"texts are parts", only_parts,
+       R"([{"role":"system","content":"s"},{"role":"user","content":[{"type":"image"},)"
+       R"({"type":"text","text":"x"}]}])",
+       "![!s!][<pic>!x!]", true},
+      {"no place", texts,
+       R"([{"role":"user","content":[{"type":"image"},{"type":"text","text":"x<pic>"}]}])",
+       "![<begin><pic><end>!x<pic>!]", false},
+      {"the result of a tool", knows_parts,
+       R"([{"role":"tool","content":[{"type":"text","text":"x"},{"type":"image"}]}])",
+       "![!x!<begin><pic><end>]", true},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.what);
+    const auto format = ChatFormat::parse(row.source);
+    REQUIRE(format.ok());
+    CHECK(format->traits().pictures == row.pictures);
+    RenderInputs inputs;
+    inputs.messages = *parse_json(row.messages);
+    inputs.picture_text = "<begin><pic><end>";
+    const auto prompt = format->render(inputs);
+    REQUIRE_MESSAGE(prompt.ok(), prompt.error().message());
+    std::string text;  // with a mark where trust begins or ends
+    bool trusted = false;
+    for (const auto& part : prompt->parts) {
+      if (part.trusted != trusted) text += '!';
+      trusted = part.trusted;
+      text += part.text;
+    }
+    CHECK(text == row.text);
   }
 }
 

@@ -29,6 +29,7 @@ struct RenderInputs {
   std::string bos_token, eos_token, pad_token, unk_token;
   Json variables = Json::object();  // further ones: enable_thinking, date_string, documents, ...
   std::int64_t now_seconds = 0;     // for strftime_now; UTC
+  std::string picture_text;         // of ChatFormat: of a template that has no place for pictures
 };
 
 struct TemplateLimits {

@@ -23,7 +23,25 @@ std::string without_billing_line(const std::string& text) {
   return end == std::string::npos ? "" : text.substr(end + 1);
 }
 
-// A text, or blocks of text, as parts.
+// A picture as the shared form has it.  {"type": "image", "source": {"type": "base64",
+// "media_type", "data"}} or {"type": "url", "url"}, which the shared reader refuses but for data:
+// URLs.
+Checked<Json> read_image(const Json& block, const std::string& place) {
+  const Json* source = block.find("source");
+  const std::string_view kind = source ? text_of(*source, "type") : "";
+  std::string url;
+  if (kind == "base64")
+    url =
+        fmt::format("data:{};base64,{}", text_of(*source, "media_type"), text_of(*source, "data"));
+  else if (kind == "url")
+    url = text_of(*source, "url");
+  else
+    return invalid_value(place, "has a picture whose source is neither base64 nor url");
+  return Json::object(
+      {{"type", "image_url"}, {"image_url", Json::object({{"url", std::move(url)}})}});
+}
+
+// A text, or blocks of text and pictures, as parts.
 Checked<Json> read_texts(const Json& content, const std::string& place) {
   Json parts = Json::array();
   if (content.is_string()) {
@@ -33,12 +51,15 @@ Checked<Json> read_texts(const Json& content, const std::string& place) {
   if (!content.is_array()) return invalid_value(place, "needs a text or a list of blocks");
   for (const Json& block : content.as_array()) {
     const Json* text = block.find("text");
+    if (text_of(block, "type") == "image") {
+      parts.push_back(TRY(read_image(block, place)));
+      continue;
+    }
     if (text_of(block, "type") != "text")
       return unsupported_value(
           place,
-          fmt::format(
-              "has a block of type '{}': this model reads text, and no model here sees or hears",
-              printable(std::string(text_of(block, "type")))));
+          fmt::format("has a block of type '{}': this model reads text, and no model here hears",
+                      printable(std::string(text_of(block, "type")))));
     if (!text || !text->is_string()) return invalid_value(place, "has a text block without text");
     parts.push_back(text_part(text->as_string()));
   }
@@ -49,7 +70,9 @@ Checked<Json> read_system(const Json& system) {
   Json parts = TRY(read_texts(system, "system"));
   Json kept = Json::array();
   for (const Json& part : parts.as_array()) {
-    std::string text = without_billing_line(part.find("text")->as_string());
+    const Json* held = part.find("text");
+    if (held == nullptr) return unsupported_value("system", "has a picture: needs text");
+    std::string text = without_billing_line(held->as_string());
     if (!text.empty()) kept.push_back(text_part(text));
   }
   return kept;

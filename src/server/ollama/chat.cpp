@@ -55,14 +55,23 @@ class OpenCalls {
   int count_ = 0;
 };
 
+// Text and pictures as parts.
+Checked<Json> with_images(const Json& message, const Json& images, const std::string& place) {
+  Json parts = TRY(image_parts(images, place));
+  const Json* content = message.find("content");
+  if (content && content->is_string() && !content->as_string().empty())
+    parts.push_back(Json::object({{"type", "text"}, {"text", *content}}));
+  return parts;
+}
+
 // The message in the form that the shared reader checks.
 Checked<Json> translate(const Json& message, std::size_t index, OpenCalls& open) {
   if (!message.is_object())
     return invalid_value(fmt::format("messages[{}]", index), "needs an object");
-  if (const Json* images = message.find("images"); images && images->size() > 0)
-    return unsupported_value(fmt::format("messages[{}].images", index),
-                             "this model reads text, and no model here sees or hears");
   Json result = message;
+  if (const Json* images = message.find("images"); images && images->size() > 0)
+    result.set("content",
+               TRY(with_images(message, *images, fmt::format("messages[{}].images", index))));
   if (const Json* thinking = message.find("thinking")) result.set("reasoning_content", *thinking);
   const Json* calls = message.find("tool_calls");
   if (calls && !calls->is_null() && calls->size() > 0)

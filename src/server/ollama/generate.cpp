@@ -16,6 +16,7 @@ struct Question {
   std::string prompt;
   std::optional<std::string> system, suffix;
   std::vector<Token> context;  // the conversation so far
+  Json images;                 // parts; null: none
   bool is_raw = false;         // the prompt is what the model reads
 };
 
@@ -32,6 +33,11 @@ Checked<Question> read_question(const Json& body, const Tokenizer& tokenizer) {
     return unsupported_value("template", "the model's own template is used; `raw` uses none");
   if (const Json* context = body.find("context"); context && context->size() > 0)
     question.context = TRY(read_tokens(*context, "context", tokenizer.size()));
+  if (const Json* images = body.find("images"); images && images->size() > 0)
+    question.images = TRY(image_parts(*images, "images"));
+  if (question.images.is_array() &&
+      (question.is_raw || question.suffix || !question.context.empty()))
+    return unsupported_value("images", "does not go with raw, suffix or context");
   if (question.is_raw && (question.system || !question.context.empty()))
     return unsupported_value("raw", "does not go with system or context");
   return question;
@@ -42,7 +48,10 @@ Checked<Task> make_task(const LoadedModel& loaded, const Question& question, Ask
                         const Json& variables) {
   const Model& model = loaded.model();
   Task task;
-  if (question.suffix || question.is_raw || !model.chat_format()) {
+  const bool shows = question.images.is_array();
+  if (shows && model.vision() == nullptr)
+    return unsupported_value("images", "this model reads text, it does not see");
+  if (question.suffix || question.is_raw || (!model.chat_format() && !shows)) {
     Prompt prompt;
     if (question.suffix)
       prompt.tokens = TRY(fill_in_the_middle(model.tokenizer(), question.prompt, *question.suffix));
@@ -56,7 +65,12 @@ Checked<Task> make_task(const LoadedModel& loaded, const Question& question, Ask
     ChatInput input;
     if (question.system)
       input.messages.push_back(Json::object({{"role", "system"}, {"content", *question.system}}));
-    input.messages.push_back(Json::object({{"role", "user"}, {"content", question.prompt}}));
+    Json content = question.prompt;
+    if (question.images.is_array()) {
+      content = question.images;
+      content.push_back(Json::object({{"type", "text"}, {"text", question.prompt}}));
+    }
+    input.messages.push_back(Json::object({{"role", "user"}, {"content", std::move(content)}}));
     input.variables = variables;
     task = TRY(chat_task(loaded, std::move(input), std::move(asked)));
   }
@@ -81,7 +95,7 @@ Check run(Service& service, Call& call) {
   Asked asked = TRY(read_options(body, *lease, context_tokens));
   const std::string model = body.find("model")->as_string();
   const Question question = TRY(read_question(body, tokenizer));
-  if (question.prompt.empty() && !question.suffix) {
+  if (question.prompt.empty() && !question.suffix && !question.images.is_array()) {
     send(service, call, http::json_response(write_json(loaded_answer(Shape::generate, model))));
     return Done{};
   }
@@ -89,7 +103,9 @@ Check run(Service& service, Call& call) {
   Task task = TRY(make_task(*lease, question, std::move(asked), variables));
   task.context_tokens = context_tokens;
   std::optional<std::vector<Token>> context;
-  if (!question.is_raw && !question.suffix) context = task.prompts.front().tokens;
+  // Tokens do not say what a picture showed.
+  if (!question.is_raw && !question.suffix && !question.images.is_array())
+    context = task.prompts.front().tokens;
   auto encoder = make_encoder(Shape::generate, model, tokenizer, std::move(context));
   std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(task),
                                std::move(encoder))

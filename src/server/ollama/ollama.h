@@ -16,9 +16,12 @@ namespace hearth::server::ollama {
 std::string tagged(std::string_view id);
 
 // `options` and the fields beside it that steer generation; sets what `num_ctx` asks for.
-// Errors: 400 naming the field, also for `images`, which would change the answer.
+// Errors: 400 naming the field.
 Checked<Asked> read_options(const Json& body, const LoadedModel& loaded,
                             std::optional<std::int64_t>& context_tokens);
+
+// `images`, base64 of files, as parts of a message of the shared form.  Errors: 400 naming `place`.
+Checked<Json> image_parts(const Json& images, const std::string& place);
 
 // "model", or "name" as older clients write.  Errors: 400: neither.
 Checked<std::string> read_model_name(const Json& body);

@@ -60,6 +60,19 @@ std::string tagged(std::string_view id) {
   return id.find(':') == std::string_view::npos ? fmt::format("{}:latest", id) : std::string(id);
 }
 
+Checked<Json> image_parts(const Json& images, const std::string& place) {
+  if (!images.is_array()) return invalid_value(place, "needs a list");
+  Json parts = Json::array();
+  for (const Json& image : images.as_array()) {
+    if (!image.is_string()) return invalid_value(place, "needs pictures as base64");
+    std::string url = image.as_string();
+    if (!url.starts_with("data:")) url.insert(0, "data:image/*;base64,");
+    parts.push_back(Json::object(
+        {{"type", "image_url"}, {"image_url", Json::object({{"url", std::move(url)}})}}));
+  }
+  return parts;
+}
+
 Checked<std::string> read_model_name(const Json& body) {
   constexpr std::size_t max_bytes = 1024;
   for (const char* field : {"model", "name"})
@@ -69,8 +82,6 @@ Checked<std::string> read_model_name(const Json& body) {
 
 Checked<Asked> read_options(const Json& body, const LoadedModel& loaded,
                             std::optional<std::int64_t>& context_tokens) {
-  if (const Json* images = body.find("images"); images && images->size() > 0)
-    return unsupported_value("images", "this model reads text, and no model here sees or hears");
   const Json none = Json::object();
   const Json* options = body.find("options");
   if (!options || options->is_null()) options = &none;

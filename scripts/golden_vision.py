@@ -1,0 +1,629 @@
+#!/usr/bin/env python3
+"""Golden models that see: a tiny random model of every vision tower, what Hugging Face makes of a
+picture, and the same weights as GGUF (a language model and its mmproj file).
+
+Needs torch, transformers, pillow, tokenizers, gguf, safetensors, numpy.  Writes tests/golden/vision/:
+picture.png, wide.png; resample.json and resample.u8 (what Pillow makes of picture.png);
+<name>/: the Hugging Face folder, mmproj.gguf and of some model.gguf, golden.json (what a prompt
+becomes, greedy tokens), pixels.u8 (of the tower's tiles, before they are normalised), rows.f32 (of
+the language model), logits.f32 (behind the prompt's last token).
+
+    scripts/golden_vision.py [NAME ...]
+"""
+
+import json
+import pathlib
+import shutil
+import sys
+
+import gguf
+import numpy
+import PIL.Image
+import tokenizers
+import torch
+import transformers
+from safetensors.numpy import load_file, save_file
+
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+import golden_models as text_models  # noqa: E402
+
+ROOT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "vision"
+T, A = transformers, gguf.MODEL_ARCH
+NEW_TOKENS, MARGIN = 12, 1e-3
+F32 = numpy.float32
+
+# ---- pictures -----------------------------------------------------------------------------------
+
+
+def draw(width, height, seed):
+    """Shapes with sharp edges on a gradient with some noise."""
+    random = numpy.random.default_rng(seed)
+    y, x = numpy.mgrid[0:height, 0:width]
+    p = numpy.stack([x * 255 / width, y * 255 / height, (x + y) % 64 * 4], -1)
+    p[(x - width / 3) ** 2 + (y - height / 2) ** 2 < (height / 4) ** 2] = (250, 20, 30)
+    p[height // 5:height // 3, width // 2:] = (10, 240, 90)
+    p = p + random.integers(-9, 10, p.shape)
+    return PIL.Image.fromarray(numpy.clip(p, 0, 255).astype(numpy.uint8), "RGB")
+
+
+def write_pictures():
+    ROOT.mkdir(parents=True, exist_ok=True)
+    pictures = {"picture.png": draw(75, 50, 1), "wide.png": draw(130, 31, 2)}
+    for name, picture in pictures.items():
+        picture.save(ROOT / name, optimize=True)
+    rows, data = [], b""
+    filters = {"bilinear": PIL.Image.BILINEAR, "bicubic": PIL.Image.BICUBIC,
+               "lanczos": PIL.Image.LANCZOS}
+    for name, f in filters.items():
+        for size in ((75, 50), (20, 13), (31, 90), (76, 49), (75, 7), (1, 1)):
+            part = numpy.array(pictures["picture.png"].resize(size, f)).tobytes()
+            rows.append({"filter": name, "width": size[0], "height": size[1], "at": len(data)})
+            data += part
+    (ROOT / "resample.json").write_text(json.dumps(rows) + "\n")
+    (ROOT / "resample.u8").write_bytes(data)
+    write_odd_pictures(pictures["picture.png"])
+    return pictures
+
+
+def write_odd_pictures(picture):
+    """Kinds of files: what Pillow and image processors read from them."""
+    odd = ROOT / "odd"
+    shutil.rmtree(odd, ignore_errors=True)
+    odd.mkdir()
+    small = picture.crop((20, 10, 44, 26))
+    alpha = small.convert("RGBA")
+    y, x = numpy.mgrid[0:16, 0:24]
+    alpha.putalpha(PIL.Image.fromarray((x * 10 + y).astype(numpy.uint8)))
+    alpha.save(odd / "alpha.png")
+    small.quantize(7).save(odd / "palette.png", transparency=2)
+    small.convert("L").save(odd / "grey.png")
+    small.convert("1").save(odd / "bits.png")
+    small.save(odd / "photo.jpg", quality=90)
+    small.convert("L").save(odd / "grey.jpg", quality=90)
+    small.convert("CMYK").save(odd / "inks.jpg", quality=90)
+    for orientation in range(2, 9):
+        exif = PIL.Image.Exif()
+        exif[0x0112] = orientation
+        small.save(odd / f"turned{orientation}.jpg", quality=90, exif=exif)
+    small.save(odd / "progressive.jpg", quality=90, progressive=True)
+    small.save(odd / "plain.bmp")
+    small.save(odd / "plain.ppm")
+    from transformers.image_transforms import convert_to_rgb
+    wanted = {}
+    for path in sorted(odd.iterdir()):
+        image = PIL.ImageOps.exif_transpose(PIL.Image.open(path))
+        rgb = convert_to_rgb(image, return_numpy=True)
+        wanted[path.name] = {"width": rgb.shape[1], "height": rgb.shape[0],
+                             "rgb": rgb.tobytes().hex()}
+    (odd / "expected.json").write_text(json.dumps(wanted) + "\n")
+
+
+# ---- text ---------------------------------------------------------------------------------------
+
+LETTERS = sorted(tokenizers.pre_tokenizers.ByteLevel.alphabet())
+
+
+def make_tokenizer(folder, special, template, **words):
+    """A vocabulary of bytes, and the special tokens behind them."""
+    vocab = {letter: i for i, letter in enumerate(LETTERS)}
+    core = tokenizers.Tokenizer(tokenizers.models.BPE(vocab=vocab, merges=[]))
+    core.pre_tokenizer = tokenizers.pre_tokenizers.ByteLevel(add_prefix_space=False)
+    core.decoder = tokenizers.decoders.ByteLevel()
+    core.add_special_tokens(special)
+    fast = T.PreTrainedTokenizerFast(tokenizer_object=core, chat_template=template, **words)
+    fast.save_pretrained(folder)
+    return fast
+
+
+def parts_template(before, after, picture, opening):
+    """Roles between marks; contents are texts, or lists of texts and pictures."""
+    return ("{% for message in messages %}" + before + "{% if message['content'] is string %}"
+            "{{ message['content'] }}{% else %}{% for part in message['content'] %}"
+            "{% if part['type'] == 'image' %}" + picture + "{% else %}{{ part['text'] }}{% endif %}"
+            "{% endfor %}{% endif %}" + after + "{% endfor %}"
+            "{% if add_generation_prompt %}" + opening + "{% endif %}")
+
+
+def only_parts_template(before, after, picture, opening):
+    """The same of a template that reads lists alone."""
+    return ("{% for message in messages %}" + before + "{% for part in message['content'] %}"
+            "{% if part['type'] == 'image' %}" + picture + "{% endif %}"
+            "{% if part['type'] == 'text' %}{{ part['text'] }}{% endif %}{% endfor %}" + after +
+            "{% endfor %}{% if add_generation_prompt %}" + opening + "{% endif %}")
+
+
+CHATML = dict(before="<|im_start|>{{ message['role'] }}\n", after="<|im_end|>\n",
+              opening="<|im_start|>assistant\n")
+
+# ---- GGUF ---------------------------------------------------------------------------------------
+
+
+def write_language(folder, spec, c, tensors, tokenizer, add=None):
+    """The language model with its vocabulary."""
+    arch = gguf.MODEL_ARCH_NAMES[spec["arch"]]
+    w = gguf.GGUFWriter(folder / "model.gguf", arch)
+    w.add_name(folder.name)
+    text_models.common_keys(w, arch, c)
+    if add:
+        add(w, c)
+    tokens = [tokenizer.convert_ids_to_tokens(i) for i in range(c.vocab_size)]
+    added = set(tokenizer.get_added_vocab())
+    w.add_tokenizer_model("gpt2")
+    w.add_tokenizer_pre("gpt-2")
+    w.add_token_list([t if t is not None else f"<unused{i}>" for i, t in enumerate(tokens)])
+    w.add_token_types([3 if t is None or t in added else 1 for t in tokens])
+    w.add_token_merges([])
+    if tokenizer.eos_token_id is not None:
+        w.add_eos_token_id(tokenizer.eos_token_id)
+    w.add_chat_template(tokenizer.chat_template)
+    for name, value in text_models.gguf_tensors(spec, c, tensors).items():
+        w.add_tensor(name, numpy.ascontiguousarray(value, dtype=F32))
+    finish(w)
+
+
+def write_tower(folder, spec, vision, preprocess, tensors, layers):
+    w = gguf.GGUFWriter(folder / "mmproj.gguf", "clip")
+    w.add_name(folder.name)
+    w.add_bool("clip.has_vision_encoder", True)
+    w.add_string("clip.projector_type", spec["projector"])
+    for key, value in vision.items():
+        if isinstance(value, bool):
+            w.add_bool(f"clip.{key}", value)
+        elif isinstance(value, float):
+            w.add_float32(f"clip.{key}", value)
+        else:
+            w.add_uint32(f"clip.{key}", value)
+    w.add_array("clip.vision.image_mean", [float(v) for v in preprocess.image_mean])
+    w.add_array("clip.vision.image_std", [float(v) for v in preprocess.image_std])
+    names = gguf.get_tensor_name_map(A.MMPROJ, layers)
+    for name, value in tensors.items():
+        # As files of 2024 and 2025 call them.
+        if name.startswith("vision_tower.") and spec["projector"] != "pixtral":
+            name = name.replace("vision_tower.", "vision_tower.vision_model.")
+        for target, part in spec["tensor"](name, value, names):
+            half = not spec.get("whole") and part.ndim > 1 and "position" not in target
+            w.add_tensor(target, numpy.ascontiguousarray(part, numpy.float16 if half else F32))
+    finish(w)
+
+
+def finish(w):
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
+def mapped(name, value, names):
+    stem, _, last = name.rpartition(".")
+    target = names.get_name(stem)
+    if target is None:
+        raise ValueError(f"{name}: no GGUF name")
+    return [(f"{target}.{last}", value)]
+
+
+def qwen_tensor(name, value, names):
+    name = name.replace("model.visual.", "visual.")
+    if name.endswith("patch_embed.proj.weight"):
+        return [("v.patch_embd.weight", value[:, :, 0]), ("v.patch_embd.weight.1", value[:, :, 1])]
+    if ".qkv." in name:
+        return [pair for part, letter in zip(numpy.split(value, 3), "qkv")
+                for pair in mapped(name.replace("qkv", letter), part, names)]
+    return mapped(name, value, names)
+
+
+def clip_tensor(name, value, names):
+    if name.endswith("class_embedding"):
+        return [("v.class_embd", value)]
+    if "post_layernorm" in name and "clip" in name:
+        return []
+    if name.endswith("mm_input_projection_weight"):
+        return [("mm.input_projection.weight", value)]
+    if name.endswith("mm_soft_emb_norm.weight"):
+        value = value + 1
+    return mapped(name, value, names)
+
+
+def llava_tensor(name, value, names):
+    if "post_layernorm" in name:
+        return []
+    return clip_tensor(name, value, names)
+
+
+def pixtral_tensor(heads):
+    def tensor(name, value, names):
+        if name.endswith(("q_proj.weight", "k_proj.weight")):
+            value = text_models.pair_rows(value, heads)
+        return mapped(name, value, names)
+    return tensor
+
+
+# ---- the models ---------------------------------------------------------------------------------
+
+VOCAB = 272
+text = dict(vocab_size=VOCAB, hidden_size=32, intermediate_size=32, num_hidden_layers=2,
+            num_attention_heads=2, num_key_value_heads=1, max_position_embeddings=512,
+            bos_token_id=None, eos_token_id=None, pad_token_id=None, tie_word_embeddings=True)
+QWEN_WORDS = ["<|im_start|>", "<|im_end|>", "<|vision_start|>", "<|vision_end|>", "<|image_pad|>",
+              "<|video_pad|>"]
+FIRST = len(LETTERS)  # the id of the first special token
+
+
+def qwen_ids():
+    return dict(vision_start_token_id=FIRST + 2, vision_end_token_id=FIRST + 3,
+                image_token_id=FIRST + 4, video_token_id=FIRST + 5)
+
+
+def qwen2_vl():
+    config = T.Qwen2VLConfig(
+        text_config={**text, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0,
+                                                 "mrope_section": [2, 3, 3]}},
+        vision_config=dict(depth=2, embed_dim=16, hidden_size=32, num_heads=2, mlp_ratio=2,
+                           patch_size=7, spatial_merge_size=2, temporal_patch_size=2),
+        tie_word_embeddings=True, **qwen_ids())
+    return config, T.Qwen2VLForConditionalGeneration
+
+
+def qwen25_vl():
+    config = T.Qwen2_5_VLConfig(
+        text_config={**text, "rope_parameters": {"rope_type": "default", "rope_theta": 10000.0,
+                                                 "mrope_section": [2, 3, 3]}},
+        vision_config=dict(depth=4, hidden_size=16, out_hidden_size=32, num_heads=2,
+                           intermediate_size=24, patch_size=7, spatial_merge_size=2,
+                           temporal_patch_size=2, window_size=28, fullatt_block_indexes=[1, 3]),
+        tie_word_embeddings=True, **qwen_ids())
+    return config, T.Qwen2_5_VLForConditionalGeneration
+
+
+def qwen_processor():
+    from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
+    return Qwen2VLImageProcessorPil(size={"shortest_edge": 28 * 28, "longest_edge": 14 * 14 * 16},
+                                   patch_size=7)
+
+
+def qwen_inputs(processor, pictures, c):
+    out = processor(pictures, return_tensors="pt")
+    grids = out["image_grid_thw"].tolist()
+    counts = [h * w // 4 for _, h, w in grids]
+    return dict(out), ["<|image_pad|>" * n for n in counts], counts
+
+
+def qwen_pixels(out):
+    """Patches back to tiles [3, height, width]."""
+    tiles, at = [], 0
+    for _, h, w in out["image_grid_thw"].tolist():
+        p = out["pixel_values"][at:at + h * w].reshape(h // 2, w // 2, 2, 2, 3, 2, 7, 7)[..., 0, :, :]
+        tiles.append(p.permute(4, 0, 2, 5, 1, 3, 6).reshape(3, h * 7, w * 7))
+        at += h * w
+    return tiles
+
+
+def sections(w, c):
+    w.add_rope_dimension_sections([2, 3, 3, 0])
+
+
+siglip = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
+              patch_size=7, hidden_act="gelu_pytorch_tanh")
+GEMMA_WORDS = ["<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_image>",
+               "<image_soft_token>", "<bos>"]
+
+
+def gemma3():
+    config = T.Gemma3Config(
+        text_config={**text, "head_dim": 16, "num_hidden_layers": 6, "sliding_window": 8,
+                     "query_pre_attn_scalar": 16, "hidden_activation": "gelu_pytorch_tanh",
+                     "layer_types": ["sliding_attention"] * 5 + ["full_attention"],
+                     "tie_word_embeddings": True},
+        vision_config={**siglip, "image_size": 56, "vision_use_head": False},
+        mm_tokens_per_image=4, boi_token_index=FIRST + 2, eoi_token_index=FIRST + 3,
+        image_token_index=FIRST + 4)
+    return config, T.Gemma3ForConditionalGeneration
+
+
+def gemma3_processor():
+    from transformers.models.gemma3.image_processing_pil_gemma3 import Gemma3ImageProcessorPil
+    return Gemma3ImageProcessorPil(size={"height": 56, "width": 56})
+
+
+def gemma3_inputs(processor, pictures, c):
+    out = processor(pictures, return_tensors="pt")
+    one = "\n\n<start_of_image>" + "<image_soft_token>" * 4 + "<end_of_image>\n\n"
+    return {"pixel_values": out["pixel_values"]}, [one] * len(pictures), [4] * len(pictures)
+
+
+IDEFICS_WORDS = (["<|im_start|>", "<end_of_utterance>", "<fake_token_around_image>", "<image>",
+                  "<global-img>"] + [f"<row_{r}_col_{c}>" for r in (1, 2, 3) for c in (1, 2, 3)])
+
+
+def idefics3():
+    config = T.Idefics3Config(
+        text_config={**text, "model_type": "llama"},
+        vision_config={**siglip, "image_size": 28}, scale_factor=2,
+        image_token_id=FIRST + 3, tie_word_embeddings=True)
+    return config, T.Idefics3ForConditionalGeneration
+
+
+def idefics3_processor():
+    from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+    return Idefics3ImageProcessorPil(size={"longest_edge": 56}, max_image_size={"longest_edge": 28})
+
+
+def idefics3_inputs(processor, pictures, c):
+    out = processor(pictures, return_tensors="pt", return_row_col_info=True)
+    texts, counts, fake, rows = [], [], "<fake_token_around_image>", "<image>" * 4
+    for r, k in zip(out["rows"][0], out["cols"][0]):
+        body = "".join("".join(f"{fake}<row_{y + 1}_col_{x + 1}>{rows}" for x in range(k)) + "\n"
+                       for y in range(r))
+        body += ("\n" if r else "") + f"{fake}<global-img>{rows}{fake}"
+        texts.append(body)
+        counts.append(4 * (r * k + 1))
+    return ({"pixel_values": out["pixel_values"], "pixel_attention_mask": out["pixel_attention_mask"]},
+            texts, counts)
+
+
+LLAVA_WORDS = ["<|im_start|>", "<|im_end|>", "<image>", "<pad>"]
+
+
+def llava():
+    config = T.LlavaConfig(
+        text_config={**text, "model_type": "llama"},
+        vision_config=dict(model_type="clip_vision_model", hidden_size=16, intermediate_size=24,
+                           num_hidden_layers=3, num_attention_heads=2, image_size=28, patch_size=7,
+                           projection_dim=16),
+        tie_word_embeddings=True,
+        image_token_index=FIRST + 2, vision_feature_layer=-2, vision_feature_select_strategy="default")
+    return config, T.LlavaForConditionalGeneration
+
+
+def llava_processor():
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+    return CLIPImageProcessorPil(size={"shortest_edge": 28}, crop_size={"height": 28, "width": 28})
+
+
+def llava_inputs(processor, pictures, c):
+    out = processor(pictures, return_tensors="pt")
+    return ({"pixel_values": out["pixel_values"]}, ["<image>" * 16] * len(pictures),
+            [16] * len(pictures))
+
+
+PIXTRAL_WORDS = ["[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]"]
+pixtral_vision = dict(model_type="pixtral", hidden_size=16, intermediate_size=24, head_dim=8,
+                      num_hidden_layers=2, num_attention_heads=2, image_size=56, patch_size=7,
+                      hidden_act="silu")
+
+
+def pixtral():
+    config = T.LlavaConfig(
+        text_config={**text, "model_type": "mistral", "sliding_window": None},
+        vision_config=pixtral_vision, image_token_index=FIRST + 2, vision_feature_layer=-1,
+        vision_feature_select_strategy="full", tie_word_embeddings=True)
+    return config, T.LlavaForConditionalGeneration
+
+
+def mistral3():
+    config = T.Mistral3Config(
+        text_config={**text, "model_type": "mistral", "sliding_window": None},
+        vision_config=pixtral_vision, image_token_index=FIRST + 2, vision_feature_layer=-1,
+        spatial_merge_size=2, multimodal_projector_bias=False, tie_word_embeddings=True)
+    return config, T.Mistral3ForConditionalGeneration
+
+
+def pixtral_processor(block=7):
+    from transformers.models.pixtral.image_processing_pil_pixtral import PixtralImageProcessorPil
+    return PixtralImageProcessorPil(size={"longest_edge": 56},
+                                    patch_size={"height": block, "width": block})
+
+
+def pixtral_inputs(processor, pictures, c):
+    block = processor.patch_size["height"]
+    out = processor(pictures, return_tensors="pt")
+    texts, counts = [], []
+    for h, w in out["image_sizes"].tolist():
+        rows, columns = h // block, w // block
+        texts.append("[IMG_BREAK]".join(["[IMG]" * columns] * rows) + "[IMG_END]")
+        counts.append(rows * columns)
+    return {"pixel_values": out["pixel_values"], "image_sizes": out["image_sizes"]}, texts, counts
+
+
+def pixtral_pixels(out):
+    return [p[:, :h, :w] for p, (h, w) in zip(out["pixel_values"], out["image_sizes"].tolist())]
+
+
+def plain_pixels(out):
+    pixels = out["pixel_values"]
+    return list(pixels[0] if pixels.ndim == 5 else pixels)
+
+
+def vision_keys(c, **more):
+    v = c.vision_config
+    return {"vision.image_size": getattr(v, "image_size", 560), "vision.patch_size": v.patch_size,
+            "vision.embedding_length": getattr(v, "embed_dim", None) or v.hidden_size,
+            "vision.feed_forward_length": getattr(v, "intermediate_size", None)
+            or int(v.embed_dim * v.mlp_ratio),
+            "vision.projection_dim": 32, "vision.block_count": v.num_hidden_layers
+            if hasattr(v, "num_hidden_layers") else v.depth,
+            "vision.attention.head_count": v.num_attention_heads
+            if hasattr(v, "num_attention_heads") else v.num_heads,
+            "vision.attention.layer_norm_epsilon": float(getattr(v, "layer_norm_eps", 1e-6)), **more}
+
+
+MODELS = {
+    "qwen2.5-vl": dict(
+        make=qwen25_vl, whole=True, arch=A.QWEN2VL, projector="qwen2.5vl_merger", processor=qwen_processor,
+        inputs=qwen_inputs, pixels=qwen_pixels, words=QWEN_WORDS, eos="<|im_end|>",
+        template=parts_template(picture="<|vision_start|><|image_pad|><|vision_end|>", **CHATML),
+        keys=sections, tensor=qwen_tensor,
+        vision=lambda c: vision_keys(c, use_silu=True, **{
+            "vision.n_wa_pattern": 2, "vision.window_size": 28, "vision.spatial_merge_size": 2,
+            "vision.image_min_pixels": 28 * 28, "vision.image_max_pixels": 14 * 14 * 16})),
+    "qwen2-vl": dict(
+        make=qwen2_vl, arch=A.QWEN2VL, projector="qwen2vl_merger", processor=qwen_processor,
+        inputs=qwen_inputs, pixels=qwen_pixels, words=QWEN_WORDS, eos="<|im_end|>",
+        template=parts_template(picture="<|vision_start|><|image_pad|><|vision_end|>", **CHATML),
+        keys=sections, tensor=qwen_tensor,
+        vision=lambda c: vision_keys(c, **{
+            "vision.spatial_merge_size": 2, "vision.image_min_pixels": 28 * 28,
+            "vision.image_max_pixels": 14 * 14 * 16})),
+    "gemma3": dict(
+        make=gemma3, whole=True, arch=A.GEMMA3, projector="gemma3", processor=gemma3_processor,
+        inputs=gemma3_inputs, pixels=plain_pixels, words=GEMMA_WORDS, eos="<end_of_turn>",
+        template=parts_template(before="<start_of_turn>{{ message['role'] }}\n",
+                                after="<end_of_turn>\n", picture="<start_of_image>",
+                                opening="<start_of_turn>model\n"),
+        keys=lambda w, c: w.add_sliding_window(c.sliding_window), tensor=clip_tensor,
+        vision=lambda c: vision_keys(c, use_gelu=True,
+                                     **{"vision.projector.scale_factor": 4})),
+    "smolvlm": dict(
+        make=idefics3, arch=A.LLAMA, projector="idefics3", processor=idefics3_processor,
+        inputs=idefics3_inputs, pixels=plain_pixels, words=IDEFICS_WORDS, eos="<end_of_utterance>",
+        template=only_parts_template(before="<|im_start|>{{ message['role'] }}: ",
+                                     after="<end_of_utterance>\n", picture="<image>",
+                                     opening="assistant:"),
+        tensor=clip_tensor,
+        vision=lambda c: vision_keys(c, use_gelu=True, **{
+            "vision.projector.scale_factor": 2, "vision.preproc_image_size": 56})),
+    "llava": dict(
+        make=llava, arch=A.LLAMA, projector="mlp", processor=llava_processor, inputs=llava_inputs,
+        pixels=plain_pixels, words=LLAVA_WORDS, eos="<|im_end|>",
+        template=parts_template(picture="<image>\n", **CHATML), tensor=llava_tensor,
+        vision=lambda c: vision_keys(c, **{"vision.feature_layer": 2,
+                                           "vision.attention.layer_norm_epsilon": 1e-5})),
+    "pixtral": dict(
+        make=pixtral, arch=A.LLAMA, projector="pixtral", processor=pixtral_processor,
+        inputs=pixtral_inputs, pixels=pixtral_pixels, words=PIXTRAL_WORDS, eos=None,
+        template=parts_template(before="[INST]", after="[/INST]", picture="[IMG]", opening=""),
+        tensor=pixtral_tensor(2),
+        vision=lambda c: vision_keys(c, use_silu=True,
+                                     **{"vision.attention.layer_norm_epsilon": 1e-5})),
+    "mistral3": dict(
+        make=mistral3, arch=A.LLAMA, projector="pixtral", processor=lambda: pixtral_processor(14),
+        inputs=pixtral_inputs, pixels=pixtral_pixels, words=PIXTRAL_WORDS, eos=None,
+        template=parts_template(before="[INST]", after="[/INST]", picture="[IMG]", opening=""),
+        tensor=pixtral_tensor(2),
+        vision=lambda c: vision_keys(c, use_silu=True, **{
+            "vision.spatial_merge_size": 2, "vision.attention.layer_norm_epsilon": 1e-5})),
+}
+
+
+# ---- making them --------------------------------------------------------------------------------
+
+
+def randomise(model, seed):
+    text_models.randomise(model, seed)
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, p in model.named_parameters():
+            noise = torch.randn(p.shape, generator=random)
+            if p.ndim >= 4:  # convolutions
+                value = noise * 2.0 / (p.numel() / p.shape[0]) ** 0.5
+            elif "class_embedding" in name or "position_embedding" in name:
+                value = noise * 0.5
+            elif "mm_input_projection" in name:
+                value = noise * 0.3 / p.shape[0] ** 0.5
+            elif model.config.model_type == "gemma3" and "vision" in name and "norm" in name:
+                value = (0.0 if name.endswith("bias") else 1.0) + 0.2 * noise
+            else:
+                continue
+            p.copy_(value.to(torch.float16).to(torch.float32))
+
+
+MESSAGES = [{"role": "user", "content": [
+    {"type": "text", "text": "Look:"}, {"type": "image"}, {"type": "text", "text": " and "},
+    {"type": "image"}, {"type": "text", "text": " What is this?"}]}]
+
+
+def make(name, spec, pictures):
+    folder = ROOT / name
+    shutil.rmtree(folder, ignore_errors=True)
+    config, kind = spec["make"]()
+    config._attn_implementation = "eager"
+    tokenizer = make_tokenizer(folder, spec["words"], spec["template"], eos_token=spec["eos"])
+    processor = spec["processor"]()
+    inputs, texts, counts = spec["inputs"](processor, pictures, config)
+    prompt = tokenizer.apply_chat_template(MESSAGES, tokenize=False, add_generation_prompt=True)
+    marker = {"gemma3": "<start_of_image>"}.get(name, "<image>" if "<image>" in spec["words"] else
+                                                "[IMG]" if "[IMG]" in spec["words"] else
+                                                "<|image_pad|>")
+    pieces = prompt.split(marker)
+    prompt = pieces[0] + "".join(t + p for t, p in zip(texts, pieces[1:]))
+    tokens = tokenizer(prompt, add_special_tokens=False)["input_ids"]
+    row = getattr(config, "image_token_id", None) or config.image_token_index
+    assert tokens.count(row) == sum(counts), (tokens.count(row), counts)
+
+    for seed in range(1, 100):
+        model = kind(config).float().eval()
+        randomise(model, seed)
+        answer, gap, first = list(tokens), float("inf"), None
+        with torch.no_grad():
+            for _ in range(NEW_TOKENS):
+                ids = torch.tensor([answer])
+                types = (ids == row).int()
+                more = {"token_type_ids": types} if name == "gemma3" else {}
+                if "vl" in name and "qwen" in name:
+                    more = {"mm_token_type_ids": types}
+                logits = model(input_ids=ids, attention_mask=torch.ones_like(ids), **inputs, **more,
+                               use_cache=False).logits[0, -1]
+                if first is None:
+                    first = logits.numpy().copy()
+                best = torch.topk(logits, 2).values
+                gap = min(gap, float((best[0] - best[1]) / logits.abs().max()))
+                answer.append(int(logits.argmax()))
+        if gap > MARGIN and len(set(answer[len(tokens):])) >= 4:
+            break
+    else:
+        raise SystemExit(f"{name}: no seed with a margin")
+    with torch.no_grad():
+        seen = model.model.get_image_features(**inputs, return_dict=True)
+        rows = seen.pooler_output
+        if isinstance(rows, (tuple, list)):
+            rows = torch.cat([r.reshape(-1, r.shape[-1]) for r in rows])
+        rows = rows.reshape(-1, rows.shape[-1]).numpy()
+    assert len(rows) == sum(counts), (rows.shape, counts)
+    model.save_pretrained(folder)
+    (folder / "generation_config.json").unlink(missing_ok=True)
+    processor.save_pretrained(folder)
+    tensors = load_file(folder / "model.safetensors")
+    write_containers(folder, spec, config, tensors, tokenizer, processor)
+    if not spec.get("whole"):
+        save_file({n: v.astype(numpy.float16) for n, v in tensors.items()},
+                  folder / "model.safetensors", metadata={"format": "pt"})
+    tiles = spec["pixels"](inputs)
+    mean, std = (numpy.array(v, F32)[:, None, None] for v in (processor.image_mean,
+                                                              processor.image_std))
+    raw = [(t.numpy() * std + mean) * 255 for t in tiles]
+    assert max(numpy.abs(r - r.round()).max() for r in raw) < 1e-3
+    numpy.concatenate([r.round().astype(numpy.uint8).ravel() for r in raw]).tofile(folder / "pixels.u8")
+    rows.astype("<f4").tofile(folder / "rows.f32")
+    first.astype("<f4").tofile(folder / "logits.f32")
+    (folder / "golden.json").write_text(json.dumps(dict(
+        versions={**text_models.versions(), "PIL": PIL.__version__}, seed=seed, margin=gap,
+        messages=MESSAGES, text=prompt, tokens=tokens, row_token=row, rows=counts,
+        tiles=[list(t.shape[1:]) for t in tiles], first_pixels=tiles[0].ravel()[:8].tolist(), greedy=answer[len(tokens):])) + "\n")
+    print(name, "seed", seed, "margin", round(gap, 5), text_models.size(folder))
+
+
+def write_containers(folder, spec, config, tensors, tokenizer, processor):
+    c = config.text_config
+    language, tower = {}, {}
+    for name, value in tensors.items():
+        own = name
+        for prefix in ("model.language_model.", "language_model.model.", "model.text_model."):
+            if own.startswith(prefix):
+                own = "model." + own.removeprefix(prefix)
+        own = own.replace("language_model.lm_head", "lm_head")
+        is_tower = any(part in own for part in ("visual", "vision", "projector", "connector"))
+        (tower if is_tower else language)[own] = value
+    if spec.get("whole"):
+        write_language(folder, spec, c, language, tokenizer, spec.get("keys"))
+    write_tower(folder, spec, spec["vision"](config), processor,
+                tower, 8)
+
+
+def main(wanted):
+    pictures = write_pictures()
+    for name, spec in MODELS.items():
+        if not wanted or name in wanted:
+            make(name, spec, list(pictures.values()))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

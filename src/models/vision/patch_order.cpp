@@ -1,0 +1,67 @@
+#include <algorithm>
+#include <cmath>
+
+#include "models/vision/tower.h"
+
+namespace hearth::models {
+
+PatchOrder order_patches(const TowerHyper& hyper, std::uint32_t width, std::uint32_t height) {
+  const std::uint32_t columns = width / hyper.block(), rows = height / hyper.block();  // of blocks
+  const std::uint32_t wide = hyper.window > 0 ? hyper.window / hyper.merge : columns;
+  const std::uint32_t high = hyper.window > 0 ? hyper.window / hyper.merge : rows;
+  PatchOrder order;
+  order.places.reserve(std::size_t{columns} * rows * hyper.merge * hyper.merge);
+  for (std::uint32_t top = 0; top < rows; top += high)
+    for (std::uint32_t left = 0; left < columns; left += wide) {
+      if (hyper.window > 0) order.windows.push_back(order.places.size());
+      for (std::uint32_t y = top; y < std::min(top + high, rows); ++y)
+        for (std::uint32_t x = left; x < std::min(left + wide, columns); ++x) {
+          order.block_of.push_back(y * columns + x);
+          for (std::uint32_t dy = 0; dy < hyper.merge; ++dy)
+            for (std::uint32_t dx = 0; dx < hyper.merge; ++dx)
+              order.places.push_back({y * hyper.merge + dy, x * hyper.merge + dx});
+        }
+    }
+  if (hyper.window > 0) order.windows.push_back(order.places.size());
+  return order;
+}
+
+// Source: Idefics 3: the share of an edge that lies before the patch, among those of a whole
+// square.
+std::uint32_t position_of(const Tower& tower, const PatchOrder::Place& place, std::uint32_t rows,
+                          std::uint32_t columns) {
+  const std::uint32_t side = tower.hyper.image_size / tower.hyper.patch;
+  if (!tower.spec->buckets) return place.row * columns + place.column;
+  const auto bucket = [&](std::uint32_t at, std::uint32_t count) {
+    const float share =
+        std::min(static_cast<float>(at) * (1.0f / static_cast<float>(count)), 1 - 1e-6f);
+    std::uint32_t found = 0;
+    while (found + 1 < side && share >= static_cast<float>((found + 1.0) / side)) ++found;
+    return found;
+  };
+  return bucket(place.row, rows) * side + bucket(place.column, columns);
+}
+
+std::vector<ops::RopePlace> rope_places_of(const PatchOrder& order, std::size_t lead) {
+  std::vector<ops::RopePlace> places(lead);
+  for (const auto& [row, column] : order.places) places.push_back({row, column, 0});
+  return places;
+}
+
+ops::RopeTable rope_table_of(const Tower& tower) {
+  return {.rotary_dims = tower.hyper.head_dim,
+          .interleaved = tower.spec->gguf_pairs && tower.package.naming == Naming::gguf,
+          .inverse_frequencies = tower.frequencies};
+}
+
+std::vector<std::uint8_t> rope_axes_of(const Tower& tower) {
+  std::vector<std::uint8_t> axes(tower.hyper.head_dim / 2, 1);
+  std::fill_n(axes.begin(), axes.size() / 2, std::uint8_t{0});
+  return axes;
+}
+
+float scale_of(const Tower& tower) {
+  return 1 / std::sqrt(static_cast<float>(tower.hyper.head_dim));
+}
+
+}  // namespace hearth::models

@@ -1,0 +1,107 @@
+// Qwen2-VL and Qwen2.5-VL: pictures of any size, places by rotation, most layers of the second in
+// windows.  Source: Wang et al. 2024; Bai et al. 2025.
+#include "models/vision/tower_spec.h"
+
+namespace hearth::models {
+namespace {
+
+using enum TowerPart;
+
+constexpr TowerRow qwen2_rows[] = {
+    {patch, "v.patch_embd", "patch_embed.proj"},
+    {patch_second, "v.patch_embd.weight.1!", "", false},
+    {norm1, "v.blk.{}.ln1", "blocks.{}.norm1"},
+    {qkv, "v.blk.{}.attn_qkv", "blocks.{}.attn.qkv", false},
+    {q, "v.blk.{}.attn_q", "", false},
+    {k, "v.blk.{}.attn_k", "", false},
+    {v, "v.blk.{}.attn_v", "", false},
+    {attention_out, "v.blk.{}.attn_out", "blocks.{}.attn.proj"},
+    {norm2, "v.blk.{}.ln2", "blocks.{}.norm2"},
+    {up, "v.blk.{}.ffn_up", "blocks.{}.mlp.fc1"},
+    {down, "v.blk.{}.ffn_down", "blocks.{}.mlp.fc2"},
+};
+
+constexpr TowerRow qwen25_rows[] = {
+    {patch, "v.patch_embd", "patch_embed.proj"},
+    {patch_second, "v.patch_embd.weight.1!", "", false},
+    {norm1, "v.blk.{}.ln1", "blocks.{}.norm1"},
+    {qkv, "v.blk.{}.attn_qkv", "blocks.{}.attn.qkv", false},
+    {q, "v.blk.{}.attn_q", "", false},
+    {k, "v.blk.{}.attn_k", "", false},
+    {v, "v.blk.{}.attn_v", "", false},
+    {attention_out, "v.blk.{}.attn_out", "blocks.{}.attn.proj"},
+    {norm2, "v.blk.{}.ln2", "blocks.{}.norm2"},
+    {gate, "v.blk.{}.ffn_gate", "blocks.{}.mlp.gate_proj"},
+    {up, "v.blk.{}.ffn_up", "blocks.{}.mlp.up_proj"},
+    {down, "v.blk.{}.ffn_down", "blocks.{}.mlp.down_proj"},
+};
+
+constexpr TowerRow merger_rows[] = {
+    {block_norm, "v.post_ln", "ln_q"},
+    {first, "mm.0", "mlp.0"},
+    {second, "mm.2", "mlp.2"},
+};
+
+constexpr std::array<std::string_view, 4> tower_prefixes{"visual.", "model.visual."};
+constexpr std::array<std::string_view, 4> merger_prefixes{"visual.merger.", "model.visual.merger."};
+constexpr std::array<float, 3> mean{0.48145466f, 0.4578275f, 0.40821073f};
+constexpr std::array<float, 3> deviation{0.26862954f, 0.26130258f, 0.27577711f};
+constexpr std::string_view qwen2_types[] = {"qwen2_vl"};
+constexpr std::string_view qwen25_types[] = {"qwen2_5_vl"};
+
+constexpr std::string_view languages[] = {"qwen2vl"};
+constexpr std::uint64_t least_pixels = 56 * 56, most_pixels = 28 * 28 * 1280;
+
+}  // namespace
+
+const TowerSpec qwen2_vl_tower{
+    .name = "qwen2vl_merger",
+    .hf_types = qwen2_types,
+    .tower_prefixes = tower_prefixes,
+    .projector_prefixes = merger_prefixes,
+    .tower = qwen2_rows,
+    .projector = merger_rows,
+    .activation = ops::Activation::quick_gelu,
+    .activation_from_config = true,
+    .rope = true,
+    .sizing = Sizing::smart,
+    .merge = 2,
+    .mean = mean,
+    .deviation = deviation,
+    .min_pixels = least_pixels,
+    .max_pixels = most_pixels,
+    .marker = "<|image_pad|>",
+    .row_name = "<|image_pad|>",
+    .before = "<|vision_start|>",
+    .after = "<|vision_end|>",
+    .languages = languages,
+    .grid_positions = true,
+};
+
+const TowerSpec qwen25_vl_tower{
+    .name = "qwen2.5vl_merger",
+    .hf_types = qwen25_types,
+    .tower_prefixes = tower_prefixes,
+    .projector_prefixes = merger_prefixes,
+    .tower = qwen25_rows,
+    .projector = merger_rows,
+    .norm = NormKind::rms,
+    .activation = ops::Activation::silu,
+    .activation_from_config = true,
+    .rope = true,
+    .windows = true,
+    .sizing = Sizing::smart,
+    .merge = 2,
+    .mean = mean,
+    .deviation = deviation,
+    .min_pixels = least_pixels,
+    .max_pixels = most_pixels,
+    .marker = "<|image_pad|>",
+    .row_name = "<|image_pad|>",
+    .before = "<|vision_start|>",
+    .after = "<|vision_end|>",
+    .languages = languages,
+    .grid_positions = true,
+};
+
+}  // namespace hearth::models

@@ -1,0 +1,105 @@
+// Tower: the numbers and weights of one vision tower, and the two ways to run it: a plain one that
+// is slow and obvious, and a fast one on top of ops.
+#pragma once
+
+#include <array>
+#include <memory>
+#include <stop_token>
+#include <vector>
+
+#include "models/arena.h"
+#include "models/model.h"
+#include "models/vision/tower_spec.h"
+#include "models/vision/vision.h"
+#include "models/weights.h"
+
+namespace hearth::models {
+
+struct TowerHyper {
+  std::uint32_t patch = 14, image_size = 0, merge = 1;
+  std::uint32_t dim = 0, heads = 0, head_dim = 0, hidden = 0, out_dim = 0;
+  std::uint32_t inner = 0;     // rows of the projector's first matrix
+  std::uint32_t window = 0;    // patches along an edge of a window; 0: none
+  std::vector<bool> sees_all;  // per layer that is run; only with a window
+  float norm_eps = 1e-6f, projector_eps = 1e-6f;
+  float rope_theta = 10000;
+  ops::Activation activation = ops::Activation::gelu_tanh, between = ops::Activation::gelu;
+  std::array<float, 3> mean{}, deviation{};
+  std::uint64_t min_pixels = 0, max_pixels = 0;
+  std::uint32_t longest_edge = 0;
+  bool splits = true;  // Sizing::split: whether pictures are cut at all
+  Filter filter = Filter::bicubic;
+
+  std::uint32_t block() const { return patch * merge; }  // pixels along the edge of a row
+};
+
+struct TowerWeights {
+  std::array<Weight, tower_parts> whole;
+  std::vector<std::array<Weight, tower_parts>> layers;  // that are run
+
+  const Weight& operator[](TowerPart part) const { return whole[static_cast<std::size_t>(part)]; }
+  const Weight& at(std::size_t layer, TowerPart part) const {
+    return layers[layer][static_cast<std::size_t>(part)];
+  }
+};
+
+// Immutable once loaded.
+struct Tower {
+  const TowerSpec* spec = nullptr;
+  TowerHyper hyper;
+  TowerWeights weights;
+  Package package;                 // keeps the storage that weights point into
+  std::vector<float> frequencies;  // [head_dim / 2], of rope
+};
+
+// The tower of a package: of a Hugging Face folder, or of a GGUF file of its own.  nullptr: the
+// folder has none that we run.  Errors: corrupt, unsupported.
+Result<const TowerSpec*> tower_of(const Package& package);
+// Errors: unsupported: the tower is of another family of models.
+Status check_language(const TowerSpec& spec, const ArchSpec& language);
+// Where a model's tower lies: in the package itself, or in the one beside it; nullptr: nowhere.
+const Package* tower_package(const Package& package);
+
+// Numbers and weights.  language_dim: of the model that reads the rows.
+// Errors: corrupt (a number or tensor is missing or wrong), unsupported (its kind).
+Result<std::unique_ptr<Tower>> load_tower(ops::Context& ctx, const Package& package,
+                                          const TowerSpec& spec, std::uint32_t language_dim,
+                                          const LoadOptions& options);
+Result<TowerHyper> read_tower_hyper(const Package& package, const TowerSpec& spec);
+
+// Where a tile's patches lie, in the order in which the tower sees them: blocks of merge * merge
+// patches together, and the blocks of a window together.
+struct PatchOrder {
+  struct Place {
+    std::uint32_t row, column;
+  };
+  std::vector<Place> places;            // [patches]
+  std::vector<std::size_t> windows;     // starts of windows and the end; empty: none
+  std::vector<std::uint32_t> block_of;  // [blocks]: the place among the tile's rows
+};
+PatchOrder order_patches(const TowerHyper& hyper, std::uint32_t width, std::uint32_t height);
+
+// The number of the learned vector of a place.
+std::uint32_t position_of(const Tower& tower, const PatchOrder::Place& place, std::uint32_t rows,
+                          std::uint32_t columns);
+
+// How queries and keys turn, where the spec says that they do.
+std::vector<ops::RopePlace> rope_places_of(const PatchOrder& order, std::size_t lead);
+ops::RopeTable rope_table_of(const Tower& tower);
+std::vector<std::uint8_t> rope_axes_of(const Tower& tower);
+float scale_of(const Tower& tower);  // of queries times keys
+
+// Errors: invalid (a picture of a shape that the model does not take).
+Result<PreparedPicture> prepare_picture(const TowerSpec& spec, const TowerHyper& hyper,
+                                        const Picture& picture);
+
+// One tile: out [rows of the tile, out_dim].  Errors: cancelled.
+Status encode_plainly(ops::Context& ctx, const Tower& tower, const PreparedPicture::Tile& tile,
+                      View out, std::stop_token stop);
+Status encode_fast(ops::Context& ctx, const Tower& tower, const PreparedPicture::Tile& tile,
+                   View out, Arena& arena, std::stop_token stop);
+
+// The tower as models show it; `plain`: run the slow path.
+std::unique_ptr<const Vision> make_vision(std::unique_ptr<const Tower> tower, bool plain);
+
+}  // namespace hearth::models

@@ -1,0 +1,267 @@
+// The numbers of a tower: config.json and preprocessor_config.json of a Hugging Face folder, or the
+// clip.* keys of a GGUF file.
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <cmath>
+
+#include "models/hyper_source.h"
+#include "models/vision/tower.h"
+
+namespace hearth::models {
+namespace {
+
+// Far above any real tower: they bound memory before a number is believed.
+constexpr std::uint32_t max_patch = 64, max_image_size = 4096, max_merge = 8;
+constexpr std::uint32_t max_tower_dim = 1u << 14, max_tower_layers = 256;
+constexpr std::uint64_t max_pixels = 1ull << 26;
+
+const Json& member_or(const Json& object, std::string_view name, const Json& otherwise) {
+  const Json* found = object.find(name);
+  return found != nullptr && found->is_object() ? *found : otherwise;
+}
+
+// What of the preprocessor's file a key says.
+Result<std::optional<double>> number_in(const Json& file, std::string_view key) {
+  const Json* found = file.is_object() ? file.find(key) : nullptr;
+  if (found == nullptr || !found->is_number()) return std::optional<double>();
+  const double value = found->as_number();
+  if (!(value >= 0 && value <= static_cast<double>(max_pixels)))
+    return Error(ErrorKind::corrupt, fmt::format("preprocessor_config.json: {} = {}: needs 0 to {}",
+                                                 key, value, max_pixels));
+  return std::optional(value);
+}
+
+Status take_colours(std::span<const double> values, std::string_view name,
+                    std::array<float, 3>& out, bool is_divisor) {
+  if (values.size() != 3)
+    return Error(ErrorKind::corrupt,
+                 fmt::format("{} holds {} numbers: needs 3", name, values.size()));
+  for (std::size_t c = 0; c < 3; ++c) {
+    if (!std::isfinite(values[c]) || std::abs(values[c]) > 1e6 || (is_divisor && values[c] < 1e-6))
+      return Error(ErrorKind::corrupt, fmt::format("{} holds {}: needs {}", name, values[c],
+                                                   is_divisor ? "1e-6 to 1e6" : "-1e6 to 1e6"));
+    out[c] = static_cast<float>(values[c]);
+  }
+  return Done{};
+}
+
+Result<ops::Activation> activation_of(std::string_view name) {
+  if (name == "quick_gelu") return ops::Activation::quick_gelu;
+  if (name == "gelu") return ops::Activation::gelu;
+  if (name == "gelu_pytorch_tanh" || name == "gelu_new") return ops::Activation::gelu_tanh;
+  if (name == "silu") return ops::Activation::silu;
+  return Error(ErrorKind::unsupported, fmt::format("activation '{}' of a vision tower", name));
+}
+
+// What both containers must make sense of.
+Status check(const TowerSpec& spec, TowerHyper& hyper, std::uint32_t layers) {
+  const auto wrong = [](std::string text) { return Error(ErrorKind::corrupt, std::move(text)); };
+  if (hyper.heads == 0 || hyper.dim % hyper.heads != 0)
+    return wrong(
+        fmt::format("a vision tower of {} dimensions and {} heads", hyper.dim, hyper.heads));
+  if (hyper.head_dim == 0) hyper.head_dim = hyper.dim / hyper.heads;
+  if (spec.rope && hyper.head_dim % 4 != 0)
+    return wrong(fmt::format("{} dimensions of a head of the vision tower: needs a multiple of 4",
+                             hyper.head_dim));
+  const bool sized = spec.sizing != Sizing::smart && spec.sizing != Sizing::bounded;
+  if (sized && (hyper.image_size < hyper.block() || hyper.image_size % hyper.block() != 0))
+    return wrong(fmt::format("pictures of {} points along an edge: needs a multiple of {}",
+                             hyper.image_size, hyper.block()));
+  if (layers == 0 || layers > max_tower_layers)
+    return wrong(
+        fmt::format("a vision tower of {} layers: needs 1 to {}", layers, max_tower_layers));
+  hyper.sees_all.resize(layers, hyper.window == 0);
+  // Larger pictures are made smaller: see max_picture_rows.
+  const std::uint64_t most = std::uint64_t{hyper.block()} * hyper.block() * max_picture_rows;
+  hyper.max_pixels = std::min(hyper.max_pixels, most);
+  const auto edge = static_cast<std::uint32_t>(std::sqrt(static_cast<double>(most)));
+  hyper.longest_edge =
+      std::min(hyper.longest_edge, spec.sizing == Sizing::split ? max_image_size : edge);
+  if (spec.sizing == Sizing::bounded || spec.sizing == Sizing::split)
+    if (hyper.longest_edge < hyper.block())
+      return wrong(fmt::format("pictures of at most {} points along an edge", hyper.longest_edge));
+  if (spec.sizing == Sizing::smart && hyper.min_pixels > hyper.max_pixels)
+    return wrong(fmt::format("pictures of at least {} points and at most {}", hyper.min_pixels,
+                             hyper.max_pixels));
+  return Done{};
+}
+
+// Counted from behind the last; the embeddings are number 0.
+std::uint32_t layers_run(std::uint32_t layers, std::int32_t feature) {
+  const std::int64_t run = feature < 0 ? std::int64_t{layers} + 1 + feature : feature;
+  return static_cast<std::uint32_t>(std::clamp<std::int64_t>(run, 0, layers));
+}
+
+// How the processor cuts pictures; files older than transformers 5 and newer ones.
+Status read_processor(const Package& package, const TowerSpec& spec, TowerHyper& hyper) {
+  const Json none = Json::object();
+  Json file = TRY(json_file(package, "preprocessor_config.json"));
+  if (!file.is_object()) {
+    const Json whole = TRY(json_file(package, "processor_config.json"));
+    file = whole.is_object() ? member_or(whole, "image_processor", none) : none;
+  }
+  const HyperSource source(package, "", file);
+  if (const auto mean = TRY(source.reals({"", "image_mean"}, {-1e6, 1e6})))
+    TRY(take_colours(*mean, "image_mean", hyper.mean, false));
+  if (const auto deviation = TRY(source.reals({"", "image_std"}, {-1e6, 1e6})))
+    TRY(take_colours(*deviation, "image_std", hyper.deviation, true));
+  if (const auto filter = TRY(source.count({"", "resample"}, 0, 5))) {
+    if (*filter < 1 || *filter > 3)
+      return Error(ErrorKind::unsupported,
+                   fmt::format("preprocessor_config.json: resample = {}", *filter));
+    hyper.filter = *filter == 1   ? Filter::lanczos
+                   : *filter == 2 ? Filter::bilinear
+                                  : Filter::bicubic;
+  }
+  if (const auto splits = TRY(source.flag({"", "do_image_splitting"}))) hyper.splits = *splits;
+  const Json& size = member_or(file, "size", none);
+  const auto longest = TRY(number_in(size, "longest_edge"));
+  const auto shortest = TRY(number_in(size, "shortest_edge"));
+  if (spec.sizing == Sizing::smart) {
+    const auto least = TRY(number_in(file, "min_pixels")),
+               most = TRY(number_in(file, "max_pixels"));
+    hyper.min_pixels = static_cast<std::uint64_t>(
+        least.value_or(shortest.value_or(static_cast<double>(hyper.min_pixels))));
+    hyper.max_pixels = static_cast<std::uint64_t>(
+        most.value_or(longest.value_or(static_cast<double>(hyper.max_pixels))));
+  } else if (longest) {
+    hyper.longest_edge = static_cast<std::uint32_t>(*longest);
+  }
+  const auto tile = TRY(number_in(member_or(file, "max_image_size", none), "longest_edge"));
+  if (spec.sizing == Sizing::split && tile) hyper.image_size = static_cast<std::uint32_t>(*tile);
+  return Done{};
+}
+
+Status read_windows(const HyperSource& vision, TowerHyper& hyper, std::uint32_t layers) {
+  hyper.window = TRY(vision.count({"", "window_size"}, 1, max_image_size)).value_or(112);
+  hyper.window = std::max(1u, hyper.window / hyper.block()) * hyper.merge;
+  hyper.sees_all.assign(std::min(layers, max_tower_layers), false);
+  const auto whole = TRY(vision.counts({"", "fullatt_block_indexes"}, 0, max_tower_layers));
+  for (const std::uint32_t layer : whole.value_or(std::vector<std::uint32_t>{7, 15, 23, 31}))
+    if (layer < hyper.sees_all.size()) hyper.sees_all[layer] = true;
+  return Done{};
+}
+
+Result<TowerHyper> read_hf(const Package& package, const TowerSpec& spec, TowerHyper hyper) {
+  const Json none = Json::object();
+  const Json& config = member_or(package.config, "vision_config", none);
+  const HyperSource vision(package, "", config), top(package, "", package.config);
+  hyper.patch = TRY(vision.count({"", "patch_size|spatial_patch_size"}, 1, max_patch)).value_or(14);
+  hyper.dim = TRY(vision.count({"", "embed_dim|hidden_size"}, 1, max_tower_dim)).value_or(0);
+  const auto layers =
+      TRY(vision.required_count({"", "depth|num_hidden_layers"}, 1, max_tower_layers));
+  hyper.heads = TRY(vision.required_count({"", "num_heads|num_attention_heads"}, 1, 1024));
+  if (spec.rope) hyper.head_dim = TRY(vision.count({"", "head_dim"}, 1, max_tower_dim)).value_or(0);
+  if (hyper.dim == 0) return Error(ErrorKind::corrupt, "vision_config: hidden_size is missing");
+  const auto ratio = TRY(vision.real({"", "mlp_ratio"}, {0.01, 100}));
+  const auto hidden = TRY(vision.count({"", "intermediate_size"}, 1, 1u << 18));
+  hyper.hidden = hidden.value_or(static_cast<std::uint32_t>(hyper.dim * ratio.value_or(4)));
+  hyper.image_size =
+      TRY(vision.count({"", "image_size"}, 1, max_image_size)).value_or(hyper.image_size);
+  const auto eps = TRY(vision.real({"", "layer_norm_eps"}, {1e-30, 1}));
+  if (eps && spec.norm == NormKind::layer) hyper.norm_eps = static_cast<float>(*eps);
+  hyper.projector_eps = hyper.norm_eps;
+  if (const auto name = TRY(vision.text({"", "hidden_act"})))
+    if (spec.activation_from_config) hyper.activation = TRY(activation_of(*name));
+  if (const auto name = TRY(top.text({"", "projector_hidden_act"})))
+    hyper.between = TRY(activation_of(*name));
+  const Json& rope = member_or(config, "rope_parameters", config);
+  if (const auto theta = TRY(HyperSource(package, "", rope).real({"", "rope_theta"}, {1, 1e9})))
+    hyper.rope_theta = static_cast<float>(*theta);
+  if (const auto merge = TRY(vision.count({"", "spatial_merge_size"}, 1, max_merge)))
+    hyper.merge = *merge;
+  if (const auto merge = TRY(top.count({"", "spatial_merge_size|scale_factor"}, 1, max_merge)))
+    hyper.merge = *merge;
+  if (spec.joining == Joining::average) {
+    const auto rows =
+        TRY(top.count({"", "mm_tokens_per_image"}, 1, max_picture_rows)).value_or(256);
+    const auto side = static_cast<std::uint32_t>(std::sqrt(static_cast<double>(rows)));
+    hyper.merge = std::max(1u, hyper.image_size / hyper.patch / side);
+  }
+  if (spec.block_norm_eps_of_language)
+    hyper.projector_eps = static_cast<float>(
+        TRY(HyperSource(package, "").real({"", "rms_norm_eps"}, {1e-30, 1})).value_or(1e-5));
+  if (spec.windows) TRY(read_windows(vision, hyper, layers));
+  TRY(read_processor(package, spec, hyper));
+  const auto rows = TRY(top.text({"", "vision_feature_select_strategy"}));
+  if (rows && spec.feature_layer != -1 && *rows != "default")
+    return Error(ErrorKind::unsupported,
+                 fmt::format("config.json: vision_feature_select_strategy = '{}'", *rows));
+  std::int32_t feature = spec.feature_layer;
+  if (const Json* layer = package.config.find("vision_feature_layer");
+      layer != nullptr && layer->is_number() && std::abs(layer->as_number()) <= max_tower_layers)
+    feature = static_cast<std::int32_t>(layer->as_number());
+  TRY(check(spec, hyper, layers));
+  hyper.sees_all.resize(layers_run(layers, feature));
+  return hyper;
+}
+
+Result<TowerHyper> read_gguf(const Package& package, const TowerSpec& spec, TowerHyper hyper) {
+  const HyperSource source(package, "clip.vision"), top(package, "clip");
+  hyper.patch = TRY(source.required_count({"patch_size", ""}, 1, max_patch));
+  hyper.image_size =
+      TRY(source.count({"image_size", ""}, 1, max_image_size)).value_or(hyper.image_size);
+  hyper.dim = TRY(source.required_count({"embedding_length", ""}, 1, max_tower_dim));
+  hyper.heads = TRY(source.required_count({"attention.head_count", ""}, 1, 1024));
+  hyper.hidden = TRY(source.required_count({"feed_forward_length", ""}, 0, 1u << 18));
+  const auto layers = TRY(source.required_count({"block_count", ""}, 1, max_tower_layers));
+  if (const auto eps = TRY(source.real({"attention.layer_norm_epsilon", ""}, {1e-30, 1})))
+    hyper.norm_eps = static_cast<float>(*eps);
+  hyper.projector_eps = hyper.norm_eps;
+  if (const auto merge = TRY(source.count({"spatial_merge_size", ""}, 1, max_merge)))
+    hyper.merge = *merge;
+  if (const auto merge = TRY(source.count({"projector.scale_factor", ""}, 1, max_merge)))
+    hyper.merge = *merge;
+  if (spec.activation_from_config) {
+    if (TRY(top.flag({"use_gelu", ""})).value_or(false))
+      hyper.activation = ops::Activation::gelu_tanh;
+    if (TRY(top.flag({"use_silu", ""})).value_or(false)) hyper.activation = ops::Activation::silu;
+  }
+  if (const auto mean = TRY(source.reals({"image_mean", ""}, {-1e6, 1e6})))
+    TRY(take_colours(*mean, "clip.vision.image_mean", hyper.mean, false));
+  if (const auto deviation = TRY(source.reals({"image_std", ""}, {-1e6, 1e6})))
+    TRY(take_colours(*deviation, "clip.vision.image_std", hyper.deviation, true));
+  const auto least = TRY(source.count({"image_min_pixels", ""}, 1, 1u << 26));
+  const auto most = TRY(source.count({"image_max_pixels", ""}, 1, 1u << 26));
+  hyper.min_pixels = least.value_or(hyper.min_pixels);
+  hyper.max_pixels = most.value_or(hyper.max_pixels);
+  if (const auto longest = TRY(source.count({"preproc_image_size", ""}, 1, 1u << 14)))
+    hyper.longest_edge = *longest;
+  if (spec.sizing == Sizing::bounded && hyper.image_size > 0) hyper.longest_edge = hyper.image_size;
+  if (spec.windows) {
+    hyper.window = TRY(source.count({"window_size", ""}, 1, max_image_size)).value_or(112);
+    hyper.window = std::max(1u, hyper.window / hyper.block()) * hyper.merge;
+    const auto pattern = TRY(source.count({"n_wa_pattern", ""}, 0, max_tower_layers)).value_or(0);
+    hyper.sees_all.assign(layers, pattern == 0);
+    for (std::uint32_t i = 0; i < layers && pattern > 0; ++i)
+      hyper.sees_all[i] = (i + 1) % pattern == 0;
+    if (pattern == 0) hyper.window = 0;
+  }
+  TRY(check(spec, hyper, layers));
+  // Files of LLaVA say the layer, or hold no layers behind it.
+  const auto feature = TRY(source.counts({"feature_layer", ""}, 0, max_tower_layers));
+  if (feature && feature->size() == 1) hyper.sees_all.resize(std::min(layers, feature->front()));
+  return hyper;
+}
+
+}  // namespace
+
+Result<TowerHyper> read_tower_hyper(const Package& package, const TowerSpec& spec) {
+  TowerHyper hyper;
+  hyper.merge = spec.merge;
+  hyper.norm_eps = spec.norm_eps;
+  hyper.projector_eps = spec.norm_eps;
+  hyper.activation = spec.activation;
+  hyper.between = spec.between;
+  hyper.mean = spec.mean;
+  hyper.deviation = spec.deviation;
+  hyper.min_pixels = spec.min_pixels;
+  hyper.max_pixels = spec.max_pixels;
+  hyper.longest_edge = spec.longest_edge;
+  hyper.filter = spec.filter;
+  return package.naming == Naming::gguf ? read_gguf(package, spec, hyper)
+                                        : read_hf(package, spec, hyper);
+}
+
+}  // namespace hearth::models

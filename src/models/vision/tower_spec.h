@@ -1,0 +1,113 @@
+// TowerSpec: a vision tower as data.  The rows say which parts it has (a tower without `class_row`
+// has none), the fields how pictures are cut, how places are told to it and how its patches become
+// rows of a language model.  Loading and both executors follow from it.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string_view>
+
+#include "models/arch_spec.h"
+#include "models/vision/resample.h"
+
+namespace hearth::models {
+
+enum class TowerPart : std::uint8_t {
+  // Of the whole tower.
+  patch,         // [dim, 3 * patch * patch], a convolution over patches
+  patch_second,  // what it adds for the second frame: pictures stand for two equal ones
+  class_row,
+  positions,  // [places, dim]
+  pre_norm,
+  post_norm,
+  block_norm,  // of each patch, before blocks are joined
+  merge,       // joined blocks to `dim`
+  pooled_norm,
+  first,   // to the language model's rows, or to what lies between
+  second,  // after the activation
+  // Of each layer.
+  norm1,
+  qkv,
+  q,
+  k,
+  v,
+  attention_out,
+  norm2,
+  gate,
+  up,
+  down,
+};
+constexpr std::size_t tower_parts = static_cast<std::size_t>(TowerPart::down) + 1;
+constexpr bool of_tower_layer(TowerPart part) { return part >= TowerPart::norm1; }
+
+// One tensor; names as in TensorRow.  Those of Hugging Face come after one of the spec's prefixes.
+struct TowerRow {
+  TowerPart part;
+  std::string_view gguf, hf;
+  bool needed = true;
+};
+
+// How a picture becomes tiles of pixels.
+enum class Sizing : std::uint8_t {
+  square,   // one tile of image_size, the shape ignored
+  crop,     // the shortest edge to image_size, then the middle
+  smart,    // one tile of whole blocks, between min_pixels and max_pixels
+  bounded,  // one tile of whole blocks, its longest edge at most image_size
+  split,    // tiles of image_size, and the whole picture as one more
+};
+
+// How a block of patches becomes one row.
+enum class Joining : std::uint8_t { side_by_side, average };
+
+struct TowerSpec {
+  std::string_view name = {};                       // clip.projector_type of GGUF
+  std::span<const std::string_view> hf_types = {};  // model_type of config.json ...
+  std::string_view hf_tower = {};  // ... and of its vision_config; empty: whatever it says
+  std::array<std::string_view, 4> tower_prefixes = {}, projector_prefixes = {};
+  std::span<const TowerRow> tower = {}, projector = {};
+
+  NormKind norm = NormKind::layer;
+  float norm_eps = 1e-6f;
+  ops::Activation activation = ops::Activation::gelu_tanh;
+  bool activation_from_config = false;
+  ops::Activation between = ops::Activation::gelu;  // of the projector
+  // Queries and keys turn: the first half of the pairs by row, the other by column.
+  bool rope = false;
+  bool rope_splits_frequencies = false;  // even ones for rows, odd ones for columns
+  bool gguf_pairs = false;               // GGUF files hold queries and keys for neighbouring pairs
+  bool windows = false;                  // most layers see windows of patches
+  bool buckets = false;                  // places are found by shares of an edge (Idefics 3)
+  std::int32_t feature_layer = -1;       // whose result is taken; -1: the last one's
+  bool first_is_turned = false;          // stored [inputs, outputs]
+  bool hf_pooled_norm_plus_one = false;  // Hugging Face stores w - 1
+  bool merge_by_channel = false;         // stored for [channel][place in the block]
+  bool block_norm_eps_of_language = false;  // Mistral 3
+
+  Sizing sizing = Sizing::square;
+  Filter filter = Filter::bicubic;
+  Joining joining = Joining::side_by_side;
+  std::uint32_t merge = 1;  // patches along an edge of a block
+  std::array<float, 3> mean = {0.5f, 0.5f, 0.5f}, deviation = {0.5f, 0.5f, 0.5f};
+  std::uint64_t min_pixels = 0, max_pixels = 0;  // where nothing else is said
+  std::uint32_t longest_edge = 0;                // of split pictures, before they are cut
+
+  // What the chat template writes for a picture, and what a row of it is called.
+  std::string_view marker = {}, row_name = {};
+  // What the marker becomes beside the rows.
+  std::string_view rows_before = {}, rows_after = {};
+  // Of templates without a place for pictures: what is written around the marker.
+  std::string_view before = {}, after = {};
+  std::span<const std::string_view> languages = {};  // architectures that it belongs to
+  bool sees_ahead = false;      // rows of one picture see each other, in the language model
+  bool grid_positions = false;  // and are told their places in it (M-RoPE)
+};
+
+extern const TowerSpec qwen2_vl_tower, qwen25_vl_tower;            // qwen_towers.cpp
+extern const TowerSpec gemma3_tower, idefics3_tower, llava_tower;  // clip_towers.cpp
+extern const TowerSpec pixtral_tower, mistral3_tower;              // pixtral_towers.cpp
+
+// In the order they are tried.
+std::span<const TowerSpec* const> towers();
+
+}  // namespace hearth::models

@@ -5,6 +5,7 @@
 #include <stop_token>
 #include <thread>
 
+#include "base/log.h"
 #include "models/architectures.h"
 #include "models/describe.h"
 #include "models/text_side.h"

@@ -54,9 +54,10 @@ std::optional<LocalModel> model_at(std::string_view tool, std::string path) {
 // What a folder holds, without going into it.
 struct Contents {
   std::vector<std::string> folders, gguf;
-  std::uint64_t safetensors_bytes = 0;
+  std::uint64_t safetensors_bytes = 0, shard_bytes = 0;
   std::string safetensors;  // the first one
-  bool has_config = false;
+  std::string shards;       // MLC's list of its weights
+  bool has_config = false, has_mlc_config = false;
 };
 
 Contents contents_of(const std::string& folder) {
@@ -75,6 +76,13 @@ Contents contents_of(const std::string& folder) {
       if (contents.safetensors.empty() || name < contents.safetensors) contents.safetensors = name;
     } else if (name == "config.json") {
       contents.has_config = true;
+    } else if (name == "mlc-chat-config.json") {
+      contents.has_mlc_config = true;
+    } else if (name == "tensor-cache.json" || name == "ndarray-cache.json") {
+      contents.shards = std::max(contents.shards, name);
+    } else if (name.starts_with("params_shard_")) {
+      const auto identity = file_identity(entry.path().string());
+      contents.shard_bytes += identity ? identity->bytes : 0;
     }
   }
   std::ranges::sort(contents.gguf);
@@ -82,24 +90,30 @@ Contents contents_of(const std::string& folder) {
   return contents;
 }
 
-// Every GGUF file and every Hugging Face folder below `folder`.
+// A folder that is a model as a whole, and the file of it that changes with it.
+void add_whole(std::string_view tool, const std::string& folder, const std::string& main,
+               std::uint64_t bytes, Models& models) {
+  const auto identity = file_identity(join_path(folder, main));
+  if (!identity) return;
+  LocalModel model;
+  model.tool = tool;
+  model.name = file_name(folder);
+  model.path = folder;
+  model.bytes = bytes;
+  model.identity = *identity;
+  models.push_back(std::move(model));
+}
+
+// Every GGUF file and every folder of Hugging Face or MLC below `folder`.
 void walk(std::string_view tool, const std::string& folder, int depth, Models& models) {
   if (depth > max_depth || models.size() >= max_models) return;
   const Contents contents = contents_of(folder);
   for (const std::string& name : contents.gguf)
     if (auto model = model_at(tool, join_path(folder, name))) models.push_back(std::move(*model));
-  if (contents.has_config && !contents.safetensors.empty()) {
-    const auto identity = file_identity(join_path(folder, contents.safetensors));
-    if (identity) {
-      LocalModel model;
-      model.tool = tool;
-      model.name = file_name(folder);
-      model.path = folder;
-      model.bytes = contents.safetensors_bytes;
-      model.identity = *identity;
-      models.push_back(std::move(model));
-    }
-  }
+  if (contents.has_config && !contents.safetensors.empty())
+    add_whole(tool, folder, contents.safetensors, contents.safetensors_bytes, models);
+  else if (contents.has_mlc_config && !contents.shards.empty())
+    add_whole(tool, folder, contents.shards, contents.shard_bytes, models);
   for (const std::string& name : contents.folders)
     walk(tool, join_path(folder, name), depth + 1, models);
 }
@@ -192,6 +206,7 @@ struct Tool {
 constexpr Tool tools[] = {
     {"folder", scan_folder},   {"huggingface", scan_huggingface}, {"ollama", scan_ollama},
     {"lmstudio", scan_folder}, {"llama.cpp", scan_folder},        {"gpt4all", scan_folder},
+    {"mlc", scan_folder},
 };
 
 void scan_store(const LibraryFolders& folders, Models& models) {

@@ -4,93 +4,26 @@
 
 #include <chrono>
 
-#include "base/files.h"
 #include "cli/interrupts.h"
 #include "cli/measure.h"
 #include "cli/rows.h"
-#include "hardware/condition.h"
-#include "hardware/cpu.h"
-#include "hardware/devices.h"
-#include "hardware/memory.h"
-#include "hardware/vulkan.h"
+#include "hardware/profile.h"
 #include "kernels/select.h"
 
 namespace hearth::cli {
 namespace {
 
-struct Profile {
-  hardware::Cpu cpu;
-  hardware::Memory memory;
-  std::vector<hardware::Gpu> gpus;
-  hardware::VulkanReport vulkan;
-  std::vector<hardware::Npu> npus;
-  hardware::Disk disk;
-  hardware::Condition condition;
-  std::string enclosure, kernels;
-};
+using hardware::Profile;
 
-Result<Profile> read_profile(const Arguments& arguments) {
-  hardware::VulkanReport vulkan =
-      hardware::read_vulkan(hardware::vulkan_question(standard_folders().cache));
-  std::vector<hardware::Gpu> gpus = hardware::read_gpus();
-  complete(gpus, vulkan);
-  return Profile{.cpu = hardware::read_cpu(),
-                 .memory = hardware::read_memory(),
-                 .gpus = std::move(gpus),
-                 .vulkan = std::move(vulkan),
-                 .npus = hardware::read_npus(),
-                 .disk = hardware::read_disk(parent_folder(standard_folders().models)),
-                 .condition = hardware::read_condition(),
-                 .enclosure = hardware::read_enclosure(),
-                 .kernels = TRY(kernels::choose(arguments.text("--cpu")))->name};
+Profile read_profile() {
+  const LibraryFolders folders = standard_folders();
+  return hardware::read_profile(folders.models, folders.cache);
 }
 
-// ---- For programs ----
-
-Json to_json(const hardware::Cpu& cpu) {
-  Json features = Json::array(), caches = Json::array();
-  for (const std::string& feature : cpu.features) features.push_back(feature);
-  for (const hardware::Cache& cache : cpu.caches)
-    caches.push_back(
-        Json::object({{"level", cache.level}, {"type", cache.type}, {"bytes", cache.bytes}}));
-  return Json::object({{"brand", cpu.brand},
-                       {"physical_cores", cpu.physical_cores},
-                       {"logical_cores", cpu.logical_cores},
-                       {"usable_cores", cpu.usable_cores},
-                       {"performance_cores", cpu.performance_cores},
-                       {"efficiency_cores", cpu.efficiency_cores},
-                       {"sockets", cpu.sockets},
-                       {"numa_nodes", cpu.numa_nodes},
-                       {"caches", std::move(caches)},
-                       {"features", std::move(features)}});
-}
-
-Json to_json(const Profile& profile) {
-  Json gpus = Json::array(), npus = Json::array();
-  for (const hardware::Gpu& gpu : profile.gpus)
-    gpus.push_back(Json::object({{"vendor", gpu.vendor},
-                                 {"name", gpu.name},
-                                 {"driver", gpu.driver},
-                                 {"memory_bytes", gpu.memory_bytes},
-                                 {"free_bytes", gpu.free_bytes},
-                                 {"compute", gpu.compute},
-                                 {"kind", gpu.kind},
-                                 {"vulkan", gpu.vulkan}}));
-  for (const hardware::Npu& npu : profile.npus) npus.push_back(npu.name);
-  return Json::object({{"cpu", to_json(profile.cpu)},
-                       {"kernels", profile.kernels},
-                       {"memory", Json::object({{"total_bytes", profile.memory.total_bytes},
-                                                {"limit_bytes", profile.memory.limit_bytes},
-                                                {"free_bytes", profile.memory.free_bytes()}})},
-                       {"gpus", std::move(gpus)},
-                       {"vulkan", to_json(profile.vulkan)},
-                       {"npus", std::move(npus)},
-                       {"disk", Json::object({{"path", profile.disk.path},
-                                              {"kind", profile.disk.kind},
-                                              {"total_bytes", profile.disk.total_bytes},
-                                              {"free_bytes", profile.disk.free_bytes}})},
-                       {"inside", profile.enclosure},
-                       {"now", to_json(profile.condition)}});
+Json described(const Profile& profile, const std::string& kernels) {
+  Json json = to_json(profile);
+  json.set("kernels", kernels);
+  return json;
 }
 
 // ---- For people ----
@@ -151,7 +84,7 @@ void print(Output& out, const hardware::VulkanReport& report) {
                         device.is_software() ? ": no GPU" : "", device.driver, device.api));
 }
 
-void print(Output& out, const Profile& profile) {
+void print(Output& out, const Profile& profile, const std::string& kernels) {
   out.line(out.bold(profile.cpu.brand));
   out.row("cores", cores_text(profile.cpu));
   std::string caches;
@@ -160,7 +93,7 @@ void print(Output& out, const Profile& profile) {
       caches +=
           fmt::format("{}L{} {} KiB", caches.empty() ? "" : ", ", cache.level, cache.bytes >> 10);
   out.row("caches", caches);
-  out.row("kernels", profile.kernels);
+  out.row("kernels", kernels);
   if (!profile.enclosure.empty()) out.row("inside", "a " + profile.enclosure);
   for (const hardware::Gpu& gpu : profile.gpus) {
     out.row("GPU", fmt::format("{} {}{}{}{}", gpu.vendor, gpu.name, gpu.driver.empty() ? "" : ", ",
@@ -175,16 +108,16 @@ void print(Output& out, const Profile& profile) {
 }
 
 // Once a second until Ctrl-C: for people the picture is drawn anew, for programs one line each.
-Status watch(App& app, const Arguments& arguments, Profile profile) {
+Status watch(App& app, const Arguments& arguments, Profile profile, const std::string& kernels) {
   const InterruptScope interrupts;
   while (!interrupts.token().stop_requested()) {
     profile.memory = hardware::read_memory();
     profile.condition = hardware::read_condition();
     if (arguments.has("--json")) {
-      app.out.text(write_json(to_json(profile)) + "\n");
+      app.out.text(write_json(described(profile, kernels)) + "\n");
     } else {
       if (app.out.is_terminal()) app.out.text("\033[H\033[2J");
-      print(app.out, profile);
+      print(app.out, profile, kernels);
       app.out.text("");
     }
     for (int tenth = 0; tenth < 10 && !interrupts.token().stop_requested(); ++tenth) {
@@ -212,9 +145,10 @@ void print(Output& out, const MachineSpeeds& speeds) {
     out.row(fmt::format("weights, {}", one.dtype),
             fmt::format("{}, one token at a time", per_second(one.bytes_per_second, "GB")));
   if (speeds.disk_read_bytes_per_second > 0)
-    out.row("disk",
-            fmt::format("reads {}, writes {}", per_second(speeds.disk_read_bytes_per_second, "GB"),
-                        per_second(speeds.disk_write_bytes_per_second, "GB")));
+    out.row("disk", fmt::format("reads {}, writes {}; {:.0f} random reads of 4 KiB a second",
+                                per_second(speeds.disk_read_bytes_per_second, "GB"),
+                                per_second(speeds.disk_write_bytes_per_second, "GB"),
+                                speeds.disk_random_reads_per_second));
 }
 
 // Measures, keeps and shows.
@@ -234,16 +168,17 @@ Status benchmark(App& app, const Arguments& arguments) {
 
 Status run(App& app, const Arguments& arguments) {
   if (arguments.has("--benchmark")) return benchmark(app, arguments);
-  Profile profile = TRY(read_profile(arguments));
-  if (arguments.has("--watch")) return watch(app, arguments, std::move(profile));
+  const std::string kernels = TRY(kernels::choose(arguments.text("--cpu")))->name;
+  Profile profile = read_profile();
+  if (arguments.has("--watch")) return watch(app, arguments, std::move(profile), kernels);
   const auto speeds = load_speeds(standard_folders());
   if (arguments.has("--json")) {
-    Json json = to_json(profile);
+    Json json = described(profile, kernels);
     json.set("speeds", speeds ? to_json(*speeds) : Json());
     app.out.json(json);
     return Done{};
   }
-  print(app.out, profile);
+  print(app.out, profile, kernels);
   if (speeds)
     print(app.out, *speeds);
   else

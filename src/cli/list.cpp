@@ -163,9 +163,9 @@ const Command list_command{
     .summary = "List the models on this machine, or those that can be had.",
     .details =
         "Finds what `hearth pull` fetched, and in their own places the models of Hugging Face\n"
-        "programs, Ollama, LM Studio, llama.cpp, GPT4All and the folders of library.folders.\n"
-        "Each name in the first column serves wherever a MODEL is asked for. PART: only names\n"
-        "that contain it.\n\n"
+        "programs, Ollama, LM Studio, llama.cpp, GPT4All, MLC-LLM and the folders of\n"
+        "library.folders. Each name in the first column serves wherever a MODEL is asked\n"
+        "for. PART: only names that contain it.\n\n"
         "  hearth list --available --fits --task code\n"
         "  hearth list --search \"qwen3 coder\"",
     .options = options,

@@ -4,6 +4,7 @@
 
 #include "cli/interrupts.h"
 #include "library/folders.h"
+#include "library/measure_speeds.h"
 
 namespace hearth::cli {
 namespace {

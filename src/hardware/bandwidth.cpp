@@ -7,11 +7,19 @@
 #include <thread>
 #include <vector>
 
+#include "hardware/memory.h"
+
 namespace hearth::hardware {
 namespace {
 
-constexpr std::size_t words_per_thread = (64u << 20) / sizeof(std::uint64_t);  // past most caches
+constexpr std::uint64_t wanted_bytes = 64u << 20, least_bytes = 4u << 20;  // past most caches
 constexpr int rounds = 3;
+
+// Of each thread: many threads in a small container share what is there.
+std::size_t words_for(int threads) {
+  const std::uint64_t share = read_memory().free_bytes() / 4 / static_cast<std::uint64_t>(threads);
+  return std::clamp(share, least_bytes, wanted_bytes) / sizeof(std::uint64_t) / 4 * 4;
+}
 
 // Four sums at once: a single one would wait for itself.
 std::uint64_t sum(const std::vector<std::uint64_t>& words) {
@@ -36,8 +44,9 @@ double thread_seconds() {
 }  // namespace
 
 double measure_read_bandwidth(int threads) {
+  const std::size_t words = words_for(threads);
   std::vector<std::vector<std::uint64_t>> blocks(static_cast<std::size_t>(threads),
-                                                 std::vector<std::uint64_t>(words_per_thread, 1));
+                                                 std::vector<std::uint64_t>(words, 1));
   std::atomic<std::uint64_t> total = 0;  // so that nothing is optimised away
   std::vector<double> speeds(blocks.size());
   for (int round = 0; round < rounds; ++round) {
@@ -47,7 +56,8 @@ double measure_read_bandwidth(int threads) {
         const double began = thread_seconds();
         total += sum(blocks[i]);
         const double seconds = thread_seconds() - began;
-        speeds[i] = std::max(speeds[i], words_per_thread * sizeof(std::uint64_t) / seconds);
+        speeds[i] =
+            std::max(speeds[i], static_cast<double>(words * sizeof(std::uint64_t)) / seconds);
       });
   }
   double together = 0;

@@ -86,7 +86,7 @@ class Download {
   DownloadState state_;
   std::optional<GrowingFile> part_;
   std::optional<Stretches> ahead_;  // of a large file
-  bool was_resumed_ = false;
+  bool was_resumed_ = false, was_repeated_ = false;
   std::optional<Refusal> refusal_;      // of the last answer
   std::optional<std::uint64_t> total_;  // as the last answer gave it
 };
@@ -274,8 +274,11 @@ Result<StoredFile> Download::run() {
     TRY(start_over());
     const bool is_mirrored = addresses_.is_mirror();
     if (is_mirrored) addresses_.drop_mirror();
-    if (!was_resumed_ && !is_mirrored) return stored;
-    was_resumed_ = false;  // once more from the beginning: what lay there may have been damaged
+    // Once more from the beginning: what lay there, or what came, may have been damaged.
+    if (!was_resumed_ && !is_mirrored && (was_repeated_ || !has_hash())) return stored;
+    was_resumed_ = false;
+    was_repeated_ = true;
+    if (hooks_.remark) hooks_.remark(stored.error().message() + ": it is fetched once more");
   }
 }
 

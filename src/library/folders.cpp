@@ -63,6 +63,10 @@ LibraryFolders standard_folders(const std::vector<std::string>& extra) {
   const std::string llama = variable("LLAMA_CACHE");
   shelves.push_back({"llama.cpp", llama.empty() ? join_path(cache, "llama.cpp") : expanded(llama)});
   shelves.push_back({"gpt4all", join_path(data, "nomic.ai/GPT4All")});
+  // Source: MLC-LLM, support/constants.py.
+  const std::string mlc = variable("MLC_LLM_HOME");
+  shelves.push_back({"mlc", join_path(mlc.empty() ? join_path(cache, "mlc_llm") : expanded(mlc),
+                                      "model_weights")});
   return folders;
 }
 

@@ -62,9 +62,10 @@ std::uint64_t bytes_of_files(const std::string& folder) {
 // What a folder holds, without going into it.
 struct Contents {
   std::vector<std::string> folders, gguf;
-  std::uint64_t safetensors_bytes = 0;
+  std::uint64_t safetensors_bytes = 0, shard_bytes = 0;
   std::string safetensors;  // the first one
-  bool has_config = false;
+  std::string shards;       // MLC's list of its weights
+  bool has_config = false, has_mlc_config = false;
   bool has_text = false;  // a tokenizer lies there
   std::string graph;      // the first .onnx
 };
@@ -89,6 +90,13 @@ Contents contents_of(const std::string& folder) {
       if (contents.graph.empty() || name < contents.graph) contents.graph = name;
     } else if (name.starts_with("tokenizer.") || name.starts_with("vocab.")) {
       contents.has_text = true;
+    } else if (name == "mlc-chat-config.json") {
+      contents.has_mlc_config = true;
+    } else if (name == "tensor-cache.json" || name == "ndarray-cache.json") {
+      contents.shards = std::max(contents.shards, name);
+    } else if (name.starts_with("params_shard_")) {
+      const auto identity = file_identity(entry.path().string());
+      contents.shard_bytes += identity ? identity->bytes : 0;
     }
   }
   std::ranges::sort(contents.gguf);
@@ -107,26 +115,34 @@ std::string weights_of(const std::string& folder, const Contents& contents) {
   return "";
 }
 
-// Every GGUF file and every Hugging Face folder below `folder`.
+// A folder that is a model as a whole, and the file of it that changes with it.
+void add_whole(std::string_view tool, const std::string& folder, const std::string& main,
+               std::uint64_t bytes, Models& models) {
+  const auto identity = file_identity(join_path(folder, main));
+  if (!identity) return;
+  LocalModel model;
+  model.tool = tool;
+  model.name = file_name(folder);
+  model.path = folder;
+  model.bytes = bytes;
+  model.identity = *identity;
+  models.push_back(std::move(model));
+}
+
+// Every GGUF file and every folder of Hugging Face or MLC below `folder`.
 void walk(std::string_view tool, const std::string& folder, int depth, Models& models) {
   if (depth > max_depth || models.size() >= max_models) return;
   const Contents contents = contents_of(folder);
   for (const std::string& name : contents.gguf)
     if (auto model = model_at(tool, join_path(folder, name))) models.push_back(std::move(*model));
-  if (const std::string weights = weights_of(folder, contents); !weights.empty()) {
-    const auto identity = file_identity(join_path(folder, weights));
-    if (identity) {
-      LocalModel model;
-      model.tool = tool;
-      model.name = file_name(folder);
-      model.path = folder;
-      model.bytes = contents.safetensors.empty()
-                        ? bytes_of_files(parent_folder(join_path(folder, weights)))
-                        : contents.safetensors_bytes;
-      model.identity = *identity;
-      models.push_back(std::move(model));
-    }
-  }
+  if (const std::string weights = weights_of(folder, contents); !weights.empty())
+    add_whole(tool, folder, weights,
+              contents.safetensors.empty()
+                  ? bytes_of_files(parent_folder(join_path(folder, weights)))
+                  : contents.safetensors_bytes,
+              models);
+  else if (contents.has_mlc_config && !contents.shards.empty())
+    add_whole(tool, folder, contents.shards, contents.shard_bytes, models);
   for (const std::string& name : contents.folders)
     walk(tool, join_path(folder, name), depth + 1, models);
 }
@@ -225,6 +241,7 @@ struct Tool {
 constexpr Tool tools[] = {
     {"folder", scan_folder},   {"huggingface", scan_huggingface}, {"ollama", scan_ollama},
     {"lmstudio", scan_folder}, {"llama.cpp", scan_folder},        {"gpt4all", scan_folder},
+    {"mlc", scan_folder},
 };
 
 void scan_store(const LibraryFolders& folders, Models& models) {

@@ -77,11 +77,13 @@ void fill(Home& home) {
   home.put("own/sick.gguf", "GGUFnonsense");
   home.put_model("own/parts-00001-of-00002.gguf");
   home.put_model("own/parts-00002-of-00002.gguf");
-  home.folders.shelves = {{"folder", home.at("own")},
-                          {"huggingface", home.at("hub")},
-                          {"ollama", home.at("ollama")},
-                          {"lmstudio", home.at("lmstudio")},
-                          {"gpt4all", home.at("nowhere")}};
+  home.folders.shelves = {{"folder", home.at("own")},      {"huggingface", home.at("hub")},
+                          {"ollama", home.at("ollama")},   {"lmstudio", home.at("lmstudio")},
+                          {"gpt4all", home.at("nowhere")}, {"mlc", home.at("mlc")}};
+  home.put("mlc/hf/mlc-ai/Small-q4f16_1-MLC/mlc-chat-config.json", "{}");
+  home.put("mlc/hf/mlc-ai/Small-q4f16_1-MLC/ndarray-cache.json", "{}");
+  home.put("mlc/hf/mlc-ai/Small-q4f16_1-MLC/params_shard_0.bin", "weights");
+  home.put("mlc/hf/mlc-ai/Half-q4f16_1-MLC/mlc-chat-config.json", "{}");
   home.put_model("store/hf--a--b--Q8_0/b-Q8_0.gguf");
   home.put("store/hf--a--b--Q8_0/model.json",
            R"({"reference":"hf:a/b:Q8_0","name":"bee:1b","main":"b-Q8_0.gguf",)"
@@ -94,8 +96,9 @@ TEST_CASE("models are found where every program keeps them, and nothing half don
   Home home;
   fill(home);
   const auto models = find_local_models(home.folders);
-  const std::vector<std::string> wanted{"Other-Q4_K_M",   "bee:1b", "hf:org/repo:Q8_0",
-                                        "ollama:tiny:1b", "parts",  "sick"};
+  const std::vector<std::string> wanted{
+      "Other-Q4_K_M", "Small-q4f16_1-MLC", "bee:1b", "hf:org/repo:Q8_0", "ollama:tiny:1b", "parts",
+      "sick"};
   CHECK(names_of(models) == wanted);
   const struct {
     const char *asked, *path;

@@ -2,10 +2,8 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <map>
 #include <optional>
-#include <stop_token>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -38,17 +36,14 @@ struct MachineSpeeds {
     double bytes_per_second = 0;  // of weights, when one token passes through them
   };
   std::vector<Weights> weights;
-  double product_seconds = 0;  // of the smallest product with all threads: what starting one takes
+  double product_seconds = 0;  // of a product with all threads, beyond the reading of its weights
+  double logit_seconds = 0;    // of each number that a token is chosen from
   double disk_write_bytes_per_second = 0, disk_read_bytes_per_second = 0;
-  double seconds = 0;                 // that measuring took
-  std::int64_t measured_seconds = 0;  // Unix time
+  double disk_random_reads_per_second = 0;  // of 4 KiB, one after the other
+  double seconds = 0;                       // that measuring took
+  std::int64_t measured_seconds = 0;        // Unix time
 };
 
-// In less than ten seconds; `progress` is told what comes next.  `kernels`: as LibraryOptions.
-// Errors: cancelled, those of kernels::choose.
-Result<MachineSpeeds> measure_speeds(const LibraryFolders& folders, const std::string& kernels,
-                                     std::stop_token stop,
-                                     const std::function<void(std::string_view what)>& progress);
 // Kept in folders.cache; nothing: never measured, or on another processor, or by
 // another version.
 std::optional<MachineSpeeds> load_speeds(const LibraryFolders& folders);
@@ -58,13 +53,14 @@ Json to_json(const MachineSpeeds& speeds);
 // What one token of an answer passes through: of weights all but the table of embeddings where
 // another one makes the answer, and of experts those that are asked.
 struct TokenWork {
-  std::map<std::string, double, std::less<>> weight_bytes;  // by type: "q4_k"
+  std::map<std::string, double, std::less<>> weight_bytes;  // by the type it is read as: "q4_k"
   std::uint32_t layers = 0;
+  std::uint64_t vocabulary = 0;
 };
 TokenWork work_per_token(const Package& package, const ModelInfo& info);
 
-// Tokens per second of one answer, its context still short.  A type that was not measured counts as
-// the slowest.  0: not known.
+// Tokens per second of one answer, its context still short, on the machine when nothing else runs.
+// A type that was not measured counts as the slowest.  0: not known.
 double expected_tokens_per_second(const MachineSpeeds& speeds, const TokenWork& work);
 // Bytes per second of a file of four bits (Q4_K_M), as one token passes through it.  0: not known.
 double four_bit_bytes_per_second(const MachineSpeeds& speeds);

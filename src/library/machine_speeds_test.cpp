@@ -5,7 +5,7 @@
 
 #include "formats/scratch_folder.h"
 #include "hardware/cpu.h"
-#include "library/machine_speeds.h"
+#include "library/measure_speeds.h"
 
 namespace hearth {
 namespace {
@@ -16,8 +16,10 @@ MachineSpeeds some_speeds() {
   speeds.kernels = "avx2";
   speeds.threads = hardware::usable_cores();
   speeds.memory = {{1, 8e9}};
-  speeds.weights = {{"q4_k", 10e9}, {"q6_k", 8e9}, {"f16", 12e9}, {"q2_k", 1e9}};
+  speeds.weights = {{"q4_k", 10e9}, {"q6_k", 8e9}, {"q4_0", 12e9}, {"iq2_xs", 1e9}};
   speeds.product_seconds = 2e-6;
+  speeds.logit_seconds = 1e-9;
+  speeds.disk_random_reads_per_second = 9000;
   return speeds;
 }
 
@@ -35,18 +37,19 @@ TEST_CASE("a token takes what its weights take, type by type, and what its layer
   const struct {
     std::string what;
     TokenWork work;
-    double seconds;  // before logits become a token
+    double seconds;
   } rows[] = {
-      {"one type", {{{"q4_k", 1e9}}, 0}, 0.1},
-      {"two types", {{{"q4_k", 1e9}, {"q6_k", 8e8}}, 0}, 0.2},
-      {"read like another", {{{"bf16", 12e8}}, 0}, 0.1},
-      {"not measured: the slowest", {{{"iq3_s", 1e8}}, 0}, 0.1},
-      {"layers", {{{"q4_k", 1e9}}, 1000}, 0.1 + 1000 * 7 * 2e-6},
+      {"one type", {{{"q4_k", 1e9}}, 0, 0}, 0.1},
+      {"two types", {{{"q4_k", 1e9}, {"q6_k", 8e8}}, 0, 0}, 0.2},
+      {"read like another", {{{"iq4_nl", 12e8}}, 0, 0}, 0.1},
+      {"not measured: the slowest", {{{"iq1_s", 1e8}}, 0, 0}, 0.1},
+      {"layers", {{{"q4_k", 1e9}}, 1000, 0}, 0.1 + 1000 * 6 * 2e-6},
+      {"many tokens to choose from", {{{"q4_k", 1e9}}, 0, 10'000'000}, 0.1 + 0.01},
   };
   for (const auto& row : rows) {
     CAPTURE(row.what);
     const double speed = expected_tokens_per_second(some_speeds(), row.work);
-    CHECK(speed * row.seconds == doctest::Approx(0.97));
+    CHECK(speed * row.seconds == doctest::Approx(1));
   }
   CHECK(expected_tokens_per_second(MachineSpeeds(), rows[0].work) == 0);
   CHECK(expected_tokens_per_second(some_speeds(), {}) == 0);
@@ -76,6 +79,34 @@ TEST_CASE("a token reads matrices, of experts those that are asked, and no table
   CHECK(work.weight_bytes["f32"] == 1000 * 64 * 4);
   // Without a head the table makes the answer.
   CHECK(work_per_token(package, info).weight_bytes["f16"] == 64 * 64 * 2 + 1000 * 64 * 2);
+}
+
+TEST_CASE("a type without kernels of its own is read as the one it becomes") {
+  const struct {
+    Dtype stored;
+    std::string read;
+    double bytes, minima_bytes;  // of 256 numbers
+  } rows[] = {{Dtype::q3_k, "q6_k", 210, 0},
+              {Dtype::q2_k, "q6_k", 210, 64},
+              {Dtype::q4_1, "q4_0", 144, 32},
+              {Dtype::q4_k, "q4_k", 144, 0}};
+  for (const auto& row : rows) {
+    CAPTURE(row.read);
+    Package package;
+    REQUIRE(add_tensors(package, {{tensor("blk.0.ffn_up.weight", row.stored, {1, 256})}}).ok());
+    const TokenWork work = work_per_token(package, ModelInfo());
+    REQUIRE(work.weight_bytes.contains(row.read));
+    CHECK(work.weight_bytes.at(row.read) == row.bytes);
+    CHECK(work.weight_bytes.contains("f32") == (row.minima_bytes > 0));
+    if (row.minima_bytes > 0) CHECK(work.weight_bytes.at("f32") == row.minima_bytes);
+  }
+}
+
+TEST_CASE("rates of an idle machine: most of the best, but not the luckiest") {
+  CHECK(idle_rate({}) == 0);
+  CHECK(idle_rate({5}) == 5);
+  CHECK(idle_rate({1, 9, 8, 7}) == 8);
+  CHECK(idle_rate({1, 2, 3, 4, 5, 6, 7, 100}) == 6);
 }
 
 TEST_CASE("speeds are kept, and are nothing on another processor") {

@@ -22,9 +22,9 @@ using kernels::few_rows;
 using kernels::Gemm;
 using kernels::panel_rows;
 
-constexpr std::size_t most_panels = 8;      // of one item
-constexpr std::size_t most_few_panels = 4;  // of one with few rows
-constexpr std::size_t rows_in_cache = 32;   // of 512 columns
+constexpr std::size_t most_panels = 8;     // of one item
+constexpr std::size_t few_panels = 4;      // of one item of few rows
+constexpr std::size_t rows_in_cache = 32;  // of 512 columns
 
 struct Job {
   View x, y;
@@ -264,11 +264,14 @@ void run_item(const Context& ctx, const Job& job, std::size_t item) {
 std::size_t cut_into_items(const Context& ctx, std::span<Job> jobs) {
   std::size_t panels = 0;
   for (const Job& job : jobs) panels += job.w->panels() * job.row_blocks;
-  const std::size_t fair = panels / (8 * static_cast<std::size_t>(ctx.pool->threads()));
+  const auto threads = static_cast<std::size_t>(ctx.pool->threads());
+  const std::size_t fair = panels / (8 * threads);
   std::size_t items = 0;
   for (Job& job : jobs) {
-    const std::size_t most = job.few ? most_few_panels : most_panels;
-    job.item_panels = fair >= most ? most : fair >= 4 ? 4 : fair >= 2 || !job.few ? 2 : 1;
+    if (job.few)  // four panels read at once come a quarter faster than one after the other
+      job.item_panels = panels >= 3 * few_panels * threads ? few_panels : fair >= 2 ? 2 : 1;
+    else
+      job.item_panels = fair >= most_panels ? most_panels : fair >= 4 ? 4 : 2;
     job.first_item = items;
     job.items = (job.w->panels() + job.item_panels - 1) / job.item_panels * job.row_blocks;
     items += job.items;

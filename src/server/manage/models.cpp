@@ -1,9 +1,15 @@
 // /api/models/...: what is here and can be had, and what is in memory.
 #include <fmt/core.h>
 
+#include <charconv>
+
 #include "base/utf8.h"
+#include "config/live.h"
+#include "config/secrets.h"
 #include "hardware/memory.h"
 #include "library/catalog_view.h"
+#include "library/hub.h"
+#include "library/hub_search.h"
 #include "library/verify.h"
 #include "server/describe.h"
 #include "server/fields.h"
@@ -135,6 +141,40 @@ Checked<Json> available(Service& service, const Call& call) {
     models.push_back(std::move(described));
   }
   return Json::object({{"memory_for_models", memory}, {"models", std::move(models)}});
+}
+
+// As the settings are now.
+Checked<Network> network_of(Service& service) {
+  TRY(library_of(service));
+  const LibraryConfig config =
+      service.settings ? service.settings->now()->config.library : LibraryConfig();
+  Network network = standard_network(config.hub, config.ollama, config.offline);
+  network.stall_seconds = static_cast<int>(config.stall_seconds);
+  if (!config.token.empty()) {
+    auto token = read_secret(config.token);
+    if (!token) return std::move(token).error().within("library.token");
+    network.hub_token = *std::move(token);
+  }
+  return network;
+}
+
+Checked<Json> search(Service& service, const Call& call) {
+  const Network network = TRY(network_of(service));
+  const std::string words = query_value(call.request, "q").value_or("");
+  if (words.find_first_not_of(' ') == words.npos) return invalid_value("q", "is missing");
+  std::size_t most = most_found_models;
+  if (const auto limit = query_value(call.request, "limit")) {
+    const auto [end, error] = std::from_chars(limit->data(), limit->data() + limit->size(), most);
+    if (error != std::errc() || end != limit->data() + limit->size() || most < 1 ||
+        most > most_found_models)
+      return invalid_value("limit",
+                           fmt::format("needs a whole number from 1 to {}", most_found_models));
+  }
+  const DownloadHooks hooks{.stop = call.responder->stop(), .received = {}, .remark = {}};
+  Json models = Json::array();
+  for (const HubModel& model : TRY(search_hub(words, most, network, hooks)))
+    models.push_back(to_json(model));
+  return Json::object({{"models", std::move(models)}});
 }
 
 Checked<Json> show_named(Service& service, const std::string& name) {
@@ -290,6 +330,9 @@ constexpr Endpoint rows[] = {
     {"GET", "/api/models/available",
      "The models of the catalog; ?q=, ?task= and ?fits=true leave some out.", Scope::infer, "",
      "CatalogList", worker, reply_json<available>},
+    {"GET", "/api/models/search",
+     "Models of Hugging Face whose names have the words of ?q=, at most ?limit=.", Scope::manage,
+     "", "HubList", worker, reply_json<search>},
     {"GET", "/api/models/status", "What is in memory, and where each model is on its way there.",
      Scope::infer, "", "LibraryStatus", worker, reply_json<status>},
     {"POST", "/api/models/show", "What one model is.", Scope::infer, "ModelName", "LibraryModel",

@@ -100,6 +100,7 @@ void add_manage(Json& all) {
                                   {"problem", "string", "Why it does not run; empty: it does."}}));
   all.set("LibraryList", object({{"models", "array"}, {"default", "string"}}));
   all.set("CatalogList", object({{"memory_for_models", "integer"}, {"models", "array"}}));
+  all.set("HubList", object({{"models", "array"}}));
   all.set("LibraryStatus", object({{"default", "string"},
                                    {"switched", "object"},
                                    {"memory", "object"},
@@ -125,14 +126,17 @@ void add_manage(Json& all) {
                                   {"bytes", "integer", "That are here."},
                                   {"done", "boolean"},
                                   {"sha256", "string"}}));
-  all.set("SystemInfo", object({{"cpu", "object"},
-                                {"memory", "object"},
-                                {"gpus", "array"},
-                                {"vulkan", "object", "What its drivers tell, software ones too."},
-                                {"now", "object"},
-                                {"governor", "object", "What it leaves of the settings, and why."},
-                                {"settings_problem", "string", "Empty: the files are in order."},
-                                {"version", "string"}}));
+  all.set("SystemInfo",
+          object({{"cpu", "object"},
+                  {"memory", "object"},
+                  {"gpus", "array"},
+                  {"vulkan", "object", "What its drivers tell, software ones too."},
+                  {"disk", "object", "Where models are kept."},
+                  {"speeds", "object", "`hearth info --benchmark`; null: never measured."},
+                  {"now", "object"},
+                  {"governor", "object", "What it leaves of the settings, and why."},
+                  {"settings_problem", "string", "Empty: the files are in order."},
+                  {"version", "string"}}));
   all.set("Optimization",
           object({{"workload", "string"},
                   {"changes", "array"},

@@ -23,6 +23,13 @@ constexpr Tool all_tools[] = {
 "fits":{"type":"boolean","description":"Only those that fit this machine's memory."}},
 "required":["q"]})",
      ""},
+    {"search_hub", "Search Hugging Face",
+     "Models of Hugging Face whose name has the words, in forms that Hearth reads, most downloaded "
+     "first.",
+     "GET", "/api/models/search",
+     R"({"type":"object","properties":{"q":{"type":"string","description":"Words to look for."},
+"limit":{"type":"integer","minimum":1,"maximum":50}},"required":["q"]})",
+     ""},
     {"list_models", "Models here", "The models that are on this machine.", "GET",
      "/api/models/list", R"({"type":"object","properties":{}})", ""},
     {"describe_model", "Describe a model",

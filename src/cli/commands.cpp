@@ -15,6 +15,8 @@ std::span<const Command* const> commands() {
                                    &mcp_call_command,
                                    &mcp_read_command,
                                    &mcp_prompt_command,
+                                   &mcp_login_command,
+                                   &mcp_logout_command,
                                    &launch_command,
                                    &keys_create_command,
                                    &keys_list_command,

@@ -23,6 +23,13 @@ std::string remark_of(const mcp::ServerState& state) {
   return fmt::format("{} tools left out: too large or too many", state.left_out.size());
 }
 
+std::string data_path(const char* name) {
+  if (const char* folder = std::getenv("XDG_DATA_HOME"); folder && *folder)
+    return join_path(join_path(folder, "hearth"), name);
+  const char* home = std::getenv("HOME");
+  return join_path(join_path(home && *home ? home : ".", ".local/share/hearth"), name);
+}
+
 }  // namespace
 
 mcp::Variables environment_variables() {
@@ -43,6 +50,7 @@ server::ToolSettings served_tools(const Arguments& arguments) {
     if (config.mcp.config.empty() && !is_file(path)) return Done{};
     tools.variables = environment_variables();
     tools.served = TRY(mcp::read_served(path, tools.variables));
+    for (mcp::ServerSettings& server : tools.served.servers) server.grants = grants_path();
     return Done{};
   };
   if (const Status status = read(); !status.ok()) {
@@ -56,15 +64,13 @@ Result<std::vector<mcp::ServerSettings>> mcp_settings(const Arguments& arguments
   const Config config = TRY(read_config(arguments));
   const std::string path = mcp_config_path(config);
   if (config.mcp.config.empty() && !is_file(path)) return std::vector<mcp::ServerSettings>();
-  return mcp::read_servers(path, environment_variables());
+  std::vector<mcp::ServerSettings> servers = TRY(mcp::read_servers(path, environment_variables()));
+  for (mcp::ServerSettings& server : servers) server.grants = grants_path();
+  return servers;
 }
 
-std::string consent_path() {
-  if (const char* folder = std::getenv("XDG_DATA_HOME"); folder && *folder)
-    return join_path(folder, "hearth/mcp_consents.json");
-  const char* home = std::getenv("HOME");
-  return join_path(home && *home ? home : ".", ".local/share/hearth/mcp_consents.json");
-}
+std::string consent_path() { return data_path("mcp_consents.json"); }
+std::string grants_path() { return data_path("mcp_grants.json"); }
 
 Result<Json> read_pairs(std::span<const std::string> words) {
   Json object = Json::object();

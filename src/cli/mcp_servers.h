@@ -17,8 +17,9 @@ mcp::Variables environment_variables();
 Result<std::vector<mcp::ServerSettings>> mcp_settings(const Arguments& arguments);
 // Those whose tools requests to a server may use.  Why there are none is told to who asks for them.
 server::ToolSettings served_tools(const Arguments& arguments);
-// Where decisions about tools are kept.
+// Where decisions about tools are kept, and what signing in to servers has led to.
 std::string consent_path();
+std::string grants_path();
 
 // "k=v" words and JSON values to an object of arguments.
 Result<Json> read_pairs(std::span<const std::string> words);

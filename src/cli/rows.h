@@ -17,8 +17,9 @@ extern const Command run_command, chat_command, serve_command, show_command, tok
     index_export_command, index_list_command, index_info_command, index_tune_command,
     index_reindex_command, index_snapshot_command, index_restore_command, index_rm_command,
     index_feedback_command, search_command, mcp_command, mcp_list_command, mcp_call_command,
-    mcp_read_command, mcp_prompt_command, launch_command, keys_create_command, keys_list_command,
-    keys_show_command, keys_revoke_command, quantize_command, imatrix_command, convert_command;
+    mcp_read_command, mcp_prompt_command, mcp_login_command, mcp_logout_command, launch_command,
+    keys_create_command, keys_list_command, keys_show_command, keys_revoke_command,
+    quantize_command, imatrix_command, convert_command;
 
 template <std::size_t N, std::size_t M>
 constexpr std::array<Option, N + M> join(const Option (&a)[N], const Option (&b)[M]) {

@@ -229,8 +229,12 @@ List headers_of(const TransferRequest& request, bool is_first_origin) {
       list.reset(longer);
     }
   };
-  for (const std::string& header : request.headers) add(header);
-  if (!request.body.empty()) add("Content-Type: application/json");
+  bool has_type = false;
+  for (const std::string& header : request.headers) {
+    has_type = has_type || lower(header).starts_with("content-type:");
+    add(header);
+  }
+  if (!request.body.empty() && !has_type) add("Content-Type: application/json");
   if (!request.if_range.empty()) add("If-Range: " + request.if_range);
   if (is_first_origin && !request.bearer.empty()) add("Authorization: Bearer " + request.bearer);
   return list;

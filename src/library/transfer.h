@@ -23,7 +23,7 @@ struct TransferRequest {
   std::string if_range;              // an ETag
   int stall_seconds = 30;            // under 1 KB/s for so long is a broken connection
   std::string method = "GET";        // only a GET is redirected
-  std::string body = {};             // of JSON
+  std::string body = {};             // of JSON, but for a Content-Type among the headers
   bool is_direct = false;            // past all proxies: this machine
   bool only_public = false;          // no connection to this machine or a private network
 };

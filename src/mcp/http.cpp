@@ -2,12 +2,15 @@
 // Streamable HTTP.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <condition_variable>
 #include <thread>
 
 #include "base/guarded.h"
 #include "base/utf8.h"
+#include "http/message.h"
 #include "library/transfer.h"
+#include "mcp/oauth.h"
 #include "mcp/transport.h"
 
 namespace hearth::mcp {
@@ -53,13 +56,24 @@ class HttpTransport final : public Transport {
  private:
   struct Facts {
     std::string session, version;
+    std::optional<Grant> grant;
   };
   std::string session() const {
     return facts_.with([](const Facts& facts) { return facts.session; });
   }
+  struct Answer {
+    TransferHead head;
+    std::string body;  // but for a stream, which has been heard
+    bool is_stream = false;
+  };
   TransferRequest request(const std::string& method) const;
   Status end_session();
   Status take(std::string_view text, bool is_request);
+  Result<Answer> post(const std::string& message, bool is_request, const Deadline& deadline);
+  bool has_own_key() const;
+  Status enter(const std::stop_token& stop);
+  Result<bool> enter_again(const std::stop_token& stop);
+  Error refusal(const Answer& answer) const;
 
   const ServerSettings server_;
   const Hearing hearing_;
@@ -77,7 +91,55 @@ TransferRequest HttpTransport::request(const std::string& method) const {
   if (!facts.version.empty()) request.headers.push_back("MCP-Protocol-Version: " + facts.version);
   for (const auto& [name, value] : server_.headers)
     request.headers.push_back(fmt::format("{}: {}", name, value));
+  if (facts.grant) request.bearer = facts.grant->access_token;
   return request;
+}
+
+bool HttpTransport::has_own_key() const {
+  return std::ranges::any_of(server_.headers, [](const auto& header) {
+    return http::equal_ignoring_case(header.first, "Authorization");
+  });
+}
+
+// With what a person's sign-in has led to, if somebody has signed in.
+Status HttpTransport::enter(const std::stop_token& stop) {
+  if (server_.grants.empty() || has_own_key()) return Done{};
+  auto grant = facts_.with([](const Facts& facts) { return facts.grant; });
+  if (!grant) grant = TRY(Grants(server_.grants).find(server_.name, server_.url));
+  if (!grant) return Done{};
+  if (has_expired(*grant) && !grant->refresh_token.empty())
+    if (auto fresh = renew(server_, *grant, stop)) grant = std::move(*fresh);
+  facts_.with([&](Facts& facts) { facts.grant = grant; });
+  return Done{};
+}
+
+// After a refusal: whether there is a newer token to try.
+Result<bool> HttpTransport::enter_again(const std::stop_token& stop) {
+  const auto old = facts_.with([](const Facts& facts) { return facts.grant; });
+  if (!old) return false;
+  auto fresh = renew(server_, *old, stop);
+  if (!fresh) {
+    if (fresh.error().kind() == ErrorKind::not_found) return false;
+    return std::move(fresh).error();
+  }
+  facts_.with([&](Facts& facts) { facts.grant = std::move(*fresh); });
+  return true;
+}
+
+Error HttpTransport::refusal(const Answer& answer) const {
+  const int status = answer.head.status;
+  const Challenge challenge = parse_challenge(answer.head.header("www-authenticate"));
+  if (server_.grants.empty() || has_own_key())
+    return Error(ErrorKind::unavailable, fmt::format("it answers {}: it wants {} key", status,
+                                                     has_own_key() ? "another" : "a"));
+  if (status == 403 && challenge.error == "insufficient_scope")
+    return Error(ErrorKind::unavailable,
+                 fmt::format("it wants to be allowed more: `hearth mcp login {} --scope \"{}\"`",
+                             server_.name, printable(challenge.scope, 200)));
+  return Error(ErrorKind::unavailable,
+               fmt::format("it answers {}: `hearth mcp login {}` signs in, or \"headers\" of its "
+                           "settings may carry a key",
+                           status, server_.name));
 }
 
 Status HttpTransport::end_session() {
@@ -100,18 +162,18 @@ Status HttpTransport::take(std::string_view text, bool is_request) {
   return Done{};
 }
 
-Status HttpTransport::send(const std::string& message, bool is_request, const Deadline& deadline) {
+Result<HttpTransport::Answer> HttpTransport::post(const std::string& message, bool is_request,
+                                                  const Deadline& deadline) {
   TransferRequest post = request("POST");
   post.body = message;
   const Limit limit(deadline);
-  std::string body;
+  Answer answer;
   std::size_t taken = 0;
-  bool is_stream = false;
   EventReader events;
   Status problem = Done{};
   TransferSink sink;
   sink.head = [&](const TransferHead& head) -> Status {
-    is_stream = head.header("content-type").starts_with("text/event-stream");
+    answer.is_stream = head.header("content-type").starts_with("text/event-stream");
     if (const std::string id = head.header("mcp-session-id"); !id.empty() && head.status < 300)
       facts_.with([&](Facts& facts) { facts.session = id; });
     return Done{};
@@ -120,9 +182,9 @@ Status HttpTransport::send(const std::string& message, bool is_request, const De
     taken += bytes.size();
     const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     if (taken > max_stream_bytes) return Error(ErrorKind::exhausted, "it sends without end");
-    if (!is_stream) {
-      body += text;
-      if (body.size() > max_message_bytes)
+    if (!answer.is_stream) {
+      answer.body += text;
+      if (answer.body.size() > max_message_bytes)
         return Error(ErrorKind::exhausted,
                      fmt::format("a message is over {} bytes", max_message_bytes));
       return Done{};
@@ -132,25 +194,31 @@ Status HttpTransport::send(const std::string& message, bool is_request, const De
     }));
     return problem;
   };
-  const auto head = transfer(post, sink, limit.token());
+  auto head = transfer(post, sink, limit.token());
   if (!head) {
-    if (head.error().kind() != ErrorKind::cancelled) return head.error();
+    if (head.error().kind() != ErrorKind::cancelled) return std::move(head).error();
     if (deadline.stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
     return Error(ErrorKind::unavailable, "it does not answer in time");
   }
-  if (head->status == 401 || head->status == 403)
-    return Error(ErrorKind::unavailable,
-                 fmt::format("it answers {}: it wants a key; \"headers\" of its settings may carry "
-                             "one (OAuth is not spoken)",
-                             head->status));
-  if (head->status == 404 && !session().empty()) {
+  answer.head = std::move(*head);
+  return answer;
+}
+
+Status HttpTransport::send(const std::string& message, bool is_request, const Deadline& deadline) {
+  TRY(enter(deadline.stop));
+  Answer answer = TRY(post(message, is_request, deadline));
+  if (answer.head.status == 401 && TRY(enter_again(deadline.stop)))
+    answer = TRY(post(message, is_request, deadline));
+  const int status = answer.head.status;
+  if (status == 401 || status == 403) return refusal(answer);
+  if (status == 404 && !session().empty()) {
     facts_.with([](Facts& facts) { facts.session.clear(); });
     return Error(ErrorKind::unavailable, "it has forgotten the session");
   }
-  if (head->status >= 400 && (!is_request || body.empty() || body.front() != '{'))
-    return Error(ErrorKind::unavailable, fmt::format("it answers {}: {}", head->status,
-                                                     printable(body.substr(0, 200), 200)));
-  return is_stream ? Status(Done{}) : take(body, is_request);
+  if (status >= 400 && (!is_request || answer.body.empty() || answer.body.front() != '{'))
+    return Error(ErrorKind::unavailable, fmt::format("it answers {}: {}", status,
+                                                     printable(answer.body.substr(0, 200), 200)));
+  return answer.is_stream ? Status(Done{}) : take(answer.body, is_request);
 }
 
 }  // namespace

@@ -27,6 +27,7 @@ struct ServerSettings {
   bool is_off = false;
   Serving serving = Serving::never;
   std::vector<std::string> served_keys;  // ids or names of API keys; empty: whoever may ask
+  std::string grants;  // the file of what signing in has led to; empty: nobody can sign in
 };
 
 // Variables that values may name as ${NAME} or ${NAME:-otherwise}.

@@ -161,7 +161,7 @@ void few_rows_item(const Context& ctx, const Job& job, std::size_t first_panel,
   const Matrix::Packed& w = *job.w;
   const std::size_t ldc = panels * panel_rows, first_output = first_panel * panel_rows;
   const std::size_t k = w.stored.columns;
-  alignas(64) float c[kernels::several_rows * most_few_panels * panel_rows];
+  alignas(64) float c[kernels::several_rows * few_panels * panel_rows];
   if (job.packed_x != nullptr)
     job.gemm->few(*w.panel, c, ldc, job.packed_x, job.x.rows, w.panel_at(first_panel), panels, k);
   else

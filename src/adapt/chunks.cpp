@@ -33,6 +33,7 @@ ChunkRunner::ChunkRunner(ops::Context& ctx, const Model& model, std::uint32_t to
   const std::size_t page_bytes =
       (model.kv_layout().page_bytes + alignment - 1) / alignment * alignment;
   memory_.resize(pages * page_bytes + alignment);
+  state_.resize(model.kv_layout().state_bytes);
   const std::size_t past = reinterpret_cast<std::uintptr_t>(memory_.data()) % alignment;
   for (std::size_t i = 0; i < pages; ++i)
     pages_.push_back(memory_.data() + (alignment - past) % alignment + i * page_bytes);
@@ -46,7 +47,8 @@ Result<std::span<const float>> ChunkRunner::run(std::span<const Token> tokens, s
     places.push_back({0, i});
     if (i >= first) wanted.push_back(i);
   }
-  const ops::KvSequence sequence{pages_};
+  ops::KvSequence sequence{pages_};
+  sequence.state = state_.data();
   logits_.resize(wanted.size() * model_.info().vocabulary);
   TRY(model_.forward(
       ctx_,

@@ -28,7 +28,7 @@ class ChunkRunner {
  private:
   ops::Context& ctx_;
   const Model& model_;
-  std::vector<std::byte> memory_;
+  std::vector<std::byte> memory_, state_;
   std::vector<std::byte*> pages_;
   std::vector<float> logits_;
 };

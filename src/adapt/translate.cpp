@@ -97,6 +97,11 @@ Result<Translated> translate(const Package& package, Naming naming) {
     return Translated{package, {}};
   const ArchSpec& spec = *TRY(architecture_of(package));
   TRY(check_scheme(package));
+  if (package.naming != naming && spec.hf_class.empty() && spec.kind == Kind::generator)
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{}: its tensors are arranged otherwise under the other naming, which "
+                             "we do not write; the model runs, and is quantised, as it is",
+                             spec.name));
   const auto origin = std::make_shared<const Origin>(package, spec, TRY(read_hyper(package, spec)));
   Translated out{{}, {}};
   Package& made = out.package;

@@ -4,6 +4,7 @@
 
 #include "adapt/translate.h"
 #include "kernels/select.h"
+#include "models/architectures.h"
 #include "models/pooling.h"
 #include "models/test_support.h"
 
@@ -57,11 +58,31 @@ Package opened(const std::string& path) {
   return std::move(*package);
 }
 
+bool is_translated(const Golden& golden) {
+  const auto spec = models::architecture_of(opened(golden.containers().front()));
+  return spec.ok() && (!(*spec)->hf_class.empty() || golden.name == "static-embed");
+}
+
 std::vector<Golden> all_goldens() {
   std::vector<Golden> all;
   for (const char* kind : {"generator", "embedder", "reranker"})
-    for (Golden& golden : models::goldens(kind)) all.push_back(std::move(golden));
+    for (Golden& golden : models::goldens(kind))
+      if (is_translated(golden)) all.push_back(std::move(golden));
   return all;
+}
+
+TEST_CASE("architectures without a form under the other naming are refused by name") {
+  for (const Golden& golden : models::goldens("generator")) {
+    if (is_translated(golden)) continue;
+    CAPTURE(golden.name);
+    for (const std::string& path : golden.containers()) {
+      const Package package = opened(path);
+      const bool gguf = package.naming == Naming::gguf;
+      const auto refused = translate(package, gguf ? Naming::huggingface : Naming::gguf);
+      REQUIRE(!refused.ok());
+      CHECK(refused.error().kind() == ErrorKind::unsupported);
+    }
+  }
 }
 
 TEST_CASE("a folder as GGUF, and back, gives the same logits") {

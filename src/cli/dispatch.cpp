@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/nearest.h"
+#include "cli/architecture_files.h"
 #include "cli/command.h"
 #include "cli/errors.h"
 #include "cli/help.h"
@@ -67,6 +68,8 @@ Status run(App& app, const std::vector<std::string>& words) {
   }
   const Arguments arguments = TRY(Arguments::parse(*command, rest));
   if (arguments.has("--verbose")) set_log_level(LogLevel::info);
+  for (const Error& error : read_architectures(architectures_folder()))
+    app.out.remark(fmt::format("hearth: {}", error.message()));
   return command->run(app, arguments);
 }
 

@@ -197,12 +197,12 @@ void describe_local_models(const LibraryFolders& folders, std::vector<LocalModel
   std::size_t known = 0;
   for (LocalModel& model : models) {
     const auto found = cache.find(model.path);
-    if (found != cache.end() && found->second.identity == model.identity) {
-      model.facts = parse_facts(found->second.facts);
-      ++known;
-    } else {
-      model.facts = read_facts(model);
-    }
+    const bool is_held = found != cache.end() && found->second.identity == model.identity;
+    if (is_held) model.facts = parse_facts(found->second.facts);
+    // What could not be read may be by now: architectures are added.
+    const std::string problem = model.facts.problem;
+    if (!is_held || !problem.empty()) model.facts = read_facts(model);
+    if (is_held && model.facts.problem == problem) ++known;
   }
   if (known == models.size() && known == cache.size()) return;
   std::string fresh(cache_head);

@@ -40,7 +40,7 @@ std::string gigabytes(std::uint64_t bytes) {
   return fmt::format("{:.2f} GB", static_cast<double>(bytes) / 1e9);
 }
 
-// Of keys and values: made, and promised but not made yet.
+// Of keys, values and states: made, and promised but not made yet.
 struct KvBytes {
   std::uint64_t made = 0, outstanding = 0;
 };
@@ -48,7 +48,9 @@ KvBytes kv_bytes(const LoadedModel& model) {
   const RunnerStats stats = model.runner->stats();
   const std::uint64_t page = model.model().kv_layout().page_bytes;
   const std::uint64_t made = stats.kv_pages_used + stats.kv_pages_cached;
-  return {made * page, (stats.kv_pages_total - std::min(made, stats.kv_pages_total)) * page};
+  const std::uint64_t pages_left = stats.kv_pages_total - std::min(made, stats.kv_pages_total);
+  return {made * page + stats.state_bytes,
+          pages_left * page + stats.state_bytes_total - stats.state_bytes};
 }
 
 }  // namespace

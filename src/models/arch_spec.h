@@ -27,16 +27,42 @@ enum class Role : std::uint8_t {
   rope_divisors,  // of every frequency (llama3)
   rope_short,     // the same for short contexts (longrope)
   rope_long,
+  per_layer_embedding,   // of a token, a vector for every layer
+  per_layer_projection,  // what the embedding adds to them
+  per_layer_norm,
   // Of each layer.
   attention_norm,
   qkv,
+  query_gate,  // of each head a query and a gate of what it mixes
   q,
+  mix_gate,
   k,
   v,
   q_norm,
   k_norm,
   attention_out,
   sinks,
+  q_a,  // latent attention: queries and keys go through narrow latents, each normed
+  q_a_norm,
+  q_b,
+  kv_a,
+  kv_a_norm,
+  kv_b,      // keys and values of every head from the latent; in two parts:
+  k_b,       // of each head, from its query to the latent
+  v_b,       // of each head, from the latent to its value
+  mixer_in,  // recurrent: see MixerKind for how its rows lie
+  mixer_qkvz,
+  mixer_qkv,
+  mixer_z,
+  mixer_ba,
+  mixer_b,
+  mixer_a,
+  mixer_conv,
+  mixer_decay,
+  mixer_skip,
+  mixer_step,
+  mixer_norm,
+  mixer_out,
   attention_post_norm,  // on the branch, before it is added
   attention_sum_norm,   // on the residual stream, after the branch is added
   mlp_norm,
@@ -47,16 +73,22 @@ enum class Role : std::uint8_t {
   mlp_post_norm,
   mlp_sum_norm,
   router,
+  router_bias,  // added to scores for the choice alone
   experts_gate_up,
   experts_gate,
   experts_up,
   experts_down,
   shared_router,
+  shared_gate_up,
   shared_gate,
   shared_up,
   shared_down,
+  layer_gate,        // of the layer's own vector
+  layer_projection,  // from it to the stream
+  layer_norm,
+  layer_scale,  // one number, of the whole stream
 };
-constexpr std::size_t roles = static_cast<std::size_t>(Role::shared_down) + 1;
+constexpr std::size_t roles = static_cast<std::size_t>(Role::layer_scale) + 1;
 constexpr bool of_layer(Role role) { return role >= Role::attention_norm; }
 
 // Sizes a tensor's shape is made of.
@@ -73,13 +105,32 @@ enum class Extent : std::uint8_t {
   q,     // heads * head_dim
   kv,    // kv_heads * head_dim
   kv_heads,
-  qkv,  // q + 2 kv
+  qkv,    // q + 2 kv
+  q2,     // queries and their gates
+  mixed,  // heads * value_dim
+  q_rank,
+  kv_rank,
+  kv_rank_rope,  // the latent and the part of keys that turns
+  key_plain,     // of a head, what does not turn
+  value_dim,
+  kv_expanded,  // heads * (key_plain + value_dim)
+  mixer_rows,   // of mixer_in
+  mixer_all,    // of mixer_qkvz
+  mixer_inner,  // heads * head_dim of the recurrent part
+  mixer_channels,
+  mixer_kernel,
+  mixer_heads,
+  mixer_heads2,
+  mixer_head_dim,
   hidden,
   hidden2,  // gate and up together
   experts,
   expert_hidden,
   expert_hidden2,
   shared_hidden,
+  shared_hidden2,
+  per_layer,      // of one layer's own vector
+  per_layer_all,  // of all layers'
   rotary_half,
 };
 
@@ -92,6 +143,9 @@ enum class Form : std::uint8_t {
   qkv_by_head,   // rows are [heads][q, k, v][head_dim]
   expert_stack,  // gpt-oss: [experts, inputs, outputs], or *_blocks and *_scales; gate and up rows
                  // of the fused one alternate
+  turned_stack,  // [experts, inputs, outputs]; gates first
+  query_gate_by_head,  // rows are [heads][query, gate][head_dim]
+  mixer_by_group,      // rows are [groups][what mixer_qkvz or mixer_ba holds of one]
 };
 
 // One tensor.  "{}" is the layer, "{e}" the expert.  Names are without ".weight"; a name that is
@@ -104,6 +158,7 @@ struct TensorRow {
   Presence bias = Presence::absent;
   Presence weight = Presence::required;
   Form hf_form = Form::plain;
+  Form gguf_form = Form::plain;
 };
 
 enum class NormKind : std::uint8_t { rms, layer };
@@ -111,7 +166,17 @@ enum class MlpKind : std::uint8_t { gated, plain };
 enum class Parallel : std::uint8_t { never, always, by_hyper };
 
 // Which layers turn queries and keys by position.
-enum class RopeRule : std::uint8_t { all, none, local_layers, three_of_four };
+enum class RopeRule : std::uint8_t {
+  all,
+  none,
+  local_layers,
+  local_if_any,
+  three_of_four,
+  by_file
+};
+
+// Which layers' queries grow with the logarithm of their position.
+enum class Tempered : std::uint8_t { none, all, unrotated };
 
 // Layer i is global when i % period == global_at, otherwise local; period 0: all are local.
 struct LocalPattern {
@@ -135,13 +200,24 @@ struct Defaults {
   double rope_theta_local = 0;  // 0: as the global one
   double rotary_share = 1;
   bool normalise_experts = false;  // the chosen experts' weights sum to one
+  ExpertGate expert_gate = ExpertGate::softmax;
+  double attention_scale = 0;        // 0: one over the root of a head's dimensions
+  std::uint32_t shared_experts = 0;  // each as wide as a routed one
+  std::uint32_t chunk = 0;           // > 0: local layers see only their chunk
   bool yarn_truncate = true;
+  // Of tempered queries; floor 0: the context that rope scaling began with.
+  float temperature_scale = 0, temperature_floor = 1, temperature_offset = 0;
   std::uint32_t position_offset = 0;  // of the first row used of the position table
   bool tied = false;                  // the output matrix is the token embedding
   // Sizes that config.json may leave to its class; 0: it must say them.
   std::uint32_t heads = 0, kv_heads = 0, head_dim = 0, vocab = 0, context = 0;
   // The same for the text side of a model that sees, whose file is short.
   std::uint32_t nested_dim = 0, nested_layers = 0, nested_hidden = 0, nested_heads = 0;
+};
+
+// A key of config.json that files of an added architecture name otherwise.
+struct Renamed {
+  std::string_view usual, theirs;
 };
 
 struct ArchSpec {
@@ -154,8 +230,9 @@ struct ArchSpec {
   std::string_view hf_class = {}, hf_prefix = "model.";
   std::span<const std::string_view> hf_words = {};
 
-  std::span<const TensorRow> tensors[7] = {};
+  std::span<const TensorRow> tensors[10] = {};
   std::span<const HyperRow> hypers = {};
+  std::span<const Renamed> renamed = {};
   Defaults defaults = {};
 
   NormKind norm = NormKind::rms;
@@ -177,6 +254,19 @@ struct ArchSpec {
   // with so many layers 1 / sqrt(dim / heads).
   std::uint32_t layers_scaled_by_dim = 0;
   bool pool_activation_gelu = false;  // of `pooler`; otherwise tanh
+
+  bool local_heads = false;  // local layers have heads of their own size and number
+  bool unit_values = false;  // values are normed, without weights; keys stand in where they lack
+  bool norm_after_rope = false;      // of queries and keys
+  bool unit_after_rope = false;      // rotated queries and keys are made of length one, without w
+  bool scales_expert_input = false;  // by its share, not what it gives
+  Tempered tempered = Tempered::none;
+  MixerKind mixer = MixerKind::none;  // of the layers that have one
+  bool mixer_tiled_gguf = false;
+  // Every so many layers one attends, where the file says nothing; 0: it must.
+  std::uint32_t attention_every = 0;
+  bool one_branch = false;              // a layer attends, or recurs, or is an MLP
+  bool mixer_beside_attention = false;  // both read the same stream in every layer
 
   // Local layers turn otherwise than global ones.
   bool has_local_rope() const { return defaults.rope_theta_local > 0 || local_rope_unscaled; }

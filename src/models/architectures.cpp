@@ -8,6 +8,7 @@
 #include <set>
 
 #include "models/hyper_source.h"
+#include "models/user_list.h"
 
 namespace hearth::models {
 namespace {
@@ -17,6 +18,7 @@ constexpr std::size_t shown_name_bytes = 64;  // of a name from a file, in a mes
 Error unknown(std::string_view what, std::string_view name) {
   std::set<std::string_view> known;
   for (const ArchSpec* spec : architectures()) known.insert(spec->name);
+  for (const ArchSpec* spec : added_architectures()) known.insert(spec->name);
   std::string list;
   for (const std::string_view each : known) {
     if (!list.empty()) list += ", ";
@@ -36,19 +38,33 @@ bool matches(std::span<const std::string_view> names, std::string_view name) {
 
 std::span<const ArchSpec* const> architectures() {
   static constexpr std::array list{
-      &llama,     &smollm3,    &granite,     &qwen2,        &qwen2moe, &qwen3,   &qwen3moe,
-      &gemma,     &gemma2,     &gemma3,      &phi3,         &olmo2,    &glm4,    &gpt_oss,
-      &command_r, &cohere2,    &qwen2vl,     &starcoder2,   &gpt2,     &gptneox, &bert,
-      &roberta,   &nomic_bert, &modern_bert, &static_embed,
+      &llama,         &smollm3,     &granite,    &granitemoe, &granite_hybrid, &llama4,
+      &ministral3,    &qwen2,       &qwen2moe,   &qwen3,      &qwen3moe,       &qwen3_next,
+      &qwen35,        &qwen35_moe,  &gemma,      &gemma2,     &gemma3,         &gemma4,
+      &phi3,          &olmo2,       &olmoe,      &glm4,       &glm4_moe,       &gpt_oss,
+      &deepseek2,     &deepseek3,   &command_r,  &cohere2,    &ernie4_5,       &ernie4_5_moe,
+      &hunyuan_dense, &hunyuan_moe, &exaone4,    &seed_oss,   &dots1,          &minimax_m2,
+      &lfm2,          &mamba2,      &nemotron_h, &lfm2_moe,   &starcoder2,     &gpt2,
+      &gptneox,       &bert,        &roberta,    &nomic_bert, &modern_bert,    &static_embed,
   };
   return list;
 }
 
 Result<const ArchSpec*> architecture_of(const Package& package) {
+  const auto added = added_architectures();
+  const auto find = [&](auto is_it) -> const ArchSpec* {
+    for (const ArchSpec* spec : added)
+      if (is_it(*spec)) return spec;
+    for (const ArchSpec* spec : architectures())
+      if (is_it(*spec)) return spec;
+    return nullptr;
+  };
   if (package.naming == Naming::gguf) {
     const std::string_view name = TRY(package.metadata.string("general.architecture"));
-    for (const ArchSpec* spec : architectures())
-      if (spec->name == name || matches(spec->gguf_also, name)) return spec;
+    if (const ArchSpec* found = find([&](const ArchSpec& spec) {
+          return spec.name == name || matches(spec.gguf_also, name);
+        }))
+      return found;
     return unknown("architecture", name);
   }
   if (!package.config.is_object())
@@ -57,8 +73,9 @@ Result<const ArchSpec*> architecture_of(const Package& package) {
   const HyperSource source(package, "");
   const auto type = TRY(source.text({"", "model_type"}));
   if (!type) return Error(ErrorKind::unsupported, "config.json: model_type is missing");
-  for (const ArchSpec* spec : architectures())
-    if (matches(spec->hf_types, *type)) return spec;
+  if (const ArchSpec* found =
+          find([&](const ArchSpec& spec) { return matches(spec.hf_types, *type); }))
+    return found;
   return unknown("model_type", *type);
 }
 

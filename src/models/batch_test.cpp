@@ -75,7 +75,7 @@ TEST_CASE("a batch gives what each sequence gives alone; bit for bit when determ
     each_path([&](ops::Context& ctx, const LoadOptions& options, const std::string& path) {
       CAPTURE(path);
       const auto model = load_model(ctx, *package, options);
-      REQUIRE(model.ok());
+      REQUIRE_MESSAGE(model.ok(), model.error().message());
       const std::uint32_t vocabulary = (*model)->info().vocabulary;
       const std::vector<std::vector<Token>> texts{tokens_from(1, 40, vocabulary),
                                                   tokens_from(2, 40, vocabulary),

@@ -70,16 +70,21 @@ Result<KvLayout> kv_layout_of(const ArchSpec& spec, const Hyper& hyper, Dtype dt
   if (spec.kind != Kind::generator) return layout;
   std::uint64_t bytes = 0;
   for (const LayerHyper& layer : hyper.layers) {
-    const std::uint64_t row = std::uint64_t{layer.kv_heads} * hyper.head_dim * 2;
+    const bool latent = hyper.latent.kv_rank > 0;
+    const std::uint32_t key = latent ? hyper.latent.kv_rank + hyper.latent.turning : layer.head_dim;
+    const std::uint32_t value = latent ? hyper.latent.kv_rank : layer.head_dim;
+    const std::uint32_t kv_heads = layer.attends && !layer.borrows_kv ? layer.kv_heads : 0;
+    const std::uint64_t row = std::uint64_t{kv_heads} * (key + value);
     const std::uint64_t page = TRY(checked_mul(row, ops::kv_page_tokens * info(dtype).block_bytes));
     if (page > max_page_bytes - bytes)
       return Error(ErrorKind::exhausted, fmt::format("keys and values of {} tokens pass {} bytes",
                                                      ops::kv_page_tokens, max_page_bytes));
-    layout.layers.push_back(
-        {layer.kv_heads, hyper.head_dim, hyper.head_dim, dtype, static_cast<std::size_t>(bytes)});
+    layout.layers.push_back({kv_heads, key, value, dtype, static_cast<std::size_t>(bytes)});
     bytes += layout.layers.back().bytes();
   }
-  layout.page_bytes = bytes;
+  layout.state_bytes = hyper.state_floats() * sizeof(float);
+  // Pages count positions, even where no layer keeps keys.
+  layout.page_bytes = layout.state_bytes > 0 ? std::max<std::uint64_t>(bytes, 64) : bytes;
   return layout;
 }
 

@@ -3,7 +3,8 @@
 #include <cmath>
 
 #include "models/experts.h"
-#include "models/trunk.h"
+#include "models/latent.h"
+#include "models/mixers.h"
 
 namespace hearth::models {
 namespace {
@@ -19,6 +20,7 @@ struct Step {
   std::span<const ops::RowPlace> places;
   std::span<const ops::RopePlace> grid = {};  // empty, or [rows]
   std::span<const std::uint32_t> ahead = {};  // empty, or [rows]
+  View per_layer = {};  // the vectors of layers' own, one layer after the other
 
   const Hyper& hyper() const { return trunk.hyper; }
 };
@@ -39,9 +41,8 @@ View normed(Step& step, View x, const Weight& w) {
 }
 
 // Queries or keys: one vector over all heads, one for every head, or one for each.
-void norm_heads(Step& step, View x, const Weight& w) {
+void norm_heads(Step& step, View x, std::size_t dim, const Weight& w) {
   if (!w.present()) return;
-  const std::size_t dim = step.hyper().head_dim;
   if (w.by_head) {
     for (std::size_t first = 0; first < x.dim; first += dim) {
       const View head = x.slice_columns(first, dim);
@@ -73,63 +74,159 @@ View pick(Arena& arena, View from, std::span<const std::uint32_t> order) {
   return to;
 }
 
-// Behind the last keys and values only wanted rows matter.
-void keep_wanted(Step& step, View& q, View& before) {
-  const bool shared = before.data == step.x.data;
+// What reads the stream in one layer.  Behind the last layer's states only wanted rows matter: its
+// views, and the stream, shrink to them.
+struct Readers {
+  View before = {};        // the normed stream
+  View q = {}, gate = {};  // of attention
+  View recurrent = {};     // what the mixer made of it
+};
+
+void keep_wanted(Step& step, Readers& readers) {
+  const bool shared = readers.before.data == step.x.data;
   const auto wanted = step.rows.wanted;
-  q = pick(step.arena, q, wanted);
   step.x = pick(step.arena, step.x, wanted);
-  before = shared ? step.x : pick(step.arena, before, wanted);
+  readers.before = shared ? step.x : pick(step.arena, readers.before, wanted);
+  for (View* view : {&readers.q, &readers.gate, &readers.recurrent})
+    if (view->data != nullptr) *view = pick(step.arena, *view, wanted);
+  if (step.per_layer.data != nullptr) step.per_layer = pick(step.arena, step.per_layer, wanted);
   step.places = pick(step.arena, step.places, wanted);
   step.positions = pick(step.arena, step.positions, wanted);
   if (!step.ahead.empty()) step.ahead = pick(step.arena, step.ahead, wanted);
 }
 
-void turn(Step& step, View x, const ops::RopeTable& table) {
+void turn(Step& step, View x, std::size_t dim, const ops::RopeTable& table) {
   if (step.grid.empty())
-    ops::rope(step.ctx, x, step.hyper().head_dim, step.positions, table);
+    ops::rope(step.ctx, x, dim, step.positions, table);
   else
-    ops::rope(step.ctx, x, step.hyper().head_dim, step.grid, step.trunk.rope_axes, table);
+    ops::rope(step.ctx, x, dim, step.grid, step.trunk.rope_axes, table);
 }
 
-// The mix of values every head of every row sees.  `before` is the normed stream; on the last layer
-// both it and the stream shrink to the wanted rows.
-View mix(Step& step, std::size_t index, View& before) {
+// Every head's vector gets length one.
+void unite(Step& step, View x, std::size_t dim) {
+  const View split(x.data, x.rows * (x.dim / dim), dim);
+  ops::rms_norm(step.ctx, split, split, {}, step.hyper().norm_eps);
+}
+
+// Queries and keys of one layer get their norms and positions.
+void place_heads(Step& step, std::size_t index, View q, View k) {
   const Layer& layer = step.trunk.weights.layers[index];
   const LayerHyper& at = step.hyper().layers[index];
-  const std::size_t dim = step.hyper().head_dim;
-  View q = step.arena.view(before.rows, step.hyper().heads * dim);
-  const View k = step.arena.view(before.rows, at.kv_heads * dim);
-  const View v = step.arena.view(before.rows, at.kv_heads * dim);
-  const ops::MatmulJob jobs[] = {{q, &layer[Role::q].matrix, layer[Role::q].bias},
-                                 {k, &layer[Role::k].matrix, layer[Role::k].bias},
-                                 {v, &layer[Role::v].matrix, layer[Role::v].bias}};
-  ops::matmul_many(step.ctx, jobs, before);
-  norm_heads(step, q, layer[Role::q_norm]);
-  norm_heads(step, k, layer[Role::k_norm]);
+  const ArchSpec& spec = *step.trunk.spec;
+  const std::uint32_t dim = at.head_dim;
+  const auto norm_both = [&] {
+    norm_heads(step, q, dim, layer[Role::q_norm]);
+    norm_heads(step, k, dim, layer[Role::k_norm]);
+  };
+  if (!spec.norm_after_rope) norm_both();
   if (at.rotates) {
     const ops::RopeTable rope = step.trunk.ropes.table(step.trunk.uses_local_rope(index));
-    turn(step, q, rope);
-    turn(step, k, rope);
+    turn(step, q, dim, rope);
+    if (k.rows > 0) turn(step, k, dim, rope);
   }
-  ops::AttentionOptions options{.heads = step.hyper().heads,
-                                .scale = step.hyper().attention_scale,
-                                .softcap = step.hyper().attention_softcap,
-                                .window = at.window,
-                                .sinks = layer[Role::sinks].values,
-                                .alibi = {}};
+  if (spec.norm_after_rope) norm_both();
+  if (step.hyper().unit_after_rope && at.rotates) {
+    unite(step, q, dim);
+    unite(step, k, dim);
+  }
+  if (at.tempered)
+    for (std::size_t i = 0; i < q.rows; ++i)
+      ops::scale(step.ctx, q.slice_rows(i, 1), step.hyper().temperature(step.positions[i]));
+}
+
+ops::AttentionOptions options_of(const Step& step, std::size_t index) {
+  const LayerHyper& at = step.hyper().layers[index];
+  return {.heads = step.hyper().heads,
+          .scale = step.hyper().attention_scale,
+          .softcap = step.hyper().attention_softcap,
+          .window = at.window,
+          .chunk = at.chunk,
+          .sinks = step.trunk.weights.layers[index][Role::sinks].values,
+          .alibi = {},
+          .ahead = step.ahead};
+}
+
+// Queries of a layer that reads another's keys and values.
+void read_queries(Step& step, std::size_t index, Readers& readers) {
+  const Layer& layer = step.trunk.weights.layers[index];
+  readers.q = step.arena.view(readers.before.rows, layer[Role::q].matrix.rows());
+  ops::matmul(step.ctx, readers.q, readers.before, layer[Role::q].matrix, layer[Role::q].bias);
+  place_heads(step, index, readers.q, View(readers.q.data, 0, 0));
+}
+
+// Queries, keys and values of the stream; the latter two are kept for later rows.
+View read_heads(Step& step, std::size_t index, Readers& readers) {
+  const Layer& layer = step.trunk.weights.layers[index];
+  const LayerHyper& at = step.hyper().layers[index];
+  const std::size_t dim = at.head_dim, rows = readers.before.rows;
+  readers.q = step.arena.view(rows, step.hyper().heads * dim);
+  const View k = step.arena.view(rows, at.kv_heads * dim);
+  const View v = step.arena.view(rows, at.kv_heads * dim);
+  const bool has_values = layer[Role::v].present();
+  const ops::MatmulJob jobs[] = {{readers.q, &layer[Role::q].matrix, layer[Role::q].bias},
+                                 {k, &layer[Role::k].matrix, layer[Role::k].bias},
+                                 {v, &layer[Role::v].matrix, layer[Role::v].bias}};
+  ops::matmul_many(step.ctx, std::span(jobs).first(has_values ? 3 : 2), readers.before);
+  if (!has_values) std::copy_n(k.data, k.rows * k.dim, v.data);
+  if (step.trunk.spec->unit_values) unite(step, v, dim);
+  if (const Weight& gate = layer[Role::mix_gate]; gate.present()) {
+    readers.gate = step.arena.view(rows, readers.q.dim);
+    ops::matmul(step.ctx, readers.gate, readers.before, gate.matrix, gate.bias);
+  }
+  place_heads(step, index, readers.q, k);
   if (step.trunk.spec->kind != Kind::generator) {
-    const View out = step.arena.view(q.rows, q.dim);
-    ops::attend_both_ways(step.ctx, out, q, k, v, step.rows.starts, at.kv_heads, options);
+    const View out = step.arena.view(rows, readers.q.dim);
+    ops::attend_both_ways(step.ctx, out, readers.q, k, v, step.rows.starts, at.kv_heads,
+                          options_of(step, index));
     return out;
   }
-  const ops::KvLayer& kv = step.trunk.kv.layers[index];
-  ops::kv_append(step.ctx, kv, step.rows.sequences, step.places, k, v);
+  ops::kv_append(step.ctx, step.trunk.kv.layers[index], step.rows.sequences, step.places, k, v);
+  return {};
+}
+
+// The mix of values every head of every row sees.
+View attend(Step& step, std::size_t index, const Readers& readers) {
+  const ops::KvLayer& kv = step.trunk.kv.layers[step.hyper().layers[index].kv_layer];
+  const View q = readers.q;
+  const bool latent = step.hyper().latent.kv_rank > 0;
+  const View out = latent ? step.arena.view(q.rows, step.hyper().heads * kv.value_dim) : q;
+  ops::attend(step.ctx, out, q, kv, step.rows.sequences, step.places, options_of(step, index));
+  if (latent) return expand_latents(step.ctx, step.trunk, index, out, step.arena);
+  if (readers.gate.data == nullptr) return out;
+  ops::activate_mul(step.ctx, readers.gate, out, ops::Activation::sigmoid);
+  return readers.gate;
+}
+
+// What attention, or the mixer, or both give to the stream.
+struct Mixed {
+  View attention, recurrent;
+};
+
+Mixed mix(Step& step, std::size_t index, Readers& readers) {
+  const LayerHyper& at = step.hyper().layers[index];
+  if (at.recurs)
+    readers.recurrent =
+        run_mixer(step.ctx, step.trunk, index, step.rows, readers.before, step.arena);
+  View encoded;
+  if (at.attends && step.hyper().latent.kv_rank > 0) {
+    const LatentParts parts =
+        read_latent_parts(step.ctx, step.trunk, index, readers.before, step.positions, step.arena);
+    readers.q = parts.q;
+    if (at.tempered)
+      for (std::size_t i = 0; i < parts.q.rows; ++i)
+        ops::scale(step.ctx, parts.q.slice_rows(i, 1), step.hyper().temperature(step.positions[i]));
+    ops::kv_append(step.ctx, step.trunk.kv.layers[index], step.rows.sequences, step.places, parts.k,
+                   parts.v);
+  } else if (at.attends && at.borrows_kv) {
+    read_queries(step, index, readers);
+  } else if (at.attends) {
+    encoded = read_heads(step, index, readers);
+  }
+  if (encoded.data != nullptr) return {encoded, {}};
   const bool is_last = index + 1 == step.hyper().layers.size();
-  if (is_last && step.rows.wanted.size() < step.x.rows) keep_wanted(step, q, before);
-  options.ahead = step.ahead;
-  if (q.rows > 0) ops::attend(step.ctx, q, q, kv, step.rows.sequences, step.places, options);
-  return q;
+  if (is_last && step.rows.wanted.size() < step.x.rows) keep_wanted(step, readers);
+  if (step.x.rows == 0) return {};
+  return {at.attends ? attend(step, index, readers) : View(), readers.recurrent};
 }
 
 // x += scale * norm(input * w); straight into x where nothing stands between.
@@ -173,19 +270,8 @@ void sum_norm(Step& step, const Weight& w) {
   if (w.present()) norm(step, step.x, step.x, w);
 }
 
-void block(Step& step, std::size_t index) {
+void mlp_branch(Step& step, std::size_t index, View second) {
   const Layer& layer = step.trunk.weights.layers[index];
-  View before = normed(step, step.x, layer[Role::attention_norm]);
-  const View mixed = mix(step, index, before);
-  if (step.x.rows == 0) return;
-  View second;
-  if (step.hyper().parallel) {
-    const Weight& own = layer[Role::mlp_norm];
-    second = own.present() ? normed(step, step.x, own) : before;
-  }
-  add_branch(step, mixed, layer[Role::attention_out], layer[Role::attention_post_norm]);
-  sum_norm(step, layer[Role::attention_sum_norm]);
-  if (!step.hyper().parallel) second = normed(step, step.x, layer[Role::mlp_norm]);
   if (second.data == step.x.data) {  // the branch is added into what it reads
     second = step.arena.view(step.x.rows, step.x.dim);
     for (std::size_t i = 0; i < second.rows; ++i)
@@ -196,6 +282,68 @@ void block(Step& step, std::size_t index) {
   else
     dense_mlp(step, layer, second);
   sum_norm(step, layer[Role::mlp_sum_norm]);
+}
+
+// What a token's own vector of the layer adds to the stream; then the factor of it all.
+// Source: the Gemma 3n and Gemma 4 model cards.
+void add_own_vector(Step& step, std::size_t index) {
+  const Layer& layer = step.trunk.weights.layers[index];
+  if (step.per_layer.data != nullptr) {
+    const std::size_t dim = step.hyper().per_layer_dim;
+    const View gate = step.arena.view(step.x.rows, dim);
+    ops::matmul(step.ctx, gate, step.x, layer[Role::layer_gate].matrix);
+    ops::activate_mul(step.ctx, gate, step.per_layer.slice_columns(index * dim, dim),
+                      step.hyper().activation);
+    const View y = step.arena.view(step.x.rows, step.x.dim);
+    ops::matmul(step.ctx, y, gate, layer[Role::layer_projection].matrix);
+    norm(step, y, y, layer[Role::layer_norm]);
+    ops::add(step.ctx, step.x, y);
+  }
+  if (layer[Role::layer_scale].present())
+    ops::scale(step.ctx, step.x, layer[Role::layer_scale].values.front());
+}
+
+void block(Step& step, std::size_t index) {
+  const Layer& layer = step.trunk.weights.layers[index];
+  const LayerHyper& at = step.hyper().layers[index];
+  View second;
+  if (at.attends || at.recurs) {
+    Readers readers{.before = normed(step, step.x, layer[Role::attention_norm])};
+    const Mixed mixed = mix(step, index, readers);
+    if (step.x.rows == 0) return;
+    if (step.hyper().parallel) {
+      const Weight& own = layer[Role::mlp_norm];
+      second = own.present() ? normed(step, step.x, own) : readers.before;
+    }
+    if (at.attends)
+      add_branch(step, mixed.attention, layer[Role::attention_out],
+                 layer[Role::attention_post_norm]);
+    if (at.recurs)
+      add_branch(step, mixed.recurrent, layer[Role::mixer_out], layer[Role::attention_post_norm]);
+    sum_norm(step, layer[Role::attention_sum_norm]);
+  }
+  if (!at.has_mlp) return;
+  if (!step.hyper().parallel) second = normed(step, step.x, layer[Role::mlp_norm]);
+  mlp_branch(step, index, second);
+  add_own_vector(step, index);
+}
+
+// The vectors that layers have of their own: from the token, and from its embedding.
+void embed_for_layers(Step& step) {
+  const Layer& whole = step.trunk.weights.whole;
+  const Hyper& hyper = step.hyper();
+  if (hyper.per_layer_dim == 0) return;
+  const std::size_t width = std::size_t{hyper.per_layer_dim} * hyper.layers.size();
+  step.per_layer = step.arena.view(step.x.rows, width);
+  const View rows = step.arena.view(step.x.rows, width);
+  ops::matmul(step.ctx, step.per_layer, step.x, whole[Role::per_layer_projection].matrix);
+  ops::scale(step.ctx, step.per_layer, 1 / std::sqrt(static_cast<float>(hyper.dim)));
+  const View split(step.per_layer.data, step.x.rows * hyper.layers.size(), hyper.per_layer_dim);
+  norm(step, split, split, whole[Role::per_layer_norm]);
+  ops::gather_rows(step.ctx, rows, whole[Role::per_layer_embedding].stored, step.rows.tokens);
+  ops::scale(step.ctx, rows, std::sqrt(static_cast<float>(hyper.per_layer_dim)));
+  ops::add(step.ctx, step.per_layer, rows);
+  ops::scale(step.ctx, step.per_layer, std::sqrt(0.5f));
 }
 
 void add_rows(Step& step, const Weight& table, std::span<const std::int32_t> ids) {
@@ -226,6 +374,7 @@ void embed(Step& step) {
     add_rows(step, whole[Role::type_embedding], ids);
   }
   sum_norm(step, whole[Role::embedding_norm]);
+  embed_for_layers(step);
 }
 
 // Where rows stand and what they see, as far as that is no matter of their place in the sequence.

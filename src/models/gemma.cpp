@@ -1,6 +1,8 @@
-// Gemma 1 to 3 (text).  Norms are stored as w - 1 by Hugging Face; 2 and 3 norm every branch before
-// and after, alternate local with global layers; 2 caps its logits, 3 norms queries and keys.
-// Source: the Gemma reports of 2024 and 2025.
+// Gemma 1 to 4 (text).  Layers of 4 add vectors of their own to the stream; its global ones have
+// larger heads, its last ones read the keys of earlier ones.  Norms are stored as w - 1 by Hugging
+// Face; 2 and 3 norm every branch before and after, alternate local with global layers; 2 caps its
+// logits, 3 norms queries and keys. Source: the Gemma reports of 2024 and 2025; the Gemma 4 model
+// card.
 #include "models/architectures.h"
 #include "models/rows.h"
 
@@ -27,6 +29,32 @@ constexpr HyperRow caps[] = {
     {"final_logit_softcapping", "final_logit_softcapping", &Hyper::output_softcap, 0, 1e6},
 };
 
+constexpr TensorRow gemma4_whole[] = {
+    {Role::rope_divisors, "rope_freqs", "", Extent::rotary_half, Extent::none, absent,
+     optional_part},
+    {Role::per_layer_embedding, "per_layer_token_embd", "embed_tokens_per_layer", Extent::vocab,
+     Extent::per_layer_all},
+    {Role::per_layer_projection, "per_layer_model_proj", "per_layer_model_projection",
+     Extent::per_layer_all, Extent::dim},
+    {Role::per_layer_norm, "per_layer_proj_norm", "per_layer_projection_norm", Extent::per_layer},
+};
+constexpr TensorRow gemma4_layers[] = {
+    {Role::q, "blk.{}.attn_q", "layers.{}.self_attn.q_proj", Extent::q, Extent::dim},
+    {Role::k, "blk.{}.attn_k", "layers.{}.self_attn.k_proj", Extent::kv, Extent::dim},
+    {Role::v, "blk.{}.attn_v", "layers.{}.self_attn.v_proj", Extent::kv, Extent::dim, absent,
+     optional_part},
+    {Role::attention_out, "blk.{}.attn_output", "layers.{}.self_attn.o_proj", Extent::dim,
+     Extent::q},
+    {Role::layer_gate, "blk.{}.inp_gate", "layers.{}.per_layer_input_gate", Extent::per_layer,
+     Extent::dim},
+    {Role::layer_projection, "blk.{}.proj", "layers.{}.per_layer_projection", Extent::dim,
+     Extent::per_layer},
+    {Role::layer_norm, "blk.{}.post_norm", "layers.{}.post_per_layer_input_norm", Extent::dim},
+    {Role::layer_scale, "blk.{}.layer_output_scale", "layers.{}.layer_scalar!", Extent::one,
+     Extent::none, absent, optional_part},
+};
+
+constexpr std::string_view gemma4_types[] = {"gemma4_text", "gemma4"};
 constexpr std::string_view gemma_types[] = {"gemma"};
 constexpr std::string_view gemma2_types[] = {"gemma2"};
 constexpr std::string_view gemma3_types[] = {"gemma3_text", "gemma3"};
@@ -81,6 +109,24 @@ const ArchSpec gemma3{
     .local = {.period = 6, .global_at = 5},
     .embedding_scale_sqrt_dim = true,
     .layers_scaled_by_dim = 62,
+};
+
+// Without the experts that the 26B has.
+const ArchSpec gemma4{
+    .name = "gemma4",
+    .hf_types = gemma4_types,
+    .tensors = {whole, gemma4_whole, sandwich_norms, gemma4_layers, head_norms, mlp},
+    .hypers = caps,
+    .defaults = {.norm_eps = 1e-6,
+                 .rope_theta = 1e6,
+                 .rope_theta_local = 1e4,
+                 .attention_scale = 1,
+                 .tied = true},
+    .activation = ops::Activation::gelu_tanh,
+    .local = {.period = 6, .global_at = 5},
+    .embedding_scale_sqrt_dim = true,
+    .local_heads = true,
+    .unit_values = true,
 };
 
 }  // namespace hearth::models

@@ -73,21 +73,36 @@ Result<std::uint32_t> read_vocabulary(const Package& package, const HyperSource&
 
 Result<std::uint32_t> read_heads(const HyperSource& source, const ArchSpec& spec,
                                  std::size_t layers) {
-  const auto heads = TRY(per_layer(source, keys::heads, 1, max_heads, layers));
+  const std::uint32_t fewest = spec.mixer == MixerKind::none ? 1 : 0;
+  const auto heads = TRY(per_layer(source, keys::heads, fewest, max_heads, layers));
   if (heads.empty()) {
+    if (spec.one_branch) return 0;
     if (const auto usual = default_of(source, spec.defaults.heads)) return *usual;
     return Error(ErrorKind::corrupt, fmt::format("{} is missing", source.name_of(keys::heads)));
   }
-  if (std::ranges::count(heads, heads.front()) != static_cast<std::ptrdiff_t>(layers))
+  // Layers that do not attend may say 0.
+  const std::uint32_t most = std::ranges::max(heads);
+  const auto differs = [&](std::uint32_t count) { return count != most && count != 0; };
+  if (std::ranges::any_of(heads, differs))
     return Error(ErrorKind::unsupported,
                  fmt::format("{} differs between layers", source.name_of(keys::heads)));
-  return heads.front();
+  return most;
 }
 
 Status read_head_sizes(const Package& package, const HyperSource& source, const ArchSpec& spec,
                        Hyper& hyper) {
   const auto usual_heads = nested_size(package, source, keys::heads, spec.defaults.nested_heads);
   hyper.heads = usual_heads ? *usual_heads : TRY(read_heads(source, spec, hyper.layers.size()));
+  if (hyper.heads == 0) {  // nothing attends
+    hyper.heads = 1;
+    hyper.head_dim = hyper.value_dim = hyper.dim;
+    return Done{};
+  }
+  TRY(read_latent(source, hyper));
+  if (hyper.latent.kv_rank > 0) {
+    for (LayerHyper& layer : hyper.layers) layer.kv_heads = 1;
+    return Done{};
+  }
   auto head_dim = TRY(source.count(keys::head_dim, 1, max_dim));
   if (!head_dim) head_dim = default_of(source, spec.defaults.head_dim);
   if (!head_dim && hyper.dim % hyper.heads != 0)
@@ -99,13 +114,16 @@ Status read_head_sizes(const Package& package, const HyperSource& source, const 
   if (value_dim.value_or(hyper.head_dim) != hyper.head_dim)
     return Error(ErrorKind::unsupported, fmt::format("values of {} dimensions beside keys of {}",
                                                      *value_dim, hyper.head_dim));
+  hyper.value_dim = hyper.head_dim;
 
-  const auto kv_heads = TRY(per_layer(source, keys::kv_heads, 1, hyper.heads, hyper.layers.size()));
+  const std::uint32_t fewest = spec.mixer == MixerKind::none ? 1 : 0;
+  const auto kv_heads =
+      TRY(per_layer(source, keys::kv_heads, fewest, hyper.heads, hyper.layers.size()));
   const std::uint32_t usual_kv_heads =
       default_of(source, spec.defaults.kv_heads).value_or(hyper.heads);
   for (std::size_t i = 0; i < hyper.layers.size(); ++i) {
     const std::uint32_t held = kv_heads.empty() ? usual_kv_heads : kv_heads[i];
-    if (hyper.heads % held != 0)
+    if (held > 0 && hyper.heads % held != 0)
       return Error(ErrorKind::corrupt,
                    fmt::format("{} = {}: needs a divisor of the {} heads",
                                source.name_of(keys::kv_heads), held, hyper.heads));
@@ -114,17 +132,40 @@ Status read_head_sizes(const Package& package, const HyperSource& source, const 
   return Done{};
 }
 
+// LFM2 gives a width that its class makes two thirds of, in whole multiples.
+Status adjust_hidden(const HyperSource& source, Hyper& hyper) {
+  if (!TRY(source.flag({"", "block_auto_adjust_ff_dim"})).value_or(false)) return Done{};
+  const auto told = TRY(source.count({"", "block_ff_dim|intermediate_size"}, 1, max_dim));
+  const double factor = TRY(source.real({"", "block_ffn_dim_multiplier"}, {1e-3, 1e3})).value_or(1);
+  const std::uint32_t multiple =
+      TRY(source.count({"", "block_multiple_of"}, 1, 1u << 16)).value_or(256);
+  std::uint32_t hidden = 2 * told.value_or(4 * hyper.dim) / 3;
+  hidden = static_cast<std::uint32_t>(factor * hidden);
+  hidden = (hidden + multiple - 1) / multiple * multiple;
+  for (LayerHyper& layer : hyper.layers) layer.hidden = hidden;
+  return Done{};
+}
+
+// Some folders of hybrids name their layers and do not count them.
+Result<std::uint32_t> read_layer_count(const HyperSource& source, bool is_static) {
+  if (source.member("num_hidden_layers") == nullptr && !source.is_gguf())
+    if (const auto types = TRY(source.texts({"", "layers_block_type"})))
+      if (types->size() >= 1 && types->size() <= max_layers)
+        return static_cast<std::uint32_t>(types->size());
+  return source.required_count(keys::layers, is_static ? 0 : 1, is_static ? 0 : max_layers);
+}
+
 Status read_sizes(const Package& package, const HyperSource& source, const ArchSpec& spec,
                   Hyper& hyper) {
   const bool is_static = spec.kind == Kind::static_embedder;
   const Defaults& usual = spec.defaults;
   const auto usual_layers = nested_size(package, source, keys::layers, usual.nested_layers);
   const auto usual_dim = nested_size(package, source, keys::dim, usual.nested_dim);
-  const std::uint32_t layers =
-      usual_layers
-          ? *usual_layers
-          : TRY(source.required_count(keys::layers, is_static ? 0 : 1, is_static ? 0 : max_layers));
-  hyper.layers.resize(layers);
+  const auto layers = usual_layers ? *usual_layers : TRY(read_layer_count(source, is_static));
+  // Files that keep the layers which guess further tokens count them too.
+  hyper.extra_layers =
+      TRY(source.count({"nextn_predict_layers", ""}, 0, std::max(layers, 1u) - 1)).value_or(0);
+  hyper.layers.resize(layers - hyper.extra_layers);
   hyper.dim = usual_dim ? *usual_dim : TRY(source.required_count(keys::dim, 1, max_dim));
   const auto context = TRY(source.count(keys::context, 1, max_context));
   hyper.context =
@@ -134,17 +175,45 @@ Status read_sizes(const Package& package, const HyperSource& source, const ArchS
 
   TRY(read_head_sizes(package, source, spec, hyper));
   const auto usual_hidden = nested_size(package, source, keys::hidden, usual.nested_hidden);
-  const auto hidden = TRY(per_layer(source, keys::hidden, 1, max_dim, layers));
-  for (std::size_t i = 0; i < layers; ++i)
+  const std::uint32_t fewest = spec.mixer == MixerKind::none ? 1 : 0;
+  const auto hidden = TRY(per_layer(source, keys::hidden, fewest, max_dim, hyper.layers.size()));
+  for (std::size_t i = 0; i < hyper.layers.size(); ++i)
     hyper.layers[i].hidden = hidden.empty() ? usual_hidden.value_or(4 * hyper.dim) : hidden[i];
+  TRY(adjust_hidden(source, hyper));
   const Keys eps = spec.norm == NormKind::rms ? keys::rms_eps : keys::layer_eps;
   hyper.norm_eps =
       static_cast<float>(TRY(source.real(eps, {1e-30, 1})).value_or(spec.defaults.norm_eps));
   return Done{};
 }
 
+// Queries that grow with their position.  Source: the Llama 4 and Ministral 3 model cards.
+Status read_temperature(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
+  if (spec.tempered == Tempered::none) return Done{};
+  hyper.temperature_scale = spec.defaults.temperature_scale;
+  hyper.temperature_floor = spec.defaults.temperature_floor;
+  hyper.temperature_offset = spec.defaults.temperature_offset;
+  if (hyper.temperature_floor == 0)
+    hyper.temperature_floor =
+        static_cast<float>(std::max(1.0, hyper.rope.scaling.original_context));
+  const Range range{0, 1e9};
+  if (const auto scale = TRY(source.real({"attention.temperature_scale", "attn_scale"}, range)))
+    hyper.temperature_scale = static_cast<float>(*scale);
+  if (const auto floor = TRY(source.real({"", "floor_scale"}, {1, 1e9})))
+    hyper.temperature_floor = static_cast<float>(*floor);
+  if (const auto floor = TRY(source.count({"attention.temperature_length", ""}, 1, max_context)))
+    hyper.temperature_floor = static_cast<float>(*floor);
+  if (const Json* rope = source.member("rope_parameters|rope_scaling"); rope && rope->is_object())
+    if (const Json* beta = rope->find("llama_4_scaling_beta"); beta && beta->is_number())
+      hyper.temperature_scale = static_cast<float>(beta->as_number());
+  const Json* tuned = source.is_gguf() ? nullptr : source.member("attn_temperature_tuning");
+  if (tuned != nullptr && tuned->is_bool() && !tuned->as_bool()) hyper.temperature_scale = 0;
+  return Done{};
+}
+
 Status read_factors(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
   hyper.attention_scale = 1 / std::sqrt(static_cast<float>(hyper.head_dim));
+  if (spec.defaults.attention_scale > 0)
+    hyper.attention_scale = static_cast<float>(spec.defaults.attention_scale);
   if (source.is_gguf() && spec.layers_scaled_by_dim == hyper.layers.size())
     hyper.attention_scale = 1 / std::sqrt(static_cast<float>(hyper.dim / hyper.heads));
   if (const auto scalar = TRY(source.real({"", "query_pre_attn_scalar"}, {1e-6, 1e9})))
@@ -154,6 +223,17 @@ Status read_factors(const HyperSource& source, const ArchSpec& spec, Hyper& hype
   for (const HyperRow& row : spec.hypers)
     if (const auto value = TRY(source.real({row.gguf, row.hf}, {row.min, row.max})))
       hyper.*row.field = static_cast<float>(*value);
+  const RopeScaling& scaling = hyper.rope.scaling;
+  if (hyper.latent.kv_rank > 0 && scaling.mscale_all_dims > 0 && scaling.factor > 1) {
+    const double magnitude = 0.1 * scaling.mscale_all_dims * std::log(scaling.factor) + 1;
+    hyper.attention_scale *= static_cast<float>(magnitude * magnitude);
+  }
+  TRY(read_temperature(source, spec, hyper));
+  // Files of the larger Llama 4 do not say that it goes without.
+  constexpr std::uint32_t larger_experts = 128;
+  hyper.unit_after_rope = spec.unit_after_rope &&
+                          !(source.is_gguf() && hyper.experts == larger_experts) &&
+                          TRY(source.flag({"", "use_qk_norm"})).value_or(true);
   if (spec.logit_scale_divides) hyper.logit_scale = 1 / hyper.logit_scale;
   hyper.parallel =
       spec.parallel == Parallel::always ||
@@ -209,17 +289,36 @@ std::uint32_t Hyper::max_kv_heads() const {
   return most;
 }
 
+namespace {
+
+// config.json under the usual names.
+Json renamed_numbers(const Package& package, const ArchSpec& spec) {
+  if (package.naming == Naming::gguf) return Json::object();
+  Json numbers = language_config(package);
+  for (const Renamed& names : spec.renamed)
+    if (const Json* held = numbers.find(names.theirs)) {
+      const Json value = *held;
+      numbers.set(std::string(names.usual), value);
+    }
+  return numbers;
+}
+
+}  // namespace
+
 Result<Hyper> read_hyper(const Package& package, const ArchSpec& spec) {
   Hyper hyper;
   hyper.arch = std::string(spec.name);
   if (package.naming == Naming::gguf)
     hyper.arch = std::string(TRY(package.metadata.string("general.architecture")));
-  const HyperSource source(package, hyper.arch);
+  const Json numbers = renamed_numbers(package, spec);
+  const HyperSource source(package, hyper.arch, numbers);
   TRY(read_sizes(package, source, spec, hyper));
   TRY(read_encoder(package, source, spec, hyper));
   TRY(read_pooling(package, source, spec, hyper));
   if (spec.kind == Kind::static_embedder) return hyper;
+  TRY(read_mixers(source, spec, hyper));
   TRY(read_windows(source, spec, hyper));
+  TRY(read_local_heads(source, spec, hyper));
   TRY(read_rotating_layers(source, spec, hyper));
   TRY(read_rope(source, package, spec, hyper));
   TRY(read_experts(source, spec, hyper));

@@ -13,7 +13,15 @@ namespace hearth::models {
 
 struct ArchSpec;
 
-enum class RopeScalingKind : std::uint8_t { none, linear, dynamic, yarn, llama3, longrope };
+enum class RopeScalingKind : std::uint8_t {
+  none,
+  linear,
+  dynamic,
+  yarn,
+  llama3,
+  longrope,
+  proportional
+};
 
 // Source: the `rope_parameters` of Hugging Face transformers; `rope.scaling.*` of GGUF.
 struct RopeScaling {
@@ -25,6 +33,7 @@ struct RopeScaling {
   double mscale = 0, mscale_all_dims = 0;           // yarn; 0: absent
   bool truncate = true;                             // yarn
   double low_frequency = 1, high_frequency = 4;     // llama3
+  double share = 1;                                 // proportional: of the pairs, those that turn
   std::vector<double> short_factors, long_factors;  // longrope
 };
 
@@ -35,18 +44,71 @@ struct RopeHyper {
 
 enum class Pooling : std::uint8_t { none, mean, cls, last, rank };
 
+// How the scores of experts come from the router.
+enum class ExpertGate : std::uint8_t { softmax, sigmoid };
+
+// What carries a state from token to token, beside or instead of attention.
+enum class MixerKind : std::uint8_t {
+  none,
+  short_conv,   // y = C * conv(B * x); rows of mixer_in: B, C, x
+  mamba2,       // rows of mixer_in: gate, x, B, C, steps.  Source: Dao and Gu 2024
+  gated_delta,  // rows of mixer_qkv: queries, keys, values.  Source: Yang et al. 2024
+};
+
 struct LayerHyper {
   std::uint32_t kv_heads = 0;
+  std::uint32_t head_dim = 0;
+  std::uint32_t kv_layer = 0;  // whose keys and values it reads
+  bool borrows_kv = false;     // those of an earlier layer
   std::uint32_t hidden = 0;
   std::uint32_t window = 0;  // 0: sees everything
+  std::uint32_t chunk = 0;   // > 0: sees from the beginning of its chunk of so many positions
   bool local = false;
   bool rotates = true;
+  bool tempered = false;
   bool sparse = false;  // its MLP is a mixture of experts
+  bool attends = true;
+  bool recurs = false;  // has the architecture's mixer
+  bool has_mlp = true;
+};
+
+// Attention through a latent of keys and values, which is all that is kept of them.
+// Source: DeepSeek-AI 2024 (V2), section 2.1.
+struct LatentHyper {
+  std::uint32_t q_rank = 0;              // 0: queries come straight from the stream
+  std::uint32_t kv_rank = 0;             // 0: the model has no latent
+  std::uint32_t plain = 0, turning = 0;  // dimensions of a head's key
+};
+
+struct MixerHyper {
+  MixerKind kind = MixerKind::none;
+  std::uint32_t kernel = 0;  // of the convolution
+  std::uint32_t heads = 0, head_dim = 0;
+  std::uint32_t groups = 0, state = 0;  // keys (B and C) of `state` numbers, one for each group
+  bool tiled = false;  // head h reads group h % groups; otherwise h / (heads / groups)
+  float step_min = 0, step_max = 0;  // of a step; max 0: no limits
+  bool gate_after_norm = false;
+
+  std::uint32_t inner() const { return heads * head_dim; }
+  std::uint32_t channels() const;  // that the convolution runs over
+  std::uint32_t in_rows() const;   // of mixer_in
+  // Floats of one layer's state: the convolution's last inputs, then [heads][state][head_dim].
+  std::size_t tail() const { return std::size_t{kernel - 1} * channels(); }
+  std::size_t matrix() const {
+    return kind == MixerKind::short_conv ? 0 : std::size_t{heads} * state * head_dim;
+  }
 };
 
 struct Hyper {
   std::string arch;  // as written in the file
   std::uint32_t vocab = 0, dim = 0, heads = 0, head_dim = 0, context = 0;
+  std::uint32_t value_dim = 0;  // of a head
+  LatentHyper latent;
+  MixerHyper mixer;
+  // Queries are multiplied by 1 + scale * log(1 + floor((position + offset) / floor)).
+  bool unit_after_rope = false;  // rotated queries and keys get length one
+  float temperature_scale = 0, temperature_floor = 1, temperature_offset = 0;
+  std::uint32_t extra_layers = 0;  // behind the last: they guess further tokens, which we do not
   std::uint32_t types = 0, labels = 0, position_offset = 0;
   std::vector<LayerHyper> layers;
 
@@ -57,13 +119,16 @@ struct Hyper {
   bool parallel = false;  // attention and MLP read the same stream
   ops::Activation activation = ops::Activation::silu;
 
-  std::uint32_t rotary_dims = 0;
+  std::uint32_t per_layer_dim = 0;  // of the vectors that layers have of their own; 0: none
+  std::uint32_t rotary_dims = 0, rotary_dims_local = 0;
   std::vector<std::uint32_t> rope_sections;  // pairs by time, height and width; empty: one axis
   RopeHyper rope, rope_local;  // of local layers, where the architecture has_local_rope()
 
   std::uint32_t experts = 0, experts_used = 0, expert_hidden = 0, shared_hidden = 0;
   bool normalise_experts = false;
-  float expert_scale = 1;  // of the chosen experts' weights
+  ExpertGate expert_gate = ExpertGate::softmax;
+  std::uint32_t expert_groups = 1, expert_groups_used = 1;  // experts outside them are not chosen
+  float expert_scale = 1;                                   // of the chosen experts' weights
   float swiglu_alpha = 1.702f, swiglu_limit = 7;
 
   Pooling pooling = Pooling::none;
@@ -72,6 +137,11 @@ struct Hyper {
   bool tied = false;             // the output matrix is the token embedding
 
   std::uint32_t max_kv_heads() const;
+  // What tempered queries are multiplied with.
+  float temperature(std::uint32_t position) const;
+  // Floats of the state of one sequence; where each layer's begins.
+  std::size_t state_floats() const;
+  std::size_t state_begin(std::size_t layer) const;
 };
 
 // Far above any real model: they bound memory before a number is believed.

@@ -9,11 +9,17 @@
 namespace hearth::models {
 namespace {
 
+bool has_window(const LayerHyper& layer) { return layer.window > 0; }
+
 // What of an attention pattern the file itself says.
 Status read_layer_types(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
   LocalPattern pattern = spec.local;
   const Keys key = keys::window_pattern;
-  if (const auto held = TRY(source.counts(key, 0, max_layers))) {
+  const Json* pattern_text = source.is_gguf() ? nullptr : source.member(key.hf);
+  // EXAONE writes letters, and layer_types beside them.
+  const bool in_letters = pattern_text != nullptr && pattern_text->is_string();
+  const auto held = in_letters ? std::nullopt : TRY(source.counts(key, 0, max_layers));
+  if (held) {
     if (held->size() == 1 && held->front() > 0) {
       const bool global_first = pattern.period > 0 && pattern.global_at == 0;
       pattern = {held->front(), global_first ? 0 : held->front() - 1};
@@ -39,19 +45,46 @@ Status read_layer_types(const HyperSource& source, const ArchSpec& spec, Hyper& 
                                                  types->size(), hyper.layers.size()));
   for (std::size_t i = 0; i < types->size(); ++i) {
     const std::string& type = (*types)[i];
-    if (type != "sliding_attention" && type != "full_attention")
+    const LayerType* known = layer_type(type);
+    if (known == nullptr || (known->recurs && spec.mixer == MixerKind::none))
       return Error(ErrorKind::unsupported,
                    fmt::format("config.json: layer_types[{}] = '{}': we know sliding_attention and "
                                "full_attention",
                                i, type));
-    hyper.layers[i].local = type == "sliding_attention";
+    hyper.layers[i].local = known->local;
   }
+  return Done{};
+}
+
+// Local layers that see only their chunk of the positions.
+Status read_chunks(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
+  TRY(read_layer_types(source, spec, hyper));
+  const auto chunk =
+      TRY(source.count({"attention.sliding_window", "attention_chunk_size"}, 0, max_context));
+  for (LayerHyper& layer : hyper.layers)
+    if (layer.local) layer.chunk = chunk.value_or(spec.defaults.chunk);
   return Done{};
 }
 
 }  // namespace
 
+const LayerType* layer_type(std::string_view name) {
+  static constexpr LayerType types[] = {
+      {.name = "full_attention", .attends = true},
+      {.name = "attention", .attends = true},
+      {.name = "sliding_attention", .attends = true, .local = true},
+      {.name = "chunked_attention", .attends = true, .local = true},
+      {.name = "linear_attention", .recurs = true},
+      {.name = "mamba", .recurs = true},
+      {.name = "conv", .recurs = true},
+      {.name = "mlp", .only_mlp = true},
+  };
+  const auto found = std::ranges::find(types, name, &LayerType::name);
+  return found == std::end(types) ? nullptr : &*found;
+}
+
 Status read_windows(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
+  if (spec.defaults.chunk > 0) return read_chunks(source, spec, hyper);
   // Writers of both containers put 0 where there is no window (Phi-4, Qwen 2 MoE).
   const std::uint32_t window = TRY(source.count(keys::window, 0, max_context)).value_or(0);
   const bool used = TRY(source.flag({"", "use_sliding_window"})).value_or(true);
@@ -74,10 +107,17 @@ Status read_windows(const HyperSource& source, const ArchSpec& spec, Hyper& hype
 Status read_rotating_layers(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
   const Keys key{"", "no_rope_layers"};
   const auto listed = TRY(source.counts(key, 0, 1));
-  if (listed && listed->size() != hyper.layers.size())
+  const bool told = listed && !listed->empty();
+  if (told && listed->size() != hyper.layers.size())
     return Error(ErrorKind::corrupt,
                  fmt::format("{} holds {} numbers: needs {}", source.name_of(key), listed->size(),
                              hyper.layers.size()));
+  // Granite 4: config.json says so, GGUF files by leaving the number of turning dimensions out.
+  const auto kind = TRY(source.text({"", "position_embedding_type"}));
+  const bool turns =
+      source.is_gguf() ? TRY(source.count({"rope.dimension_count", ""}, 0, max_dim)).value_or(0) > 0
+                       : kind.value_or("rope") == "rope";
+  const bool any_window = std::ranges::any_of(hyper.layers, has_window);
   const std::uint32_t every =
       TRY(source.count({"", "no_rope_layer_interval"}, 1, max_layers)).value_or(4);
   for (std::size_t i = 0; i < hyper.layers.size(); ++i) {
@@ -92,38 +132,19 @@ Status read_rotating_layers(const HyperSource& source, const ArchSpec& spec, Hyp
       case RopeRule::local_layers:
         layer.rotates = layer.local;
         break;
+      case RopeRule::by_file:
+        layer.rotates = turns;
+        break;
+      case RopeRule::local_if_any:
+        layer.rotates = layer.window > 0 || !any_window;
+        break;
       case RopeRule::three_of_four:
-        layer.rotates = listed ? (*listed)[i] != 0 : (i + 1) % every != 0;
+        layer.rotates = told ? (*listed)[i] != 0 : (i + 1) % every != 0;
         break;
     }
+    layer.tempered =
+        spec.tempered == Tempered::all || (spec.tempered == Tempered::unrotated && !layer.rotates);
   }
-  return Done{};
-}
-
-Status read_experts(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
-  const auto experts = TRY(source.count(keys::experts, 0, max_experts));
-  if (!experts || *experts == 0) return Done{};
-  hyper.experts = *experts;
-  hyper.experts_used =
-      TRY(source.required_count(keys::experts_used, 1, std::min(hyper.experts, max_experts_used)));
-  const auto hidden = TRY(source.count(keys::expert_hidden, 1, max_dim));
-  hyper.expert_hidden = hidden.value_or(hyper.layers.front().hidden);
-  hyper.shared_hidden = TRY(source.count(keys::shared_hidden, 0, max_dim)).value_or(0);
-  hyper.normalise_experts =
-      TRY(source.flag(keys::normalise_experts)).value_or(spec.defaults.normalise_experts);
-  hyper.expert_scale =
-      static_cast<float>(TRY(source.real({"expert_weights_scale", ""}, {0, 1e6})).value_or(1));
-  if (hyper.expert_scale == 0) hyper.expert_scale = 1;  // how GGUF writers say "none"
-
-  const auto dense_first =
-      TRY(source.count(keys::dense_first, 0, static_cast<std::uint32_t>(hyper.layers.size())));
-  const auto step = TRY(source.count({"", "decoder_sparse_step"}, 1, max_layers));
-  for (std::size_t i = 0; i < hyper.layers.size(); ++i)
-    hyper.layers[i].sparse = i >= dense_first.value_or(0) && (i + 1) % step.value_or(1) == 0;
-  const auto dense = TRY(source.counts({"", "mlp_only_layers"}, 0,
-                                       static_cast<std::uint32_t>(hyper.layers.size() - 1)));
-  if (dense)
-    for (const std::uint32_t i : *dense) hyper.layers[i].sparse = false;
   return Done{};
 }
 

@@ -31,6 +31,7 @@ class HyperSource {
   // Reads members of `object`, which is a part of config.json.
   HyperSource(const Package& package, std::string arch, const Json& object);
 
+  bool has(Keys keys) const { return is_gguf() ? !!gguf_key(keys) : member(keys.hf) != nullptr; }
   bool is_gguf() const { return package_->naming == Naming::gguf; }
   const std::string& arch() const { return arch_; }
 

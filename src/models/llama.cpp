@@ -30,13 +30,6 @@ constexpr std::string_view llama_types[] = {"llama", "mistral", "mixtral"};
 constexpr std::string_view smollm3_types[] = {"smollm3"};
 constexpr std::string_view granite_types[] = {"granite"};
 
-constexpr HyperRow granite_factors[] = {
-    {"embedding_scale", "embedding_multiplier", &Hyper::embedding_scale, 1e-6, 1e6},
-    {"attention.scale", "attention_multiplier", &Hyper::attention_scale, 1e-6, 1e6},
-    {"residual_scale", "residual_multiplier", &Hyper::residual_scale, 1e-6, 1e6},
-    {"logit_scale", "logits_scaling", &Hyper::logit_scale, 1e-6, 1e6},
-};
-
 }  // namespace
 
 const ArchSpec llama{

@@ -8,7 +8,9 @@ namespace {
 std::span<const Role> parts_of(Role role) {
   using enum Role;
   static constexpr Role attention[] = {q, k, v}, dense[] = {gate, up},
-                        sparse[] = {experts_gate, experts_up};
+                        sparse[] = {experts_gate, experts_up}, gated[] = {q, mix_gate},
+                        shared[] = {shared_gate, shared_up}, delta[] = {mixer_qkv, mixer_z},
+                        steps[] = {mixer_b, mixer_a};
   switch (role) {
     case qkv:
       return attention;
@@ -16,6 +18,14 @@ std::span<const Role> parts_of(Role role) {
       return dense;
     case experts_gate_up:
       return sparse;
+    case query_gate:
+      return gated;
+    case shared_gate_up:
+      return shared;
+    case mixer_qkvz:
+      return delta;
+    case mixer_ba:
+      return steps;
     default:
       return {};
   }

@@ -44,6 +44,9 @@ struct ModelInfo {
 struct KvLayout {
   std::vector<ops::KvLayer> layers;
   std::size_t page_bytes = 0;
+  // What recurrent layers hold of one sequence, whatever its length; 0: the model has none.  It
+  // stands for exactly the positions computed: it can be kept and copied, but never cut.
+  std::size_t state_bytes = 0;
 };
 
 // What a row holds beside its token: of prompts that hold pictures.
@@ -54,7 +57,8 @@ struct RowInput {
 };
 
 // One step of work on several sequences.  Rows of one sequence are consecutive and in order of
-// position; its pages reach far enough to hold every position of the batch.
+// position; its pages reach far enough to hold every position of the batch.  A state is read and
+// written in place; at position 0 it may hold anything.
 struct Batch {
   std::span<const Token> tokens;          // [rows]
   std::span<const ops::RowPlace> places;  // [rows]

@@ -5,24 +5,10 @@
 #include <limits>
 #include <numeric>
 
-#include "models/trunk.h"
+#include "models/reference.h"
 #include "models/values.h"
 
 namespace hearth::models {
-namespace {
-
-using Floats = std::vector<float>;
-
-// [rows, dim], row after row.
-struct Table {
-  std::size_t rows = 0, dim = 0;
-  Floats values;
-
-  Table(std::size_t row_count, std::size_t width)
-      : rows(row_count), dim(width), values(row_count * width) {}
-  float* row(std::size_t i) { return values.data() + i * dim; }
-  const float* row(std::size_t i) const { return values.data() + i * dim; }
-};
 
 double dot(const float* a, const float* b, std::size_t n) {
   double sum = 0;
@@ -47,6 +33,8 @@ Table multiply(ops::Context& ctx, const Table& x, const ops::StoredMatrix& w,
 Table multiply(ops::Context& ctx, const Table& x, const Weight& w) {
   return multiply(ctx, x, w.stored, w.bias);
 }
+
+namespace {
 
 // Normalises n numbers in place.
 void norm(NormKind kind, float* x, std::size_t n, const float* w, const float* b, float eps) {
@@ -73,8 +61,10 @@ void norm(const Trunk& trunk, Table& x, const Weight& w) {
     }
 }
 
-void turn(const Trunk& trunk, Table& x, const Rows& rows, const ops::RopeTable& rope) {
-  const std::size_t head_dim = trunk.hyper.head_dim;
+}  // namespace
+
+void turn(const Trunk& trunk, Table& x, std::size_t head_dim, const Rows& rows,
+          const ops::RopeTable& rope) {
   const auto place = [&](std::size_t row, std::size_t pair) {
     const bool is_grid = !rows.inputs.empty() && !trunk.rope_axes.empty();
     return is_grid ? rows.inputs[row].place[trunk.rope_axes[pair]] : rows.positions[row];
@@ -117,6 +107,8 @@ float activation(ops::Activation f, float x) {
   return x;
 }
 
+namespace {
+
 // gate = f(gate) * up, or gpt-oss's clamped form of it.
 void gated(const Trunk& trunk, Table& gate, const Table& up) {
   for (std::size_t i = 0; i < gate.values.size(); ++i) {
@@ -140,7 +132,8 @@ struct Sight {
 void attend(const Trunk& trunk, std::size_t layer, const float* q, const Sight& sight,
             std::span<const float> sinks, float* out) {
   const Hyper& hyper = trunk.hyper;
-  const std::size_t dim = hyper.head_dim, group = hyper.heads / hyper.layers[layer].kv_heads;
+  const LayerHyper& at = hyper.layers[layer];
+  const std::size_t dim = at.head_dim, group = hyper.heads / at.kv_heads;
   for (std::size_t head = 0; head < hyper.heads; ++head) {
     Floats scores(sight.keys.size());
     const std::size_t shift = head / group * dim;
@@ -164,7 +157,8 @@ void attend(const Trunk& trunk, std::size_t layer, const float* q, const Sight& 
   }
 }
 
-// Where an f32 page keeps element (head, d) of a token's key or value.
+}  // namespace
+
 float* key_at(const ops::KvLayer& layer, std::byte* page, std::size_t token, std::size_t element) {
   return reinterpret_cast<float*>(page + layer.offset_bytes) + element * ops::kv_page_tokens +
          token;
@@ -177,11 +171,18 @@ float* value_at(const ops::KvLayer& layer, std::byte* page, std::size_t token,
          (head * ops::kv_page_tokens + token) * layer.value_dim + d;
 }
 
+std::size_t first_seen(const LayerHyper& layer, std::size_t position) {
+  if (layer.chunk > 0) return position / layer.chunk * layer.chunk;
+  return layer.window > 0 && position + 1 > layer.window ? position + 1 - layer.window : 0;
+}
+
+namespace {
+
 Table attend_cached(const Trunk& trunk, std::size_t layer, const Rows& rows, const Table& q,
                     const Table& k, const Table& v) {
   constexpr std::size_t page_tokens = ops::kv_page_tokens;
-  const ops::KvLayer& kv = trunk.kv.layers[layer];
-  for (std::size_t i = 0; i < q.rows; ++i) {
+  const ops::KvLayer& kv = trunk.kv.layers[trunk.hyper.layers[layer].kv_layer];
+  for (std::size_t i = 0; i < k.rows; ++i) {
     const auto [sequence, position] = rows.places[i];
     std::byte* page = rows.sequences[sequence].pages[position / page_tokens];
     for (std::size_t e = 0; e < k.dim; ++e) {
@@ -192,14 +193,14 @@ Table attend_cached(const Trunk& trunk, std::size_t layer, const Rows& rows, con
   Table out(q.rows, q.dim);
   for (std::size_t i = 0; i < q.rows; ++i) {
     const auto [sequence, position] = rows.places[i];
-    const std::uint32_t window = trunk.hyper.layers[layer].window;
-    const std::size_t first = window > 0 && position + 1 > window ? position + 1 - window : 0;
+    const std::size_t first = first_seen(trunk.hyper.layers[layer], position);
     const std::size_t last = position + (rows.inputs.empty() ? 0 : rows.inputs[i].ahead);
-    Table keys(last + 1 - first, k.dim), values(last + 1 - first, v.dim);
+    const std::size_t width = std::size_t{kv.kv_heads} * kv.key_dim;
+    Table keys(last + 1 - first, width), values(last + 1 - first, width);
     Sight sight;
     for (std::size_t t = first; t <= last; ++t) {
       std::byte* page = rows.sequences[sequence].pages[t / page_tokens];
-      for (std::size_t e = 0; e < k.dim; ++e) {
+      for (std::size_t e = 0; e < width; ++e) {
         keys.row(t - first)[e] = *key_at(kv, page, t % page_tokens, e);
         values.row(t - first)[e] = *value_at(kv, page, t % page_tokens, e);
       }
@@ -230,22 +231,51 @@ Table attend_both_ways(const Trunk& trunk, std::size_t layer, const Rows& rows, 
   return out;
 }
 
+void unite(Table& x, std::size_t width, float eps) {
+  const Floats ones(width, 1.0f);
+  for (std::size_t i = 0; i < x.rows; ++i)
+    for (std::size_t first = 0; first < x.dim; first += width)
+      norm(NormKind::rms, x.row(i) + first, width, ones.data(), nullptr, eps);
+}
+
 Table attention(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows,
                 const Table& x) {
   const Layer& layer = trunk.weights.layers[index];
+  const Hyper& hyper = trunk.hyper;
+  if (hyper.latent.kv_rank > 0) return attend_latent(ctx, trunk, index, rows, x);
   Table q = multiply(ctx, x, layer[Role::q]);
-  Table k = multiply(ctx, x, layer[Role::k]);
-  const Table v = multiply(ctx, x, layer[Role::v]);
-  norm(trunk, q, layer[Role::q_norm]);
-  norm(trunk, k, layer[Role::k_norm]);
-  if (trunk.hyper.layers[index].rotates) {
-    const ops::RopeTable rope = trunk.ropes.table(trunk.uses_local_rope(index));
-    turn(trunk, q, rows, rope);
-    turn(trunk, k, rows, rope);
+  const LayerHyper& at = hyper.layers[index];
+  Table k(0, 0), v(0, 0);
+  if (!at.borrows_kv) {
+    k = multiply(ctx, x, layer[Role::k]);
+    v = layer[Role::v].present() ? multiply(ctx, x, layer[Role::v]) : k;
   }
-  const Table mixed = trunk.spec->kind == Kind::generator
-                          ? attend_cached(trunk, index, rows, q, k, v)
-                          : attend_both_ways(trunk, index, rows, q, k, v);
+  if (trunk.spec->unit_values) unite(v, at.head_dim, hyper.norm_eps);
+  const auto norm_both = [&] {
+    norm(trunk, q, layer[Role::q_norm]);
+    norm(trunk, k, layer[Role::k_norm]);
+  };
+  if (!trunk.spec->norm_after_rope) norm_both();
+  if (at.rotates) {
+    const ops::RopeTable rope = trunk.ropes.table(trunk.uses_local_rope(index));
+    turn(trunk, q, at.head_dim, rows, rope);
+    turn(trunk, k, at.head_dim, rows, rope);
+    if (hyper.unit_after_rope) {
+      unite(q, at.head_dim, hyper.norm_eps);
+      unite(k, at.head_dim, hyper.norm_eps);
+    }
+  }
+  if (trunk.spec->norm_after_rope) norm_both();
+  if (hyper.layers[index].tempered)
+    for (std::size_t i = 0; i < q.rows; ++i)
+      for (std::size_t d = 0; d < q.dim; ++d) q.row(i)[d] *= hyper.temperature(rows.positions[i]);
+  Table mixed = trunk.spec->kind == Kind::generator ? attend_cached(trunk, index, rows, q, k, v)
+                                                    : attend_both_ways(trunk, index, rows, q, k, v);
+  if (layer[Role::mix_gate].present()) {
+    const Table gate = multiply(ctx, x, layer[Role::mix_gate]);
+    for (std::size_t i = 0; i < mixed.values.size(); ++i)
+      mixed.values[i] *= activation(ops::Activation::sigmoid, gate.values[i]);
+  }
   return multiply(ctx, mixed, layer[Role::attention_out]);
 }
 
@@ -265,25 +295,53 @@ std::span<const float> bias_of(const Weight& w, std::size_t expert, std::size_t 
   return w.bias.empty() ? std::span<const float>() : std::span(w.bias).subspan(expert * rows, rows);
 }
 
+// The best `count` of `values`, by index among equals.
+std::vector<std::size_t> best_of(const Floats& values, std::size_t count) {
+  std::vector<std::size_t> order(values.size());
+  std::iota(order.begin(), order.end(), std::size_t{0});
+  std::stable_sort(order.begin(), order.end(),
+                   [&](std::size_t a, std::size_t b) { return values[a] > values[b]; });
+  order.resize(count);
+  return order;
+}
+
 // The experts of one row with their shares, best first.
-std::vector<std::pair<std::size_t, float>> choose(const Hyper& hyper, const float* logits) {
-  std::vector<std::pair<std::size_t, float>> all;
+std::vector<std::pair<std::size_t, float>> choose(const Hyper& hyper, const float* logits,
+                                                  const Floats& bias) {
+  const bool sigmoid = hyper.expert_gate == ExpertGate::sigmoid;
   const float highest = *std::max_element(logits, logits + hyper.experts);
+  Floats scores(hyper.experts);
+  double all = 0;
+  for (std::size_t e = 0; e < scores.size(); ++e)
+    all += scores[e] =
+        sigmoid ? activation(ops::Activation::sigmoid, logits[e]) : std::exp(logits[e] - highest);
+  if (!sigmoid)
+    for (float& score : scores) score = static_cast<float>(score / all);
+  Floats ranks = scores;
+  for (std::size_t e = 0; e < bias.size(); ++e) ranks[e] += bias[e];
+
+  const std::size_t size = hyper.experts / hyper.expert_groups;
+  Floats groups;
+  for (std::size_t g = 0; g < hyper.expert_groups; ++g) {
+    Floats own(ranks.begin() + static_cast<std::ptrdiff_t>(g * size),
+               ranks.begin() + static_cast<std::ptrdiff_t>((g + 1) * size));
+    std::sort(own.rbegin(), own.rend());
+    groups.push_back(own[0] + (sigmoid && size > 1 ? own[1] : 0.0f));
+  }
+  const auto kept = best_of(groups, hyper.expert_groups_used);
+  for (std::size_t e = 0; e < ranks.size(); ++e)
+    if (std::ranges::find(kept, e / size) == kept.end())
+      ranks[e] = -std::numeric_limits<float>::infinity();
+
+  std::vector<std::pair<std::size_t, float>> chosen;
   double sum = 0;
-  for (std::size_t e = 0; e < hyper.experts; ++e) {
-    all.emplace_back(e, std::exp(logits[e] - highest));
-    sum += all.back().second;
+  for (const std::size_t e : best_of(ranks, hyper.experts_used)) {
+    chosen.emplace_back(e, scores[e]);
+    sum += scores[e];
   }
-  std::stable_sort(all.begin(), all.end(),
-                   [](const auto& a, const auto& b) { return a.second > b.second; });
-  all.resize(hyper.experts_used);
-  if (hyper.normalise_experts) {
-    sum = 0;
-    for (const auto& chosen : all) sum += chosen.second;
-  }
-  for (auto& chosen : all)
-    chosen.second = static_cast<float>(chosen.second / sum) * hyper.expert_scale;
-  return all;
+  for (auto& [expert, share] : chosen)
+    share = static_cast<float>(share / (hyper.normalise_experts ? sum : 1)) * hyper.expert_scale;
+  return chosen;
 }
 
 Table sparse_mlp(ops::Context& ctx, const Trunk& trunk, const Layer& layer, const Table& x) {
@@ -291,9 +349,13 @@ Table sparse_mlp(ops::Context& ctx, const Trunk& trunk, const Layer& layer, cons
   Table out(x.rows, x.dim);
   const std::size_t hidden = trunk.hyper.expert_hidden;
   for (std::size_t i = 0; i < x.rows; ++i) {
-    Table row(1, x.dim);
-    std::copy_n(x.row(i), x.dim, row.row(0));
-    for (const auto& [e, share] : choose(trunk.hyper, logits.row(i))) {
+    for (auto [e, share] : choose(trunk.hyper, logits.row(i), layer[Role::router_bias].values)) {
+      Table row(1, x.dim);
+      std::copy_n(x.row(i), x.dim, row.row(0));
+      if (trunk.spec->scales_expert_input) {
+        for (float& value : row.values) value *= share;
+        share = 1;
+      }
       const Weight &gate_w = layer[Role::experts_gate], &up_w = layer[Role::experts_up],
                    &down_w = layer[Role::experts_down];
       Table gate = multiply(ctx, row, gate_w.stored_experts[e], bias_of(gate_w, e, hidden));
@@ -330,25 +392,61 @@ void add(Table& x, const Table& y, float scale) {
   for (std::size_t i = 0; i < x.values.size(); ++i) x.values[i] += scale * y.values[i];
 }
 
-void block(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows, Table& x) {
-  const Layer& layer = trunk.weights.layers[index];
-  const float scale = trunk.hyper.residual_scale;
-  Table normed = x;
-  norm(trunk, normed, layer[Role::attention_norm]);
-  Table branch = attention(ctx, trunk, index, rows, normed);
-  norm(trunk, branch, layer[Role::attention_post_norm]);
+// What attention and the mixer give to the stream.
+Table mix(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows,
+          const Table& normed) {
+  const LayerHyper& at = trunk.hyper.layers[index];
+  Table sum(normed.rows, trunk.hyper.dim);
+  if (at.attends) add(sum, attention(ctx, trunk, index, rows, normed), 1);
+  if (at.recurs) {
+    const Table mixed = run_mixer_plainly(ctx, trunk, index, rows, normed);
+    add(sum, multiply(ctx, mixed, trunk.weights.layers[index][Role::mixer_out]), 1);
+  }
+  return sum;
+}
 
-  Table second = trunk.hyper.parallel ? x : Table(0, 0);
-  add(x, branch, scale);
-  norm(trunk, x, layer[Role::attention_sum_norm]);
-  if (!trunk.hyper.parallel) second = x;
+// What a token's own vector of the layer adds to the stream; then the factor of it all.
+void add_own_vector(ops::Context& ctx, const Trunk& trunk, std::size_t index,
+                    const Table& per_layer, Table& x) {
+  const Layer& layer = trunk.weights.layers[index];
+  if (per_layer.rows > 0) {
+    Table gate = multiply(ctx, x, layer[Role::layer_gate]);
+    for (std::size_t i = 0; i < gate.rows; ++i)
+      for (std::size_t d = 0; d < gate.dim; ++d)
+        gate.row(i)[d] = activation(trunk.hyper.activation, gate.row(i)[d]) *
+                         per_layer.row(i)[index * gate.dim + d];
+    Table own = multiply(ctx, gate, layer[Role::layer_projection]);
+    norm(trunk, own, layer[Role::layer_norm]);
+    add(x, own, 1);
+  }
+  if (layer[Role::layer_scale].present())
+    for (float& value : x.values) value *= layer[Role::layer_scale].values.front();
+}
+
+void block(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows,
+           const Table& per_layer, Table& x) {
+  const Layer& layer = trunk.weights.layers[index];
+  const LayerHyper& at = trunk.hyper.layers[index];
+  const float scale = trunk.hyper.residual_scale;
+  const Table before = x;
+  Table normed = x;
+  if (at.attends || at.recurs) {
+    norm(trunk, normed, layer[Role::attention_norm]);
+    Table branch = mix(ctx, trunk, index, rows, normed);
+    norm(trunk, branch, layer[Role::attention_post_norm]);
+    add(x, branch, scale);
+    norm(trunk, x, layer[Role::attention_sum_norm]);
+  }
+  if (!at.has_mlp) return;
+  Table second = trunk.hyper.parallel ? before : x;
   // A parallel block without a norm of its own for the MLP shares the first one.
   if (trunk.hyper.parallel && !layer[Role::mlp_norm].present()) second = normed;
   norm(trunk, second, layer[Role::mlp_norm]);
-  branch = mlp(ctx, trunk, index, second);
+  Table branch = mlp(ctx, trunk, index, second);
   norm(trunk, branch, layer[Role::mlp_post_norm]);
   add(x, branch, scale);
   norm(trunk, x, layer[Role::mlp_sum_norm]);
+  add_own_vector(ctx, trunk, index, per_layer, x);
 }
 
 Table embed(ops::Context& ctx, const Trunk& trunk, const Rows& rows) {
@@ -375,14 +473,35 @@ Table embed(ops::Context& ctx, const Trunk& trunk, const Rows& rows) {
   return x;
 }
 
+// The vectors that layers have of their own: of the token, and of its embedding x.
+Table embed_for_layers(ops::Context& ctx, const Trunk& trunk, const Rows& rows, const Table& x) {
+  const Hyper& hyper = trunk.hyper;
+  const Layer& whole = trunk.weights.whole;
+  if (hyper.per_layer_dim == 0) return Table(0, 0);
+  Table out = multiply(ctx, x, whole[Role::per_layer_projection]);
+  for (float& value : out.values) value /= std::sqrt(static_cast<float>(hyper.dim));
+  norm(trunk, out, whole[Role::per_layer_norm]);
+  Floats own(out.dim);
+  for (std::size_t i = 0; i < out.rows; ++i) {
+    read_row(ctx, whole[Role::per_layer_embedding].stored, static_cast<std::size_t>(rows.tokens[i]),
+             own.data());
+    for (std::size_t d = 0; d < out.dim; ++d) {
+      const float told = own[d] * std::sqrt(static_cast<float>(hyper.per_layer_dim));
+      out.row(i)[d] = (out.row(i)[d] + told) * std::sqrt(0.5f);
+    }
+  }
+  return out;
+}
+
 }  // namespace
 
 Status run_plainly(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hidden,
                    std::stop_token stop) {
   Table x = embed(ctx, trunk, rows);
+  const Table per_layer = embed_for_layers(ctx, trunk, rows, x);
   for (std::size_t i = 0; i < trunk.hyper.layers.size(); ++i) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped between layers");
-    block(ctx, trunk, i, rows, x);
+    block(ctx, trunk, i, rows, per_layer, x);
   }
   norm(trunk, x, trunk.weights.whole[Role::output_norm]);
   for (std::size_t i = 0; i < rows.wanted.size(); ++i)

@@ -21,7 +21,7 @@ Result<RopeScalingKind> kind_of(std::string_view name) {
       {"mrope", RopeScalingKind::none},      {"linear", RopeScalingKind::linear},
       {"dynamic", RopeScalingKind::dynamic}, {"yarn", RopeScalingKind::yarn},
       {"llama3", RopeScalingKind::llama3},   {"longrope", RopeScalingKind::longrope},
-      {"su", RopeScalingKind::longrope},
+      {"su", RopeScalingKind::longrope},     {"proportional", RopeScalingKind::proportional},
   };
   for (const auto& row : rows)
     if (row.name == name) return row.kind;
@@ -65,8 +65,17 @@ Result<RopeScaling> gguf_scaling(const HyperSource& source, const Package& packa
   TRY(take(source, {"rope.scaling.attn_factor", ""}, factor_range, attention));
   TRY(take(source, {"rope.scaling.yarn_attn_factor", ""}, factor_range, attention));
   if (scaling.kind == RopeScalingKind::longrope) scaling.attention_factor = attention;
-  if (scaling.kind == RopeScalingKind::yarn && scaling.factor > 1)
-    scaling.attention_factor = attention * (0.1 * std::log(scaling.factor) + 1);
+  if (scaling.kind != RopeScalingKind::yarn || scaling.factor <= 1) return scaling;
+  double all_dims = 0;
+  TRY(take(source, {"rope.scaling.yarn_log_multiplier", ""}, {0, 1e3}, all_dims));
+  if (all_dims > 0) {
+    // Writers of models with latents multiply it by 0.1, and mean both factors.
+    const bool latent = hyper.latent.kv_rank > 0;
+    scaling.mscale_all_dims = latent ? 10 * all_dims : all_dims;
+    scaling.mscale = latent ? scaling.mscale_all_dims : 1;
+    return scaling;
+  }
+  scaling.attention_factor = attention * (0.1 * std::log(scaling.factor) + 1);
   return scaling;
 }
 
@@ -84,7 +93,7 @@ Status read_longrope(const HyperSource& in, RopeScaling& scaling, std::uint32_t 
 }
 
 Result<RopeScaling> hf_scaling(const HyperSource& top, const HyperSource& in, const ArchSpec& spec,
-                               const Hyper& hyper) {
+                               const Hyper& hyper, double& theta) {
   RopeScaling scaling;
   scaling.truncate = spec.defaults.yarn_truncate;
   if (const auto type = TRY(in.text({"", "rope_type|type"}))) scaling.kind = TRY(kind_of(*type));
@@ -105,6 +114,13 @@ Result<RopeScaling> hf_scaling(const HyperSource& top, const HyperSource& in, co
   if (const auto truncate = TRY(in.flag({"", "truncate"}))) scaling.truncate = *truncate;
   if (scaling.kind == RopeScalingKind::llama3 && scaling.low_frequency >= scaling.high_frequency)
     return Error(ErrorKind::corrupt, "config.json: low_freq_factor is not below high_freq_factor");
+  // Hunyuan: a base that does not depend on the length.
+  double alpha = 0;
+  TRY(take(in, {"", "alpha"}, {0, 1e9}, alpha));
+  if (scaling.kind == RopeScalingKind::dynamic && alpha > 0) {
+    theta *= std::pow(alpha, hyper.rotary_dims / (hyper.rotary_dims - 2.0));
+    scaling.kind = RopeScalingKind::none;
+  }
   if (scaling.kind == RopeScalingKind::longrope) TRY(read_longrope(in, scaling, hyper.rotary_dims));
   return scaling;
 }
@@ -178,18 +194,25 @@ Status read_hf(const HyperSource& source, const Package& package, const ArchSpec
            share));
   TRY(take(in, {"", "partial_rotary_factor"}, share_range, share));
   hyper.rotary_dims = rotary_dims(share, hyper);
+  if (const auto dims = TRY(source.count({"", "rotary_dim"}, 2, hyper.head_dim)))
+    hyper.rotary_dims = *dims;
+  if (hyper.latent.kv_rank > 0) hyper.rotary_dims = hyper.latent.turning;
   TRY(check_rotary_dims(hyper));
   TRY(take(source, {"", "rope_theta|rotary_emb_base|global_rope_theta"}, theta_range,
            hyper.rope.theta));
   TRY(take(in, {"", "rope_theta"}, theta_range, hyper.rope.theta));
-  hyper.rope.scaling = TRY(hf_scaling(source, in, spec, hyper));
+  hyper.rope.scaling = TRY(hf_scaling(source, in, spec, hyper, hyper.rope.theta));
+  if (hyper.rope.scaling.kind == RopeScalingKind::proportional) {
+    hyper.rope.scaling.share = share;
+    hyper.rotary_dims = hyper.head_dim;
+  }
   TRY(read_sections(in, {"", "mrope_section"}, spec, hyper));
   if (!spec.has_local_rope()) return Done{};
   hyper.rope_local.theta = local_theta(spec, hyper);
   TRY(take(source, {"", "rope_local_base_freq|local_rope_theta"}, theta_range,
            hyper.rope_local.theta));
   TRY(take(in_local, {"", "rope_theta"}, theta_range, hyper.rope_local.theta));
-  hyper.rope_local.scaling = TRY(hf_scaling(source, in_local, spec, hyper));
+  hyper.rope_local.scaling = TRY(hf_scaling(source, in_local, spec, hyper, hyper.rope_local.theta));
   return Done{};
 }
 
@@ -198,10 +221,13 @@ Status read_hf(const HyperSource& source, const Package& package, const ArchSpec
 Status read_rope(const HyperSource& source, const Package& package, const ArchSpec& spec,
                  Hyper& hyper) {
   if (spec.rope == RopeRule::none) return Done{};
+  const std::uint32_t local_dims = hyper.rotary_dims_local;
   hyper.rotary_dims = rotary_dims(spec.defaults.rotary_share, hyper);
   hyper.rope.theta = spec.defaults.rope_theta;
-  return source.is_gguf() ? read_gguf(source, package, spec, hyper)
-                          : read_hf(source, package, spec, hyper);
+  TRY(source.is_gguf() ? read_gguf(source, package, spec, hyper)
+                       : read_hf(source, package, spec, hyper));
+  hyper.rotary_dims_local = spec.local_heads ? local_dims : hyper.rotary_dims;
+  return Done{};
 }
 
 }  // namespace hearth::models

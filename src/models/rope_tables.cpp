@@ -72,9 +72,9 @@ struct Scaled {
   double magnitude = 1;
 };
 
-Scaled scaled(const RopeHyper& rope, const Hyper& hyper, std::uint32_t context_tokens) {
+Scaled scaled(const RopeHyper& rope, const Hyper& hyper, std::uint32_t dims,
+              std::uint32_t context_tokens) {
   const RopeScaling& scaling = rope.scaling;
-  const std::uint32_t dims = hyper.rotary_dims;
   Scaled out{plain(rope.theta, dims), 1};
   switch (scaling.kind) {
     case RopeScalingKind::none:
@@ -103,6 +103,12 @@ Scaled scaled(const RopeHyper& rope, const Hyper& hyper, std::uint32_t context_t
       out.magnitude = longrope_magnitude(scaling);
       break;
     }
+    case RopeScalingKind::proportional: {
+      const auto turning = static_cast<std::size_t>(scaling.share * dims / 2);
+      for (std::size_t i = 0; i < out.frequencies.size(); ++i)
+        out.frequencies[i] = i < turning ? out.frequencies[i] / scaling.factor : 0;
+      break;
+    }
   }
   if (scaling.attention_factor > 0) out.magnitude = scaling.attention_factor;
   return out;
@@ -125,17 +131,19 @@ RopeTables make_rope_tables(const ArchSpec& spec, const Hyper& hyper, const Weig
   RopeTables tables;
   if (spec.rope == RopeRule::none) return tables;
   tables.rotary_dims = hyper.rotary_dims;
+  tables.local_rotary_dims = hyper.rotary_dims_local;
   tables.interleaved =
       naming == Naming::gguf ? spec.rope_interleaved_gguf : spec.rope_interleaved_hf;
 
-  Scaled global = scaled(hyper.rope, hyper, context_tokens);
+  Scaled global = scaled(hyper.rope, hyper, hyper.rotary_dims, context_tokens);
   const bool is_long = context_tokens > hyper.rope.scaling.original_context;
   for (const Role role : {Role::rope_divisors, is_long ? Role::rope_long : Role::rope_short}) {
     const auto& divisors = weights.whole[role].values;
     for (std::size_t i = 0; i < divisors.size(); ++i) global.frequencies[i] /= divisors[i];
   }
-  const Scaled local =
-      spec.has_local_rope() ? scaled(hyper.rope_local, hyper, context_tokens) : global;
+  const Scaled local = spec.has_local_rope() ? scaled(hyper.rope_local, hyper,
+                                                      hyper.rotary_dims_local, context_tokens)
+                                             : global;
   tables.frequencies.assign(global.frequencies.begin(), global.frequencies.end());
   tables.local_frequencies.assign(local.frequencies.begin(), local.frequencies.end());
   tables.magnitude = static_cast<float>(global.magnitude);

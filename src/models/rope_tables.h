@@ -11,15 +11,15 @@
 namespace hearth::models {
 
 struct RopeTables {
-  std::uint32_t rotary_dims = 0;
+  std::uint32_t rotary_dims = 0, local_rotary_dims = 0;
   bool interleaved = false;
   std::vector<float> frequencies, local_frequencies;  // [rotary_dims / 2]
   float magnitude = 1, local_magnitude = 1;
 
   // Points into this.
   ops::RopeTable table(bool local) const {
-    return {rotary_dims, interleaved, local ? local_frequencies : frequencies,
-            local ? local_magnitude : magnitude};
+    return {local ? local_rotary_dims : rotary_dims, interleaved,
+            local ? local_frequencies : frequencies, local ? local_magnitude : magnitude};
   }
 };
 

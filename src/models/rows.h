@@ -57,11 +57,81 @@ constexpr std::array<TensorRow, 3> gated_mlp(Presence bias = absent) {
   }};
 }
 
+// Granite: embeddings, attention, branches and logits have factors of their own.
+inline constexpr HyperRow granite_factors[] = {
+    {"embedding_scale", "embedding_multiplier", &Hyper::embedding_scale, 1e-6, 1e6},
+    {"attention.scale", "attention_multiplier", &Hyper::attention_scale, 1e-6, 1e6},
+    {"residual_scale", "residual_multiplier", &Hyper::residual_scale, 1e-6, 1e6},
+    {"logit_scale", "logits_scaling", &Hyper::logit_scale, 1e-6, 1e6},
+};
+
+// Granite: experts in stacks, gates first; a shared one beside them, or alone.
+constexpr std::array<TensorRow, 9> granite_moe() {
+  return {{
+      {Role::router, "blk.{}.ffn_gate_inp", "layers.{}.block_sparse_moe.router.layer",
+       Extent::experts, Extent::dim},
+      {Role::experts_gate_up, "", "layers.{}.block_sparse_moe.input_linear", Extent::expert_hidden2,
+       Extent::dim},
+      {Role::experts_gate, "blk.{}.ffn_gate_exps", "", Extent::expert_hidden, Extent::dim},
+      {Role::experts_up, "blk.{}.ffn_up_exps", "", Extent::expert_hidden, Extent::dim},
+      {Role::experts_down, "blk.{}.ffn_down_exps", "layers.{}.block_sparse_moe.output_linear",
+       Extent::dim, Extent::expert_hidden},
+      {Role::shared_gate_up, "", "layers.{}.shared_mlp.input_linear", Extent::shared_hidden2,
+       Extent::dim},
+      {Role::shared_gate, "blk.{}.ffn_gate_shexp", "", Extent::shared_hidden, Extent::dim},
+      {Role::shared_up, "blk.{}.ffn_up_shexp", "", Extent::shared_hidden, Extent::dim},
+      {Role::shared_down, "blk.{}.ffn_down_shexp", "layers.{}.shared_mlp.output_linear",
+       Extent::dim, Extent::shared_hidden},
+  }};
+}
+
+// The shared one alone.
+constexpr std::array<TensorRow, 4> granite_mlp() {
+  return {{
+      {Role::gate_up, "", "layers.{}.shared_mlp.input_linear", Extent::hidden2, Extent::dim},
+      {Role::gate, "blk.{}.ffn_gate", "", Extent::hidden, Extent::dim},
+      {Role::up, "blk.{}.ffn_up", "", Extent::hidden, Extent::dim},
+      {Role::down, "blk.{}.ffn_down", "layers.{}.shared_mlp.output_linear", Extent::dim,
+       Extent::hidden},
+  }};
+}
+
 // Gate and up as one matrix, gate first.
 constexpr std::array<TensorRow, 2> fused_gated_mlp() {
   return {{
       {Role::gate_up, "blk.{}.ffn_up", "layers.{}.mlp.gate_up_proj", Extent::hidden2, Extent::dim},
       {Role::down, "blk.{}.ffn_down", "layers.{}.mlp.down_proj", Extent::dim, Extent::hidden},
+  }};
+}
+
+// Experts that every token goes through.
+constexpr std::array<TensorRow, 3> shared_experts() {
+  return {{
+      {Role::shared_gate, "blk.{}.ffn_gate_shexp",
+       "layers.{}.mlp.shared_experts.gate_proj|layers.{}.mlp.shared_expert.gate_proj",
+       Extent::shared_hidden, Extent::dim},
+      {Role::shared_up, "blk.{}.ffn_up_shexp",
+       "layers.{}.mlp.shared_experts.up_proj|layers.{}.mlp.shared_expert.up_proj",
+       Extent::shared_hidden, Extent::dim},
+      {Role::shared_down, "blk.{}.ffn_down_shexp",
+       "layers.{}.mlp.shared_experts.down_proj|layers.{}.mlp.shared_expert.down_proj", Extent::dim,
+       Extent::shared_hidden},
+  }};
+}
+
+constexpr std::array<TensorRow, 1> router_bias(Presence weight = required_part) {
+  return {{{Role::router_bias, "blk.{}.exp_probs_b.bias!",
+            "layers.{}.mlp.gate.e_score_correction_bias!|layers.{}.mlp.moe_statics."
+            "e_score_correction_bias!",
+            Extent::experts, Extent::none, absent, weight}}};
+}
+
+// How GLM and others name the norms before both branches in GGUF.
+constexpr std::array<TensorRow, 2> norms_before_named_after() {
+  return {{
+      {Role::attention_norm, "blk.{}.attn_norm", "layers.{}.input_layernorm", Extent::dim},
+      {Role::mlp_norm, "blk.{}.post_attention_norm|blk.{}.ffn_norm",
+       "layers.{}.post_attention_layernorm", Extent::dim},
   }};
 }
 

@@ -9,16 +9,10 @@ namespace {
 
 // Where the trunk of a model hangs in its file: language models under "model.", bare trunks at the
 // root, language models inside multimodal ones deeper.
-constexpr std::array<std::string_view, 10> prefixes = {"model.",
-                                                       "",
-                                                       "transformer.",
-                                                       "gpt_neox.",
-                                                       "bert.",
-                                                       "roberta.",
-                                                       "language_model.model.",
-                                                       "model.language_model.",
-                                                       "nomic_bert.",
-                                                       "model.text_model."};
+constexpr std::array<std::string_view, 11> prefixes = {
+    "model.",      "",          "transformer.",          "gpt_neox.",
+    "bert.",       "roberta.",  "language_model.model.", "model.language_model.",
+    "nomic_bert.", "backbone.", "model.text_model."};
 
 std::string filled(std::string_view pattern, TensorFinder::Place place) {
   std::string out;
@@ -111,21 +105,37 @@ const TensorEntry* TensorFinder::find(const TensorRow& row, Place place, Part pa
 
 bool TensorFinder::needed(const TensorRow& row, std::size_t layer) const {
   using enum Role;
+  const bool own = row.role == per_layer_embedding || row.role == per_layer_projection ||
+                   row.role == per_layer_norm || (row.role >= layer_gate && row.role <= layer_norm);
+  if (own) return hyper_.per_layer_dim > 0;
   if (!of_layer(row.role)) return true;
-  const bool sparse = hyper_.layers[layer].sparse;
+  const LayerHyper& at = hyper_.layers[layer];
+  const bool sparse = at.sparse && at.has_mlp;
+  const bool narrow = hyper_.latent.q_rank > 0;
+  if (row.role >= q_a && row.role <= q_b) return at.attends && narrow;
+  if (row.role == q) return at.attends && !narrow;
+  if (row.role == k || row.role == v || row.role == k_norm) return at.attends && !at.borrows_kv;
+  if (row.role > attention_norm && row.role <= v_b) return at.attends;
+  if (row.role >= mixer_in && row.role <= mixer_out) return at.recurs;
   switch (row.role) {
+    case attention_norm:
+      return at.attends || at.recurs;
+    case mlp_norm:
+      return at.has_mlp;
     case gate_up:
     case gate:
     case up:
     case down:
-      return !sparse;
+      return at.has_mlp && !at.sparse;
     case router:
+    case router_bias:
     case experts_gate_up:
     case experts_gate:
     case experts_up:
     case experts_down:
       return sparse;
     case shared_router:
+    case shared_gate_up:
     case shared_gate:
     case shared_up:
     case shared_down:
@@ -138,8 +148,8 @@ bool TensorFinder::needed(const TensorRow& row, std::size_t layer) const {
 std::uint64_t TensorFinder::extent(Extent extent, std::size_t layer) const {
   const LayerHyper none;
   const LayerHyper& at = layer < hyper_.layers.size() ? hyper_.layers[layer] : none;
-  const std::uint64_t q = std::uint64_t{hyper_.heads} * hyper_.head_dim;
-  const std::uint64_t kv = std::uint64_t{at.kv_heads} * hyper_.head_dim;
+  const std::uint64_t q = std::uint64_t{hyper_.heads} * at.head_dim;
+  const std::uint64_t kv = std::uint64_t{at.kv_heads} * at.head_dim;
   switch (extent) {
     case Extent::none:
       return 0;
@@ -156,7 +166,7 @@ std::uint64_t TensorFinder::extent(Extent extent, std::size_t layer) const {
     case Extent::heads:
       return hyper_.heads;
     case Extent::head:
-      return hyper_.head_dim;
+      return at.head_dim;
     case Extent::q:
       return q;
     case Extent::kv:
@@ -165,6 +175,38 @@ std::uint64_t TensorFinder::extent(Extent extent, std::size_t layer) const {
       return at.kv_heads;
     case Extent::qkv:
       return q + 2 * kv;
+    case Extent::q2:
+      return 2 * q;
+    case Extent::mixed:
+      return std::uint64_t{hyper_.heads} * hyper_.value_dim;
+    case Extent::q_rank:
+      return hyper_.latent.q_rank;
+    case Extent::kv_rank:
+      return hyper_.latent.kv_rank;
+    case Extent::kv_rank_rope:
+      return std::uint64_t{hyper_.latent.kv_rank} + hyper_.latent.turning;
+    case Extent::key_plain:
+      return hyper_.latent.plain;
+    case Extent::value_dim:
+      return hyper_.value_dim;
+    case Extent::kv_expanded:
+      return std::uint64_t{hyper_.heads} * (hyper_.latent.plain + hyper_.value_dim);
+    case Extent::mixer_rows:
+      return hyper_.mixer.in_rows();
+    case Extent::mixer_all:
+      return std::uint64_t{hyper_.mixer.channels()} + hyper_.mixer.inner();
+    case Extent::mixer_inner:
+      return hyper_.mixer.inner();
+    case Extent::mixer_channels:
+      return hyper_.mixer.channels();
+    case Extent::mixer_kernel:
+      return hyper_.mixer.kernel;
+    case Extent::mixer_heads:
+      return hyper_.mixer.heads;
+    case Extent::mixer_heads2:
+      return 2 * std::uint64_t{hyper_.mixer.heads};
+    case Extent::mixer_head_dim:
+      return hyper_.mixer.head_dim;
     case Extent::hidden:
       return at.hidden;
     case Extent::hidden2:
@@ -177,6 +219,12 @@ std::uint64_t TensorFinder::extent(Extent extent, std::size_t layer) const {
       return 2 * std::uint64_t{hyper_.expert_hidden};
     case Extent::shared_hidden:
       return hyper_.shared_hidden;
+    case Extent::shared_hidden2:
+      return 2 * std::uint64_t{hyper_.shared_hidden};
+    case Extent::per_layer:
+      return hyper_.per_layer_dim;
+    case Extent::per_layer_all:
+      return hyper_.per_layer_dim * hyper_.layers.size();
     case Extent::rotary_half:
       return hyper_.rotary_dims / 2;
   }
@@ -186,7 +234,7 @@ std::uint64_t TensorFinder::extent(Extent extent, std::size_t layer) const {
 std::vector<std::uint64_t> TensorFinder::shape(const TensorRow& row, std::size_t layer,
                                                bool stacked) const {
   std::vector<std::uint64_t> shape;
-  if (stacked) shape.push_back(hyper_.experts);
+  if (stacked) shape.push_back(of_heads(row.role) ? hyper_.heads : hyper_.experts);
   shape.push_back(extent(row.rows, layer));
   if (row.columns != Extent::none) shape.push_back(extent(row.columns, layer));
   return shape;
@@ -199,6 +247,14 @@ std::string text_of_shape(std::span<const std::uint64_t> shape) {
     text += shape[i] == 0 ? std::string("any") : std::to_string(shape[i]);
   }
   return text + "]";
+}
+
+Status check_elements(const TensorEntry& entry, std::span<const std::uint64_t> needed) {
+  std::uint64_t elements = 1;
+  for (const std::uint64_t extent : needed) elements *= extent;
+  if (entry.elements() == elements) return Done{};
+  return Error(ErrorKind::corrupt, fmt::format("{} is {}: needs {}", entry.name,
+                                               text_of_shape(entry.shape), text_of_shape(needed)));
 }
 
 Status check_shape(const TensorEntry& entry, std::span<const std::uint64_t> needed) {

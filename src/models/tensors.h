@@ -58,10 +58,21 @@ constexpr bool is_vector(Role role) {
     case rope_divisors:
     case rope_short:
     case rope_long:
+    case per_layer_norm:
+    case layer_norm:
+    case layer_scale:
     case attention_norm:
     case q_norm:
     case k_norm:
     case sinks:
+    case q_a_norm:
+    case kv_a_norm:
+    case router_bias:
+    case mixer_conv:
+    case mixer_decay:
+    case mixer_skip:
+    case mixer_step:
+    case mixer_norm:
     case attention_post_norm:
     case attention_sum_norm:
     case mlp_norm:
@@ -72,20 +83,28 @@ constexpr bool is_vector(Role role) {
       return false;
   }
 }
+// Vectors whose elements alone count: files disagree about extents of one and groups.
+constexpr bool is_loose(Role role) {
+  using enum Role;
+  return role == router_bias || role == layer_scale || (role >= mixer_conv && role <= mixer_norm);
+}
 constexpr bool is_norm(Role role) {
   using enum Role;
   return is_vector(role) && role != rope_divisors && role != rope_short && role != rope_long &&
-         role != sinks;
+         role != sinks && !is_loose(role);
 }
 constexpr bool of_experts(Role role) {
   using enum Role;
   return role == experts_gate_up || role == experts_gate || role == experts_up ||
          role == experts_down;
 }
+// A matrix for each head.
+constexpr bool of_heads(Role role) { return role == Role::k_b || role == Role::v_b; }
 
 std::string text_of_shape(std::span<const std::uint64_t> shape);  // "[4, 32]"
 
-// Errors: corrupt (the name, the shape held and the shape needed).
+// Errors: corrupt (the name, the shape held and the shape needed).  Elements: in any shape.
+Status check_elements(const TensorEntry& entry, std::span<const std::uint64_t> needed);
 Status check_shape(const TensorEntry& entry, std::span<const std::uint64_t> needed);
 
 }  // namespace hearth::models

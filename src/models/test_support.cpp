@@ -57,6 +57,8 @@ std::vector<Golden> goldens(std::string_view kind) {
 
 TestPages::TestPages(const KvLayout& layout, std::size_t sequences) : layout_(layout) {
   pages_.resize(sequences);
+  for (std::size_t s = 0; s < sequences && layout.state_bytes > 0; ++s)
+    states_.push_back(std::make_unique<std::byte[]>(layout.state_bytes));
 }
 
 void TestPages::reserve(std::size_t sequence, std::size_t tokens) {
@@ -70,7 +72,12 @@ void TestPages::reserve(std::size_t sequence, std::size_t tokens) {
 }
 
 std::vector<ops::KvSequence> TestPages::sequences() const {
-  return std::vector<ops::KvSequence>(pages_.begin(), pages_.end());
+  std::vector<ops::KvSequence> out;
+  for (std::size_t s = 0; s < pages_.size(); ++s) {
+    out.push_back({pages_[s]});
+    if (layout_.state_bytes > 0) out.back().state = states_[s].get();
+  }
+  return out;
 }
 
 Result<std::vector<float>> step(const Model& model, ops::Context& ctx, TestPages& pages,

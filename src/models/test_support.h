@@ -42,6 +42,7 @@ class TestPages {
   KvLayout layout_;
   std::vector<std::vector<std::byte>> memory_;
   std::vector<std::vector<std::byte*>> pages_;
+  std::vector<std::unique_ptr<std::byte[]>> states_;
 };
 
 // Rows for some sequences in one step.

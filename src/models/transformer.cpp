@@ -25,7 +25,13 @@ class Pages {
         pages.push_back(memory_.back().get());
       }
     }
-    for (const auto& pages : pages_) sequences_.push_back({pages});
+    for (const auto& pages : pages_) {
+      sequences_.push_back({pages});
+      if (layout.state_bytes == 0) continue;
+      memory_.emplace_back(static_cast<std::byte*>(
+          ::operator new(layout.state_bytes, std::align_val_t(page_alignment))));
+      sequences_.back().state = memory_.back().get();
+    }
   }
   std::span<const ops::KvSequence> sequences() const { return sequences_; }
 
@@ -99,6 +105,10 @@ Status Transformer::forward(ops::Context& ctx, const Batch& batch, std::span<flo
   TRY(check(batch.tokens));
   HEARTH_CHECK(batch.places.size() == batch.tokens.size());
   HEARTH_CHECK(batch.inputs.empty() || batch.inputs.size() == batch.tokens.size());
+  HEARTH_CHECK(trunk.kv.state_bytes == 0 ||
+               std::ranges::all_of(batch.sequences, [](const ops::KvSequence& sequence) {
+                 return sequence.state != nullptr;
+               }));
   HEARTH_CHECK(logits.size() == batch.output_rows.size() * trunk.hyper.vocab);
   if (batch.tokens.empty()) return Done{};
   const ArenaPool::Lease lease(*arenas_);

@@ -47,6 +47,19 @@ std::vector<std::size_t> order_by_head(std::size_t heads, std::size_t head_dim) 
   return order;
 }
 
+std::vector<std::size_t> order_by_group(std::size_t groups, std::span<const std::size_t> parts) {
+  std::size_t group_rows = 0;
+  for (const std::size_t rows : parts) group_rows += rows;
+  std::vector<std::size_t> order;
+  std::size_t first = 0;
+  for (const std::size_t rows : parts) {
+    for (std::size_t group = 0; group < groups; ++group)
+      for (std::size_t i = 0; i < rows; ++i) order.push_back(group * group_rows + first + i);
+    first += rows;
+  }
+  return order;
+}
+
 std::vector<std::size_t> order_of_alternating(std::size_t rows) {
   std::vector<std::size_t> order;
   for (std::size_t first = 0; first < 2; ++first)

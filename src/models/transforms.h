@@ -27,6 +27,8 @@ Bytes transpose(std::span<const std::byte> data, std::size_t rows, std::size_t c
 
 // [heads][q, k, v][head_dim] to [q, k, v][heads][head_dim].
 std::vector<std::size_t> order_by_head(std::size_t heads, std::size_t head_dim);
+// [groups][parts, one after the other] to the first part of all groups, the second, ...
+std::vector<std::size_t> order_by_group(std::size_t groups, std::span<const std::size_t> parts);
 // gate, up, gate, up, ... to all gates, all ups.
 std::vector<std::size_t> order_of_alternating(std::size_t rows);
 

@@ -3,10 +3,12 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 
 #include "base/pages.h"
 #include "models/values.h"
+#include "models/weights_parts.h"
 
 namespace hearth::models {
 namespace {
@@ -38,7 +40,7 @@ struct Loader {
   std::size_t layer;
 
   bool is_hf() const { return finder.package().naming == Naming::huggingface; }
-  Form form() const { return is_hf() ? row.hf_form : Form::plain; }
+  Form form() const { return is_hf() ? row.hf_form : row.gguf_form; }
   Place at(std::size_t expert = 0) const { return {layer, expert}; }
 
   Status load(Weight& out) const;
@@ -47,6 +49,7 @@ struct Loader {
  private:
   Status load_vector(const TensorEntry& entry, Weight& out) const;
   Status load_matrix(const TensorEntry& entry, Weight& out) const;
+  std::vector<std::size_t> row_order() const;
   Status load_stacked_experts(const TensorEntry& entry, Weight& out) const;
   Status load_separate_experts(Weight& out) const;
   Status load_alternating_experts(Weight& out) const;
@@ -59,9 +62,17 @@ struct Loader {
 };
 
 Status Loader::load_vector(const TensorEntry& entry, Weight& out) const {
-  TRY(check_shape(entry, finder.shape(row, layer, false)));
+  const auto shape = finder.shape(row, layer, false);
+  TRY(is_loose(row.role) ? check_elements(entry, shape) : check_shape(entry, shape));
   out.values = TRY(read_floats(entry));
-  out.by_head = row.columns != Extent::none;
+  out.by_head = row.columns != Extent::none && !is_loose(row.role);
+  if (row.role == Role::mixer_conv) {  // [channels][taps] to [taps][channels]
+    const std::vector<float> held = out.values;
+    for (std::size_t i = 0; i < held.size(); ++i)
+      out.values[i % shape[1] * shape[0] + i / shape[1]] = held[i];
+  }
+  if (is_hf() && row.role == Role::mixer_decay)  // held as its logarithm
+    for (float& value : out.values) value = -std::exp(value);
   if (is_hf() && finder.spec().hf_norm_plus_one && is_norm(row.role))
     for (float& value : out.values) value += 1;
   return Done{};
@@ -99,12 +110,32 @@ Status Loader::load_matrix(const TensorEntry& entry, Weight& out) const {
   if (form() == Form::transposed) {
     rebuild(out, transpose(entry.data, entry.shape[0], entry.shape[1], type.block_bytes));
     std::swap(out.stored.rows, out.stored.columns);
-  } else if (form() == Form::qkv_by_head) {
-    const Hyper& hyper = finder.hyper();
-    rebuild(out, pick_rows(entry.data, entry.data.size() / entry.shape[0],
-                           order_by_head(hyper.heads, hyper.head_dim)));
+  } else if (const auto order = row_order(); !order.empty()) {
+    rebuild(out, pick_rows(entry.data, entry.data.size() / entry.shape[0], order));
   }
   return Done{};
+}
+
+// Of the rows as they are loaded; empty: as they are stored.
+std::vector<std::size_t> Loader::row_order() const {
+  const Hyper& hyper = finder.hyper();
+  const MixerHyper& mixer = hyper.mixer;
+  const std::size_t values = mixer.groups == 0 ? 0 : mixer.heads / mixer.groups;
+  switch (form()) {
+    case Form::qkv_by_head:
+      return order_by_head(hyper.heads, hyper.head_dim);
+    case Form::query_gate_by_head:
+      return order_by_group(hyper.heads,
+                            std::array<std::size_t, 2>{hyper.head_dim, hyper.head_dim});
+    case Form::mixer_by_group:
+      if (row.role == Role::mixer_ba)
+        return order_by_group(mixer.groups, std::array<std::size_t, 2>{values, values});
+      return order_by_group(mixer.groups, std::array<std::size_t, 4>{mixer.state, mixer.state,
+                                                                     values * mixer.head_dim,
+                                                                     values * mixer.head_dim});
+    default:
+      return {};
+  }
 }
 
 Status Loader::load_stacked_experts(const TensorEntry& entry, Weight& out) const {
@@ -146,7 +177,8 @@ Status Loader::load_alternating_experts(Weight& out) const {
   const std::size_t experts = shape[0], rows = shape[1], columns = shape[2];
   std::vector<std::size_t> order(rows);
   std::iota(order.begin(), order.end(), std::size_t{0});
-  if (row.role == Role::experts_gate_up) order = order_of_alternating(rows);
+  if (row.role == Role::experts_gate_up && form() == Form::expert_stack)
+    order = order_of_alternating(rows);
 
   const TensorEntry* plain = finder.find(row, at(), Part::weight);
   if (plain != nullptr)
@@ -228,9 +260,7 @@ Status Loader::load_bias(Weight& out) const {
   TRY(check_shape(*entry, shape));
   out.bias = TRY(read_floats(*entry));
 
-  std::vector<std::size_t> order;
-  if (form() == Form::qkv_by_head)
-    order = order_by_head(finder.hyper().heads, finder.hyper().head_dim);
+  std::vector<std::size_t> order = row_order();
   if (form() == Form::expert_stack && row.role == Role::experts_gate_up)
     order = order_of_alternating(shape[1]);
   const std::vector<float> held = out.bias;
@@ -244,14 +274,15 @@ Status Loader::load(Weight& out) const {
     TRY(load_separate_experts(out));
     return load_bias(out);
   }
-  if (form() == Form::expert_stack) {
+  if (form() == Form::expert_stack || form() == Form::turned_stack) {
     TRY(load_alternating_experts(out));
     return load_bias(out);
   }
   const TensorEntry* entry = finder.find(row, at(), Part::weight);
+  const bool stacked = of_experts(row.role) || of_heads(row.role);
   if (entry == nullptr) {
     if (row.weight == Presence::optional) return Done{};
-    return missing(finder, row, at(), finder.shape(row, layer, of_experts(row.role)));
+    return missing(finder, row, at(), finder.shape(row, layer, stacked));
   }
   if (is_vector(row.role)) {
     TRY(load_vector(*entry, out));
@@ -262,42 +293,11 @@ Status Loader::load(Weight& out) const {
     whole = TRY(made(*entry, out));
     entry = &whole;
   }
-  if (of_experts(row.role))
+  if (stacked)
     TRY(load_stacked_experts(*entry, out));
   else
     TRY(load_matrix(*entry, out));
   return load_bias(out);
-}
-
-// Moves rows of a fused weight into weights of their own.
-void split(Layer& layer, Role fused, std::initializer_list<std::pair<Role, std::uint64_t>> parts) {
-  Weight& from = layer[fused];
-  if (!from.present()) return;
-  std::uint64_t rows = 0, first = 0;
-  for (const auto& part : parts) rows += part.second;
-  for (const auto& [role, count] : parts) {
-    Weight& to = layer[role];
-    to.rebuilt = from.rebuilt;
-    if (from.stored.rows > 0) to.stored = slice_rows(from.stored, first, count);
-    for (const ops::StoredMatrix& expert : from.stored_experts)
-      to.stored_experts.push_back(slice_rows(expert, first, count));
-    for (std::size_t e = 0; e < from.bias.size(); e += rows)
-      to.bias.insert(to.bias.end(), from.bias.begin() + static_cast<std::ptrdiff_t>(e + first),
-                     from.bias.begin() + static_cast<std::ptrdiff_t>(e + first + count));
-    first += count;
-  }
-  from = Weight();
-}
-
-void split_fused(const Hyper& hyper, std::size_t index, Layer& layer) {
-  using enum Role;
-  const LayerHyper& at = hyper.layers[index];
-  const std::uint64_t q_rows = std::uint64_t{hyper.heads} * hyper.head_dim;
-  const std::uint64_t kv_rows = std::uint64_t{at.kv_heads} * hyper.head_dim;
-  split(layer, qkv, {{q, q_rows}, {k, kv_rows}, {v, kv_rows}});
-  split(layer, gate_up, {{gate, at.hidden}, {up, at.hidden}});
-  split(layer, experts_gate_up,
-        {{experts_gate, hyper.expert_hidden}, {experts_up, hyper.expert_hidden}});
 }
 
 // Whether the parts of a fused tensor may stand in the file instead, and the other way round.
@@ -325,6 +325,26 @@ bool is_alternative(const TensorFinder& finder, const TensorRow& row, std::size_
       return has({qkv});
     case gate:
       return has({gate_up});
+    case query_gate:
+      return false;
+    case kv_b:
+      return has({k_b});
+    case k_b:
+    case v_b:
+      return has({kv_b}) && !has({k_b});
+    case shared_gate:
+    case shared_up:
+      return has({shared_gate_up});
+    case mixer_qkvz:
+      return has({mixer_qkv});
+    case mixer_qkv:
+    case mixer_z:
+      return has({mixer_qkvz});
+    case mixer_ba:
+      return has({mixer_b});
+    case mixer_b:
+    case mixer_a:
+      return has({mixer_ba});
     default:
       return false;
   }
@@ -339,7 +359,7 @@ Status refuse_extra_layers(const TensorFinder& finder) {
       if (c < '0' || c > '9' || layer > max_layers) break;
       layer = layer * 10 + static_cast<std::uint64_t>(c - '0');
     }
-    if (layer >= finder.hyper().layers.size())
+    if (layer >= finder.hyper().layers.size() + finder.hyper().extra_layers)
       return Error(ErrorKind::corrupt,
                    fmt::format("{} lies past {}.block_count = {}", entry.name, finder.hyper().arch,
                                finder.hyper().layers.size()));
@@ -378,14 +398,15 @@ Result<Weights> load_weights(const TensorFinder& finder) {
     for (const TensorRow& row : rows) {
       if (finder.pattern(row).empty()) continue;
       if (!of_layer(row.role)) {
-        TRY((Loader{finder, row, 0}.load(weights.whole[row.role])));
+        if (finder.needed(row, 0)) TRY((Loader{finder, row, 0}.load(weights.whole[row.role])));
         continue;
       }
       for (std::size_t i = 0; i < hyper.layers.size(); ++i)
         if (finder.needed(row, i) && !is_alternative(finder, row, i))
           TRY((Loader{finder, row, i}.load(weights.layers[i][row.role])));
     }
-  for (std::size_t i = 0; i < hyper.layers.size(); ++i) split_fused(hyper, i, weights.layers[i]);
+  for (std::size_t i = 0; i < hyper.layers.size(); ++i)
+    TRY(split_fused(hyper, i, weights.layers[i]));
   TRY(tie_output(finder, weights));
   return weights;
 }
@@ -429,6 +450,7 @@ std::vector<Batch> batches_of(Weights& weights, int threads) {
   for (Layer& layer : weights.layers)
     for (Weight& weight : layer.weights) add(weight);
   add(weights.whole[Role::output]);
+  add(weights.whole[Role::per_layer_projection]);
   return batches;
 }
 

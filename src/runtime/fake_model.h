@@ -40,6 +40,7 @@ struct FakeOptions {
   // Where steps are not deterministic, what is computed depends a little on the number of rows.
   bool is_noisy = false;
   int spins_per_row = 0;
+  bool recurs = false;      // logits come from a state, which the pages do not hold
   bool allows_end = false;  // otherwise token 0 is the least likely one
   // Called at the beginning of every forward, on the scheduler thread.
   std::function<void(const Batch&)> on_forward = {};
@@ -73,6 +74,7 @@ class FakeModel : public Model {
 
  private:
   void logits_after(const std::vector<FakeSlot>& slots, std::span<float> logits) const;
+  void logits_of(std::uint64_t hash, std::span<float> logits) const;
 
   FakeOptions options_;
   FakeTokenizer tokenizer_;

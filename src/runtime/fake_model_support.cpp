@@ -35,6 +35,21 @@ std::vector<FakeSlot> read(const ops::KvSequence& sequence, std::size_t last) {
   return slots;
 }
 
+// The tokens a state has read, and their hash.
+struct FakeState {
+  std::uint64_t tokens, hash;
+};
+
+FakeState state_after(const ops::KvSequence& sequence, std::size_t position, FakeSlot slot) {
+  FakeState state;
+  std::memcpy(&state, sequence.state, sizeof state);
+  if (position == 0) state = {.tokens = 0, .hash = 1};
+  HEARTH_CHECK(state.tokens == position);
+  state = {.tokens = state.tokens + 1, .hash = mix(state.hash, slot)};
+  std::memcpy(sequence.state, &state, sizeof state);
+  return state;
+}
+
 // What Batch promises.
 void check(const Batch& batch) {
   HEARTH_CHECK(!batch.tokens.empty() && batch.places.size() == batch.tokens.size());
@@ -83,6 +98,7 @@ FakeModel::FakeModel(FakeOptions options)
   info_.vocabulary = options_.vocabulary;
   info_.context_length = options_.context;
   layout_.page_bytes = ops::kv_page_tokens * sizeof(FakeSlot);
+  if (options_.recurs) layout_.state_bytes = sizeof(FakeState);
 }
 
 Status FakeModel::forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
@@ -92,15 +108,22 @@ Status FakeModel::forward(ops::Context& ctx, const Batch& batch, std::span<float
   const std::uint32_t noise =
       options_.is_noisy && !ctx.deterministic ? static_cast<std::uint32_t>(batch.tokens.size()) : 0;
   check(batch);
+  std::vector<std::uint64_t> hashes;
   for (std::size_t row = 0; row < batch.tokens.size(); ++row) {
     const auto [sequence, position] = batch.places[row];
-    write(batch.sequences[sequence], position, {batch.tokens[row], noise});
+    const FakeSlot slot{batch.tokens[row], noise};
+    write(batch.sequences[sequence], position, slot);
+    if (options_.recurs)
+      hashes.push_back(state_after(batch.sequences[sequence], position, slot).hash);
     for (int i = 0; i < options_.spins_per_row; ++i) asm volatile("");
   }
   for (std::size_t i = 0; i < batch.output_rows.size(); ++i) {
     const auto [sequence, position] = batch.places[batch.output_rows[i]];
     const auto out = logits.subspan(i * info_.vocabulary, info_.vocabulary);
-    logits_after(read(batch.sequences[sequence], position), out);
+    if (options_.recurs)
+      logits_of(hashes[batch.output_rows[i]], out);
+    else
+      logits_after(read(batch.sequences[sequence], position), out);
   }
   return Done{};
 }
@@ -139,6 +162,10 @@ void FakeModel::logits_after(const std::vector<FakeSlot>& slots, std::span<float
   }
   std::uint64_t hash = 1;
   for (const FakeSlot& slot : slots) hash = mix(hash, slot);
+  logits_of(hash, logits);
+}
+
+void FakeModel::logits_of(std::uint64_t hash, std::span<float> logits) const {
   for (std::size_t i = 0; i < logits.size(); ++i)
     logits[i] = static_cast<float>(mix(hash, {static_cast<Token>(i), 7}) >> 40) * 0x1p-21f - 4;
   if (!options_.allows_end) logits[0] = -10;

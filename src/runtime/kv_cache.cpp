@@ -30,7 +30,9 @@ bool KvCache::Order::operator()(const Prefix& a, const Key& b) const {
   return is_before(a.parent, a.tokens, b.parent, std::span(b.tokens).first(b.count));
 }
 
-KvCache::KvCache(std::size_t page_bytes, std::uint32_t max_pages) : pool_(page_bytes, max_pages) {}
+KvCache::KvCache(std::size_t page_bytes, std::uint32_t max_pages, std::size_t state_bytes,
+                 std::uint32_t max_states)
+    : pool_(page_bytes, max_pages), states_(state_bytes, max_states) {}
 
 PrefixNode KvCache::root(std::string_view salt, bool deterministic, ops::Tier tier) {
   if (roots_.size() >= roots_kept_) forget_empty_roots();
@@ -82,6 +84,14 @@ void KvCache::release(PageIndex page) {
     free_.push_back(page);
 }
 
+void KvCache::cut_to_state(Match& match, PrefixNode begin) {
+  while (!match.pages.empty() && !states_.holds(match.node)) {
+    release(match.pages.back());
+    match.pages.pop_back();
+    match.node = match.pages.empty() ? begin : pages_[match.pages.back()].node;
+  }
+}
+
 KvCache::Match KvCache::find(PrefixNode node, std::span<const Token> tokens) {
   Match match{.pages = {}, .node = node, .partial = {}};
   while (tokens.size() >= ops::kv_page_tokens) {
@@ -91,6 +101,10 @@ KvCache::Match KvCache::find(PrefixNode node, std::span<const Token> tokens) {
     match.pages.push_back(place->second);
     match.node = pages_[place->second].node;
     tokens = tokens.subspan(ops::kv_page_tokens);
+  }
+  if (states_.is_needed()) {
+    cut_to_state(match, node);
+    return match;
   }
   tokens = tokens.first(std::min(tokens.size(), ops::kv_page_tokens));
   const auto after = tree_.lower_bound(Prefix{match.node, tokens});
@@ -170,6 +184,7 @@ void KvCache::leave_idle(PageIndex page) {
 
 void KvCache::forget(PageIndex page) {
   tree_.erase(pages_[page].place);
+  if (states_.is_needed()) states_.forget(pages_[page].node);
   pages_[page].node = 0;
 }
 

@@ -19,6 +19,7 @@
 
 #include "ops/attention.h"
 #include "runtime/kv_pool.h"
+#include "runtime/state_pool.h"
 #include "text/tokenizer.h"
 
 namespace hearth {
@@ -30,7 +31,8 @@ using PrefixNode = std::uint64_t;
 // Used by one thread.
 class KvCache {
  public:
-  KvCache(std::size_t page_bytes, std::uint32_t max_pages);
+  KvCache(std::size_t page_bytes, std::uint32_t max_pages, std::size_t state_bytes = 0,
+          std::uint32_t max_states = 0);
 
   // Where prefixes of this salt begin; those of deterministic steps are kept apart from others, and
   // those of every tier.
@@ -51,7 +53,8 @@ class KvCache {
     std::optional<PageIndex> partial;  // a page that goes on with `partial_tokens`, retained
     std::size_t partial_tokens = 0;
   };
-  // The longest known beginning of `tokens`, going on from `node`.
+  // The longest known beginning of `tokens`, going on from `node`; where the model has states, the
+  // longest that ends with a copy of one, in whole pages.
   Match find(PrefixNode node, std::span<const Token> tokens);
   // How many whole pages of that beginning somebody uses: sharing them takes no memory.
   std::uint32_t count_in_use(PrefixNode node, std::span<const Token> tokens) const;
@@ -63,6 +66,9 @@ class KvCache {
   // Makes it known that `page` holds 1 to 32 `tokens` after `parent`.  Where that is known already
   // the page that holds it is retained and returned, and `page` released.
   Published publish(PageIndex page, PrefixNode parent, std::span<const Token> tokens);
+
+  StatePool& states() { return states_; }
+  const StatePool& states() const { return states_; }
 
   std::uint32_t total() const { return pool_.max_pages(); }
   std::uint32_t used() const {
@@ -100,8 +106,10 @@ class KvCache {
   void leave_idle(PageIndex page);
   void forget(PageIndex page);
   void forget_empty_roots();
+  void cut_to_state(Match& match, PrefixNode begin);
 
   KvPool pool_;
+  StatePool states_;
   std::vector<Page> pages_;
   std::vector<PageIndex> free_;
   Tree tree_;

@@ -12,6 +12,7 @@ namespace hearth {
 struct MemoryPlan {
   std::uint32_t context_tokens = 0;
   std::uint32_t kv_pages = 0;  // at least what one sequence of the whole context needs
+  std::uint32_t states = 0;    // of recurrent layers: running ones and copies
 };
 
 // Errors: exhausted (not even a small context, or not the one asked for, fits: need and have),

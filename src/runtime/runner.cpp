@@ -95,6 +95,7 @@ class ThreadedRunner : public Runner {
         store_(std::move(store)),
         stepper_(*model_, context,
                  {.kv_pages = memory.kv_pages,
+                  .states = memory.states,
                   .step_tokens = options.step_tokens,
                   .max_running = options.max_running,
                   .lone_step_tokens = 2 * options.step_tokens,
@@ -303,6 +304,8 @@ void ThreadedRunner::publish_stats() {
             .kv_pages_used = cache.used(),
             .kv_pages_total = cache.total(),
             .kv_pages_cached = cache.idle(),
+            .state_bytes = cache.states().made() * model_->kv_layout().state_bytes,
+            .state_bytes_total = memory_.states * model_->kv_layout().state_bytes,
             .steps = counts.steps,
             .prompt_tokens = counts.prompt_tokens,
             .cached_tokens = counts.cached_tokens,
@@ -326,7 +329,9 @@ Result<std::unique_ptr<Runner>> make_runner(std::shared_ptr<const Model> model,
   const ops::Context context{
       .kernels = &kernels, .pool = pool.get(), .deterministic = options.deterministic};
   std::unique_ptr<PrefixStore> store;
-  if (!options.prefixes.folder.empty() && model->info().kind == ModelKind::generator) {
+  // The disk holds pages, which are of no use without the state behind them.
+  const bool recurs = model->kv_layout().state_bytes > 0;
+  if (!options.prefixes.folder.empty() && !recurs && model->info().kind == ModelKind::generator) {
     auto opened = PrefixStore::open(options.prefixes, model->kv_layout().page_bytes);
     if (opened)
       store = std::move(*opened);

@@ -75,7 +75,9 @@ struct Sequence {
   std::size_t guess(std::size_t most, double row_cost) {
     drafts.clear();
     const std::int64_t left = request.max_tokens - generated() - 1;
-    if (most == 0 || left <= 0 || !request.asked.speculate || constraint) return 0;
+    // A state that has read a wrong guess cannot be taken back.
+    if (most == 0 || left <= 0 || !request.asked.speculate || constraint || pages.recurs())
+      return 0;
     const auto guessed =
         drafter.draft(tokens, std::min(most, static_cast<std::size_t>(left)), row_cost);
     drafts.assign(guessed.begin(), std::ranges::find_if(guessed, is_picture_row));

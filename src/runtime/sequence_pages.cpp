@@ -11,6 +11,7 @@ namespace {
 
 constexpr std::size_t page_tokens = ops::kv_page_tokens;
 constexpr std::size_t least_kept_pages = 4;         // shorter prompts are computed soon enough
+constexpr std::size_t kept_state_tokens = 2048;     // from one lasting copy of a state to the next
 constexpr std::size_t most_read_bytes = 64u << 20;  // in one step, which others wait for
 
 }  // namespace
@@ -25,10 +26,34 @@ SequencePages::SequencePages(SequencePages&& other) noexcept
       node_(other.node_),
       pages_(std::exchange(other.pages_, {})),
       data_(std::exchange(other.data_, {})),
-      computed_(std::exchange(other.computed_, 0)) {}
+      computed_(std::exchange(other.computed_, 0)),
+      state_(std::exchange(other.state_, std::nullopt)),
+      passing_(other.passing_) {}
 
 SequencePages::~SequencePages() {
+  drop_state();
   for (std::size_t i = pages_.size(); i-- > 0;) cache_->release(pages_[i]);
+}
+
+bool SequencePages::take_state() {
+  if (!recurs() || state_) return true;
+  state_ = cache_->states().take();
+  return state_.has_value();
+}
+
+void SequencePages::drop_state() {
+  if (state_) cache_->states().release(*state_);
+  state_.reset();
+}
+
+// Behind a whole page.  The copy that this one replaces is of no more use to anybody but those who
+// left this text within the last pages.
+void SequencePages::remember_state(std::size_t rows, std::size_t tokens) {
+  if (!state_ || computed_ % page_tokens != 0) return;
+  if (passing_ != 0) cache_->states().forget(passing_);
+  cache_->states().remember(node_, *state_);
+  const bool ends_prompt = rows > 1 && tokens - computed_ < page_tokens;
+  passing_ = ends_prompt || computed_ % kept_state_tokens == 0 ? 0 : node_;
 }
 
 void SequencePages::push(PageIndex page) {
@@ -45,6 +70,7 @@ std::size_t SequencePages::adopt(std::span<const Token> tokens) {
   const std::size_t before = computed_;
   if (pages_.size() * page_tokens != computed_ || computed_ + 1 >= tokens.size()) return 0;
   auto wanted = tokens.first(tokens.size() - 1);
+  if (!take_state()) return 0;
   auto match = cache_->find(node_, wanted.subspan(computed_));
   const std::size_t found = computed_ + match.pages.size() * page_tokens + match.partial_tokens;
   if (const std::size_t end = before_pictures(tokens, found); end != found) {
@@ -57,6 +83,10 @@ std::size_t SequencePages::adopt(std::span<const Token> tokens) {
   for (const PageIndex page : match.pages) push(page);
   node_ = match.node;
   computed_ += match.pages.size() * page_tokens;
+  if (recurs()) {
+    if (!match.pages.empty()) cache_->states().copy(*state_, *cache_->states().find(node_));
+    return computed_ - before;
+  }
   const bool goes_on = read_stored(wanted);
   if (!match.partial) return computed_ - before;
 
@@ -117,6 +147,9 @@ void SequencePages::keep_stored(std::span<const Token> tokens) {
 }
 
 std::size_t SequencePages::reserve(std::size_t end) {
+  if (!take_state()) return computed_;
+  const std::size_t border = end / page_tokens * page_tokens;
+  if (recurs() && border > computed_ && border >= least_kept_pages * page_tokens) end = border;
   const std::size_t writing = computed_ / page_tokens;
   if (end > computed_ && writing < pages_.size() && cache_->is_shared(pages_[writing])) {
     const auto own = cache_->take();
@@ -144,15 +177,18 @@ void SequencePages::advance(std::span<const Token> tokens, std::size_t rows) {
     node_ = known.node;
   }
   keep_stored(tokens);
+  remember_state(rows, tokens.size());
 }
 
 void SequencePages::give_back(std::span<const Token> tokens) {
   const std::size_t whole = computed_ / page_tokens;
   // A page that a fork shares is still being written.
-  if (computed_ % page_tokens != 0 && !cache_->is_shared(pages_[whole]))
+  if (computed_ % page_tokens != 0 && !recurs() && !cache_->is_shared(pages_[whole]))
     cache_->publish(pages_[whole], node_,
                     tokens.subspan(whole * page_tokens, computed_ % page_tokens));
   for (std::size_t i = pages_.size(); i-- > 0;) cache_->release(pages_[i]);
+  drop_state();
+  passing_ = 0;
   pages_.clear();
   data_.clear();
   computed_ = kept_ = 0;
@@ -163,6 +199,8 @@ void SequencePages::give_back(std::span<const Token> tokens) {
 
 SequencePages SequencePages::fork() const {
   SequencePages copy(*cache_, root_, stored_);
+  if (!copy.take_state()) return copy;
+  if (state_) cache_->states().copy(*copy.state_, *state_);
   for (const PageIndex page : pages_) {
     cache_->retain(page);
     copy.push(page);

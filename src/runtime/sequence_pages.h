@@ -30,6 +30,10 @@ class SequencePages {
   std::size_t count() const { return pages_.size(); }
   std::span<std::byte* const> data() const { return data_; }
   PrefixNode node() const { return node_; }  // what the whole pages hold
+  bool recurs() const { return cache_->states().is_needed(); }
+  // What recurrent layers hold of the computed positions; nullptr: none is needed, or nothing is
+  // reserved.
+  std::byte* state() const { return state_ ? cache_->states().data(*state_) : nullptr; }
 
   // Goes on with what other sequences have computed, but for the last of `tokens`, whose logits
   // are wanted.  Does nothing inside a page.  Returns how many positions that spared.
@@ -38,7 +42,8 @@ class SequencePages {
   bool has_more_stored() const { return has_more_stored_; }
 
   // Sees to it that positions up to `end` have pages that only this sequence writes.  Returns the
-  // end that it could reach with the memory there is: at least computed(), at most `end`.
+  // end that it could reach with the memory there is: at least computed(), at most `end`.  Where
+  // there are states it stops where the last whole page ends, so that a copy can be made there.
   std::size_t reserve(std::size_t end);
 
   // `rows` more positions, reserved before, are computed.
@@ -47,7 +52,8 @@ class SequencePages {
   // Starts anew; what was computed stays findable while its memory is not needed.
   void give_back(std::span<const Token> tokens);
 
-  // A second sequence that holds the same so far; the two share pages until one writes.
+  // A second sequence that holds the same so far; the two share pages until one writes.  Where
+  // there is no memory for its state it holds nothing.
   SequencePages fork() const;
 
  private:
@@ -55,6 +61,9 @@ class SequencePages {
   void set(std::size_t index, PageIndex page);
   bool read_stored(std::span<const Token> tokens);
   void keep_stored(std::span<const Token> tokens);
+  bool take_state();
+  void drop_state();
+  void remember_state(std::size_t rows, std::size_t tokens);
 
   KvCache* cache_;
   StoredPrefix stored_;
@@ -65,6 +74,8 @@ class SequencePages {
   std::vector<PageIndex> pages_;
   std::vector<std::byte*> data_;
   std::size_t computed_ = 0;
+  std::optional<StateIndex> state_;
+  PrefixNode passing_ = 0;  // where a copy of the state was made that the next one replaces
 };
 
 // Pages that `tokens` positions take.

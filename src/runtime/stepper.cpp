@@ -41,7 +41,8 @@ Stepper::Stepper(const Model& model, const ops::Context& context, const StepperO
       context_(context),
       store_(options.store),
       measures_steps_(options.measures_steps),
-      cache_(model.kv_layout().page_bytes, options.kv_pages),
+      cache_(model.kv_layout().page_bytes, options.kv_pages, model.kv_layout().state_bytes,
+             options.states),
       scheduler_(cache_, {.step_tokens = options.step_tokens,
                           .max_running = options.max_running,
                           .lone_step_tokens = options.lone_step_tokens,
@@ -153,6 +154,7 @@ void Stepper::append_rows(const Slice& slice) {
   const ActiveRequest& request = sequence.request;
   const auto index = static_cast<std::uint32_t>(sequences_.size());
   sequences_.push_back({sequence.pages.data()});
+  sequences_.back().state = sequence.pages.state();
   const std::size_t begin = sequence.pages.computed();
   for (std::size_t position = begin; position < begin + slice.rows; ++position) {
     const std::size_t next = position + 1;

@@ -15,7 +15,7 @@
 namespace hearth {
 
 struct StepperOptions {
-  std::uint32_t kv_pages = 0;
+  std::uint32_t kv_pages = 0, states = 0;
   std::uint32_t step_tokens = 0, max_running = 0;
   std::uint32_t lone_step_tokens = 0;
   std::uint32_t guessing_rows = 0;

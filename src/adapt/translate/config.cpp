@@ -154,6 +154,7 @@ Result<Json> scaling_of(const Origin& origin, std::vector<std::string>& losses) 
   };
   switch (scaling.kind) {
     case RopeScalingKind::none:
+    case RopeScalingKind::proportional:  // of no architecture that is written
       return Json();
     case RopeScalingKind::linear:
       kind("linear");

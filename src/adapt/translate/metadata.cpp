@@ -99,7 +99,8 @@ void add_scaling(const RopeScaling& scaling, Pairs& out, std::vector<std::string
   };
   switch (scaling.kind) {
     case RopeScalingKind::none:
-    case RopeScalingKind::llama3:  // a tensor
+    case RopeScalingKind::proportional:  // of no architecture that is written
+    case RopeScalingKind::llama3:        // a tensor
       break;
     case RopeScalingKind::linear:
       kind("linear");

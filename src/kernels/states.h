@@ -1,0 +1,32 @@
+// State kernels: what recurrent heads do with their state from token to token.  A state is a matrix
+// of [rows][columns], row after row; every entry is as those of kernels.h, tolerance 1e-5 of the
+// sum of the terms' sizes.
+#pragma once
+
+#include <cstddef>
+
+namespace hearth::kernels {
+
+// One token of one head: s = decay * s + a u^T, then y = s^T b.
+struct StateStep {
+  float decay;
+  const float* a;  // [rows]
+  const float* u;  // [columns]
+  const float* b;  // [rows]
+};
+
+struct StateKernels {
+  const char* name;  // "avx2"
+
+  // y[j] = sum over i of a[i] * s[i, j].
+  void (*read)(float* y, const float* s, const float* a, std::size_t rows, std::size_t columns);
+  void (*update)(float* y, float* s, const StateStep* step, std::size_t rows, std::size_t columns);
+  // y[c] = bias[c] + sum over k of w[k, c] * x[k][c]; bias may be null.  w: [taps][channels].
+  void (*convolve)(float* y, const float* const* x, const float* w, const float* bias,
+                   std::size_t taps, std::size_t channels);
+};
+
+// Slow, obvious, right.  Every other table is tested against it.
+const StateKernels& state_reference();
+
+}  // namespace hearth::kernels

@@ -1,0 +1,46 @@
+// What the parts of the plain path share.
+#pragma once
+
+#include <vector>
+
+#include "models/trunk.h"
+
+namespace hearth::models {
+
+using Floats = std::vector<float>;
+
+// [rows, dim], row after row.
+struct Table {
+  std::size_t rows = 0, dim = 0;
+  Floats values;
+
+  Table(std::size_t row_count, std::size_t width)
+      : rows(row_count), dim(width), values(row_count * width) {}
+  float* row(std::size_t i) { return values.data() + i * dim; }
+  const float* row(std::size_t i) const { return values.data() + i * dim; }
+};
+
+double dot(const float* a, const float* b, std::size_t n);
+// y = x w^T + bias.
+Table multiply(ops::Context& ctx, const Table& x, const ops::StoredMatrix& w,
+               std::span<const float> bias);
+Table multiply(ops::Context& ctx, const Table& x, const Weight& w);
+float activation(ops::Activation f, float x);
+void turn(const Trunk& trunk, Table& x, std::size_t head_dim, const Rows& rows,
+          const ops::RopeTable& rope);
+
+// Where an f32 page keeps element (head, d) of a token's key or value.
+float* key_at(const ops::KvLayer& layer, std::byte* page, std::size_t token, std::size_t element);
+float* value_at(const ops::KvLayer& layer, std::byte* page, std::size_t token, std::size_t element);
+// The first position that one at `position` sees.
+std::size_t first_seen(const LayerHyper& layer, std::size_t position);
+
+// Attention through latents, its projection out included.  Every key and value is made of its
+// latent.
+Table attend_latent(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows,
+                    const Table& x);
+// What a mixer makes of the normed stream, before its projection out.
+Table run_mixer_plainly(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows,
+                        const Table& x);
+
+}  // namespace hearth::models

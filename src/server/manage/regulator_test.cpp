@@ -5,6 +5,7 @@
 
 #include <mutex>
 
+#include "hardware/cpu.h"
 #include "hardware/fake_machine.h"
 #include "server/manage/tuning.h"
 
@@ -36,6 +37,12 @@ class World {
   }
   void press(int percent) {
     machine.put("proc/pressure/memory", fmt::format("some avg10={}.00 avg60=0\n", percent));
+  }
+
+  void power(int battery) {
+    machine.put("sys/class/power_supply/BAT0/type", "Battery\n");
+    machine.put("sys/class/power_supply/BAT0/status", "Discharging\n");
+    machine.put("sys/class/power_supply/BAT0/capacity", fmt::format("{}\n", battery));
   }
 
   hardware::FakeMachine machine;
@@ -107,6 +114,70 @@ TEST_CASE("where memory is short, models that nobody uses leave") {
   regulator.look_now();
   CHECK(regulator.view().now.pool.keep_alive == Milliseconds(0));
   CHECK(regulator.view().now.threads == 8);
+}
+
+TEST_CASE(
+    "from a Raspberry Pi to a server: less under strain, never nothing, and all of it again") {
+  constexpr std::uint64_t gibibyte = 1ull << 30;
+  struct Strained {
+    int warm, hot, worst;  // threads: at 90 degrees, at 97, at 97 with an empty battery
+  };
+  using Shape = hardware::MachineShape;
+  const struct {
+    std::string name;
+    Shape shape;
+    int threads;
+    Strained less;
+  } rows[] = {
+      {"Raspberry Pi 4, 4 GB", Shape{.cores = 4, .memory_bytes = 4 * gibibyte}, 4, {3, 2, 1}},
+      {"tablet with one core, 4 GB", Shape{.cores = 1, .memory_bytes = 4 * gibibyte}, 1, {1, 1, 1}},
+      {"laptop, 16 GB, two kinds of cores",
+       Shape{
+           .cores = 4, .threads_per_core = 2, .efficiency_cores = 8, .memory_bytes = 16 * gibibyte},
+       12,
+       {9, 6, 3}},
+      {"workstation, 128 GB",
+       Shape{.cores = 16, .threads_per_core = 2, .memory_bytes = 128 * gibibyte},
+       16,
+       {12, 8, 4}},
+      {"server, two sockets, 512 GB",
+       Shape{.sockets = 2, .cores = 32, .threads_per_core = 2, .memory_bytes = 512 * gibibyte},
+       64,
+       {48, 32, 16}},
+      {"container, 3 cores and 6 GB of it",
+       Shape{.sockets = 2,
+             .cores = 32,
+             .memory_bytes = 512 * gibibyte,
+             .limit_bytes = 6 * gibibyte,
+             .quota_cores = 3},
+       3,
+       {3, 2, 1}},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    World world;
+    hardware::put_machine(world.machine, row.shape);
+    world.config.runtime.threads = hardware::read_cpu(world.machine.root()).usable_cores;
+    CHECK(world.config.runtime.threads == row.threads);
+    Regulator regulator(world.hooks, world.config);
+    const auto at = [&](int celsius, int battery, int pressure, int seconds) {
+      world.heat(celsius);
+      world.power(battery);
+      world.press(pressure);
+      for (int i = 0; i < seconds; ++i) regulator.look_now();
+      return regulator.view().now;
+    };
+    CHECK(at(50, 80, 0, 1).threads == row.threads);
+    CHECK(at(90, 80, 0, 1).threads == row.less.warm);
+    CHECK(at(97, 80, 0, 1).threads == row.less.hot);
+    const LibraryTuning worst = at(97, 5, 50, 1);
+    CHECK(worst.threads == row.less.worst);
+    CHECK(worst.runner.step_tokens == 64);
+    CHECK(worst.pool.keep_alive == Milliseconds(0));
+    const LibraryTuning after = at(50, 80, 0, 2 * hardware::calm_processor_seconds);
+    CHECK(after.threads == row.threads);
+    CHECK(after.runner.step_tokens == 256);
+  }
 }
 
 TEST_CASE("limits leave something to work with") {

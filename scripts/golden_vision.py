@@ -3,7 +3,7 @@
 picture, and the same weights as GGUF (a language model and its mmproj file).
 
 Needs torch, transformers, pillow, tokenizers, gguf, safetensors, numpy.  Writes tests/golden/vision/:
-picture.png, wide.png; resample.json and resample.u8 (what Pillow makes of picture.png);
+picture.png, wide.png; resample.json and resample.u8 (what Pillow makes of a corner of picture.png);
 <name>/: the Hugging Face folder, mmproj.gguf and of some model.gguf, golden.json (what a prompt
 becomes, greedy tokens), pixels.u8 (of the tower's tiles, before they are normalised), rows.f32 (of
 the language model), logits.f32 (behind the prompt's last token).
@@ -55,8 +55,8 @@ def write_pictures():
     filters = {"bilinear": PIL.Image.BILINEAR, "bicubic": PIL.Image.BICUBIC,
                "lanczos": PIL.Image.LANCZOS}
     for name, f in filters.items():
-        for size in ((75, 50), (20, 13), (31, 90), (76, 49), (75, 7), (1, 1)):
-            part = numpy.array(pictures["picture.png"].resize(size, f)).tobytes()
+        for size in ((40, 27), (11, 7), (17, 49), (41, 26), (40, 4), (1, 1)):
+            part = numpy.array(pictures["picture.png"].crop((0, 0, 40, 27)).resize(size, f)).tobytes()
             rows.append({"filter": name, "width": size[0], "height": size[1], "at": len(data)})
             data += part
     (ROOT / "resample.json").write_text(json.dumps(rows) + "\n")
@@ -309,7 +309,7 @@ GEMMA_WORDS = ["<start_of_turn>", "<end_of_turn>", "<start_of_image>", "<end_of_
 
 def gemma3():
     config = T.Gemma3Config(
-        text_config={**text, "head_dim": 16, "num_hidden_layers": 6, "sliding_window": 8,
+        text_config={**text, "head_dim": 16, "num_hidden_layers": 6, "intermediate_size": 16, "sliding_window": 8,
                      "query_pre_attn_scalar": 16, "hidden_activation": "gelu_pytorch_tanh",
                      "layer_types": ["sliding_attention"] * 5 + ["full_attention"],
                      "tie_word_embeddings": True},

@@ -169,14 +169,17 @@ Result<ChatPrompt> chat_prompt(const Model& model, const Json& messages, const J
     TRY(put_pictures(*model.vision(), tokenizer.name(row), pictures, rendered));
   }
   std::vector<Token> tokens = TRY(encode(tokenizer, rendered));
-  ChatPrompt prompt{.text = std::move(text), .tokens = std::move(tokens), .pictures = {}};
+  if (!pictures.empty()) TRY(find_places(tokens, row, pictures));
+  ChatPrompt prompt{
+      .text = std::move(text), .tokens = std::move(tokens), .pictures = std::move(pictures)};
   if (special.add_bos && special.bos &&
-      (prompt.tokens.empty() || prompt.tokens.front() != *special.bos))
+      (prompt.tokens.empty() || prompt.tokens.front() != *special.bos)) {
     prompt.tokens.insert(prompt.tokens.begin(), *special.bos);
+    for (PromptPicture& picture : prompt.pictures)
+      for (std::uint32_t& place : picture.places) ++place;
+  }
   if (prompt.tokens.empty())
     return Error(ErrorKind::invalid, "the chat template made an empty prompt of these messages");
-  if (!pictures.empty()) TRY(find_places(prompt.tokens, row, pictures));
-  prompt.pictures = std::move(pictures);
   return prompt;
 }
 

@@ -48,8 +48,8 @@ std::optional<std::size_t> fit(std::string_view tower, std::string_view model, b
   const std::string told = telling_part(tower);
   const std::size_t common = common_beginning(told, lower(model));
   if (common < least_telling && !is_alone) return std::nullopt;
-  // Among equals the one of halves.
-  return 2 * common + (told.find("f16") != std::string::npos ? 1 : 0);
+  // Of one model the one of halves, whatever its label has in common with the model's.
+  return 2 * common + (told.find("f16") != std::string::npos ? 5 : 0);
 }
 
 // The file beside the model that is its tower by its name; empty: none is.

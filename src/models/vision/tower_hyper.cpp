@@ -226,6 +226,8 @@ Result<TowerHyper> read_gguf(const Package& package, const TowerSpec& spec, Towe
   const auto most = TRY(source.count({"image_max_pixels", ""}, 1, 1u << 26));
   hyper.min_pixels = least.value_or(hyper.min_pixels);
   hyper.max_pixels = most.value_or(hyper.max_pixels);
+  // Files of before 2026 do not say it: what the published models have.
+  if (spec.sizing == Sizing::split) hyper.longest_edge = 4 * hyper.image_size;
   if (const auto longest = TRY(source.count({"preproc_image_size", ""}, 1, 1u << 14)))
     hyper.longest_edge = *longest;
   if (spec.sizing == Sizing::bounded && hyper.image_size > 0) hyper.longest_edge = hyper.image_size;

@@ -42,7 +42,8 @@ Result<Lease> acquire(App& app, const Arguments& arguments, Library& library,
 
 Result<OpenModel> open_model(App& app, const Arguments& arguments, const std::string& reference) {
   OpenModel open;
-  const LibraryOptions options = TRY(library_options(arguments));
+  LibraryOptions options = TRY(library_options(arguments));
+  options.engine = arguments.text("--engine", "");
   open.library = TRY(Library::create(options));
   open.lease = TRY(acquire(app, arguments, *open.library, reference));
   return open;

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "adapt/onnx_model.h"
 #include "adapt/recode.h"
 #include "adapt/translate.h"
 #include "adapt/translate/origin.h"
@@ -57,6 +58,8 @@ Status write_folder(const std::string& folder, const Package& package,
                     const ConvertOptions& options) {
   if (options.to == Container::npz)
     TRY(write_npz(join_path(folder, "weights.npz"), tensors));
+  else if (options.to == Container::onnx)
+    TRY(write_onnx(folder, package, tensors));
   else
     TRY(write_shards(folder, tensors, options));
   for (const auto& [name, bytes] : package.files) {
@@ -140,7 +143,8 @@ std::span<const ContainerName> containers() {
   static constexpr ContainerName list[] = {{Container::gguf, "gguf", ".gguf"},
                                            {Container::safetensors, "safetensors", ".safetensors"},
                                            {Container::mlx, "mlx", ""},
-                                           {Container::npz, "npz", ".npz"}};
+                                           {Container::npz, "npz", ".npz"},
+                                           {Container::onnx, "onnx", ""}};
   return list;
 }
 
@@ -151,7 +155,14 @@ Result<Converted> convert(const Package& package, const std::string& path,
   Translated translated =
       TRY(translate(package, options.to == Container::gguf ? Naming::gguf : Naming::huggingface));
   const Package& model = translated.package;
-  Recoder recoder(model, options, pool);
+  // Runtimes of graphs compute in f32; a folder of tensors is what the types must fit into.
+  ConvertOptions recoding_options = options;
+  if (options.to == Container::onnx) {
+    TRY(check_onnx(model));
+    recoding_options.to = Container::safetensors;
+    recoding_options.floats = options.floats.value_or(Dtype::f32);
+  }
+  Recoder recoder(model, recoding_options, pool);
   auto tensors = TRY(recoder.plan());
   Converted done;
   done.losses = std::move(translated.losses);

@@ -1,5 +1,5 @@
 // Converting a model: any weights that Hearth reads become a GGUF file, a Hugging Face folder, an
-// MLX folder or an npz, tensor after tensor.
+// MLX folder, an npz or an ONNX graph, tensor after tensor.
 #pragma once
 
 #include <cstdint>
@@ -15,7 +15,7 @@
 
 namespace hearth::adapt {
 
-enum class Container : std::uint8_t { gguf, safetensors, mlx, npz };
+enum class Container : std::uint8_t { gguf, safetensors, mlx, npz, onnx };
 
 struct ContainerName {
   Container container;

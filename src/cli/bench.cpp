@@ -7,6 +7,7 @@
 #include "cli/interrupts.h"
 #include "cli/open_model.h"
 #include "cli/rows.h"
+#include "library/engine_speeds.h"
 #include "library/machine_speeds.h"
 
 namespace hearth::cli {
@@ -87,6 +88,11 @@ Status run(App& app, const Arguments& arguments) {
     prefill.push_back(timing.prefill);
     decode.push_back(timing.decode);
   }
+  // What engines are compared by.  Without it everything still works.
+  if (load.streams == 1)
+    (void)save_engine_speed(standard_folders(), open.lease->path, open.lease->engine,
+                            median(decode))
+        .ok();
   const auto speeds = load_speeds(standard_folders());
   const auto package = open_reference(open.lease->path);
   const double expected = speeds && package && load.streams == 1
@@ -98,6 +104,7 @@ Status run(App& app, const Arguments& arguments) {
         all_decode(decode.begin(), decode.end());
     app.out.json(
         Json::object({{"model", open.lease->id},
+                      {"engine", open.lease->engine},
                       {"kernels", open.library->kernels()},
                       {"threads", open.library->threads()},
                       {"depth", load.depth},
@@ -112,8 +119,8 @@ Status run(App& app, const Arguments& arguments) {
                       {"decode_rounds", std::move(all_decode)}}));
     return Done{};
   }
-  app.out.line(fmt::format("{} on {} threads, kernels {}", open.lease->id, open.library->threads(),
-                           open.library->kernels()));
+  app.out.line(fmt::format("{} on {} threads, engine {}, kernels {}", open.lease->id,
+                           open.library->threads(), open.lease->engine, open.library->kernels()));
   app.out.row("load", fmt::format("{:.0f} ms", loading.count() * 1e3));
   app.out.row("prefill", fmt::format("{:.1f} tokens/s (median of {}, {} tokens)", median(prefill),
                                      rounds, load.prompt_tokens));
@@ -134,6 +141,7 @@ constexpr Option options[] = {
     {"--depth", "N", "Tokens already in the context, not timed (default 0)."},
     {"--streams", "N", "Answers generated at once from one prompt (default 1)."},
     {"--rounds", "N", "Counted rounds after a warm-up (default 3)."},
+    {"--engine", "NAME", "Load with this engine alone: `hearth show MODEL --engines`."},
 };
 
 }  // namespace

@@ -116,7 +116,8 @@ Status run(App& app, const Arguments& arguments) {
 
 constexpr Option options[] = {
     {"--to", "CONTAINER",
-     "gguf, safetensors, mlx or npz; default: what the ending of OUT says, otherwise a Hugging "
+     "gguf, safetensors, mlx, npz or onnx; default: what the ending of OUT says, otherwise a "
+     "Hugging "
      "Face "
      "folder."},
     {"--dtype", "TYPE", "f32, f16 or bf16 for the weights of matrices; default: as they are."},
@@ -132,11 +133,13 @@ const Command convert_command{
     .summary = "Write a model in another format.",
     .details =
         "From whatever Hearth reads to a GGUF file, a Hugging Face folder (safetensors), an MLX "
-        "folder or\nan npz: weights, configuration, tokenizer and chat template.  Types stay what "
+        "folder or\nan npz, or an ONNX graph: weights, configuration, tokenizer and chat template. "
+        " Types stay what "
         "they are where the\nnew format has them; what it cannot hold is said.\n\n"
         "  hearth convert model.gguf folder\n"
         "  hearth convert folder model.gguf\n"
-        "  hearth convert folder model-mlx --to mlx --dtype f16",
+        "  hearth convert folder model-mlx --to mlx --dtype f16\n"
+        "  hearth convert model.gguf model-onnx --to onnx",
     .options = options,
     .run = run};
 

@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/files.h"
 #include "cli/graph_commands.h"
+#include "cli/graph_inputs.h"
 #include "cli/interrupts.h"
 #include "cli/open_model.h"
 #include "graphs/executor.h"
@@ -22,54 +23,12 @@ namespace {
 
 using graphs::Value;
 using graphs::ValueInfo;
-using Inputs = std::map<std::string, Value, std::less<>>;
 
-constexpr std::uint64_t max_labels_bytes = 16u << 20;
 constexpr std::int64_t shown_numbers = 12;
 constexpr std::size_t shown_classes = 5;
 
 const ValueInfo& info_of(const graphs::Graph& graph, graphs::ValueId id) {
   return graph.values[static_cast<std::size_t>(id)];
-}
-
-// "name=value", or a value alone where the graph has one input.
-Result<Inputs> read_inputs(const graphs::Graph& graph, const Arguments& arguments) {
-  const graphs::Pixels pixels = TRY(graphs::pixels_named(arguments.text("--pixels", "raw")));
-  Inputs inputs;
-  std::vector<std::string> given = arguments.all("--input");
-  for (std::size_t i = 1; i < arguments.count(); ++i) given.push_back(arguments[i]);
-  for (const std::string& text : given) {
-    const ValueInfo* info = nullptr;
-    std::string value = text;
-    for (const graphs::ValueId id : graph.inputs)
-      if (text.starts_with(info_of(graph, id).name + "=")) info = &info_of(graph, id);
-    if (info != nullptr) value = text.substr(info->name.size() + 1);
-    if (info == nullptr && graph.inputs.size() == 1) info = &info_of(graph, graph.inputs[0]);
-    if (info == nullptr) {
-      std::string names;
-      for (const graphs::ValueId id : graph.inputs)
-        names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", info_of(graph, id).name,
-                             graphs::describe(info_of(graph, id)));
-      return Error(ErrorKind::invalid,
-                   fmt::format("--input {}: needs NAME=VALUE; the inputs are {}", text, names));
-    }
-    inputs.insert_or_assign(info->name, TRY(graphs::feed(*info, value, pixels)));
-  }
-  return inputs;
-}
-
-Result<std::vector<std::string>> read_labels(const Arguments& arguments) {
-  std::vector<std::string> labels;
-  if (!arguments.has("--labels")) return labels;
-  const std::string text = TRY(read_file(arguments.text("--labels"), max_labels_bytes));
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    std::string line = text.substr(at, end - at);
-    if (line.ends_with('\r')) line.pop_back();
-    labels.push_back(std::move(line));
-    at = end + 1;
-  }
-  return labels;
 }
 
 std::string number_text(const graphs::Tensor& tensor, std::int64_t i) {
@@ -183,8 +142,8 @@ Status run_graph(App& app, const Arguments& arguments, const std::string& path) 
   const LibraryOptions options = TRY(library_options(arguments));
   const graphs::Runner runner(TRY(graphs::open_graph(path)));
   const graphs::Graph& graph = *runner.program().graph;
-  const Inputs inputs = TRY(read_inputs(graph, arguments));
-  const std::vector<std::string> labels = TRY(read_labels(arguments));
+  const GraphInputs inputs = TRY(read_graph_inputs(runner.program(), arguments));
+  const std::vector<std::string> labels = TRY(read_labels(runner.program(), arguments));
   ThreadPool pool(options.threads > 0 ? options.threads : hardware::usable_cores());
   ops::Context ctx;
   ctx.kernels = TRY(kernels::choose(options.kernels));

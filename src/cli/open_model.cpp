@@ -44,6 +44,7 @@ Result<OpenModel> open_model(App& app, const Arguments& arguments, const std::st
   OpenModel open;
   LibraryOptions options = TRY(library_options(arguments));
   options.tower = arguments.text("--mmproj");
+  options.engine = arguments.text("--engine", "");
   open.library = TRY(Library::create(options));
   open.lease = TRY(acquire(app, arguments, *open.library, reference));
   return open;

@@ -131,6 +131,7 @@ constexpr Option own[] = {
      true},
     mmproj_flag,
     {"--raw", "", "No chat template: continue PROMPT as it stands."},
+    {"--engine", "NAME", "Load with this engine alone: `hearth show MODEL --engines`."},
     {"--schema", "FILE|JSON", "Answer with JSON that satisfies this JSON schema."},
     {"--grammar", "FILE", "Answer with a text of this grammar (GBNF)."},
     {"--regex", "R", "Answer with a match of this regular expression, from end to end."},

@@ -3,11 +3,14 @@
 
 #include "base/files.h"
 #include "cli/graph_commands.h"
+#include "cli/open_model.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "engines/engines.h"
 #include "hardware/memory.h"
+#include "kernels/select.h"
 #include "library/catalog_view.h"
+#include "library/engine_speeds.h"
 #include "library/library.h"
 #include "library/resolve.h"
 
@@ -47,6 +50,7 @@ Json tensors_json(const Package& package) {
 
 // Of one answer on this machine; 0: nothing was measured, or the model writes nothing.
 double expected_speed(const Package& package, const ModelInfo& info) {
+  if (package.tensors.empty()) return 0;
   const auto speeds = load_speeds(standard_folders());
   if (!speeds || info.kind != ModelKind::generator) return 0;
   return expected_tokens_per_second(*speeds, work_per_token(package, info));
@@ -103,6 +107,41 @@ void show_entry(App& app, const Arguments& arguments, const CatalogEntry& entry)
   out.row("not here", fmt::format("`hearth pull {}` gets it", entry.name));
 }
 
+// Which engines could run a package, and why or why not.
+Status show_engines(App& app, const Arguments& arguments, const LibraryContext& context,
+                    const Package& package) {
+  const LibraryOptions options = TRY(library_options(arguments));
+  const ops::Context ctx{.kernels = TRY(kernels::choose(options.kernels))};
+  const EngineFacts facts{.free_bytes = hardware::read_memory().free_bytes(),
+                          .measured = load_engine_speeds(context.folders, package.path)};
+  const auto ranked = rank_engines(ctx, package, facts);
+  if (arguments.has("--json")) {
+    Json list = Json::array();
+    for (const EngineChoice& choice : ranked)
+      list.push_back(
+          Json::object({{"engine", choice.engine->name},
+                        {"runs", choice.score > 0},
+                        {"score", choice.score},
+                        {"tokens_per_second", choice.measured > 0 ? Json(choice.measured) : Json()},
+                        {"why", choice.why},
+                        {"summary", choice.engine->summary}}));
+    app.out.json(Json::object({{"model", package.path}, {"engines", std::move(list)}}));
+    return Done{};
+  }
+  bool is_first = true;
+  for (const EngineChoice& choice : ranked) {
+    const std::string verdict = choice.score == 0 ? "no"
+                                : is_first        ? fmt::format("{:.2f}, taken", choice.score)
+                                                  : fmt::format("{:.2f}", choice.score);
+    app.out.line(
+        fmt::format("{}  {}", app.out.bold(fmt::format("{:<12}", choice.engine->name)), verdict));
+    app.out.line(fmt::format("    {}", choice.engine->summary));
+    app.out.line(fmt::format("    {}", choice.why));
+    is_first = false;
+  }
+  return Done{};
+}
+
 Status run(App& app, const Arguments& arguments) {
   if (const std::string graph = graph_path(arguments); !graph.empty())
     return show_graph(app, arguments, graph);
@@ -115,6 +154,7 @@ Status run(App& app, const Arguments& arguments) {
   }
   const LocalModel& model = *resolved.local;
   const Package package = TRY(open_reference(model.path));
+  if (arguments.has("--engines")) return show_engines(app, arguments, context, package);
   const ModelInfo info = TRY(describe_package(package));
   const bool tensors = arguments.has("--tensors");
   if (arguments.has("--json")) {
@@ -159,6 +199,7 @@ Status run(App& app, const Arguments& arguments) {
 
 constexpr Option options[] = {
     {"--tensors", "", "List every tensor."},
+    {"--engines", "", "Which engines could run it, how well, and why not."},
     {"--dot", "", "Of an operator graph: draw it in Graphviz's language."},
 };
 

@@ -184,10 +184,11 @@ Result<Opened> open(const Package& package) {
   return opened;
 }
 
-Result<double> fit(const ops::Context&, const Package& package) {
-  if (!is_graph_package(package))
-    return Error(ErrorKind::unsupported, fmt::format("{}: no operator graph", package.format));
-  return 0.5;
+Result<EngineFit> fit(const ops::Context&, const Package& package) {
+  const Opened opened = TRY(open(package));
+  return EngineFit{.score = 0.5,
+                   .why = "its operators one by one, on this processor",
+                   .bytes = opened.info.weight_bytes};
 }
 
 Result<ModelInfo> describe_graph(const Package& package) { return TRY(open(package)).info; }
@@ -213,6 +214,7 @@ Result<std::shared_ptr<const Model>> load(ops::Context&, const Package& package,
 
 extern const Engine graph_engine;
 const Engine graph_engine{.name = "graph",
+                          .summary = "models of text whose file is an operator graph",
                           .reads = is_graph_package,
                           .fit = fit,
                           .describe = describe_graph,

@@ -223,3 +223,49 @@ TEST_CASE("a classifier's graph of one label ranks") {
     CHECK((*got)[0].at(0) == doctest::Approx(score.as_array()[0].as_number()).epsilon(1e-4));
   }
 }
+
+TEST_CASE("engines are ranked by their own word, by memory and by what was measured") {
+  const auto package = open_package(golden_folder + "optimum");
+  REQUIRE(package.ok());
+  const ops::Context ctx{.kernels = *kernels::choose("")};
+  const struct {
+    std::string what;
+    EngineFacts facts;
+    std::string first;
+  } rows[] = {
+      {"nothing is known", {}, "transformer"},
+      {"one was measured", {.measured = {{"graph", 9}}}, "transformer"},
+      {"both were, the graph is faster", {.measured = {{"graph", 9}, {"transformer", 5}}}, "graph"},
+      {"both were, the graph is slower",
+       {.measured = {{"graph", 2}, {"transformer", 5}}},
+       "transformer"},
+      {"there is no memory for either", {.free_bytes = 1}, "transformer"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.what);
+    const auto ranked = rank_engines(ctx, *package, row.facts);
+    REQUIRE(ranked.size() == engines().size());
+    CHECK(ranked[0].engine->name == row.first);
+    CHECK((ranked[0].score > 0.15) == (row.facts.free_bytes == 0));
+    for (const EngineChoice& choice : ranked) CHECK(!choice.why.empty());
+    CHECK(ranked.back().score == 0);  // those that are sealed
+  }
+}
+
+TEST_CASE("a graph that no architecture explains is run by the graph engine") {
+  const auto package = open_package(golden_folder + "optimum");
+  REQUIRE(package.ok());
+  Package other = *package;
+  other.config.set("rope_theta", 500.0);  // not what the graph computes with
+  ThreadPool pool(1);
+  ops::Context ctx{.kernels = *kernels::choose(""), .pool = &pool};
+  const auto loaded = load_with_best_engine(ctx, other);
+  REQUIRE_MESSAGE(loaded.ok(), loaded.error().message());
+  CHECK(loaded->engine == "graph");
+  const auto refused = load_with_best_engine(ctx, other, {}, {.wish = "transformer"});
+  REQUIRE(!refused.ok());
+  CHECK(refused.error().message().find("computes something else") != std::string::npos);
+  const auto nobody = load_with_best_engine(ctx, other, {}, {.wish = "steam"});
+  REQUIRE(!nobody.ok());
+  CHECK(nobody.error().kind() == ErrorKind::invalid);
+}

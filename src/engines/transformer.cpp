@@ -1,11 +1,14 @@
 // The transformer engine on the processor.  The weights of a language model's graph are its too,
 // where the architecture is one it knows and computes what the graph does.
+#include <fmt/core.h>
+
 #include "base/log.h"
 #include "engines/agreement.h"
 #include "engines/engines.h"
 #include "engines/graph_weights.h"
 #include "formats/graph_folder.h"
 #include "graphs/open.h"
+#include "kernels/kernels.h"
 
 namespace hearth {
 
@@ -25,9 +28,14 @@ Result<ModelInfo> describe_weights(const Package& package) {
   return describe(TRY(weights_of(package)));
 }
 
-Result<double> fit(const ops::Context&, const Package& package) {
-  TRY(describe_weights(package));
-  return 1.0;
+Result<EngineFit> fit(const ops::Context& ctx, const Package& package) {
+  const ModelInfo info = TRY(describe_weights(package));
+  EngineFit fit{.score = 1, .why = {}, .bytes = info.weight_bytes};
+  fit.why = fmt::format("{}, kernels {}",
+                        is_graph_package(package) ? "weights taken out of the graph, if they agree"
+                                                  : "an architecture it knows",
+                        ctx.kernels == nullptr ? "of this machine" : ctx.kernels->name);
+  return fit;
 }
 
 Result<std::shared_ptr<const Model>> load(ops::Context& ctx, const Package& package,
@@ -50,7 +58,11 @@ bool reads(const Package& package) { return !is_graph_package(package); }
 }  // namespace
 
 extern const Engine transformer_engine;
-const Engine transformer_engine{
-    .name = "transformer", .reads = reads, .fit = fit, .describe = describe_weights, .load = load};
+const Engine transformer_engine{.name = "transformer",
+                                .summary = "weights of known architectures, on this processor",
+                                .reads = reads,
+                                .fit = fit,
+                                .describe = describe_weights,
+                                .load = load};
 
 }  // namespace hearth

@@ -8,6 +8,7 @@
 
 #include "base/files.h"
 #include "base/guarded.h"
+#include "base/log.h"
 #include "base/store_files.h"
 #include "engines/engines.h"
 #include "formats/graph_folder.h"
@@ -18,7 +19,9 @@
 #include "hardware/system_files.h"
 #include "kernels/select.h"
 #include "library/builtin.h"
+#include "library/engine_speeds.h"
 #include "library/recommended.h"
+#include "library/remote.h"
 #include "library/resolve.h"
 #include "library/towers.h"
 #include "text/grammar/engine.h"
@@ -27,6 +30,9 @@ namespace hearth {
 namespace {
 
 Result<Package> open_found(const LocalModel& model, const std::string& tower = "") {
+  if (model.tool == "remote")
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{} runs on another server: there is no file of it here", model.name));
   if (const auto file = builtin_file(model.path))
     return open_package(model.path, MappedFile::of_program(*file));
   if (graphs::is_graph(model.path) && !has_text_side(model.path))
@@ -105,6 +111,7 @@ struct Library::State {
 
   Result<ModelNeeds> needs(const LocalModel& model);
   Result<Lease> load(const LocalModel& model, const LoadOrder& order);
+  Result<Lease> connect(const LocalModel& model, const LoadOrder& order);
   ModelSource source();
 
   std::unique_ptr<ModelPool> pool;  // last: its models go first
@@ -126,7 +133,25 @@ std::string identity_of(const std::string& path) {
 
 }  // namespace
 
+// A model on another server takes no memory here.
+Result<Lease> Library::State::connect(const LocalModel& model, const LoadOrder& order) {
+  const Reference reference = TRY(parse_reference(model.path));
+  const RemoteSettings remote = TRY(find_remote(options.folders, reference.name));
+  if (!remote.is_on_this_machine())
+    log_warning("event=remote_model name={} what=prompts_leave_this_machine", remote.name);
+  auto loaded = std::make_shared<LoadedModel>();
+  loaded->reference = loaded->path = model.path;
+  loaded->id = order.id;
+  loaded->engine = "remote";
+  loaded->sampling.temperature = 0.7f;
+  loaded->wishes = wishes;
+  loaded->runner = make_remote_runner(remote);
+  loaded->grammars = std::make_shared<GrammarEngine>(loaded->model().tokenizer());
+  return Lease(std::move(loaded));
+}
+
 Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
+  if (model.tool == "remote") return ModelNeeds{};
   Package package = TRY(open_found(model, options.tower));
   const auto info = describe_package(package);
   if (!info) return Error(info.error()).within(model.name);
@@ -141,6 +166,7 @@ Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
 }
 
 Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& order) {
+  if (model.tool == "remote") return connect(model, order);
   auto node = opened.with([&](auto& packages) { return packages.extract(model.path); });
   Package package = node.empty() ? TRY(open_found(model, options.tower)) : std::move(node.mapped());
   ops::Context ctx{.kernels = table, .pool = threads.get()};
@@ -151,9 +177,13 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   wanted.progress = order.progress;
   wanted.stop = order.stop;
   const std::uint64_t before = anonymous_bytes();
-  auto made = load_with_best_engine(ctx, package, wanted);
-  if (!made) return std::move(made).error().within(model.name);
-  if (!options.tower.empty() && (*made)->vision() == nullptr)
+  const EngineFacts facts{.free_bytes = hardware::read_memory().free_bytes(),
+                          .measured = load_engine_speeds(options.folders, model.path),
+                          .wish = options.engine};
+  auto loading = load_with_best_engine(ctx, package, wanted, facts);
+  if (!loading) return std::move(loading).error().within(model.name);
+  std::shared_ptr<const Model> made = std::move(loading->model);
+  if (!options.tower.empty() && made->vision() == nullptr)
     return Error(ErrorKind::unsupported,
                  fmt::format("{}: is no vision tower of {}", options.tower, model.name));
   const std::uint64_t after = anonymous_bytes();
@@ -163,7 +193,8 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   loaded->path = model.path;
   loaded->id = order.id;
   // What other models took meanwhile is not this one's.
-  const std::uint64_t estimate = (*made)->info().weight_bytes;
+  const std::uint64_t estimate = made->info().weight_bytes;
+  loaded->engine = loading->engine;
   loaded->weight_bytes = std::clamp(after - std::min(before, after), estimate, 2 * estimate);
   measured.with([&](auto& known) { known[model.path] = loaded->weight_bytes; });
   loaded->sampling = recommended_sampling(package);
@@ -173,7 +204,7 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   runner.prefixes.model = fmt::format("{} {} {} {}", HEARTH_VERSION, table->name,
                                       runner.context_tokens, identity_of(model.path));
   if (runner.kv_budget_bytes == 0) runner.kv_budget_bytes = order.kv_budget_bytes;
-  loaded->runner = TRY(make_runner(std::move(*made), *table, threads, runner));
+  loaded->runner = TRY(make_runner(std::move(made), *table, threads, runner));
   // Loading takes long: what was asked for meanwhile counts.
   loaded->runner->limit(tuned.with([](const Tuned& held) { return limits_of(held.runner); }));
   loaded->grammars = std::make_shared<GrammarEngine>(loaded->model().tokenizer());

@@ -57,6 +57,7 @@ struct LibraryOptions {
   std::function<Result<LocalModel>(const std::string& reference)> find;
   ModelPool::Observer observer;
   decltype(ModelSource::repair) repair;
+  std::string engine;  // the only one that loads models; empty: the best of each
 };
 
 // A model in use.  Immutable but for what Runner allows; thread-safe.
@@ -74,6 +75,7 @@ struct LoadedModel {
   std::shared_ptr<const Guarded<SamplingWishes>> wishes;  // nullptr: none
   std::unique_ptr<Runner> runner;
   std::shared_ptr<GrammarEngine> grammars;  // that its answers can be held to; thread-safe
+  std::string engine;                       // that runs it: "transformer"
 
   const Model& model() const { return runner->model(); }
   SamplingOptions standard_sampling() const;  // `sampling`, and what the person wished

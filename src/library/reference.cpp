@@ -173,6 +173,8 @@ std::string Reference::text() const {
                          file.empty() ? "" : ":" + file);
     case Kind::ollama:
       return fmt::format("ollama:{}:{}", name, tag);
+    case Kind::service:
+      return fmt::format("remote:{}", name);
     case Kind::name:
       return tag.empty() ? name : fmt::format("{}:{}", name, tag);
     default:
@@ -191,6 +193,10 @@ Result<Reference> parse_reference(std::string_view text) {
   for (const std::string_view scheme : {"hf:", "hf.co/", "huggingface.co/"})
     if (text.starts_with(scheme)) return parse_hub(text, text.substr(scheme.size()));
   if (text.starts_with("ollama:")) return parse_ollama(text, text.substr(7));
+  if (text.starts_with("remote:")) {
+    if (!is_part(text.substr(7))) return wrong(text, "needs remote:name, as in remote:lab");
+    return of(Reference::Kind::service, text.substr(7));
+  }
   if (text.contains("://")) return wrong(text, "only http:// and https:// addresses are fetched");
   if (looks_like_path(text)) return path_reference(text);
   return parse_name(text);

@@ -19,6 +19,7 @@ struct Reference {
     url,      // https://host/model.gguf
     hub,      // hf:org/repo[@revision][:file or quantisation]
     ollama,   // ollama:[namespace/]name[:tag]
+    service,  // remote:name, of a server that the settings name
     name,     // name[:tag] of the catalog or of a model on this machine
   };
   Kind kind = Kind::name;

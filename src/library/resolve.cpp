@@ -6,6 +6,7 @@
 #include "base/nearest.h"
 #include "base/utf8.h"
 #include "library/installed.h"
+#include "library/remote.h"
 
 namespace hearth {
 namespace {
@@ -62,6 +63,14 @@ Result<Resolved> resolve(const std::string& text, const LibraryFolders& folders,
                       Missing{Error(ErrorKind::not_found,
                                     fmt::format("{}: no such file or folder", printable(text))),
                               std::nullopt, std::nullopt}};
+    return Resolved{std::move(model), std::nullopt};
+  }
+  if (reference.kind == Reference::Kind::service) {
+    const auto remote = find_remote(folders, reference.name);
+    if (!remote) return Resolved{std::nullopt, Missing{remote.error(), std::nullopt, std::nullopt}};
+    LocalModel model;
+    model.name = model.path = reference.text();
+    model.tool = "remote";
     return Resolved{std::move(model), std::nullopt};
   }
   const std::vector<LocalModel> models = find_local_models(folders);

@@ -1,0 +1,151 @@
+#include "cli/graph_inputs.h"
+
+#include <fmt/core.h>
+
+#include <algorithm>
+#include <charconv>
+#include <cstring>
+#include <optional>
+
+#include "base/bytes.h"
+#include "base/files.h"
+#include "engines/graph_inputs.h"
+#include "formats/graph_folder.h"
+#include "graphs/feed.h"
+#include "graphs/npy.h"
+#include "models/model.h"
+
+namespace hearth::cli {
+namespace {
+
+using graphs::Graph;
+using graphs::ValueInfo;
+
+constexpr std::uint64_t max_labels_bytes = 16u << 20, max_text_file_bytes = 64u << 20;
+constexpr std::size_t most_labels = 1u << 20;
+
+const ValueInfo& info_of(const Graph& graph, graphs::ValueId id) {
+  return graph.values[static_cast<std::size_t>(id)];
+}
+
+Error needs_name(const Graph& graph, const std::string& text) {
+  std::string names;
+  for (const graphs::ValueId id : graphs::wanted_inputs(graph))
+    names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", info_of(graph, id).name,
+                         graphs::describe(info_of(graph, id)));
+  return Error(ErrorKind::invalid,
+               fmt::format("--input {}: needs NAME=VALUE; the inputs are {}", text, names));
+}
+
+// Words where numbers of tokens belong, not the name of a file of other things.
+std::optional<std::string> text_in(const std::string& value) {
+  if (value.ends_with(".txt") && is_file(value)) {
+    auto text = read_file(value, max_text_file_bytes);
+    if (!text) return std::nullopt;
+    while (text->ends_with('\n')) text->pop_back();
+    return *std::move(text);
+  }
+  if (value.empty() || value.starts_with('[') || value.starts_with('{') || is_file(value))
+    return std::nullopt;
+  double number = 0;
+  const auto [end, failed] = std::from_chars(value.data(), value.data() + value.size(), number);
+  if (failed == std::errc() && end == value.data() + value.size()) return std::nullopt;
+  return value;
+}
+
+// The tokens of a text, and what a model of text reads beside them.
+Status add_text(const graphs::Program& program, const adapters::GraphBinding& binding,
+                const std::string& text, GraphInputs& inputs) {
+  const Package package = TRY(open_package(program.path));
+  const auto tokenizer = TRY(load_tokenizer(package));
+  const auto tokens = TRY(tokenizer->encode(text, {.add_special = true, .parse_special = true}));
+  if (tokens.empty()) return Error(ErrorKind::invalid, "a text of no token");
+  auto made = TRY(adapters::token_inputs(
+      *program.graph, binding,
+      {.tokens = tokens, .kept_logits = static_cast<std::int64_t>(tokens.size())}));
+  for (auto& [name, value] : made) inputs.emplace(name, std::move(value));
+  for (const adapters::GraphState& state : binding.states) {
+    graphs::Tensor start = TRY(graphs::make_tensor(state.type, state.start));
+    std::memset(start.bytes, 0, start.byte_count());
+    inputs.emplace(state.input, std::move(start));
+  }
+  return Done{};
+}
+
+Result<bool> add_arrays(const Graph& graph, const std::string& path, GraphInputs& inputs) {
+  if (!path.ends_with(".npz") || !is_file(path)) return false;
+  const auto file = TRY(MappedFile::open(path));
+  const auto arrays = TRY(graphs::read_npz(file->bytes()));
+  bool is_named = false;
+  for (const graphs::ValueId id : graph.inputs)
+    if (const auto found = arrays.find(info_of(graph, id).name); found != arrays.end()) {
+      inputs.insert_or_assign(found->first, found->second);
+      is_named = true;
+    }
+  return is_named;
+}
+
+}  // namespace
+
+Result<GraphInputs> read_graph_inputs(const graphs::Program& program, const Arguments& arguments) {
+  const Graph& graph = *program.graph;
+  const graphs::Pixels pixels = TRY(graphs::pixels_named(arguments.text("--pixels", "raw")));
+  const auto wanted = graphs::wanted_inputs(graph);
+  std::vector<std::string> given = arguments.all("--input");
+  for (std::size_t i = 1; i < arguments.count(); ++i) given.push_back(arguments[i]);
+  GraphInputs inputs;
+  std::string words;
+  std::optional<adapters::GraphBinding> binding;
+  if (has_text_side(program.path))
+    if (auto bound = adapters::bind_graph(graph, Json())) binding = *std::move(bound);
+  for (const std::string& text : given) {
+    const ValueInfo* info = nullptr;
+    std::string value = text;
+    for (const graphs::ValueId id : graph.inputs)
+      if (text.starts_with(info_of(graph, id).name + "=")) info = &info_of(graph, id);
+    if (info != nullptr) value = text.substr(info->name.size() + 1);
+    if (info == nullptr && TRY(add_arrays(graph, text, inputs))) continue;
+    if (info == nullptr && wanted.size() == 1) info = &info_of(graph, wanted[0]);
+    if (info == nullptr && binding) info = adapters::find_input(graph, binding->ids);
+    if (info == nullptr) return needs_name(graph, text);
+    const auto written = binding && info->name == binding->ids ? text_in(value) : std::nullopt;
+    if (written)
+      words = *written;
+    else
+      inputs.insert_or_assign(info->name, TRY(graphs::feed(*info, value, pixels)));
+  }
+  if (!words.empty()) TRY(add_text(program, *binding, words, inputs));
+  return inputs;
+}
+
+Result<std::vector<std::string>> read_labels(const graphs::Program& program,
+                                             const Arguments& arguments) {
+  std::vector<std::string> labels;
+  if (arguments.has("--labels")) {
+    const std::string text = TRY(read_file(arguments.text("--labels"), max_labels_bytes));
+    for (std::size_t at = 0; at < text.size();) {
+      const std::size_t end = std::min(text.find('\n', at), text.size());
+      std::string line = text.substr(at, end - at);
+      if (line.ends_with('\r')) line.pop_back();
+      labels.push_back(std::move(line));
+      at = end + 1;
+    }
+    return labels;
+  }
+  // Source: Hugging Face transformers, PretrainedConfig.id2label.
+  const auto text =
+      read_file(join_path(parent_folder(program.path), "config.json"), max_labels_bytes);
+  const auto config = text ? parse_json(*text) : Result<Json>(Json());
+  const Json* names = config ? config->find("id2label") : nullptr;
+  if (names == nullptr || !names->is_object()) return labels;
+  for (const auto& [key, name] : names->as_object()) {
+    std::size_t id = 0;
+    const auto [end, failed] = std::from_chars(key.data(), key.data() + key.size(), id);
+    if (failed != std::errc() || id >= most_labels || !name.is_string()) continue;
+    if (labels.size() <= id) labels.resize(id + 1);
+    labels[id] = name.as_string();
+  }
+  return labels;
+}
+
+}  // namespace hearth::cli

@@ -5,6 +5,8 @@
 
 namespace hearth::cli {
 
+extern const Command transcribe_command;
+
 std::span<const Command* const> commands() {
   static constexpr std::array list{&init_command,
                                    &run_command,
@@ -34,6 +36,7 @@ std::span<const Command* const> commands() {
                                    &export_command,
                                    &verify_command,
                                    &embed_command,
+                                   &transcribe_command,
                                    &tokenize_command,
                                    &index_add_command,
                                    &search_command,

@@ -8,6 +8,7 @@
 #include "library/catalog_view.h"
 #include "library/library.h"
 #include "library/resolve.h"
+#include "library/speech_models.h"
 
 namespace hearth::cli {
 namespace {
@@ -22,6 +23,10 @@ std::string_view kind_name(ModelKind kind) {
       return "reranker";
   }
   return "";
+}
+
+std::string_view kind_of(const Package& package, const ModelInfo& info) {
+  return speech::is_whisper(package) ? speech_kind : kind_name(info.kind);
 }
 
 std::string shape_text(const TensorEntry& tensor) {
@@ -46,6 +51,7 @@ Json tensors_json(const Package& package) {
 // Of one answer on this machine; 0: nothing was measured, or the model writes nothing.
 double expected_speed(const Package& package, const ModelInfo& info) {
   const auto speeds = load_speeds(standard_folders());
+  if (speech::is_whisper(package)) return 0;  // work goes with the sound, not with tokens
   if (!speeds || info.kind != ModelKind::generator) return 0;
   return expected_tokens_per_second(*speeds, work_per_token(package, info));
 }
@@ -55,7 +61,7 @@ Json to_json(const Package& package, const ModelInfo& info, bool tensors) {
                             {"format", package.format},
                             {"path", package.path},
                             {"architecture", info.architecture},
-                            {"kind", kind_name(info.kind)},
+                            {"kind", kind_of(package, info)},
                             {"parameters", info.parameters},
                             {"quantisation", info.quantisation},
                             {"context_length", static_cast<std::uint64_t>(info.context_length)},
@@ -112,7 +118,8 @@ Status run(App& app, const Arguments& arguments) {
   }
   const LocalModel& model = *resolved.local;
   const Package package = TRY(open_reference(model.path));
-  const ModelInfo info = TRY(describe(package));
+  const bool is_speech = speech::is_whisper(package);
+  const ModelInfo info = TRY(is_speech ? speech::describe_whisper(package) : describe(package));
   const bool tensors = arguments.has("--tensors");
   if (arguments.has("--json")) {
     app.out.json(to_json(package, info, tensors));
@@ -120,7 +127,7 @@ Status run(App& app, const Arguments& arguments) {
   }
   Output& out = app.out;
   out.line(out.bold(info.name));
-  out.row("what", fmt::format("{}, {} parameters, mostly {}", kind_name(info.kind),
+  out.row("what", fmt::format("{}, {} parameters, mostly {}", kind_of(package, info),
                               readable_count(info.parameters), info.quantisation));
   out.row("architecture", fmt::format("{} ({}): {} layers, dim {}, {} heads, {} of keys and values",
                                       info.architecture, package.format, info.layers, info.dim,

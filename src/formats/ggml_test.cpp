@@ -94,7 +94,6 @@ TEST_CASE("an old file that is no such llama says what it is") {
     const char* says;
   } rows[] = {
       {"a version to come", with(4, 9), ErrorKind::unsupported, "version 9"},
-      {"whisper", with(12, 1500), ErrorKind::unsupported, "whisper.cpp"},
       {"no heads", with(20, 0), ErrorKind::corrupt, "the sizes are those of no llama"},
       {"heads that do not divide", with(20, 3), ErrorKind::corrupt, "no llama"},
       {"too many layers", with(24, 5000), ErrorKind::corrupt, "no llama"},

@@ -19,6 +19,7 @@
 #include "library/builtin.h"
 #include "library/recommended.h"
 #include "library/resolve.h"
+#include "library/speech_models.h"
 #include "text/grammar/engine.h"
 
 namespace hearth {
@@ -124,6 +125,7 @@ std::string identity_of(const std::string& path) {
 
 Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
   Package package = TRY(open_found(model));
+  if (auto why = why_not_for_text(package, model.name)) return *std::move(why);
   const auto info = describe(package);
   if (!info) return Error(info.error()).within(model.name);
   const auto context = tuned.with([](const Tuned& now) { return now.runner.context_tokens; });

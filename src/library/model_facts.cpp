@@ -10,6 +10,7 @@
 #include "graphs/open.h"
 #include "library/builtin.h"
 #include "library/local_models.h"
+#include "library/speech_models.h"
 #include "models/model.h"
 #include "text/answer/answer.h"
 #include "text/chat_format.h"
@@ -19,7 +20,7 @@ namespace {
 
 constexpr std::uint64_t max_cache_bytes = 64u << 20;
 // Another number after a change of what is stored, or of what is read: old caches are passed over.
-constexpr std::string_view cache_head = "hearth facts 2 " HEARTH_VERSION "\n";
+constexpr std::string_view cache_head = "hearth facts 3 " HEARTH_VERSION "\n";
 constexpr std::size_t max_problem_bytes = 500;
 
 std::string_view kind_name(ModelKind kind) {
@@ -165,14 +166,15 @@ ModelFacts read_facts(const LocalModel& model) {
     return facts;
   }
   facts.architecture = field(package->metadata.string("general.architecture").value_or(""));
-  const auto info = describe(*package);
+  const bool is_speech = speech::is_whisper(*package);
+  const auto info = is_speech ? speech::describe_whisper(*package) : describe(*package);
   if (!info) {
     facts.problem = field(info.error().message());
     return facts;
   }
-  facts.kind = kind_name(info->kind);
+  facts.kind = is_speech ? speech_kind : kind_name(info->kind);
   facts.title = field(info->name);
-  facts.capabilities = capabilities_of(*package, info->kind);
+  facts.capabilities = is_speech ? "transcription" : capabilities_of(*package, info->kind);
   facts.architecture = field(info->architecture);
   facts.quantisation = field(info->quantisation);
   facts.parameters = info->parameters;

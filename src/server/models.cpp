@@ -1,5 +1,7 @@
 // GET /v1/models and /v1/models/{id}.  Source: OpenAI API reference, "List models"; the fields
 // beside its own are those that clients of other servers read.
+#include <algorithm>
+
 #include "server/describe.h"
 #include "server/interfaces.h"
 #include "server/reply.h"
@@ -13,6 +15,8 @@ Json describe(const ModelCard& card) {
   Json capabilities = Json::array();
   for (const std::string& name : card.capabilities) capabilities.push_back(name);
   const Json text(Json::Array{"text"});
+  const bool hears =
+      std::ranges::find(card.capabilities, "transcription") != card.capabilities.end();
   return Json::object(
       {{"id", card.id},
        {"object", "model"},
@@ -20,10 +24,11 @@ Json describe(const ModelCard& card) {
        {"owned_by", "hearth"},
        {"context_length", card.context},
        {"max_model_len", card.context},
-       {"architecture", Json::object({{"name", card.architecture},
-                                      {"input_modalities", text},
-                                      {"output_modalities",
-                                       is_generator ? text : Json(Json::Array{"embedding"})}})},
+       {"architecture",
+        Json::object(
+            {{"name", card.architecture},
+             {"input_modalities", hears ? Json(Json::Array{"audio"}) : text},
+             {"output_modalities", is_generator ? text : Json(Json::Array{"embedding"})}})},
        {"capabilities", std::move(capabilities)},
        {"loaded", card.is_loaded},
        {"meta", Json::object({{"n_ctx_train", card.trained_context},

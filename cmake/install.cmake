@@ -43,7 +43,7 @@ set(CPACK_PACKAGING_INSTALL_PREFIX /usr)
 set(CPACK_STRIP_FILES ON)
 set(CPACK_DEBIAN_PACKAGE_SHLIBDEPS ON)
 set(CPACK_DEBIAN_PACKAGE_DEPENDS "libcurl4 | libcurl3-gnutls")
-set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libarchive13")  # loaded when it is needed
+set(CPACK_DEBIAN_PACKAGE_RECOMMENDS "libarchive13, libsndfile1")  # loaded when it is needed
 set(CPACK_DEBIAN_PACKAGE_SECTION science)
 set(CPACK_DEBIAN_FILE_NAME DEB-DEFAULT)
 include(CPack)

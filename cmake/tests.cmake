@@ -14,7 +14,7 @@ add_test(NAME tidy_headers COMMAND ${Python3_EXECUTABLE} scripts/tidy.py headers
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 add_test(NAME tidy_format COMMAND ${Python3_EXECUTABLE} scripts/tidy.py format
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
-foreach(name cli convert chat builtin load pull index serve settings first_run access events keyring
+foreach(name speech cli convert chat builtin load pull index serve settings first_run access events keyring
         shared_store)
   add_test(NAME program_${name} COMMAND ${Python3_EXECUTABLE} test_${name}.py
            WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests/program)

@@ -3,6 +3,7 @@
 gguf and safetensors, and a few that are nearly valid."""
 import json
 import pathlib
+import struct
 
 import gguf
 import numpy as np
@@ -106,6 +107,17 @@ def write_checkpoints():
     for name in ("ggml-f16", "ggmf-q4_1", "ggjt1-q5_0", "ggjt2-q8_0", "ggjt3-q4_0"):
         whole = (golden / name / "model.bin").read_bytes()
         (folder / name).write_bytes(b"\1" + whole[:12000])
+    (folder / "whisper-q8_0").write_bytes(b"\1" + whisper_cpp())
+
+
+def whisper_cpp():
+    """The smallest file of whisper.cpp: a header, no filters, two words, two tensors."""
+    def tensor(name, shape, kind, size):
+        return struct.pack(f"<3I{len(shape)}I", len(shape), len(name), kind, *shape) + name + b"\1" * size
+    head = b"lmgg" + struct.pack("<11I", 1708, 1500, 32, 2, 1, 8, 32, 2, 1, 80, 1)
+    words = struct.pack("<3I", 2, 1, ord("a"))[:9] + struct.pack("<I", 1) + b"\xc3"
+    return (head + struct.pack("<2I", 1, 2) + bytes(8) + words + tensor(b"encoder.conv1.bias", (1, 32), 0, 128) +
+            tensor(b"encoder.blocks.0.attn.query.weight", (32, 2), 8, 68))
 
 
 if __name__ == "__main__":

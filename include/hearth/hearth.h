@@ -255,6 +255,45 @@ HEARTH_API size_t hearth_tensors_count(const hearth_tensors* tensors);
 HEARTH_API const hearth_tensor* hearth_tensors_at(const hearth_tensors* tensors, size_t index);
 HEARTH_API void hearth_tensors_free(hearth_tensors* tensors);
 
+/* ---- Speech to text: Whisper models ---- */
+
+typedef struct hearth_speech hearth_speech;
+
+typedef struct hearth_speech_options {
+  size_t size;
+  int32_t threads;     /* 0: one per core */
+  const char* kernels; /* NULL: the best that runs here */
+} hearth_speech_options;
+#define HEARTH_SPEECH_OPTIONS_INIT {sizeof(hearth_speech_options), 0, NULL}
+
+typedef struct hearth_transcribe_options {
+  size_t size;
+  const char* language; /* "de" or "german"; NULL: it is heard */
+  const char* prompt;   /* what it is about, words as they are spelt; NULL: nothing */
+  const char* format;   /* "text", "srt", "vtt", "json" or "verbose_json"; NULL: text */
+  int32_t translate;    /* not 0: into English */
+  int32_t words;        /* not 0: times of words (verbose_json) */
+} hearth_transcribe_options;
+#define HEARTH_TRANSCRIBE_OPTIONS_INIT {sizeof(hearth_transcribe_options), NULL, NULL, NULL, 0, 0}
+
+/* `reference`: a model that is installed, a Hugging Face folder, or a file of whisper.cpp.
+ * `options` may be NULL. */
+HEARTH_API hearth_status hearth_speech_open(const char* reference,
+                                            const hearth_speech_options* options,
+                                            hearth_speech** speech, hearth_error* error);
+HEARTH_API void hearth_speech_close(hearth_speech* speech);
+/* Of a sound file: WAV, FLAC, Ogg or MP3.  Text and subtitles come as they are understood, JSON as
+ * a whole.  `options` may be NULL. */
+HEARTH_API hearth_status hearth_transcribe(hearth_speech* speech, const char* path,
+                                           const hearth_transcribe_options* options,
+                                           hearth_on_text on_text, void* user, hearth_error* error);
+/* The same of samples: one channel, 16,000 a second, -1 to 1. */
+HEARTH_API hearth_status hearth_transcribe_samples(hearth_speech* speech, const float* samples,
+                                                   size_t count,
+                                                   const hearth_transcribe_options* options,
+                                                   hearth_on_text on_text, void* user,
+                                                   hearth_error* error);
+
 #ifdef __cplusplus
 }
 #endif

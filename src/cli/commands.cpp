@@ -5,6 +5,8 @@
 
 namespace hearth::cli {
 
+extern const Command transcribe_command;
+
 std::span<const Command* const> commands() {
   static constexpr std::array list{&init_command,
                                    &run_command,
@@ -39,6 +41,7 @@ std::span<const Command* const> commands() {
                                    &remote_rm_command,
                                    &verify_command,
                                    &embed_command,
+                                   &transcribe_command,
                                    &tokenize_command,
                                    &index_add_command,
                                    &search_command,

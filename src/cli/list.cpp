@@ -73,10 +73,9 @@ Status list_available(App& app, const Arguments& arguments, const LibraryContext
   std::vector<CatalogEntry> entries = TRY(load_catalog(context.folders));
   const std::string task = arguments.text("--task");
   if (!task.empty() && std::ranges::find(catalog_tasks, task) == std::end(catalog_tasks))
-    return Error(ErrorKind::invalid,
-                 fmt::format("--task = '{}': needs chat, code, embed, rerank or "
-                             "vision",
-                             task));
+    return Error(ErrorKind::invalid, fmt::format("--task = '{}': needs chat, code, embed, rerank, "
+                                                 "vision or transcription",
+                                                 task));
   const std::uint64_t memory = memory_for_models(hardware::read_memory());
   std::erase_if(entries, [&](const CatalogEntry& entry) {
     return (!task.empty() && entry.task != task) || !entry.name.contains(arguments[0]) ||
@@ -151,7 +150,7 @@ Status run(App& app, const Arguments& arguments) {
 constexpr Option options[] = {
     {"--available", "", "Those of the catalog, which `hearth pull` gets, instead."},
     {"--fits", "", "Of the catalog: only what this machine's memory holds."},
-    {"--task", "TASK", "Of the catalog: chat, code, embed, rerank or vision."},
+    {"--task", "TASK", "Of the catalog: chat, code, embed, rerank, vision or transcription."},
     {"--search", "WORDS", "What Hugging Face has for these words instead, most downloaded first."},
 };
 

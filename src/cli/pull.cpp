@@ -3,10 +3,12 @@
 
 #include <chrono>
 
+#include "base/files.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "cli/settings.h"
 #include "library/resolve.h"
+#include "library/speech_models.h"
 
 namespace hearth::cli {
 namespace {
@@ -65,7 +67,12 @@ Status run(App& app, const Arguments& arguments) {
   } else {
     app.out.line(fmt::format("{}: {} in {}, verified", name, readable_bytes(manifest.bytes()),
                              readable_seconds(seconds)));
-    app.out.line(fmt::format("Try it: hearth chat {}", name));
+    const auto package = open_package(
+        manifest.main == "." ? pulled.folder : join_path(pulled.folder, manifest.main));
+    if (package && speech::is_whisper(*package))
+      app.out.line(fmt::format("Try it: hearth transcribe FILE --model {}", name));
+    else
+      app.out.line(fmt::format("Try it: hearth chat {}", name));
   }
   return Done{};
 }

@@ -13,6 +13,7 @@
 #include "library/engine_speeds.h"
 #include "library/library.h"
 #include "library/resolve.h"
+#include "library/speech_models.h"
 
 namespace hearth::cli {
 namespace {
@@ -27,6 +28,10 @@ std::string_view kind_name(ModelKind kind) {
       return "reranker";
   }
   return "";
+}
+
+std::string_view kind_of(const Package& package, const ModelInfo& info) {
+  return speech::is_whisper(package) ? speech_kind : kind_name(info.kind);
 }
 
 std::string shape_text(const TensorEntry& tensor) {
@@ -52,6 +57,7 @@ Json tensors_json(const Package& package) {
 double expected_speed(const Package& package, const ModelInfo& info) {
   if (package.tensors.empty()) return 0;
   const auto speeds = load_speeds(standard_folders());
+  if (speech::is_whisper(package)) return 0;  // work goes with the sound, not with tokens
   if (!speeds || info.kind != ModelKind::generator) return 0;
   return expected_tokens_per_second(*speeds, work_per_token(package, info));
 }
@@ -61,7 +67,7 @@ Json to_json(const Package& package, const ModelInfo& info, bool tensors) {
                             {"format", package.format},
                             {"path", package.path},
                             {"architecture", info.architecture},
-                            {"kind", kind_name(info.kind)},
+                            {"kind", kind_of(package, info)},
                             {"vision", info.vision.empty() ? Json() : Json(info.vision)},
                             {"parameters", info.parameters},
                             {"quantisation", info.quantisation},
@@ -155,7 +161,7 @@ Status run(App& app, const Arguments& arguments) {
   const LocalModel& model = *resolved.local;
   const Package package = TRY(open_reference(model.path));
   if (arguments.has("--engines")) return show_engines(app, arguments, context, package);
-  const ModelInfo info = TRY(describe_package(package));
+  const ModelInfo info = TRY(describe_any(package));
   const bool tensors = arguments.has("--tensors");
   if (arguments.has("--json")) {
     app.out.json(to_json(package, info, tensors));
@@ -163,7 +169,7 @@ Status run(App& app, const Arguments& arguments) {
   }
   Output& out = app.out;
   out.line(out.bold(info.name));
-  out.row("what", fmt::format("{}, {} parameters, mostly {}", kind_name(info.kind),
+  out.row("what", fmt::format("{}, {} parameters, mostly {}", kind_of(package, info),
                               readable_count(info.parameters), info.quantisation));
   out.row("architecture", fmt::format("{} ({}): {} layers, dim {}, {} heads, {} of keys and values",
                                       info.architecture, package.format, info.layers, info.dim,

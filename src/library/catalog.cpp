@@ -37,8 +37,8 @@ Result<CatalogEntry> read_entry(const Json& json) {
   entry.is_recommended = TRY(optional<bool>(json, "recommended", false));
   entry.is_default = TRY(optional<bool>(json, "default", false));
   if (std::ranges::find(catalog_tasks, entry.task) == std::end(catalog_tasks))
-    return Error(ErrorKind::corrupt, fmt::format("'{}': task '{}': needs chat, code, embed, rerank "
-                                                 "or vision",
+    return Error(ErrorKind::corrupt, fmt::format("'{}': task '{}': needs chat, code, embed, "
+                                                 "rerank, vision or transcription",
                                                  entry.name, entry.task));
   const Reference name = TRY(parse_reference(entry.name));
   const Reference remote = TRY(parse_reference(entry.reference));
@@ -57,8 +57,9 @@ std::uint64_t CatalogEntry::memory_bytes() const {
   // Keys and values of grouped-query models lie near 12 MB per thousand million parameters and
   // thousand tokens; small models have relatively more.
   const double tokens = static_cast<double>(std::min(context, context_tokens));
-  const double kv =
-      task == "embed" || task == "rerank" ? 0 : tokens * (20e3 + 12e3 * std::min(parameters, 12.0));
+  const double kv = task == "embed" || task == "rerank" || task == "transcription"
+                        ? 0
+                        : tokens * (20e3 + 12e3 * std::min(parameters, 12.0));
   return bytes + static_cast<std::uint64_t>(kv) + scratch_bytes;
 }
 

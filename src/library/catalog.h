@@ -14,7 +14,7 @@ namespace hearth {
 
 struct CatalogEntry {
   std::string name;       // "qwen3:0.6b"
-  std::string task;       // "chat", "code", "embed", "rerank", "vision"
+  std::string task;       // one of catalog_tasks
   std::string reference;  // where it is: "hf:Qwen/Qwen3-0.6B-GGUF:Q8_0"
   std::string summary, licence;
   double parameters = 0;         // in thousand millions
@@ -29,7 +29,8 @@ struct CatalogEntry {
   std::uint64_t bytes_per_token() const;  // of weights that one token reads
 };
 
-constexpr std::string_view catalog_tasks[] = {"chat", "code", "embed", "rerank", "vision"};
+constexpr std::string_view catalog_tasks[] = {"chat",   "code",   "embed",
+                                              "rerank", "vision", "transcription"};
 
 // The program's own entries, and those of the user's file, which replace entries of the same name.
 // Errors: corrupt, naming the file and the entry.

@@ -4,7 +4,8 @@ namespace hearth {
 
 double expected_tokens_per_second(const CatalogEntry& entry,
                                   const std::optional<MachineSpeeds>& speeds) {
-  const bool writes = entry.task != "embed" && entry.task != "rerank";
+  const bool writes =
+      entry.task != "embed" && entry.task != "rerank" && entry.task != "transcription";
   const auto bytes = static_cast<double>(entry.bytes_per_token());
   return speeds && writes && bytes > 0 ? four_bit_bytes_per_second(*speeds) / bytes : 0;
 }

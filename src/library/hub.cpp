@@ -117,18 +117,25 @@ Result<Repository> read_repository(const Json& json) {
   return repository;
 }
 
-// One model among the GGUF files of a repository: a file, or all parts of a split one.
+// One model among the GGUF (or GGML) files of a repository: a file, or all parts of a split one.
 struct Variant {
   std::string label, stem;
   std::vector<const RepositoryFile*> files;  // parts in order
   std::uint64_t bytes = 0;
 };
 
+// whisper.cpp's files are older in form; repositories that have both mean the newer one.
 std::vector<Variant> gguf_variants(const Repository& repository) {
+  const auto is_gguf = [](const RepositoryFile& file) {
+    return file.name.ends_with(".gguf") && !file_name(file.name).starts_with("mmproj");
+  };
+  const bool has_gguf = std::ranges::any_of(repository.files, is_gguf);
   std::map<std::string, Variant> by_stem;
   for (const RepositoryFile& file : repository.files) {
     const std::string name = file_name(file.name);
-    if (!name.ends_with(".gguf") || is_tower_file(name)) continue;
+    const bool is_older = name.starts_with("ggml-") && name.ends_with(".bin");
+    if (has_gguf ? !is_gguf(file) : !is_older) continue;
+    if (is_tower_file(name)) continue;
     const int parts = split_place(file.name).parts;  // some hold a model whole and in parts
     Variant& variant =
         by_stem[fmt::format("{}/{}/{}", parent_folder(file.name), model_stem(file.name), parts)];
@@ -224,6 +231,7 @@ bool is_companion(std::string_view name) {
 bool is_weights(const Repository& repository, std::string_view name) {
   if (!name.ends_with(".safetensors") || name.contains('/') || name.starts_with("adapter"))
     return false;
+  if (name.starts_with("model.fp32-")) return false;  // Whisper's hold them twice, too
   const bool has_model = std::ranges::any_of(repository.files, [](const RepositoryFile& file) {
     return file.name.starts_with("model") && file.name.ends_with(".safetensors");
   });

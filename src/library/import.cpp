@@ -15,6 +15,7 @@
 #include "graphs/open.h"
 #include "library/archive.h"
 #include "library/checksum.h"
+#include "library/speech_models.h"
 #include "library/towers.h"
 #include "models/model.h"
 
@@ -105,7 +106,7 @@ Result<std::vector<Item>> items_of(const std::string& path) {
 
 // The file to open of a model's folder, or "." for the folder itself.
 Result<std::string> main_of(const std::string& folder) {
-  std::string gguf, safetensors, graph;
+  std::string gguf, safetensors, graph, bin;
   bool has_config = false;
   std::error_code error;
   for (fs::recursive_directory_iterator at(folder, error), end; !error && at != end;
@@ -115,6 +116,7 @@ Result<std::string> main_of(const std::string& folder) {
         (gguf.empty() || name < gguf))
       gguf = name;
     if (name.ends_with(".safetensors")) safetensors = name;
+    if (name.ends_with(".bin") && (bin.empty() || name < bin)) bin = name;
     if (has_graph_name(name) && (graph.empty() || name < graph)) graph = name;
     has_config = has_config || name == "config.json";
   }
@@ -123,6 +125,7 @@ Result<std::string> main_of(const std::string& folder) {
   if (!gguf.empty()) return gguf;
   if (!safetensors.empty()) return safetensors;
   if (!graph.empty()) return graph;
+  if (!bin.empty()) return bin;  // of GGML, as whisper.cpp's are
   return Error(ErrorKind::unsupported,
                "holds no GGUF file, no Hugging Face folder and no graph (.onnx, .tflite)");
 }
@@ -154,14 +157,15 @@ Status check_model(const std::string& main, const std::string& path) {
     return Done{};
   }
   const Package package = TRY(open_package(main));
-  if (const auto info = describe_package(package); !info) return Error(info.error()).within(path);
+  if (const auto info = describe_any(package); !info) return Error(info.error()).within(path);
   return Done{};
 }
 
 std::string name_after(const std::string& path) {
   std::string name = model_stem(path);
-  for (const std::string_view ending : {".zip", ".tgz", ".tar", ".gz", ".bz2", ".xz", ".zst",
-                                        ".tar", ".gguf", ".safetensors", ".onnx", ".tflite"})
+  for (const std::string_view ending :
+       {".zip", ".tgz", ".tar", ".gz", ".bz2", ".xz", ".zst", ".tar", ".gguf", ".safetensors",
+        ".onnx", ".tflite", ".bin"})
     if (name.ends_with(ending)) name = name.substr(0, name.size() - ending.size());
   for (char& c : name)
     if (c == ' ') c = '-';

@@ -23,6 +23,7 @@
 #include "library/recommended.h"
 #include "library/remote.h"
 #include "library/resolve.h"
+#include "library/speech_models.h"
 #include "library/towers.h"
 #include "text/grammar/engine.h"
 
@@ -153,6 +154,7 @@ Result<Lease> Library::State::connect(const LocalModel& model, const LoadOrder& 
 Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
   if (model.tool == "remote") return ModelNeeds{};
   Package package = TRY(open_found(model, options.tower));
+  if (auto why = why_not_for_text(package, model.name)) return *std::move(why);
   const auto info = describe_package(package);
   if (!info) return Error(info.error()).within(model.name);
   const auto context = tuned.with([](const Tuned& now) { return now.runner.context_tokens; });

@@ -12,6 +12,7 @@
 #include "graphs/open.h"
 #include "library/builtin.h"
 #include "library/local_models.h"
+#include "library/speech_models.h"
 #include "library/towers.h"
 #include "models/model.h"
 #include "text/answer/answer.h"
@@ -171,14 +172,15 @@ ModelFacts read_facts(const LocalModel& model) {
     return facts;
   }
   facts.architecture = field(package->metadata.string("general.architecture").value_or(""));
-  const auto info = describe_package(*package);
+  const bool is_speech = speech::is_whisper(*package);
+  const auto info = describe_any(*package);
   if (!info) {
     facts.problem = field(info.error().message());
     return facts;
   }
-  facts.kind = kind_name(info->kind);
+  facts.kind = is_speech ? speech_kind : kind_name(info->kind);
   facts.title = field(info->name);
-  facts.capabilities = capabilities_of(*package, *info);
+  facts.capabilities = is_speech ? "transcription" : capabilities_of(*package, *info);
   facts.architecture = field(info->architecture);
   facts.quantisation = field(info->quantisation);
   facts.parameters = info->parameters;

@@ -13,6 +13,7 @@
 #include "kernels/select.h"
 #include "library/checksum.h"
 #include "library/download.h"
+#include "library/speech_models.h"
 #include "library/store.h"
 
 namespace hearth {
@@ -60,7 +61,7 @@ constexpr std::string_view level_names[] = {"header", "tensors", "checksum", "ru
 
 Status check_header(const LocalModel& model) {
   const Package package = TRY(open_reference(model.path));
-  TRY(describe_package(package));
+  TRY(describe_any(package));
   return Done{};
 }
 

@@ -16,6 +16,8 @@ Json describe(const ModelCard& card) {
   for (const std::string& name : card.capabilities) capabilities.push_back(name);
   const Json text(Json::Array{"text"});
   const bool sees = std::ranges::find(card.capabilities, "vision") != card.capabilities.end();
+  const bool hears =
+      std::ranges::find(card.capabilities, "transcription") != card.capabilities.end();
   return Json::object(
       {{"id", card.id},
        {"object", "model"},
@@ -26,7 +28,9 @@ Json describe(const ModelCard& card) {
        {"architecture",
         Json::object(
             {{"name", card.architecture},
-             {"input_modalities", sees ? Json(Json::Array{"text", "image"}) : text},
+             {"input_modalities", hears  ? Json(Json::Array{"audio"})
+                                  : sees ? Json(Json::Array{"text", "image"})
+                                         : text},
              {"output_modalities", is_generator ? text : Json(Json::Array{"embedding"})}})},
        {"capabilities", std::move(capabilities)},
        {"loaded", card.is_loaded},

@@ -81,6 +81,7 @@ TEST_CASE("what is no sound is refused, and the message says how") {
        ErrorKind::corrupt, "offset 12"},
       {"no channels", wav(1, 0, 16000, 16, "abcd"), ErrorKind::unsupported, "0 channels"},
       {"rate 1", wav(1, 1, 1, 16, "abcd"), ErrorKind::unsupported, "samples a second"},
+      {"a rate like no other", wav(1, 1, 383'983, 16, "abcd"), ErrorKind::unsupported, "odd rate"},
       {"ADPCM", wav(2, 1, 16000, 4, "abcd"), ErrorKind::unsupported, "coding 2"},
   };
   for (const auto& row : rows) {

@@ -15,6 +15,8 @@ namespace {
 constexpr double crossings = 24;       // zero crossings of the sinc on either side
 constexpr double passed_share = 0.94;  // of the lower of the two bands
 constexpr double kaiser_beta = 9;
+constexpr float loudest = 100;  // of floats; full scale is 1
+constexpr std::size_t max_taps = 4u << 20;
 constexpr std::uint32_t min_rate = 4000, max_rate = 384000, max_channels = 16;
 
 // The modified Bessel function of the first kind, order 0, by its series.
@@ -109,6 +111,10 @@ Result<SampleSink> SampleSink::create(std::uint32_t rate, std::uint32_t channels
   if (channels == 0 || channels > max_channels)
     return Error(ErrorKind::unsupported,
                  fmt::format("{} channels: needs 1 to {}", channels, max_channels));
+  const std::uint64_t phases = sample_rate / std::gcd<std::uint64_t>(rate, sample_rate);
+  const double width = 2 * crossings / passed_share * std::max(1.0, rate / double{sample_rate});
+  if (static_cast<double>(phases) * width > double{max_taps})
+    return Error(ErrorKind::unsupported, fmt::format("{} samples a second: an odd rate", rate));
   return SampleSink(rate, channels, static_cast<std::uint64_t>(limits.seconds * rate));
 }
 
@@ -122,7 +128,7 @@ Status SampleSink::push(std::span<const float> interleaved) {
     float sum = 0;
     for (std::size_t c = 0; c < channels_; ++c) {
       const float value = interleaved[i * channels_ + c];
-      sum += std::isfinite(value) ? value : 0.0f;
+      sum += std::isfinite(value) ? std::clamp(value, -loudest, loudest) : 0.0f;
     }
     mono_[i] = sum / static_cast<float>(channels_);
   }

@@ -27,6 +27,9 @@ ADDER = r"""while read -r line; do
 done"""
 
 
+SPEECH = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../golden/speech")
+
+
 class Server:
     def __init__(self, command):
         self.home = tempfile.TemporaryDirectory(prefix="hearth-python-")
@@ -54,7 +57,8 @@ _servers = {}
 def builtin():
     if "builtin" not in _servers:
         _servers["builtin"] = Server([os.environ["HEARTH_BINARY"], "serve", "--port", "0",
-                                      "--model", "builtin", "--model", "builtin-embed"])
+                                      "--model", "builtin", "--model", "builtin-embed",
+                                      "--model", os.path.join(SPEECH, "tiny")])
     return _servers["builtin"].url
 
 

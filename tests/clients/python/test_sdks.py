@@ -1,4 +1,5 @@
 """openai, anthropic, ollama and LangChain, as they come from PyPI."""
+import os
 import unittest
 
 import anthropic
@@ -121,6 +122,26 @@ class OpenAi(unittest.TestCase):
         for a, b in zip(both[1].embedding, one.embedding):
             self.assertAlmostEqual(a, b, places=5)
 
+    def test_transcriptions(self):
+        with open(os.path.join(serving.SPEECH, "notes.wav"), "rb") as file:
+            sound = ("notes.wav", file.read())
+        ask = dict(model="tiny", file=sound, language="de")
+        plain = self.client.audio.transcriptions.create(**ask)
+        whole = self.client.audio.transcriptions.create(
+            **ask, response_format="verbose_json", timestamp_granularities=["word", "segment"])
+        self.assertEqual((whole.text, whole.language, whole.duration), (plain.text, "german", 3.0))
+        self.assertTrue(all(0 <= s.start <= s.end <= 3.0 for s in whole.segments))
+        self.assertEqual(" ".join(w.word for w in whole.words).split(), plain.text.split())
+        self.assertIn("-->", self.client.audio.transcriptions.create(**ask, response_format="srt"))
+        parts, done = "", None
+        for event in self.client.audio.transcriptions.create(**ask, stream=True):
+            parts += event.delta if event.type == "transcript.text.delta" else ""
+            done = event.text if event.type == "transcript.text.done" else done
+        self.assertEqual((parts.strip(), done), (plain.text, plain.text))
+        self.assertTrue(self.client.audio.translations.create(model="whisper-1", file=sound).text)
+        with self.assertRaises(openai.BadRequestError):
+            self.client.audio.transcriptions.create(model="tiny", file=("a.wav", b"x"))
+
     def test_errors(self):
         with self.assertRaises(openai.NotFoundError) as absent:
             self.client.chat.completions.create(model="none", messages=SAID)
@@ -130,8 +151,7 @@ class OpenAi(unittest.TestCase):
         self.assertEqual(long.exception.code, "context_length_exceeded")
         for ask in (lambda: self.client.images.generate(prompt="a boat"),
                     lambda: self.client.moderations.create(input="a boat"),
-                    lambda: self.client.audio.speech.create(model="tts-1", voice="alloy", input="a boat"),
-                    lambda: self.client.audio.transcriptions.create(model="whisper-1", file=("a.wav", b"x"))):
+                    lambda: self.client.audio.speech.create(model="tts-1", voice="alloy", input="a boat")):
             with self.assertRaises(openai.APIStatusError) as unable:
                 ask()
             self.assertEqual(unable.exception.status_code, 501)

@@ -1,0 +1,116 @@
+// The part of the C API that writes down what is said.
+#include <fmt/core.h>
+
+#include "api/handles.h"
+#include "library/resolve.h"
+#include "library/speech_models.h"
+#include "speech/audio.h"
+#include "speech/forms.h"
+
+struct hearth_speech {
+  hearth_speech(int threads, const char* kernels) : models(threads, kernels ? kernels : "") {}
+  hearth::SpeechModels models;
+  std::shared_ptr<const hearth::speech::Whisper> model;
+};
+
+namespace hearth {
+namespace {
+
+using speech::Form;
+
+Result<std::unique_ptr<hearth_speech>> open(const char* reference,
+                                            const hearth_speech_options& options) {
+  const LocalModel found = TRY(find_model(reference, standard_folders()));
+  auto made = std::make_unique<hearth_speech>(options.threads, options.kernels);
+  made->model = TRY(made->models.open(found));
+  return made;
+}
+
+// Says so when the receiver wants no more.
+struct Receiver {
+  hearth_on_text on_text;
+  void* user;
+  std::stop_source stop = {};
+
+  void give(std::string_view text) {
+    if (!text.empty() && on_text(text.data(), text.size(), user) != 0) stop.request_stop();
+  }
+};
+
+Status transcribe(hearth_speech& held, std::span<const float> samples,
+                  const hearth_transcribe_options& options, Receiver receiver) {
+  speech::TranscribeOptions wanted;
+  wanted.language = options.language ? options.language : "";
+  wanted.prompt = options.prompt ? options.prompt : "";
+  wanted.translate = options.translate != 0;
+  wanted.words = options.words != 0;
+  const auto form = speech::form_named(options.format ? options.format : "text");
+  if (!form)
+    return Error(ErrorKind::invalid,
+                 fmt::format("format '{}': needs {}", options.format, speech::form_names));
+  const bool is_whole = *form == Form::json || *form == Form::verbose_json;
+  speech::TranscribeHooks hooks;
+  hooks.stop = receiver.stop.get_token();
+  std::size_t shown = 0;
+  if (!is_whole)
+    hooks.segment = [&](const speech::Segment& segment) {
+      if (*form == Form::text)
+        receiver.give(shown == 0 ? speech::without_spaces(segment.text) : segment.text);
+      else
+        receiver.give(speech::subtitle(segment, *form, shown + 1));
+      ++shown;
+    };
+  if (!is_whole) receiver.give(speech::subtitle_head(*form));
+  const auto transcript = TRY(held.models.transcribe(*held.model, samples, wanted, hooks));
+  if (is_whole)
+    receiver.give(speech::write_transcript(
+        transcript, *form,
+        {.translated = wanted.translate, .segments = true, .words = wanted.words}));
+  return Done{};
+}
+
+Status transcribe_file(hearth_speech& held, const char* path,
+                       const hearth_transcribe_options& options, Receiver receiver) {
+  const auto file = TRY(MappedFile::open(path));
+  auto samples = speech::read_audio(file->bytes());
+  if (!samples) return std::move(samples).error().within(path);
+  return transcribe(held, *samples, options, std::move(receiver));
+}
+
+}  // namespace
+}  // namespace hearth
+
+using namespace hearth;
+
+hearth_status hearth_speech_open(const char* reference, const hearth_speech_options* options,
+                                 hearth_speech** speech, hearth_error* error) {
+  if (!reference || !speech)
+    return report(error, HEARTH_INVALID, "hearth_speech_open: a NULL argument");
+  auto opened =
+      open(reference, complete(options, hearth_speech_options HEARTH_SPEECH_OPTIONS_INIT));
+  if (!opened) return report(error, opened.error());
+  *speech = opened->release();
+  return HEARTH_OK;
+}
+
+void hearth_speech_close(hearth_speech* speech) { delete speech; }
+
+hearth_status hearth_transcribe(hearth_speech* speech, const char* path,
+                                const hearth_transcribe_options* options, hearth_on_text on_text,
+                                void* user, hearth_error* error) {
+  if (!speech || !path || !on_text)
+    return report(error, HEARTH_INVALID, "hearth_transcribe: a NULL argument");
+  const auto wanted = complete(options, hearth_transcribe_options HEARTH_TRANSCRIBE_OPTIONS_INIT);
+  const Status done = transcribe_file(*speech, path, wanted, {on_text, user});
+  return done.ok() ? HEARTH_OK : report(error, done.error());
+}
+
+hearth_status hearth_transcribe_samples(hearth_speech* speech, const float* samples, size_t count,
+                                        const hearth_transcribe_options* options,
+                                        hearth_on_text on_text, void* user, hearth_error* error) {
+  if (!speech || (!samples && count > 0) || !on_text)
+    return report(error, HEARTH_INVALID, "hearth_transcribe_samples: a NULL argument");
+  const auto wanted = complete(options, hearth_transcribe_options HEARTH_TRANSCRIBE_OPTIONS_INIT);
+  const Status done = transcribe(*speech, {samples, count}, wanted, {on_text, user});
+  return done.ok() ? HEARTH_OK : report(error, done.error());
+}

@@ -1,0 +1,21 @@
+// Any bytes as a WAV file: refused, or as many finite samples as the file can hold.
+#include <cmath>
+#include <cstdint>
+#include <span>
+
+#include "base/check.h"
+#include "speech/sink.h"
+
+extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
+  using namespace hearth;
+  const auto bytes = std::as_bytes(std::span(data, size));
+  if (!speech::is_wav(bytes)) return 0;
+  const auto samples = speech::read_wav(bytes, {.seconds = 60});
+  if (!samples) {
+    HEARTH_CHECK(!samples.error().message().empty());
+    return 0;
+  }
+  HEARTH_CHECK(samples->size() <= 60 * speech::sample_rate + 1);
+  for (const float value : *samples) HEARTH_CHECK(std::isfinite(value));
+  return 0;
+}

@@ -51,13 +51,13 @@ struct LibraryOptions {
   std::optional<Dtype> kv_dtype;
   SamplingWishes sampling;
   LibraryFolders folders = standard_folders();
-  std::string tower;  // file of the vision tower of every GGUF model; empty: the one beside it
+  std::string tower = {};  // file of the vision tower of every GGUF model; empty: the one beside it
   PoolOptions pool;
   // What a reference means; empty: whatever find_model() finds.
   std::function<Result<LocalModel>(const std::string& reference)> find;
   ModelPool::Observer observer;
   decltype(ModelSource::repair) repair;
-  std::string engine;  // the only one that loads models; empty: the best of each
+  std::string engine = {};  // the only one that loads models; empty: the best of each
 };
 
 // A model in use.  Immutable but for what Runner allows; thread-safe.

@@ -95,7 +95,7 @@ void keep_wanted(Step& step, Readers& readers) {
   if (!step.ahead.empty()) step.ahead = pick(step.arena, step.ahead, wanted);
 }
 
-void turn(Step& step, View x, std::size_t dim, const ops::RopeTable& table) {
+void turn(Step& step, View x, std::uint32_t dim, const ops::RopeTable& table) {
   if (step.grid.empty())
     ops::rope(step.ctx, x, dim, step.positions, table);
   else

@@ -127,8 +127,8 @@ Status run(App& app, const Arguments& arguments) {
 }
 
 constexpr Option own[] = {
-    {"--image", "FILE", "A picture that goes with PROMPT (PNG, JPEG, BMP, PNM); several times.",
-     true},
+    {"--image", "FILE",
+     "A picture that goes with PROMPT (PNG, JPEG, BMP, PNM); may be given several times.", true},
     mmproj_flag,
     {"--raw", "", "No chat template: continue PROMPT as it stands."},
     {"--engine", "NAME", "Load with this engine alone: `hearth show MODEL --engines`."},

@@ -3,7 +3,8 @@
 //   1. N streams at once (1,000): the gaps between the events of each, memory and processor time;
 //   2. ten times the load that it can take: what is still done, and how refusals come;
 //   3. clients that leave in the middle (10,000): what is left of them.
-// The clients are a process of their own on the same machine.
+// The clients are a process of their own on the same machine.  Every bar is printed, met or missed;
+// ends with 1 when one is missed.
 #include <fcntl.h>
 #include <fmt/core.h>
 #include <netinet/in.h>
@@ -33,6 +34,10 @@ namespace {
 constexpr auto tick = std::chrono::milliseconds(50);
 constexpr std::uint32_t overload_places = 64, overload_queue = 64;
 constexpr int overload_tokens = 20;
+
+// The bars.  What clients leave is the allocator's own, which does not grow with them.
+constexpr double max_off_ms = 25, max_stream_kib = 64, min_goodput = 0.9, max_refusal_ms = 100,
+                 max_left_kib = 16;
 
 double seconds_since(Clock::time_point begin) {
   return std::chrono::duration<double>(Clock::now() - begin).count();
@@ -228,16 +233,25 @@ std::unique_ptr<Running> start(std::uint32_t running, std::uint32_t queued) {
   return made;
 }
 
-// Runs `work` as a process of its own; what it prints is its result.
+// What was promised, and how many promises of this process were not kept.
+int missed = 0;
+void bar(bool is_met, const std::string& what) {
+  fmt::print("  {} {}\n", is_met ? "met:   " : "MISSED:", what);
+  missed += is_met ? 0 : 1;
+}
+
+// Runs `work` as a process of its own, which prints its bars.
 template <typename Work>
 pid_t as_process(const Work& work) {
   std::fflush(stdout);
   const pid_t pid = ::fork();
   if (pid != 0) return pid;
+  missed = 0;
   work();
   std::fflush(stdout);
-  ::_exit(0);
+  ::_exit(missed);
 }
+void take_ended(int status) { missed += WIFEXITED(status) ? WEXITSTATUS(status) : 1; }
 
 void streams_at_once(int streams, int seconds) {
   const auto running = start(static_cast<std::uint32_t>(streams), 4096);
@@ -259,6 +273,14 @@ void streams_at_once(int streams, int seconds) {
         streams, seconds * 20, totals.whole, totals.refused, totals.broken,
         quantile(totals.gaps, 0.5), quantile(totals.gaps, 0.99), quantile(totals.gaps, 0.999),
         quantile(totals.gaps, 1), tick.count());
+    std::vector<double> late;
+    for (const double gap : totals.gaps)
+      late.push_back(std::abs(gap - static_cast<double>(tick.count())));
+    const double off = quantile(late, 0.99);
+    bar(off <= max_off_ms,
+        fmt::format("99 % of the gaps within {:.0f} ms of the tick: {:.1f} ms", max_off_ms, off));
+    bar(totals.whole == streams,
+        fmt::format("every stream is whole: {} of {}", totals.whole, streams));
   });
   std::size_t most = 0;
   int status = 0;
@@ -266,9 +288,12 @@ void streams_at_once(int streams, int seconds) {
     most = std::max(most, resident_bytes());
     std::this_thread::sleep_for(std::chrono::milliseconds(200));
   }
-  fmt::print("  server: {:.1f} KiB a stream, {:.0f} % of one core\n",
-             static_cast<double>(most - before) / 1024 / streams,
+  take_ended(status);
+  const double each = static_cast<double>(most - before) / 1024 / streams;
+  fmt::print("  server: {:.0f} % of one core\n",
              100 * (processor_seconds() - used) / seconds_since(begin));
+  bar(each <= max_stream_kib,
+      fmt::format("at most {:.0f} KiB a stream: {:.1f} KiB", max_stream_kib, each));
 }
 
 // Requests come at random moments, whatever becomes of those before.  Requests done in a second.
@@ -298,12 +323,23 @@ double offered(std::uint16_t port, double rate, int seconds, bool prints) {
           rate, totals.whole, totals.refused, totals.refused_without_retry, totals.broken,
           quantile(totals.refusals, 0.5), quantile(totals.refusals, 0.99),
           quantile(totals.first, 0.99));
+    if (prints) {
+      bar(totals.refused_without_retry == 0 && totals.broken == 0,
+          fmt::format(
+              "every refusal says when to come again, nothing breaks: {} without, {} broken",
+              totals.refused_without_retry, totals.broken));
+      const double slow = quantile(totals.refusals, 0.99);
+      bar(slow <= max_refusal_ms,
+          fmt::format("99 % of the refusals within {:.0f} ms: {:.1f} ms", max_refusal_ms, slow));
+    }
     const double done = static_cast<double>(whole) / seconds;
     HEARTH_CHECK(::write(ends[1], &done, sizeof done) == sizeof done);
   });
   double done = 0;
   HEARTH_CHECK(::read(ends[0], &done, sizeof done) == sizeof done);
-  ::waitpid(pid, nullptr, 0);
+  int status = 0;
+  ::waitpid(pid, &status, 0);
+  take_ended(status);
   ::close(ends[0]);
   ::close(ends[1]);
   return done;
@@ -318,8 +354,10 @@ void overload(int seconds) {
   fmt::print("overload: room for {} at once, {:.0f} requests a second\n", overload_places,
              capacity);
   const double done = offered(port, 10 * capacity, seconds, true);
-  fmt::print("  goodput: {:.1f} a second, {:.0f} % of the {:.1f} at nine tenths of the load\n",
-             done, 100 * done / peak, peak);
+  bar(done >= min_goodput * peak,
+      fmt::format("at ten times the load {:.0f} % is done of what is done at nine tenths of it: "
+                  "{:.0f} % ({:.1f} and {:.1f} a second)",
+                  100 * min_goodput, 100 * done / peak, done, peak));
 }
 
 void disconnects(int count) {
@@ -350,12 +388,16 @@ void disconnects(int count) {
     std::this_thread::sleep_for(std::chrono::milliseconds(10));
     stats = running->lease->runner->stats();
   }
-  fmt::print(
-      "{} clients left in the middle: {} requests and {} pages in use {:.0f} ms later, {} files "
-      "more than before, {:.1f} KiB of memory a hundred clients\n",
-      count, stats.running + stats.queued, stats.kv_pages_used, 1000 * seconds_since(begin),
-      static_cast<long>(open_files()) - static_cast<long>(files),
-      (static_cast<double>(resident_bytes()) - static_cast<double>(before)) / 1024 * 100 / count);
+  const double waited = 1000 * seconds_since(begin);
+  const long more_files = static_cast<long>(open_files()) - static_cast<long>(files);
+  const double kib =
+      (static_cast<double>(resident_bytes()) - static_cast<double>(before)) / 1024 * 100 / count;
+  fmt::print("{} clients left in the middle; {:.0f} ms later:\n", count, waited);
+  bar(stats.running + stats.queued == 0 && stats.kv_pages_used == 0 && more_files <= 0,
+      fmt::format("nothing of theirs is in use: {} requests, {} pages, {} files",
+                  stats.running + stats.queued, stats.kv_pages_used, more_files));
+  bar(kib <= max_left_kib,
+      fmt::format("at most {:.0f} KiB of memory a hundred clients: {:.1f} KiB", max_left_kib, kib));
 }
 
 int option(int count, char** words, const char* name, int otherwise) {
@@ -373,5 +415,6 @@ int main(int count, char** words) {
   streams_at_once(option(count, words, "--streams", 1000), seconds);
   overload(seconds);
   disconnects(option(count, words, "--disconnects", 10'000));
-  return 0;
+  fmt::print("{}\n", missed == 0 ? "every bar is met" : fmt::format("{} bars are missed", missed));
+  return missed == 0 ? 0 : 1;
 }

@@ -29,6 +29,7 @@ constexpr Kind kinds[] = {
     {Panel::q5_0, "q5_0", 32, 22, 0, 1},       {Panel::q4_k, "q4_k", 256, 144, 0, 2},
     {Panel::q5_k, "q5_k", 256, 176, 0, 2},     {Panel::q6_k, "q6_k", 256, 210, 208, 1},
     {Panel::iq4_xs, "iq4_xs", 256, 136, 0, 1}, {Panel::mxfp4, "mxfp4", 32, 17, 0, 0},
+    {Panel::grid, "grid", 256, 146, 144, 1},
 };
 static_assert(std::size(kinds) == panel_kinds);
 

@@ -28,7 +28,7 @@ constexpr Kind kinds[] = {
     {Panel::q4_0, "q4_0", 32, 18},   {Panel::q5_0, "q5_0", 32, 22},
     {Panel::q4_k, "q4_k", 256, 144}, {Panel::q5_k, "q5_k", 256, 176},
     {Panel::q6_k, "q6_k", 256, 210}, {Panel::iq4_xs, "iq4_xs", 256, 136},
-    {Panel::mxfp4, "mxfp4", 32, 17},
+    {Panel::mxfp4, "mxfp4", 32, 17}, {Panel::grid, "grid", 256, 146},
 };
 
 // The best of some passes over `panels` panels of 2048 columns.

@@ -216,18 +216,32 @@ void affine_k(u8* unit, Rows rows) {
   }
 }
 
+// Two bytes of every group, [2][16] at `places`, `apart` from one another.
+void put_pairs_of_scales(u8* places, std::size_t apart, Rows bytes) {
+  const FourLines scales = load_four(bytes);
+  for (std::size_t two = 0; two < 4; ++two) {
+    u8 columns[4][16];
+    put_bytes(columns[0], 16, scales.line[two]);
+    memcpy(places + 2 * two * apart, columns[0], 32);
+    memcpy(places + (2 * two + 1) * apart, columns[2], 32);
+  }
+}
+
+// codes[128], scales[16], d.
+void grid(u8* unit, Rows rows) {
+  constexpr std::size_t group_bytes = 288;
+  put_column<2>(unit, rows.at(144));
+  put_pairs_of_scales(unit + 32 + 256, group_bytes, rows.at(128));
+  for (std::size_t g = 0; g < 8; ++g)
+    put_split_nibbles(unit + 32 + g * group_bytes, rows.at(16 * g));
+}
+
 // ql[128], qh[64], scales[16], d.  Each half of the block holds four groups.
 void q6_k(u8* unit, Rows rows) {
   constexpr std::size_t group_bytes = 416;
   put_column<2>(unit, rows.at(208));
   u8* groups = unit + 32;
-  const FourLines scales = load_four(rows.at(192));  // two bytes of every group
-  for (std::size_t two = 0; two < 4; ++two) {
-    u8 bytes[4][16];
-    put_bytes(bytes[0], 16, scales.line[two]);
-    memcpy(groups + 2 * two * group_bytes + 384, bytes[0], 32);
-    memcpy(groups + (2 * two + 1) * group_bytes + 384, bytes[2], 32);
-  }
+  put_pairs_of_scales(groups + 384, group_bytes, rows.at(192));
   for (std::size_t half = 0; half < 2; ++half) {
     const Lines<2> high(rows.at(128 + 32 * half));
     for (std::size_t i = 0; i < 4; ++i) {
@@ -346,6 +360,8 @@ void pack_sixteen(Panel kind, void* panel, const void* stored, std::size_t row_b
       return blocks(iq4_xs, 136);
     case Panel::mxfp4:
       return blocks(mxfp4, 17);
+    case Panel::grid:
+      return blocks(grid, sizeof(GridBlock));
   }
 }
 

@@ -162,6 +162,16 @@ void put_iq4_xs(u8* unit, std::size_t row, const u8* block) {
   }
 }
 
+void put_grid(u8* unit, std::size_t row, const u8* block) {
+  put(unit, row, block + 144, 2);
+  for (std::size_t g = 0; g < 8; ++g) {
+    u8* group = unit + 32 + 288 * g;
+    put_split_nibbles(group, row, block + 16 * g);
+    put(group + 256, row, block + 128 + 2 * g, 1);
+    put(group + 272, row, block + 129 + 2 * g, 1);
+  }
+}
+
 // Copies elements one by one: [rows][k] to [k][16].  By stretches of columns whose lines stay near.
 template <typename T>
 void put_floats(void* panel, const void* stored, std::size_t row_bytes, std::size_t rows,
@@ -240,6 +250,8 @@ void pack_rows(Panel kind, void* panel, const void* stored, std::size_t row_byte
       return blocks(put_iq4_xs, 136);
     case Panel::mxfp4:
       return blocks(put_mxfp4, 17);
+    case Panel::grid:
+      return blocks(put_grid, sizeof(GridBlock));
   }
 }
 

@@ -36,14 +36,18 @@ enum class Panel : std::uint8_t {
            // columns)}; w = d s (q - 32).  3360 bytes
   iq4_xs,  // super: h d, 8 groups of {nibbles, signed s}; w = d s table[q].  2208 bytes
   mxfp4,   // group: nibbles, c exponents; w = 2^(c - 128) * table[q] (the table is doubled). 272
+  grid,    // super: h d, 8 groups of {nibbles, 2 x signed s (per 16 columns)};
+           // w = d s table[q] / 8.  2336 bytes
 };
-constexpr std::size_t panel_kinds = 12;
+constexpr std::size_t panel_kinds = 13;
 
 // Fifth bits: one line; lane n, bit 8v + j belongs to nibble j of line v.
 // High bits of q6_k: line h, lane n, bits 2 (8 (v % 2) + j) and the next belong to nibble j of line
 // v = 2h + v % 2.
 constexpr std::int8_t iq4_table[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
                                        1,    13,   25,  38,  53,  69,  89,  113};
+// The levels of code books of two bits and fewer, eightfold.
+constexpr std::int8_t grid_table[16] = {0, 1, -1, 7, -7, 8, -8, 9, -9, 25, -25, 43, -43, 0, 0, 0};
 constexpr std::int8_t e2m1_table[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 // Where the parts of a kind lie.  A panel is `supers` runs of: head, then its groups.
@@ -58,6 +62,7 @@ static constexpr PanelShape shape_of(Panel kind) {
       {1, 64, 0, 0},        {1, 32, 0, 0},        {2, 64, 0, 0},        {32, 544, 0, 544},
       {32, 288, 0, 288},    {32, 288, 0, 288},    {32, 352, 0, 352},    {256, 2368, 64, 288},
       {256, 2880, 64, 352}, {256, 3360, 32, 416}, {256, 2208, 32, 272}, {32, 272, 0, 272},
+      {256, 2336, 32, 288},
   };
   return shapes[static_cast<std::size_t>(kind)];
 }
@@ -78,8 +83,18 @@ static constexpr std::size_t panel_bytes(Panel kind, std::size_t k) {
   return (k + shape.unit_columns - 1) / shape.unit_columns * shape.unit_bytes;
 }
 
+// One block of what `grid` is packed from: places in grid_table, element i of 32 in the low nibble
+// of byte i of 16, element i + 16 in the high one.
+struct GridBlock {
+  std::uint8_t codes[super_columns / 2];
+  std::int8_t scales[super_columns / 16];
+  std::uint16_t d;  // half
+};
+static_assert(sizeof(GridBlock) == 146);
+
 // Builds a panel from `rows` (1 to 16) stored rows of k columns, `row_bytes` apart, in the file
-// layout of the same name (GGUF tensor types).  Plain code, the same for all instruction sets.
+// layout of the same name (GGUF tensor types; blocks of `grid` are GridBlock).  Plain code, the
+// same for all instruction sets.
 void pack_panel(Panel kind, void* panel, const void* stored, std::size_t row_bytes,
                 std::size_t rows, std::size_t k);
 

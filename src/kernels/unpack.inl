@@ -43,6 +43,7 @@ inline float minus_32(u32 q) { return static_cast<float>(q) - 32; }
 inline float as_is(u32 q) { return static_cast<float>(q); }
 inline float from_iq4(u32 q) { return iq4_table[q]; }
 inline float from_e2m1(u32 q) { return e2m1_table[q]; }
+inline float from_grid(u32 q) { return 0.125f * grid_table[q]; }
 
 void unpack_f32(void* b, const void* panel, std::size_t first, std::size_t k) {
   memcpy(b, static_cast<const float*>(panel) + panel_rows * first, 4 * panel_rows * k);
@@ -146,6 +147,17 @@ void unpack_iq4_xs(void* b, const void* panel, std::size_t first, std::size_t k)
   }
 }
 
+void unpack_grid(void* b, const void* panel, std::size_t first, std::size_t k) {
+  float* out = static_cast<float*>(b);
+  const u8* super = static_cast<const u8*>(panel) + first / 256 * 2336;
+  for (std::size_t g = 0; g < k / 32; ++g, out += 32 * panel_rows) {
+    if (g != 0 && g % 8 == 0) super += 2336;
+    const u8* group = super + 32 + g % 8 * 288;
+    unpack_codes<0>(out, group, signed_scales(super, group + 256),
+                    signed_scales(super, group + 272), from_grid);
+  }
+}
+
 // Columns [first, first + k) of one panel.
 void unpack(Panel kind, void* b, const void* panel, std::size_t first, std::size_t k) {
   switch (kind) {
@@ -173,6 +185,8 @@ void unpack(Panel kind, void* b, const void* panel, std::size_t first, std::size
       return unpack_iq4_xs(b, panel, first, k);
     case Panel::mxfp4:
       return unpack_mxfp4(b, panel, first, k);
+    case Panel::grid:
+      return unpack_grid(b, panel, first, k);
   }
 }
 

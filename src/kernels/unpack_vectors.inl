@@ -5,6 +5,7 @@ namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
 constexpr bool has_super(Panel kind) { return shape_of(kind).unit_columns == super_columns; }
+constexpr bool has_two_scales(Panel kind) { return kind == Panel::q6_k || kind == Panel::grid; }
 constexpr bool has_minimum(Panel kind) { return kind == Panel::q4_k || kind == Panel::q5_k; }
 
 inline Ints load_ints(const u8* p) {
@@ -26,9 +27,12 @@ inline Ints codes_of(const u8* group, int v, int c, std::size_t row) {
     const int bit = 2 * (8 * (v % 2) + j);
     q |= ((load_ints(group + 256 + 64 * (v / 2) + 4 * row) >> bit) & 3) << 4;
   }
-  if constexpr (kind == Panel::iq4_nl || kind == Panel::iq4_xs || kind == Panel::mxfp4)
+  if constexpr (kind == Panel::iq4_nl || kind == Panel::iq4_xs || kind == Panel::mxfp4 ||
+                kind == Panel::grid)
     for (std::size_t i = 0; i < lanes; ++i)
-      q[i] = kind == Panel::mxfp4 ? e2m1_table[q[i]] : iq4_table[q[i]];
+      q[i] = kind == Panel::mxfp4  ? e2m1_table[q[i]]
+             : kind == Panel::grid ? grid_table[q[i]]
+                                   : iq4_table[q[i]];
   if constexpr (kind == Panel::q4_0) q -= 8;
   if constexpr (kind == Panel::q5_0) q -= 16;
   if constexpr (kind == Panel::q6_k) q -= 32;
@@ -58,8 +62,9 @@ inline void load_factors(Factors& factors, const u8* super, const u8* group, int
       factors.scale[n] = load_half(super, n) * tail[n];
       factors.minimum[n] = load_half(super + 32, n) * tail[16 + n];
     } else {
-      const u8* scales = kind == Panel::q6_k ? tail + 16 * (v / 2) : group + 256;
-      factors.scale[n] = load_half(super, n) * static_cast<i8>(scales[n]);
+      const u8* scales = has_two_scales(kind) ? tail + 16 * (v / 2) : group + 256;
+      const float unit = kind == Panel::grid ? 0.125f : 1;
+      factors.scale[n] = unit * load_half(super, n) * static_cast<i8>(scales[n]);
     }
   }
 }
@@ -74,7 +79,7 @@ void unpack_groups(float* out, const void* panel, std::size_t first, std::size_t
     const u8* super = units + i / groups * shape.unit_bytes;
     const u8* group = super + shape.head_bytes + i % groups * shape.group_bytes;
     for (int v = 0; v < 4; ++v) {
-      if (v == 0 || (kind == Panel::q6_k && v == 2)) load_factors<kind>(factors, super, group, v);
+      if (v == 0 || (has_two_scales(kind) && v == 2)) load_factors<kind>(factors, super, group, v);
       for (int c = 0; c < 8; ++c, out += panel_rows)
         for (std::size_t row = 0; row < panel_rows; row += lanes) {
           const Vec code = __builtin_convertvector(codes_of<kind>(group, v, c, row), Vec);
@@ -128,6 +133,8 @@ void unpack(Panel kind, void* b, const void* panel, std::size_t first, std::size
       return unpack_groups<Panel::iq4_xs>(out, panel, first, k);
     case Panel::mxfp4:
       return unpack_groups<Panel::mxfp4>(out, panel, first, k);
+    case Panel::grid:
+      return unpack_groups<Panel::grid>(out, panel, first, k);
   }
 }
 

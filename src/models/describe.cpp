@@ -11,6 +11,7 @@
 #include "models/hyper_source.h"
 #include "models/tensors.h"
 #include "models/vision/tower.h"
+#include "ops/recode.h"
 
 namespace hearth::models {
 namespace {
@@ -114,7 +115,8 @@ Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hy
   info.kind = kind_of(package, spec, hyper);
   for (const TensorEntry& entry : package.tensors) {
     info.parameters += parameters_of(entry);
-    info.weight_bytes += entry.bytes();
+    info.weight_bytes += static_cast<std::uint64_t>(ops::growth_of(entry.dtype) *
+                                                    static_cast<double>(entry.bytes()));
   }
   info.quantisation = main_dtype(package);
   if (const Package* seeing = tower_package(package)) {

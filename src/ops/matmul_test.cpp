@@ -81,10 +81,10 @@ std::vector<std::byte> random_matrix(Dtype dtype, std::size_t rows, std::size_t 
   return bytes;
 }
 
-const Dtype tested[] = {Dtype::f32,    Dtype::f16,   Dtype::bf16,    Dtype::f64,  Dtype::q8_0,
-                        Dtype::q4_0,   Dtype::q4_1,  Dtype::q5_0,    Dtype::q5_1, Dtype::q2_k,
-                        Dtype::q3_k,   Dtype::q4_k,  Dtype::q5_k,    Dtype::q6_k, Dtype::iq4_nl,
-                        Dtype::iq4_xs, Dtype::mxfp4, Dtype::iq2_xxs, Dtype::iq3_s};
+const Dtype tested[] = {Dtype::f32,    Dtype::f16,   Dtype::bf16,    Dtype::f64,   Dtype::q8_0,
+                        Dtype::q4_0,   Dtype::q4_1,  Dtype::q5_0,    Dtype::q5_1,  Dtype::q2_k,
+                        Dtype::q3_k,   Dtype::q4_k,  Dtype::q5_k,    Dtype::q6_k,  Dtype::iq4_nl,
+                        Dtype::iq4_xs, Dtype::mxfp4, Dtype::iq2_xxs, Dtype::iq3_s, Dtype::iq1_s};
 
 struct Problem {
   std::vector<std::byte> bytes;

@@ -59,7 +59,7 @@ Result<std::unique_ptr<Matrix::Packed>> describe(const StoredMatrix& stored) {
   packed->stored = stored;
   packed->row_bytes = row_bytes;
   packed->recoding = recoding_of(stored.dtype);
-  packed->panel = panel_of(packed->recoding ? packed->recoding->to : stored.dtype);
+  packed->panel = packed->recoding ? packed->recoding->panel : panel_of(stored.dtype);
   if (packed->groups() > 0) {
     packed->minima = std::make_unique<Matrix::Packed>();
     packed->minima->stored = {Dtype::f32, stored.rows, packed->groups(), {}, false};
@@ -112,7 +112,7 @@ void pack_recoded(const Matrix::Packed& packed, std::size_t panel, const std::by
   const Recoding& recoding = *packed.recoding;
   const std::size_t columns = packed.stored.columns, groups = packed.groups();
   const std::size_t row_bytes =
-      packed.row_bytes / info(recoding.from).block_bytes * info(recoding.to).block_bytes;
+      packed.row_bytes / info(recoding.from).block_bytes * recoding.block_bytes;
   recoded.blocks.resize(rows * row_bytes);
   recoded.minima.resize(rows * groups);
   recoding.recode(recoded.blocks.data(), recoded.minima.data(), from,

@@ -147,16 +147,109 @@ void without_minimum(std::byte* out, float* minima, const std::byte* blocks, std
   }
 }
 
+// 2 s + 1, s the topmost four bits of eight words from byte 2 + 4, eight bytes apart.
+Scales scales_of_iq2_xxs(const u8* block) {
+  Scales scales;
+  for (std::size_t g = 0; g < groups; ++g) scales[g] = 2 * (block[2 + 8 * (g / 2) + 7] >> 4) + 1;
+  return scales;
+}
+
+// The same of 16 nibbles from a byte on.
+template <std::size_t offset>
+Scales scales_of_nibbles(const u8* block) {
+  Scales scales;
+  for (std::size_t g = 0; g < groups; ++g)
+    scales[g] = 2 * (block[offset + g / 2] >> (4 * (g % 2)) & 15) + 1;
+  return scales;
+}
+
+// The same of bits 12 to 14 of eight words from byte 34.
+Scales scales_of_iq1_s(const u8* block) {
+  Scales scales;
+  for (std::size_t g = 0; g < groups; ++g)
+    scales[g] = 2 * (block[34 + 2 * (g / 2) + 1] >> 4 & 7) + 1;
+  return scales;
+}
+
+// The same of three bits each, four in each of four words from byte 48.
+Scales scales_of_iq1_m(const u8* block) {
+  Scales scales;
+  for (std::size_t g = 0; g < groups; ++g) {
+    const int word = block[48 + 2 * (g / 4)] | block[49 + 2 * (g / 4)] << 8;
+    scales[g] = 2 * (word >> (3 * (g % 4)) & 7) + 1;
+  }
+  return scales;
+}
+
+std::uint16_t first_half(u8* block) {
+  std::uint16_t d;
+  std::memcpy(&d, block, sizeof d);
+  std::memcpy(block, &half_of_one, sizeof d);
+  return d;
+}
+
+// In the top nibbles of four words from byte 48.
+std::uint16_t scattered_half(u8* block) {
+  std::uint16_t d = 0;
+  for (std::size_t i = 0; i < 4; ++i) {
+    u8& byte = block[49 + 2 * i];
+    d = static_cast<std::uint16_t>(d | (byte >> 4) << (4 * i));
+    byte = static_cast<u8>((byte & 15) | (half_of_one >> (4 * i) & 15) << 4);
+  }
+  return d;
+}
+
+// Code books of few levels, by their places in a table.  Numbers are d / 8 * scale * level: with d
+// made 1 the dequantiser tells the levels.
+template <Dtype dtype, std::size_t block_bytes, std::uint16_t (*take_d)(u8*),
+          Scales (*scales_of)(const u8*)>
+void to_grid(std::byte* out, float*, const std::byte* blocks, std::size_t count) {
+  std::array<u8, 256> places{};
+  for (u8 i = 0; i < 16; ++i)
+    if (kernels::grid_table[i] != 0) places[static_cast<u8>(kernels::grid_table[i])] = i;
+  const DequantiseRow dequantise_row = dequantiser(dtype);
+  for (; count > 0; --count, blocks += block_bytes, out += sizeof(kernels::GridBlock)) {
+    u8 block[block_bytes];
+    std::memcpy(block, blocks, block_bytes);
+    kernels::GridBlock made{};
+    made.d = take_d(block);
+    const Scales scales = scales_of(block);
+    for (std::size_t g = 0; g < groups; ++g) made.scales[g] = static_cast<std::int8_t>(scales[g]);
+    float products[block_columns];
+    dequantise_row(block, products, block_columns);
+    for (std::size_t i = 0; i < block_columns; ++i) {
+      const float level = 8 * products[i] / static_cast<float>(scales[i / group_columns]);
+      const int whole = static_cast<int>(level + (level < 0 ? -0.5f : 0.5f));
+      const int place = places[static_cast<u8>(whole)];
+      made.codes[i / 32 * 16 + i % 16] |= static_cast<u8>(i % 32 < 16 ? place : place << 4);
+    }
+    std::memcpy(out, &made, sizeof made);
+  }
+}
+
+using kernels::GridBlock;
+using kernels::Panel;
+
 // To add a type: a row.
 constexpr Recoding recodings[] = {
-    {Dtype::q4_1, Dtype::q4_0, 32, without_minimum<20, 8>},
-    {Dtype::q5_1, Dtype::q5_0, 32, without_minimum<24, 16>},
-    {Dtype::q2_k, Dtype::q6_k, 16, to_q6_k<Dtype::q2_k, 84, 80, scales_of_q2_k>},
-    {Dtype::q3_k, Dtype::q6_k, 0, to_q6_k<Dtype::q3_k, 110, 108, scales_of_q3_k>},
-    {Dtype::iq3_xxs, Dtype::q6_k, 0, to_q6_k<Dtype::iq3_xxs, 98, 0, scales_of_iq3_xxs>},
-    {Dtype::iq3_s, Dtype::q6_k, 0, to_q6_k<Dtype::iq3_s, 110, 0, scales_of_iq3_s>},
-    {Dtype::tq1_0, Dtype::q6_k, 0, to_q6_k<Dtype::tq1_0, 54, 52, no_scales>},
-    {Dtype::tq2_0, Dtype::q6_k, 0, to_q6_k<Dtype::tq2_0, 66, 64, no_scales>},
+    {Dtype::q4_1, Panel::q4_0, 18, 32, without_minimum<20, 8>},
+    {Dtype::q5_1, Panel::q5_0, 22, 32, without_minimum<24, 16>},
+    {Dtype::q2_k, Panel::q6_k, q6_k_bytes, 16, to_q6_k<Dtype::q2_k, 84, 80, scales_of_q2_k>},
+    {Dtype::q3_k, Panel::q6_k, q6_k_bytes, 0, to_q6_k<Dtype::q3_k, 110, 108, scales_of_q3_k>},
+    {Dtype::iq3_xxs, Panel::q6_k, q6_k_bytes, 0, to_q6_k<Dtype::iq3_xxs, 98, 0, scales_of_iq3_xxs>},
+    {Dtype::iq3_s, Panel::q6_k, q6_k_bytes, 0, to_q6_k<Dtype::iq3_s, 110, 0, scales_of_iq3_s>},
+    {Dtype::tq1_0, Panel::q6_k, q6_k_bytes, 0, to_q6_k<Dtype::tq1_0, 54, 52, no_scales>},
+    {Dtype::tq2_0, Panel::q6_k, q6_k_bytes, 0, to_q6_k<Dtype::tq2_0, 66, 64, no_scales>},
+    {Dtype::iq2_xxs, Panel::grid, sizeof(GridBlock), 0,
+     to_grid<Dtype::iq2_xxs, 66, first_half, scales_of_iq2_xxs>},
+    {Dtype::iq2_xs, Panel::grid, sizeof(GridBlock), 0,
+     to_grid<Dtype::iq2_xs, 74, first_half, scales_of_nibbles<66>>},
+    {Dtype::iq2_s, Panel::grid, sizeof(GridBlock), 0,
+     to_grid<Dtype::iq2_s, 82, first_half, scales_of_nibbles<74>>},
+    {Dtype::iq1_s, Panel::grid, sizeof(GridBlock), 0,
+     to_grid<Dtype::iq1_s, 50, first_half, scales_of_iq1_s>},
+    {Dtype::iq1_m, Panel::grid, sizeof(GridBlock), 0,
+     to_grid<Dtype::iq1_m, 56, scattered_half, scales_of_iq1_m>},
 };
 
 }  // namespace
@@ -165,6 +258,19 @@ const Recoding* recoding_of(Dtype dtype) {
   for (const Recoding& row : recodings)
     if (row.from == dtype) return &row;
   return nullptr;
+}
+
+double growth_of(Dtype dtype) {
+  const Recoding* recoding = recoding_of(dtype);
+  if (recoding == nullptr) return 1;
+  constexpr std::size_t columns = kernels::super_columns;
+  const std::size_t minima = recoding->group_columns > 0 ? columns / recoding->group_columns : 0;
+  const auto made = static_cast<double>(kernels::panel_bytes(recoding->panel, columns)) /
+                        static_cast<double>(kernels::panel_rows) +
+                    static_cast<double>(minima * sizeof(float));
+  const DtypeInfo& stored = info(dtype);
+  return made * static_cast<double>(stored.block_elements) /
+         static_cast<double>(columns * stored.block_bytes);
 }
 
 }  // namespace hearth::ops

@@ -47,11 +47,12 @@ constexpr bool has_four_bits(Panel kind) {
   return kind == Panel::q4_0 || kind == Panel::q4_k || has_table(kind);
 }
 
-alignas(64) constexpr float four_bit_values[4][16] = {
+alignas(64) constexpr float four_bit_values[5][16] = {
     {-8, -7, -6, -5, -4, -3, -2, -1, 0, 1, 2, 3, 4, 5, 6, 7},
     {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15},
     {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113},
-    {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12}};
+    {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12},
+    {0, 1, -1, 7, -7, 8, -8, 9, -9, 25, -25, 43, -43, 0, 0, 0}};
 
 // Columns 8v to 8v + 7 of a group, before scales.  What is not looked up comes 2^24 times too
 // large.
@@ -62,6 +63,7 @@ inline Eight values_of(const u8* group, std::size_t v) {
     constexpr std::size_t row = kind == Panel::q4_0    ? 0
                                 : kind == Panel::q4_k  ? 1
                                 : kind == Panel::mxfp4 ? 3
+                                : kind == Panel::grid  ? 4
                                                        : 2;
     const Vec table = load(four_bit_values[row]);
     const Bits line = load_bits(group + 64 * v);

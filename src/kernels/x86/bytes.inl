@@ -5,9 +5,9 @@
 namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
-// What unsigned codes are more than the weights they stand for: 2^3, 2^4, 2^7; or 2^5, of a kind
-// whose halves of groups have a scale each.
-enum class Offset { none, three, four, five, seven };
+// What unsigned codes are more than the weights they stand for: 2^3, 2^4, 2^7; or 2^5, 2^6, of
+// kinds whose halves of groups have a scale each.
+enum class Offset { none, three, four, five, six, seven };
 
 // Activations of one row and group, in the order of columns: x = scale * q.
 struct ByteGroup {
@@ -34,12 +34,14 @@ constexpr Offset offset_of(Panel kind) {
       return Offset::seven;
     case Panel::q6_k:
       return Offset::five;
+    case Panel::grid:
+      return Offset::six;
     default:
       return Offset::none;
   }
 }
 
-// Where `start` has what the sums of columns from 16 * half on begin with.
+// Where `start` has what the sums of columns from 16 * half on begin with; of six, a half of it.
 constexpr std::size_t start_index(Offset offset, std::size_t half) {
   return offset == Offset::three   ? 0
          : offset == Offset::four  ? 1
@@ -60,7 +62,7 @@ template <Panel kind>
 inline CodeBytes unsigned_codes_of(const u8* group, std::size_t v, std::size_t half) {
   CodeBytes codes = codes_of<kind>(group, v, half);
   if constexpr (is_signed(kind)) {
-    constexpr char offset = kind == Panel::mxfp4 ? 16 : -128;
+    constexpr char offset = kind == Panel::mxfp4 ? 16 : kind == Panel::grid ? 64 : -128;
     codes.low = plus_bytes(codes.low, offset);
     codes.high = plus_bytes(codes.high, offset);
   }
@@ -102,8 +104,22 @@ inline void ask(const u8*& ahead, std::size_t lines) {
   for (; lines > 0; --lines, ahead += 64) __builtin_prefetch(ahead, 0, 2);
 }
 
-// How a kind's groups begin and end: offset or minimum, one scale or two.
-enum class Form { scale, minimum, two_scales };
+// How a kind's groups begin and end: offset or minimum, one scale or two, and these with twice the
+// offset.
+enum class Form { scale, minimum, two_scales, two_scales_twice };
+constexpr bool has_two_scales(Form form) {
+  return form == Form::two_scales || form == Form::two_scales_twice;
+}
+
+// What the sums of a group begin with, step v being the next.
+template <Panel kind>
+inline Bits start_of(const ByteGroup& x, std::size_t v) {
+  constexpr Offset offset = offset_of(kind);
+  if constexpr (offset == Offset::none) return all_ints(0);
+  if constexpr (has_two_scales(kind))
+    return all_ints(x.start[start_index(offset, v / 2)] * (offset == Offset::six ? 2 : 1));
+  return all_ints(x.start[start_index(offset, 0)]);
+}
 
 // Adds a group's whole sums to the sums in floats.
 template <bool minimum>

@@ -165,6 +165,8 @@ void block_bytes(Panel kind, float* c, std::size_t ldc, const void* a, const voi
   const bool narrow = lines_together(kind) == 8;
   if (has_minimum(kind))
     go(narrow ? bytes_blocks<Form::minimum, 8> : bytes_blocks<Form::minimum, most_lines(4)>);
+  else if (kind == Panel::grid)
+    go(bytes_blocks<Form::two_scales_twice, most_lines(2)>);
   else if (kind == Panel::q6_k)
     go(bytes_blocks<Form::two_scales, most_lines(2)>);
   else

@@ -15,7 +15,9 @@ inline void start_sums(Bits (&whole)[rows][vectors], const ByteGroup* a, Form fo
   for (std::size_t r = 0; r < rows; ++r)
 #pragma GCC unroll 2
     for (std::size_t v = 0; v < vectors; ++v)
-      whole[r][v] = form == Form::minimum ? all_ints(0) : all_ints(a[r].start[start]);
+      whole[r][v] = form == Form::minimum            ? all_ints(0)
+                    : form == Form::two_scales_twice ? all_ints(2 * a[r].start[start])
+                                                     : all_ints(a[r].start[start]);
 }
 
 // b: panels [k / 32] of CodeGroup, one after another.
@@ -25,7 +27,7 @@ void bytes_tile(float* c, std::size_t ldc, const ByteGroup* a, const CodeGroup* 
   const std::size_t groups = extent.groups, start = extent.start;
   const u8* ahead = extent.ahead;
   constexpr std::size_t vectors = panels * halves;
-  constexpr std::size_t parts = form == Form::two_scales ? 2 : 1;
+  constexpr std::size_t parts = has_two_scales(form) ? 2 : 1;
   Vec sums[rows][vectors];
 #pragma GCC unroll 6
   for (std::size_t r = 0; r < rows; ++r)

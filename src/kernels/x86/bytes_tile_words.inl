@@ -12,7 +12,8 @@ constexpr std::size_t most_lines(std::size_t lines) { return lines; }
 
 // Codes of 8 bits leave no room for sums: nothing would be won over words.
 constexpr std::uint32_t byte_kinds =
-    group_kinds & ~(kind_bit(Panel::q8_0) | kind_bit(Panel::iq4_nl) | kind_bit(Panel::iq4_xs));
+    group_kinds & ~(kind_bit(Panel::q8_0) | kind_bit(Panel::iq4_nl) | kind_bit(Panel::iq4_xs) |
+                    kind_bit(Panel::grid));
 
 // b: panels [k / 32] of CodeGroup, one after another.
 template <Form form, std::size_t fold, std::size_t rows, std::size_t panels>
@@ -21,7 +22,7 @@ void bytes_tile(float* c, std::size_t ldc, const ByteGroup* a, const CodeGroup* 
   const std::size_t groups = extent.groups, start = extent.start;
   const u8* ahead = extent.ahead;
   static_assert(panels == 1);
-  constexpr std::size_t parts = form == Form::two_scales ? 2 : 1, lines = 8 / parts;
+  constexpr std::size_t parts = has_two_scales(form) ? 2 : 1, lines = 8 / parts;
   const Bits ones = all_words(1);
   Vec sums[rows][halves];
 #pragma GCC unroll 4

@@ -161,7 +161,8 @@ inline CodeBytes with_high_bits(CodeBytes codes, const u8* line, std::size_t v) 
 constexpr bool has_super(Panel kind) { return shape_of(kind).unit_columns == super_columns; }
 constexpr bool has_minimum(Panel kind) { return kind == Panel::q4_k || kind == Panel::q5_k; }
 constexpr bool has_table(Panel kind) {
-  return kind == Panel::iq4_nl || kind == Panel::iq4_xs || kind == Panel::mxfp4;
+  return kind == Panel::iq4_nl || kind == Panel::iq4_xs || kind == Panel::mxfp4 ||
+         kind == Panel::grid;
 }
 constexpr bool is_signed(Panel kind) { return kind == Panel::q8_0 || has_table(kind); }
 
@@ -183,7 +184,9 @@ inline CodeBytes codes_of(const u8* group, std::size_t v, std::size_t half) {
   if constexpr (kind == Panel::q6_k)
     codes = with_high_bits(codes, group + 256 + 64 * (v / 2) + rows, v);
   if constexpr (has_table(kind)) {
-    const Bits table = repeat_16(kind == Panel::mxfp4 ? e2m1_table : iq4_table);
+    const Bits table = repeat_16(kind == Panel::mxfp4  ? e2m1_table
+                                 : kind == Panel::grid ? grid_table
+                                                       : iq4_table);
     return {pick(table, codes.low), pick(table, codes.high)};
   }
   return codes;
@@ -217,13 +220,17 @@ inline Scales scales_of(const u8* super, const u8* group, std::size_t v, std::si
             -(load_scales(super + 32) * bytes_to_floats(group + size - 16 + row))};
   } else if constexpr (kind == Panel::q6_k) {
     return {load_scales(super) * signed_to_floats(group + 384 + 16 * (v / 2) + row), Vec{}};
+  } else if constexpr (kind == Panel::grid) {
+    return {load_scales(super) * 0.125f * signed_to_floats(group + 256 + 16 * (v / 2) + row),
+            Vec{}};
   } else {
     return {load_scales(super) * signed_to_floats(group + 256 + row), Vec{}};
   }
 }
 
-// q6_k has a scale for 16 columns, the others for 32: so many steps.
-constexpr std::size_t steps_per_scale(Panel kind) { return kind == Panel::q6_k ? 2 : 4; }
+// Some have a scale for 16 columns, the others for 32: so many steps.
+constexpr bool has_two_scales(Panel kind) { return kind == Panel::q6_k || kind == Panel::grid; }
+constexpr std::size_t steps_per_scale(Panel kind) { return has_two_scales(kind) ? 2 : 4; }
 
 // Calls f(kind) with a kind of groups as a constant.
 template <Panel kind>
@@ -255,6 +262,8 @@ inline void with_group_kind(Panel kind, F f) {
       return f(Constant<Panel::iq4_xs>{});
     case Panel::mxfp4:
       return f(Constant<Panel::mxfp4>{});
+    case Panel::grid:
+      return f(Constant<Panel::grid>{});
   }
 }
 

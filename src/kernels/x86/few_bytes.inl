@@ -3,13 +3,6 @@
 namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
-template <Panel kind>
-inline Bits start_of(const ByteGroup& x, std::size_t v) {
-  constexpr Offset offset = offset_of(kind);
-  if constexpr (offset == Offset::none) return all_ints(0);
-  return all_ints(x.start[start_index(offset, offset == Offset::five ? v / 2 : 0)]);
-}
-
 // `rows` rows by `panels` panels.  x: [k / 32][height], of which the first rows are taken.
 template <Panel kind, std::size_t rows, std::size_t panels>
 void few_bytes(float* y, std::size_t ldy, const ByteGroup* x, std::size_t height, const u8* panel,

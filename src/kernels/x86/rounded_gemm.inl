@@ -170,7 +170,7 @@ void block_rounded(Panel kind, float* c, std::size_t ldc, const void* a, const v
   const std::size_t groups = k / group_columns;
   if (has_minimum(kind))
     rounded_blocks<Ends::minimum>(c, ldc, rows, weights, m, groups, panels);
-  else if (kind == Panel::q6_k)
+  else if (has_two_scales(kind))
     rounded_blocks<Ends::two_scales>(c, ldc, rows, weights, m, groups, panels);
   else
     rounded_blocks<Ends::scale>(c, ldc, rows, weights, m, groups, panels);

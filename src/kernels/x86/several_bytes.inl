@@ -18,13 +18,6 @@ inline const FourBytes* four_columns_at(const ByteGroup& x, std::size_t line) {
   return reinterpret_cast<const FourBytes*>(x.q) + line;
 }
 
-template <Panel kind>
-inline Bits start_for(const ByteGroup& x, std::size_t v) {
-  constexpr Offset offset = offset_of(kind);
-  if constexpr (offset == Offset::none) return all_ints(0);
-  return all_ints(x.start[start_index(offset, offset == Offset::five ? v / 2 : 0)]);
-}
-
 constexpr std::size_t bytes_ahead = 1536;  // of what is read, asked for from memory
 
 // m rows, at most `rows` of them: those behind are computed from whatever lies there and dropped.
@@ -57,7 +50,7 @@ void several_bytes(float* y, std::size_t ldy, const ByteGroup* x, std::size_t m,
         for (std::size_t r = 0; r < rows; ++r) {
           if (v % steps_per_scale(kind) == 0)
 #pragma GCC unroll 2
-            for (std::size_t p = 0; p < panels; ++p) whole[p][r] = start_for<kind>(x[r], v);
+            for (std::size_t p = 0; p < panels; ++p) whole[p][r] = start_of<kind>(x[r], v);
           if constexpr (panels == 1) {
             whole[0][r] =
                 add_byte_products(whole[0][r], codes[0].low, four_columns_at(x[r], 2 * v));

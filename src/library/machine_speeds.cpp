@@ -122,16 +122,32 @@ double rate_of(const MachineSpeeds& speeds, std::string_view dtype) {
   return slowest;
 }
 
-// A type without kernels of its own is read as the one it becomes, and what that leaves out as f32.
+// The type whose rate is measured that such panels are read like.
+std::string_view read_like(kernels::Panel panel) {
+  using kernels::Panel;
+  switch (panel) {
+    case Panel::q4_0:
+      return "q4_0";
+    case Panel::q5_0:
+      return "q5_0";
+    case Panel::grid:
+      return "iq4_xs";
+    default:
+      return "q6_k";
+  }
+}
+
+// A type without kernels of its own is read as what it becomes, and what that leaves out as f32.
 void add_reading(TokenWork& work, Dtype dtype, double bytes) {
   const ops::Recoding* recoding = ops::recoding_of(dtype);
   if (recoding == nullptr) {
     work.weight_bytes[std::string(name_of(dtype))] += bytes;
     return;
   }
-  const DtypeInfo &from = info(dtype), &to = info(recoding->to);
+  const DtypeInfo& from = info(dtype);
   const double blocks = bytes / from.block_bytes;
-  work.weight_bytes[std::string(to.name)] += blocks * to.block_bytes;
+  work.weight_bytes[std::string(read_like(recoding->panel))] +=
+      blocks * static_cast<double>(recoding->block_bytes);
   if (recoding->group_columns > 0)
     work.weight_bytes[std::string(name_of(Dtype::f32))] +=
         blocks * from.block_elements / static_cast<double>(recoding->group_columns) * sizeof(float);

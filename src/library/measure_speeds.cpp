@@ -31,11 +31,10 @@ constexpr double most_seconds_of_rounds = 0.2;  // on slow machines; one is coun
 constexpr double seconds_for_second_pass = 3;   // with more there would not be time for it
 constexpr std::size_t vocabulary = 128 << 10;
 
-// Types that language models are read as.  The last one is unpacked wherever it is used, which
-// takes longer than reading it.
+// Types that language models are read as.
 constexpr Dtype weight_types[] = {Dtype::q4_k,   Dtype::q6_k,  Dtype::q4_0, Dtype::q8_0,
                                   Dtype::q5_0,   Dtype::q5_k,  Dtype::f16,  Dtype::bf16,
-                                  Dtype::iq4_xs, Dtype::mxfp4, Dtype::f32,  Dtype::iq2_xs};
+                                  Dtype::iq4_xs, Dtype::mxfp4, Dtype::f32};
 
 double read_clock(clockid_t clock) {
   timespec now{};

@@ -84,7 +84,6 @@ Check read_field(const FormPart& part, Asked& asked) {
     const double temperature = TRY(read_temperature(part.content));
     // 0 is the service's own default: hotter tries where that fails.
     if (temperature > 0) asked.options.temperatures = {static_cast<float>(temperature)};
-    asked.options.seed = 1;
   } else if (part.name == "timestamp_granularities[]" || part.name == "timestamp_granularities") {
     TRY(read_granularity(part.content, asked));
   } else if (part.name == "stream") {
@@ -261,10 +260,12 @@ void handle(Service& service, Call call) {
 
 constexpr Endpoint rows[] = {
     {"POST", "/v1/audio/transcriptions",
-     "Write down what is said (multipart/form-data: file, model, language, response_format).",
-     Scope::infer, "", "Transcription", Endpoint::Place::worker, handle},
-    {"POST", "/v1/audio/translations", "Write down in English what is said in another language.",
-     Scope::infer, "", "Transcription", Endpoint::Place::worker, handle},
+     "Write down what is said (multipart/form-data: file, model, language, response_format; 501 "
+     "without a Whisper model).",
+     Scope::chat, "", "Transcription", Endpoint::Place::worker, handle},
+    {"POST", "/v1/audio/translations",
+     "Write down in English what is said in another language (501 without a Whisper model).",
+     Scope::chat, "", "Transcription", Endpoint::Place::worker, handle},
 };
 
 }  // namespace

@@ -40,7 +40,8 @@ class Maker {
     for (std::size_t at = 0; at < random_->size(); at += stored.size())
       std::memcpy(random_->data() + at, stored.data(),
                   std::min(stored.size(), random_->size() - at));
-    floats_ = std::make_shared<std::vector<float>>(std::size_t{1500} * size.dim, 0.01f);
+    const std::size_t dim = size.dim, floats = std::max(1500 * dim, 3 * dim * dim);
+    floats_ = std::make_shared<std::vector<float>>(floats, 0.01f);
     package_.format = "made";
     package_.path = size.name;
     package_.naming = Naming::huggingface;
@@ -74,7 +75,9 @@ class Maker {
   }
   void matrix(const std::string& name, std::vector<std::uint64_t> shape) {
     const std::uint64_t rows = shape[0];
-    add(name + ".weight", type_, std::move(shape), *random_);
+    const bool is_plain = shape.size() == 2;  // convolutions are never quantised
+    add(name + ".weight", is_plain ? type_ : Dtype::f32, std::move(shape),
+        is_plain ? std::span<const std::byte>(*random_) : std::as_bytes(std::span(*floats_)));
     vector(name + ".bias", {rows});
   }
   void vector(const std::string& name, std::vector<std::uint64_t> shape) {

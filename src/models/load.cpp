@@ -53,9 +53,9 @@ Status load_vision(ops::Context& ctx, const LoadOptions& options, Parts& parts) 
     return Done{};
   };
   Status status = load();
-  // A tower in a file of its own may be another model's; this one still reads.
-  if (status.ok() || package == &parts.package || status.error().kind() == ErrorKind::cancelled)
-    return status;
+  // A tower may be left out, be laid out otherwise (MLX) or be another model's: this one still
+  // reads.
+  if (status.ok() || status.error().kind() == ErrorKind::cancelled) return status;
   log_warning("vision_tower_unusable file={} why={}", package->path, status.error().message());
   parts.info.vision.clear();
   return Done{};

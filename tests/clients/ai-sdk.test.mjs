@@ -37,7 +37,7 @@ test('a second turn finds the first in the cache', async () => {
   const first = await generateText({ ...ask(), prompt: undefined, messages });
   messages.push({ role: 'assistant', content: first.text }, { role: 'user', content: 'And the land?' });
   const second = await generateText({ ...ask(), prompt: undefined, messages });
-  assert.ok(second.usage.cachedInputTokens >= 0);
+  assert.ok(second.usage.cachedInputTokens >= 0.9 * first.usage.inputTokens);
   assert.ok(second.usage.inputTokens > first.usage.inputTokens);
 });
 

@@ -152,6 +152,7 @@ Status run(App& app, const Arguments& arguments) {
 
 constexpr Option options[] = {
     {"--tensors", "", "List every tensor."},
+    {"--method", "NAME", "Of an ExecuTorch program: which of its methods."},
     {"--dot", "", "Of an operator graph: draw it in Graphviz's language."},
 };
 

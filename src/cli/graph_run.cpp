@@ -140,7 +140,7 @@ std::string file_stem(const std::string& name) {
 
 Status run_graph(App& app, const Arguments& arguments, const std::string& path) {
   const LibraryOptions options = TRY(library_options(arguments));
-  const graphs::Runner runner(TRY(graphs::open_graph(path)));
+  const graphs::Runner runner(TRY(graphs::open_graph(path, arguments.text("--method"))));
   const graphs::Graph& graph = *runner.program().graph;
   const GraphInputs inputs = TRY(read_graph_inputs(runner.program(), arguments));
   const std::vector<std::string> labels = TRY(read_labels(runner.program(), arguments));

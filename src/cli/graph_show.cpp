@@ -148,7 +148,7 @@ std::string graph_path(const Arguments& arguments) {
 }
 
 Status show_graph(App& app, const Arguments& arguments, const std::string& path) {
-  const graphs::Program program = TRY(graphs::open_graph(path));
+  const graphs::Program program = TRY(graphs::open_graph(path, arguments.text("--method")));
   const Graph& graph = *program.graph;
   if (arguments.has("--dot")) {
     draw(app, graph);

@@ -140,6 +140,7 @@ constexpr Option own[] = {
      true},
     {"--output", "DIR", "Of a graph: write each output there as NAME.npy."},
     {"--labels", "FILE", "Of a graph: a name per line, for the classes of a result."},
+    {"--method", "NAME", "Of an ExecuTorch program: which of its methods; `forward` without it."},
     {"--profile", "", "Of a graph: how long each operator takes, in a second run."},
     {"--pixels", "KIND", "Of a graph: pictures as raw, unit (0..1), signed (-1..1), imagenet."},
 };
@@ -154,8 +155,8 @@ const Command run_command{
     .details =
         "Without PROMPT, or when it is `-`, the prompt is read from standard input; with\n"
         "--image the model then describes the picture.\n"
-        "A model without a chat template continues the text.  An operator graph (.onnx) takes\n"
-        "inputs instead of a prompt and gives its outputs.\n\n"
+        "A model without a chat template continues the text.  An operator graph (.onnx, .tflite,\n"
+        ".mlmodel, .mlpackage, .pte) takes inputs instead of a prompt and gives its outputs.\n\n"
         "  hearth run builtin \"How do I serve a model?\"\n"
         "  hearth run builtin \"Is it cold?\" --choice yes --choice no\n"
         "  hearth run qwen2.5-vl --image photo.jpg \"What is on the table?\"\n"

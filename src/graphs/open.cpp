@@ -1,6 +1,9 @@
 #include "graphs/open.h"
 
+#include <fmt/core.h>
+
 #include "graphs/coreml/import.h"
+#include "graphs/executorch/import.h"
 #include "graphs/infer.h"
 #include "graphs/onnx/import.h"
 #include "graphs/tflite/import.h"
@@ -16,7 +19,8 @@ bool is_onnx(const std::string& path, std::span<const std::byte> bytes) {
   return looks_like_onnx(bytes);
 }
 
-Result<Program> read_onnx(std::shared_ptr<const MappedFile> file, const std::string& path) {
+Result<Program> read_onnx(std::shared_ptr<const MappedFile> file, const std::string& path,
+                          const std::string&) {
   return import_onnx(std::move(file), parent_folder(path));
 }
 
@@ -24,7 +28,8 @@ bool is_tflite(const std::string&, std::span<const std::byte> bytes) {
   return looks_like_tflite(bytes);
 }
 
-Result<Program> read_tflite(std::shared_ptr<const MappedFile> file, const std::string&) {
+Result<Program> read_tflite(std::shared_ptr<const MappedFile> file, const std::string&,
+                            const std::string&) {
   return import_tflite(std::move(file));
 }
 
@@ -32,11 +37,22 @@ bool is_coreml(const std::string& path, std::span<const std::byte> bytes) {
   return path.ends_with(".mlmodel") || looks_like_coreml(bytes);
 }
 
-Result<Program> read_coreml(std::shared_ptr<const MappedFile> file, const std::string& path) {
+Result<Program> read_coreml(std::shared_ptr<const MappedFile> file, const std::string& path,
+                            const std::string&) {
   return import_coreml(std::move(file), parent_folder(path));
 }
 
+bool is_executorch(const std::string&, std::span<const std::byte> bytes) {
+  return looks_like_executorch(bytes);
+}
+
+Result<Program> read_executorch(std::shared_ptr<const MappedFile> file, const std::string& path,
+                                const std::string& method) {
+  return import_executorch(std::move(file), parent_folder(path), method);
+}
+
 constexpr Importer rows[] = {
+    {"executorch", is_executorch, read_executorch, true},
     {"tflite", is_tflite, read_tflite},
     {"coreml", is_coreml, read_coreml},
     {"onnx", is_onnx, read_onnx},
@@ -60,18 +76,27 @@ bool is_graph(const std::string& path) {
 
 namespace {
 
-Result<Program> import_any(const std::string& path) {
-  if (is_coreml_package(path)) return import_coreml_package(path);
+Result<Program> import_any(const std::string& path, const std::string& method) {
+  const auto one_method = [](std::string_view format) {
+    return Error(ErrorKind::invalid, fmt::format("a graph of {} has one method", format));
+  };
+  if (is_coreml_package(path)) {
+    if (!method.empty()) return one_method("coreml");
+    return import_coreml_package(path);
+  }
   const auto file = TRY(MappedFile::open(path));
-  for (const Importer& row : rows)
-    if (row.recognises(path, file->bytes())) return row.import(file, path);
+  for (const Importer& row : rows) {
+    if (!row.recognises(path, file->bytes())) continue;
+    if (!method.empty() && !row.has_methods) return one_method(row.name);
+    return row.import(file, path, method);
+  }
   return Error(ErrorKind::unsupported, "not a graph that Hearth reads");
 }
 
 }  // namespace
 
-Result<Program> open_graph(const std::string& path) {
-  auto program = import_any(path);
+Result<Program> open_graph(const std::string& path, const std::string& method) {
+  auto program = import_any(path, method);
   if (!program) return std::move(program).error().within(path);
   program->path = path;
   Graph described = *program->graph;

@@ -13,13 +13,17 @@ namespace hearth::graphs {
 struct Importer {
   std::string_view name;  // "onnx"
   bool (*recognises)(const std::string& path, std::span<const std::byte> bytes);
-  Result<Program> (*import)(std::shared_ptr<const MappedFile> file, const std::string& path);
+  Result<Program> (*import)(std::shared_ptr<const MappedFile> file, const std::string& path,
+                            const std::string& method);
+  bool has_methods = false;
 };
 std::span<const Importer> importers();
 
 // Whether a path names a graph that Hearth reads; looks at the file's first bytes.
 bool is_graph(const std::string& path);
-// Errors: not_found, unsupported, corrupt, exhausted; each with the path.
-Result<Program> open_graph(const std::string& path);
+// method: of an ExecuTorch program of several; "": its own choice.
+// Errors: not_found, unsupported, corrupt, exhausted, invalid (a method of another format); each
+// with the path.
+Result<Program> open_graph(const std::string& path, const std::string& method = "");
 
 }  // namespace hearth::graphs

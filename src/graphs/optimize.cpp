@@ -86,8 +86,9 @@ class Optimiser {
     return true;
   }
 
-  ValueId constant_like(const Tensor& shape, const std::vector<float>& numbers) {
-    auto made = make_tensor(Element::f32, shape.dims);
+  // `dims` by value: what it is of may move when a constant is added.
+  ValueId constant_of(Dims dims, const std::vector<float>& numbers) {
+    auto made = make_tensor(Element::f32, std::move(dims));
     if (!made) return absent;
     std::ranges::copy(numbers, made->data<float>());
     graph_.values.emplace_back();
@@ -124,7 +125,8 @@ class Optimiser {
       bias.push_back(
           static_cast<float>((old - p[2]->data<float>()[f]) * factor + p[1]->data<float>()[f]));
     }
-    const ValueId new_w = constant_like(*w, weights), new_b = constant_like(*p[1], bias);
+    const Dims by_filter = p[1]->dims;
+    const ValueId new_w = constant_of(w->dims, weights), new_b = constant_of(by_filter, bias);
     if (new_w == absent || new_b == absent) return false;
     conv.inputs.resize(3, absent);
     conv.inputs[1] = new_w;

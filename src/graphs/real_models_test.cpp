@@ -2,7 +2,6 @@
 // is absent.
 #include <doctest/doctest.h>
 #include <fmt/core.h>
-#include <zlib.h>
 
 #include <cmath>
 #include <cstdlib>
@@ -12,7 +11,9 @@
 #include "base/thread_pool.h"
 #include "graphs/executor.h"
 #include "graphs/feed.h"
+#include "graphs/npy.h"
 #include "graphs/open.h"
+#include "graphs/unzipped.h"
 #include "kernels/select.h"
 
 namespace hearth::graphs {
@@ -39,16 +40,6 @@ struct Bench {
     ctx.pool = &pool;
   }
 };
-
-std::string unzipped(const std::string& path) {
-  std::string all;
-  gzFile file = gzopen(path.c_str(), "rb");
-  char piece[65536];
-  for (int n; file != nullptr && (n = gzread(file, piece, sizeof piece)) > 0;)
-    all.append(piece, static_cast<std::size_t>(n));
-  if (file != nullptr) gzclose(file);
-  return all;
-}
 
 const ValueInfo& input_of(const Runner& runner, std::size_t i) {
   const Graph& graph = *runner.program().graph;
@@ -222,6 +213,46 @@ TEST_CASE("every TFLite file of the shared data is read or refused with a reason
       const auto program = open_graph(join_path(model_path(folder), name));
       if (!program) CHECK(!program.error().message().empty());
     }
+  }
+}
+
+// Its features are in tests/golden: scripts/golden_keywords.py.
+TEST_CASE("the ExecuTorch keyword spotter hears its word") {
+  const std::string path = model_path("executorch/KeywordSpotting/model.pte");
+  if (!is_here(path)) return;
+  const std::string text =
+      read_file("tests/golden/graphs/executorch/keywords.npz", 1 << 20).value();
+  const auto arrays = read_npz(bytes_of(text));
+  REQUIRE(arrays.ok());
+  Bench bench;
+  const Runner runner(open_graph(path).value());
+  const auto outputs = runner.run(bench.ctx, {{"input_0", arrays->at("heard")}});
+  REQUIRE(outputs.ok());
+  constexpr std::string_view words[] = {"silence", "unknown", "yes", "no",  "up",   "down",
+                                        "left",    "right",   "on",  "off", "stop", "go"};
+  CHECK(words[best((*outputs)[0].tensor)] == "no");
+  // In 8 bits it says what the network says in single precision, within the steps of its scales.
+  const Numbers<double> got((*outputs)[0].tensor), want(arrays->at("said"));
+  REQUIRE(got.size() == want.size());
+  for (std::size_t i = 0; i < got.size(); ++i) CHECK(std::fabs(got[i] - want[i]) < 1);
+}
+
+TEST_CASE("ExecuTorch programs of others are read, or refused with what they lack") {
+  const struct {
+    const char *name, *says;  // nullptr: it is read
+  } rows[] = {{"examples__arduino__examples__AddModel__model.pte", nullptr},
+              {"extension__apple__ExecuTorch____tests____resources__add.pte", nullptr},
+              {"test__models__deprecated__ModuleLinear-no-constant-segment.pte", nullptr},
+              {"simple-torch-model/model.pte", nullptr},
+              {"xor.pte", "net.linear.weight"}};
+  for (const auto& row : rows) {
+    CAPTURE(row.name);
+    const std::string path = model_path(std::string("executorch/") + row.name);
+    if (!is_here(path)) return;
+    const auto program = open_graph(path);
+    CHECK(program.ok() == (row.says == nullptr));
+    if (!program && row.says != nullptr)
+      CHECK(program.error().message().find(row.says) != std::string::npos);
   }
 }
 

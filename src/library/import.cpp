@@ -27,6 +27,9 @@ namespace fs = std::filesystem;
 constexpr std::size_t piece_bytes = 4u << 20;
 constexpr std::uint64_t reserve_bytes = 256u << 20;  // stays free
 constexpr std::size_t max_files = 10'000;
+constexpr std::string_view package_ending = ".mlpackage";
+constexpr std::string_view graph_endings[] = {".onnx", ".tflite", ".pte", ".mlmodel",
+                                              package_ending};
 
 // A file to copy: from where, and its path in the model's folder.
 struct Item {
@@ -117,7 +120,10 @@ Result<std::string> main_of(const std::string& folder) {
       gguf = name;
     if (name.ends_with(".safetensors")) safetensors = name;
     if (name.ends_with(".bin") && (bin.empty() || name < bin)) bin = name;
-    if (has_graph_name(name) && (graph.empty() || name < graph)) graph = name;
+    // What lies within a package is a part of it.
+    if (has_graph_name(name) && (graph.empty() || name < graph) &&
+        name.find(std::string(package_ending) + '/') == name.npos)
+      graph = name;
     has_config = has_config || name == "config.json";
   }
   if (has_config && !safetensors.empty()) return std::string(".");
@@ -127,7 +133,8 @@ Result<std::string> main_of(const std::string& folder) {
   if (!graph.empty()) return graph;
   if (!bin.empty()) return bin;  // of GGML, as whisper.cpp's are
   return Error(ErrorKind::unsupported,
-               "holds no GGUF file, no Hugging Face folder and no graph (.onnx, .tflite)");
+               "holds no GGUF file, no Hugging Face folder and no graph (.onnx, .tflite, .pte, "
+               ".mlmodel, .mlpackage)");
 }
 
 // A folder that an archive is unpacked in; gone at the brace.
@@ -165,7 +172,7 @@ std::string name_after(const std::string& path) {
   std::string name = model_stem(path);
   for (const std::string_view ending :
        {".zip", ".tgz", ".tar", ".gz", ".bz2", ".xz", ".zst", ".tar", ".gguf", ".safetensors",
-        ".onnx", ".tflite", ".bin"})
+        ".onnx", ".tflite", ".pte", ".mlmodel", ".mlpackage", ".bin"})
     if (name.ends_with(ending)) name = name.substr(0, name.size() - ending.size());
   for (char& c : name)
     if (c == ' ') c = '-';
@@ -183,7 +190,9 @@ Status check_model_name(const std::string& name) {
 }
 
 bool has_graph_name(std::string_view file) {
-  return file.ends_with(".onnx") || file.ends_with(".tflite");
+  for (const std::string_view ending : graph_endings)
+    if (file.ends_with(ending)) return true;
+  return false;
 }
 
 Result<Manifest> import_model(const std::string& path, const LibraryFolders& folders,
@@ -213,7 +222,10 @@ Result<Manifest> import_model(const std::string& path, const LibraryFolders& fol
     TRY(unpack(path, unpacked->folder, limits));
     from = inner_folder(unpacked->folder);
   }
-  const std::vector<Item> items = TRY(items_of(from));
+  std::vector<Item> items = TRY(items_of(from));
+  // A package stays a folder of its own within the model's.
+  if (is_folder(from) && graphs::is_graph(from))
+    for (Item& item : items) item.name = fmt::format("model{}/{}", package_ending, item.name);
   std::uint64_t total = 0;
   for (const Item& item : items) total += item.bytes;
   if (free_disk_bytes(partial) < total + reserve_bytes)

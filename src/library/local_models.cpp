@@ -254,9 +254,10 @@ void scan_store(const LibraryFolders& folders, Models& models) {
     if (!manifest) continue;
     const std::string path = manifest->main == "." ? folder : join_path(folder, manifest->main);
     std::string main = path;
-    if (manifest->main == ".")
+    if (is_folder(path))
       for (const StoredFile& file : manifest->files)
-        if (main == path && (file.name.ends_with(".safetensors") || file.name.ends_with(".onnx")))
+        if (main == path && (file.name.ends_with(".safetensors") || file.name.ends_with(".onnx") ||
+                             file.name.ends_with(".mlmodel")))
           main = join_path(folder, file.name);
     const auto identity = file_identity(main);
     LocalModel model;

@@ -172,7 +172,7 @@ Json schemas() {
                           {"outputs", type("object", "By name: {\"dtype\", \"shape\", \"data\"}.")},
                           {"seconds", type("number")}}))},
        {"GraphModel", object_of(Json::object({{"model", type("string")},
-                                              {"format", type("string", "onnx or tflite.")},
+                                              {"format", type("string", "onnx, tflite, coreml or executorch.")},
                                               {"producer", type("string")},
                                               {"inputs", list_of(type("object"))},
                                               {"outputs", list_of(type("object"))}}))},

@@ -348,10 +348,45 @@ Status qlinear_conv(Call& call) {
   return Done{};
 }
 
+// Rows as they are after being stored as 8-bit numbers with a scale and a zero point of their own.
+// A row is the last `axes` axes.
+// Source: XNNPACK, "dynamically quantized" (qd8): asymmetric, zero among the numbers.
+Status round_rows(Call& call) {
+  const Tensor* x = TRY(call.typed(0, Element::f32));
+  const auto axes = static_cast<std::size_t>(call.integer("axes", 1));
+  if (axes < 1 || axes > x->rank())
+    return invalid(fmt::format("rows of {} axes of {}", axes, to_text(x->dims)));
+  const std::int64_t n = product(std::span(x->dims).last(axes));
+  Tensor* y = TRY(call.make(0, Element::f32, x->dims));
+  if (n == 0) return Done{};
+  parallel(call.machine, x->count / n, std::max<std::int64_t>(1, 16384 / n),
+           [&](std::int64_t begin, std::int64_t end) {
+             for (std::int64_t row = begin; row < end; ++row) {
+               const float* from = x->data<float>() + row * n;
+               float* to = y->data<float>() + row * n;
+               float low = 0, high = 0;
+               for (std::int64_t i = 0; i < n; ++i) {
+                 low = std::min(low, from[i]);
+                 high = std::max(high, from[i]);
+               }
+               const float rate = low == high ? 1.0f : 255.0f / (high - low);
+               const float from_low = -128 + low * rate, from_high = 127 + high * rate;
+               float zero = from_low + from_high > 0 ? -128 - low * rate : 127 - high * rate;
+               zero = std::nearbyint(std::clamp(zero, -128.0f, 127.0f));
+               for (std::int64_t i = 0; i < n; ++i) {
+                 const float whole = std::nearbyint(from[i] * rate) + zero;
+                 to[i] = (std::clamp(whole, -128.0f, 127.0f) - zero) / rate;
+               }
+             }
+           });
+  return Done{};
+}
+
 constexpr Operator rows[] = {
     {"QuantizeLinear", quantize_linear, nullptr, 2, 3, false, Blocks::alike},
     {"DequantizeLinear", dequantize_linear, infer_dequantize, 2, 3, false, Blocks::alike},
     {"com.microsoft.QuantizeLinear", quantize_linear, nullptr, 2, 3},
+    {"hearth.RoundRows", round_rows, infer_same, 1, 1},
     {"com.microsoft.DequantizeLinear", dequantize_linear, infer_dequantize, 2, 3},
     {"DynamicQuantizeLinear", dynamic_quantize_linear, nullptr, 1, 1},
     {"MatMulInteger", matmul_integer, nullptr, 2, 4},

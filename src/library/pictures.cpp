@@ -44,6 +44,8 @@ Result<std::string> bytes_of_url(std::string_view url) {
 
 }  // namespace
 
+bool names_picture(const Json& part) { return url_of(part) != nullptr; }
+
 Result<std::string> picture_in(const Json& part) {
   const Json* url = url_of(part);
   if (url == nullptr) return invalid("has a picture without image_url");

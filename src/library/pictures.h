@@ -18,6 +18,9 @@ Result<std::vector<std::string>> pictures_in(const Json& messages);
 // The same for one part of a message, without the place.
 Result<std::string> picture_in(const Json& part);
 
+// Whether a part says where its picture is, whatever it says.
+bool names_picture(const Json& part);
+
 // A part of a message that shows the file.  Errors: io, not_found, unsupported (no picture that we
 // read), exhausted.
 Result<Json> picture_part(const std::string& path);

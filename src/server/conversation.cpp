@@ -7,6 +7,7 @@
 #include <array>
 #include <set>
 
+#include "library/pictures.h"
 #include "server/fields.h"
 #include "text/chat_format.h"
 
@@ -29,6 +30,18 @@ Check check_content(const Json& message, std::size_t index, bool may_be_absent) 
   const Json* content = message.find("content");
   if ((content && !content->is_null()) || may_be_absent) return Done{};
   return invalid_value(place_of(index, "content"), "is missing");
+}
+
+// What pictures are of is read when the model is known.
+Check check_pictures(const Json& message, std::string_view role, std::size_t index) {
+  const Json* content = message.find("content");
+  if (!content || !content->is_array()) return Done{};
+  if (role != "user" && role != "tool")
+    return invalid_value(place_of(index, "content"), "shows a picture: only users and tools do");
+  for (const Json& part : content->as_array())
+    if (is_picture(part) && !names_picture(part))
+      return invalid_value(place_of(index, "content"), "has a picture without image_url");
+  return Done{};
 }
 
 bool is_plain_name(const std::string& name) {
@@ -84,9 +97,7 @@ Checked<Json> read_message(const Json& message, std::size_t index) {
   if (thought) result.set("reasoning_content", *thought);
   auto regular = regular_message(result);
   if (regular) {
-    const Json* shown = regular->find("content");
-    if (shown && shown->is_array() && name != "user" && name != "tool")
-      return invalid_value(place_of(index, "content"), "shows a picture: only users and tools do");
+    TRY(check_pictures(*regular, name, index));
     return *std::move(regular);
   }
   const std::string& reason = regular.error().message();

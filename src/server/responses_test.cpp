@@ -241,7 +241,7 @@ TEST_CASE("responses: what is refused, and how") {
       {R"({"model":"fake","input":[{"type":"function_call","name":"f"}]})", 400, "input[0]",
        "call_id"},
       {R"({"model":"fake","input":[{"role":"user","content":[{"type":"input_image","image_url":"data:"}]}]})",
-       400, "input", "image_url"},
+       400, "input", "it does not see"},
       {R"({"model":"fake","input":"x","max_output_tokens":0})", 400, "max_output_tokens", "from 1"},
       {ask(R"("x")", R"(,"text":{"format":{"type":"dance"}})"), 400, "text.format", "dance"},
       {ask(R"("x")", R"(,"conversation":"c")"), 400, "conversation", "not offered"},

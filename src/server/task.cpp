@@ -81,7 +81,11 @@ Checked<Task> chat_task(const LoadedModel& loaded, ChatInput input, Asked asked,
   reading.form = find_answer_form(model.chat_template_source());
   reading.is_single = input.choice.is_single;
   TRY(check_tools(model, input, reading.form));
-  TRY(check_pictures(model, input));
+  if (Check shown = check_pictures(model, input); !shown.ok()) {
+    Problem problem = std::move(shown).error();
+    if (prompt_field != "messages") problem.param = prompt_field;
+    return problem;
+  }
   auto rendered = conversation_prompt(model, input);
   if (!rendered) {
     Problem problem = to_problem(rendered.error());

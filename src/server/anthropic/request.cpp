@@ -36,7 +36,7 @@ Checked<Json> read_image(const Json& block, const std::string& place) {
   else if (kind == "url")
     url = text_of(*source, "url");
   else
-    return invalid_value(place, "has a picture whose source is neither base64 nor url");
+    return invalid_value(place, "has an image whose source is neither base64 nor url");
   return Json::object(
       {{"type", "image_url"}, {"image_url", Json::object({{"url", std::move(url)}})}});
 }

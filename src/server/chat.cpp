@@ -37,6 +37,7 @@ Check run(Service& service, Call& call) {
       TRY(read_parameters(body, Dialect::chat, tokenizer.size(), lease->standard_sampling()));
   const auto context = TRY(read_context(body, *lease, asked.warning));
   ChatInput input = TRY(read_chat_input(body));
+  input.context_tokens = context;
   ToolTask made =
       TRY(tool_task(service, call, *lease, std::move(input), std::move(asked), /*can_ask=*/false));
   made.task.context_tokens = context;

@@ -207,6 +207,11 @@ Checked<ChatInput> read_chat_input(const Json& body) {
     input.messages.push_back(TRY(read_message(messages->as_array()[i], i)));
   TRY(read_tools(body, input));
   TRY(read_tool_choice(body, input));
+  if (const Json* truncation = body.find("truncation"); truncation && !truncation->is_null()) {
+    if (*truncation != Json("auto") && *truncation != Json("disabled"))
+      return invalid_value("truncation", "needs to be auto or disabled");
+    input.may_cut = *truncation == Json("auto");
+  }
   input.choice.is_single = !TRY(read_bool(body, "parallel_tool_calls")).value_or(true);
   if (const Json* variables = body.find("chat_template_kwargs");
       variables && !variables->is_null()) {

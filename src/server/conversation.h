@@ -1,8 +1,7 @@
 // The messages and tools of a chat request, checked and made regular for the template.
 #pragma once
 
-#include <string>
-
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -26,6 +25,8 @@ struct ChatInput {
   std::string warning;              // what was left out
   std::vector<ToolWish> wishes;     // servers whose tools are to run here
   bool forbids_tools = false;       // tool_choice is none
+  bool may_cut = false;             // the oldest turns may go where all of them are too long
+  std::optional<std::int64_t> context_tokens;  // fewer than the model has: the request's wish
 };
 
 // What is forced is among the tools.

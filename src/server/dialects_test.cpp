@@ -291,3 +291,43 @@ TEST_CASE("chat: the room that other servers' clients ask for is kept to") {
   CHECK(has(many.head, "x-hearth-warning: num_ctx 32768 is more than the context of 1000"));
   CHECK(ask(R"(,"num_ctx":"big")").status == 400);
 }
+
+TEST_CASE("the oldest turns go where that is asked for, and it is told") {
+  Running running;
+  const auto turns = [](std::size_t first, std::size_t last) {
+    return fmt::format(
+        R"([{{"role":"system","content":"Be brief."}},{{"role":"user","content":"{}"}},)"
+        R"({{"role":"assistant","content":"{}"}},{{"role":"user","content":"{}"}}])",
+        std::string(first, 'x'), std::string(100, 'y'), std::string(last, 'z'));
+  };
+  const auto ask = [&](std::string_view path, const std::string& messages, std::string_view more) {
+    const bool is_responses = path == "/v1/responses";
+    return running.request("POST", std::string(path),
+                           fmt::format(R"({{"model":"fake","{}":{}{}}})",
+                                       is_responses ? "input" : "messages", messages, more));
+  };
+  const struct {
+    std::string_view path, wish;
+  } rows[] = {
+      {"/v1/chat/completions", R"(,"max_tokens":5,"truncation":"auto")"},
+      {"/v1/responses", R"(,"max_output_tokens":5,"truncation":"auto")"},
+      {"/api/chat", R"(,"stream":false,"options":{"num_predict":5},"truncate":true)"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(std::string(row.path));
+    CHECK(ask(row.path, turns(1200, 50), "").status == 400);
+    const auto cut = ask(row.path, turns(1200, 50), row.wish);
+    CHECK(cut.status == 200);
+    CHECK(
+        has(cut.head, "x-hearth-warning: the oldest 1 of 2 turns were left out: the prompt had "));
+    const auto fits = ask(row.path, turns(10, 50), row.wish);
+    CHECK(fits.status == 200);
+    CHECK_FALSE(has(fits.head, "x-hearth-warning"));
+    CHECK(ask(row.path, turns(10, 1200), row.wish).status == 400);
+  }
+  const auto fewer = ask("/v1/chat/completions", turns(300, 50),
+                         R"(,"max_tokens":5,"truncation":"auto","num_ctx":300)");
+  CHECK(fewer.status == 200);
+  CHECK(has(fewer.head, "turns were left out"));
+  CHECK(ask("/v1/chat/completions", turns(1, 1), R"(,"truncation":"always")").status == 400);
+}

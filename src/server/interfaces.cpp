@@ -39,7 +39,7 @@ constexpr Refused refused[] = {{"/api/push", "there is no registry to push to"},
 
 constexpr std::string_view own_paths[] = {"/api/collections", "/api/models", "/api/downloads",
                                           "/api/system",      "/api/config", "/api/v0",
-                                          "/api/keys",        "/api/events"};
+                                          "/api/v1",          "/api/keys",   "/api/events"};
 
 }  // namespace
 

@@ -49,6 +49,9 @@ Json chat_request() {
        {"tool_choice", any_of({type("string"), type("object")})},
        {"parallel_tool_calls", type("boolean", "false: at most one call in an answer.")},
        {"reasoning_effort", type("string", "How much to think; none: not at all.")},
+       {"truncation", type("string",
+                           "auto: the oldest turns go where all are too long, and "
+                           "x-hearth-warning says so; disabled, the standard.")},
        {"chat_template_kwargs", type("object", "Variables of the model's template.")}});
   add_sampling(properties);
   return object_of(std::move(properties), {"model", "messages"});

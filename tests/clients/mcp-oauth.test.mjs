@@ -10,6 +10,7 @@ import { join } from 'node:path';
 import { after, before, beforeEach, test } from 'node:test';
 import express from 'express';
 import { DemoInMemoryAuthProvider } from '@modelcontextprotocol/sdk/examples/server/demoInMemoryOAuthProvider.js';
+import { InvalidGrantError, InvalidTokenError } from '@modelcontextprotocol/sdk/server/auth/errors.js';
 import { requireBearerAuth } from '@modelcontextprotocol/sdk/server/auth/middleware/bearerAuth.js';
 import { mcpAuthMetadataRouter, mcpAuthRouter, createOAuthMetadata, getOAuthProtectedResourceMetadataUrl }
   from '@modelcontextprotocol/sdk/server/auth/router.js';
@@ -21,11 +22,12 @@ const folder = mkdtempSync(join(tmpdir(), 'hearth-mcp-oauth-'));
 const config = join(folder, 'mcp.json');
 const grants = join(folder, '.local/share/hearth/mcp_grants.json');
 
-// A browser is a program that is given an address; what it does before is `first`.
+// A browser is a program that is given an address; what it does before is `first`.  (Not fetch, which
+// says of itself what it is.)
 const browser = (name, first = '') => {
   const path = join(folder, name);
-  writeFileSync(`${path}.mjs`, `${first}\nawait fetch(process.argv[2], { redirect: 'follow', headers: { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' } });`);
-  writeFileSync(path, `#!/bin/sh\nexec "${process.execPath}" "${path}.mjs" "$1"\n`);
+  writeFileSync(path, `#!/bin/sh\nask() { curl -s -o /dev/null -H 'Sec-Fetch-Site: cross-site' -H "Sec-Fetch-Mode: $1" -w '%{http_code}' "$2"; }\n${first}
+exec curl -sL -o /dev/null -H 'Sec-Fetch-Site: cross-site' -H 'Sec-Fetch-Mode: navigate' "$1"\n`);
   chmodSync(path, 0o755);
   return path;
 };
@@ -58,11 +60,14 @@ class Provider extends DemoInMemoryAuthProvider {
     return { ...tokens, expires_in: this.seconds, refresh_token };
   }
   async exchangeAuthorizationCode(...all) { return this.give(await super.exchangeAuthorizationCode(...all)); }
+  async verifyAccessToken(token) {
+    try { return await super.verifyAccessToken(token); } catch (error) { throw new InvalidTokenError(error.message); }
+  }
   async exchangeRefreshToken(client, old, scopes, resource) {
-    if (!this.refreshTokens.delete(old)) throw new (await import('@modelcontextprotocol/sdk/server/auth/errors.js')).InvalidGrantError('used up');
+    if (!this.refreshTokens.delete(old)) throw new InvalidGrantError('used up');
     this.refreshed += 1;
     const token = randomUUID();
-    this.tokens.set(token, { token, clientId: client.client_id, scopes: scopes ?? [], expiresAt: Date.now() + 3600000, resource, type: 'access' });
+    this.tokens.set(token, { token, clientId: client.client_id, scopes: scopes?.length ? scopes : ['mcp:tools'], expiresAt: Date.now() + 3600000, resource, type: 'access' });
     return this.give({ access_token: token, token_type: 'bearer' });
   }
 }
@@ -137,12 +142,9 @@ test('what cannot be renewed needs a person again', async () => {
 });
 
 test('answers with another state are not taken, and do not end the wait', async () => {
-  const meddles = browser('meddles', `const back = new URL(new URL(process.argv[2]).searchParams.get('redirect_uri'));
-for (const query of ['', '?code=evil', '?code=evil&state=x']) {
-  const answer = await fetch(back.href + query, { headers: { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'navigate' } });
-  if (answer.status !== 400) process.exit(1);
-}
-if ((await fetch(back.href + '?code=evil', { headers: { 'sec-fetch-site': 'cross-site', 'sec-fetch-mode': 'no-cors' } })).status !== 403) process.exit(1);`);
+  const meddles = browser('meddles', `port=$(printf %s "$1" | sed 's/.*127.0.0.1%3A\\([0-9]*\\)%2Fcallback.*/\\1/')
+for query in '' '?code=evil' '?code=evil&state=x'; do [ "$(ask navigate "http://127.0.0.1:$port/callback$query")" = 400 ] || exit 1; done
+[ "$(ask no-cors "http://127.0.0.1:$port/callback?code=evil")" = 403 ] || exit 1`);
   const { code, stderr } = await login('wiki', meddles);
   assert.equal(code, 0, stderr);
   assert.equal(await add(), '42');

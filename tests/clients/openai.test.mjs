@@ -201,3 +201,37 @@ test('keys: refused without, served with, and a key that asks too much waits', a
     await keyed.stop();
   }
 });
+
+test('a prompt that was there before is found in the cache, nine tenths of it at least', async () => {
+  const question = { model: server.model, max_tokens: 1, temperature: 0,
+    messages: [{ role: 'user', content: 'Tell me about the tides, and what the moon has to do with them, please. '.repeat(6) }] };
+  await client.chat.completions.create(question);
+  const { usage } = await client.chat.completions.create(question);
+  assert.ok(usage.prompt_tokens_details.cached_tokens >= 0.9 * usage.prompt_tokens);
+});
+
+test('a conversation that is too long loses its oldest turns when that is asked for, and says so', async () => {
+  const turns = Array.from({ length: 60 }, (_, i) => [
+    { role: 'user', content: `Question ${i}: what is the weather like at sea, and in the harbour?` },
+    { role: 'assistant', content: `Answer ${i}: fair, with light winds from the west.` }]).flat();
+  const messages = [{ role: 'system', content: 'You are brief.' }, ...turns, { role: 'user', content: 'And now?' }];
+  const ask = { model: server.model, max_tokens: 4, messages };
+  await assert.rejects(client.chat.completions.create(ask), { status: 400, code: 'context_length_exceeded' });
+  const { data, response } = await client.chat.completions.create({ ...ask, truncation: 'auto' }).withResponse();
+  assert.match(response.headers.get('x-hearth-warning'), /^the oldest \d+ of 61 turns were left out: the prompt had \d+ tokens of \d+$/);
+  assert.ok(data.usage.prompt_tokens < 1024);
+});
+
+test('a compressed request is read', async () => {
+  const { gzipSync, deflateSync } = await import('node:zlib');
+  const body = JSON.stringify({ model: server.model, max_tokens: 2, messages: [{ role: 'user', content: 'Hello' }] });
+  for (const [coding, packed] of [['gzip', gzipSync(body)], ['deflate', deflateSync(body)]]) {
+    const answer = await fetch(`${server.base}/chat/completions`, { method: 'POST', body: packed,
+      headers: { 'content-type': 'application/json', 'content-encoding': coding } });
+    assert.equal(answer.status, 200, coding);
+    assert.ok((await answer.json()).choices[0].message);
+  }
+  const bomb = await fetch(`${server.base}/chat/completions`, { method: 'POST', body: gzipSync(Buffer.alloc(40 << 20, 97)),
+    headers: { 'content-encoding': 'gzip' } });
+  assert.equal(bomb.status, 413);
+});

@@ -92,6 +92,7 @@ Checked<ChatInput> read_input(const Json& body, const Json& messages) {
   Json regular = Json::object({{"messages", std::move(translated)}});
   for (const char* name : {"tools", "tool_choice"})
     if (const Json* value = body.find(name)) regular.set(name, *value);
+  if (TRY(read_bool(body, "truncate")).value_or(false)) regular.set("truncation", "auto");
   regular.set("chat_template_kwargs", TRY(read_think(body)));
   return read_chat_input(regular);
 }
@@ -112,6 +113,7 @@ Check run(Service& service, Call& call) {
     return Done{};
   }
   ChatInput input = TRY(read_input(body, *messages));
+  input.context_tokens = wish.context_tokens;
   ToolTask made =
       TRY(tool_task(service, call, *lease, std::move(input), std::move(asked), /*can_ask=*/false));
   made.task.context_tokens = wish.context_tokens;

@@ -196,7 +196,7 @@ Check read_numbers(const Json& body, Json& result) {
   if (room) result.set("max_tokens", *room);
   for (const SamplingField& field : sampling_fields())
     if (const Json* value = given(body, field.name)) result.set(std::string(field.name), *value);
-  for (const char* name : {"stream", "seed", "stop", "logit_bias", "deterministic",
+  for (const char* name : {"stream", "truncation", "seed", "stop", "logit_bias", "deterministic",
                            "chat_template_kwargs", "response_format"})
     if (const Json* value = given(body, name)) result.set(name, *value);
   return Done{};

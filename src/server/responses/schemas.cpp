@@ -21,7 +21,9 @@ void add_responses(Json& all) {
        {"text", type("object", "format: type text, json_object or json_schema.")},
        {"include", list_of(type("string"))},
        {"metadata", type("object", "Given back as it is.")},
-       {"truncation", type("string", "Nothing is ever cut: a prompt too long is an error.")}});
+       {"truncation", type("string",
+                           "auto: the oldest turns go where all are too long, and x-hearth-warning "
+                           "says so; disabled, the standard: that is an error.")}});
   add_sampling_numbers(request);
   all.set("ResponseRequest", object_of(std::move(request), {"model"}));
   all.set("Response",

@@ -8,6 +8,7 @@
 #include "engines/graph_decoder.h"
 #include "engines/graph_encoder.h"
 #include "formats/graph_folder.h"
+#include "graphs/executor.h"
 #include "graphs/open.h"
 #include "hardware/memory.h"
 #include "models/arch_spec.h"
@@ -184,30 +185,64 @@ Result<Opened> open(const Package& package) {
   return opened;
 }
 
-Result<EngineFit> fit(const ops::Context&, const Package& package) {
-  const Opened opened = TRY(open(package));
-  return EngineFit{.score = 0.5,
-                   .why = "its operators one by one, on this processor",
-                   .bytes = opened.info.weight_bytes};
+// Our executor.
+class OwnRun final : public adapters::GraphRun {
+ public:
+  explicit OwnRun(graphs::Program program) : runner_(std::move(program)) {}
+  const graphs::Graph& graph() const override { return *runner_.program().graph; }
+  Result<std::vector<graphs::Value>> run(ops::Context& ctx, const adapters::GraphInputs& inputs,
+                                         std::stop_token stop) const override {
+    graphs::RunOptions options;
+    options.stop = std::move(stop);
+    auto outputs = runner_.run(ctx, inputs, options);
+    if (!outputs) return std::move(outputs).error().within(runner_.program().path);
+    return outputs;
+  }
+
+ private:
+  graphs::Runner runner_;
+};
+
+}  // namespace
+
+Result<ModelInfo> adapters::describe_graph_model(const Package& package) {
+  return TRY(open(package)).info;
 }
 
-Result<ModelInfo> describe_graph(const Package& package) { return TRY(open(package)).info; }
-
-Result<std::shared_ptr<const Model>> load(ops::Context&, const Package& package,
-                                          const LoadOptions& options) {
+Result<std::shared_ptr<const Model>> adapters::load_graph_model(const Package& package,
+                                                                const LoadOptions& options,
+                                                                const MakeGraphRun& make) {
   auto found = open(package);
   if (!found) return std::move(found).error().within(package.path);
   Opened& opened = *found;
   models::TextSide text =
       TRY(models::load_text_side(package, opened.info.name, opened.info.vocabulary));
+  std::unique_ptr<const GraphRun> run = TRY(make(std::move(opened.program)));
   if (options.progress) options.progress(1);
   if (opened.info.kind != ModelKind::generator)
-    return adapters::make_graph_encoder(std::move(opened.program), std::move(opened.binding),
-                                        opened.info, std::move(text), opened.encoder);
+    return make_graph_encoder(std::move(run), std::move(opened.binding), opened.info,
+                              std::move(text), opened.encoder);
   opened.info.context_length =
       fitting_context(opened.info.context_length, opened.info.kv_bytes_per_token);
-  auto decoder = adapters::make_graph_decoder(std::move(opened.program), std::move(opened.binding));
-  return adapters::make_continued_model(std::move(decoder), opened.info, std::move(text));
+  return make_continued_model(make_graph_decoder(std::move(run), std::move(opened.binding)),
+                              opened.info, std::move(text));
+}
+
+namespace {
+
+Result<EngineFit> fit(const ops::Context&, const Package& package) {
+  const ModelInfo info = TRY(adapters::describe_graph_model(package));
+  return EngineFit{.score = 0.5,
+                   .why = "its operators one by one, on this processor",
+                   .bytes = info.weight_bytes};
+}
+
+Result<std::shared_ptr<const Model>> load(ops::Context&, const Package& package,
+                                          const LoadOptions& options) {
+  return adapters::load_graph_model(package, options, [](graphs::Program program) {
+    return Result<std::unique_ptr<const adapters::GraphRun>>(
+        std::make_unique<OwnRun>(std::move(program)));
+  });
 }
 
 }  // namespace
@@ -217,7 +252,7 @@ const Engine graph_engine{.name = "graph",
                           .summary = "models of text whose file is an operator graph",
                           .reads = is_graph_package,
                           .fit = fit,
-                          .describe = describe_graph,
+                          .describe = adapters::describe_graph_model,
                           .load = load};
 
 }  // namespace hearth

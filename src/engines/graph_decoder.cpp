@@ -56,8 +56,8 @@ struct Wish {
 
 class GraphDecoder final : public Decoder {
  public:
-  GraphDecoder(graphs::Program program, GraphBinding binding)
-      : runner_(std::move(program)), binding_(std::move(binding)) {}
+  GraphDecoder(std::unique_ptr<const GraphRun> run, GraphBinding binding)
+      : run_(std::move(run)), binding_(std::move(binding)) {}
 
   MemoryPointer cut(const Memory& memory, std::size_t tokens) const override;
   Result<MemoryPointer> read(ops::Context& ctx, const MemoryPointer& memory, std::size_t known,
@@ -65,7 +65,7 @@ class GraphDecoder final : public Decoder {
                              std::span<float> logits, std::stop_token stop) const override;
 
  private:
-  const graphs::Graph& graph() const { return *runner_.program().graph; }
+  const graphs::Graph& graph() const { return run_->graph(); }
   std::size_t rows_at_once() const {
     const std::size_t width =
         binding_.width > 0 ? static_cast<std::size_t>(binding_.width) : assumed_width;
@@ -84,7 +84,7 @@ class GraphDecoder final : public Decoder {
   Status read_again(ops::Context& ctx, std::span<const Token> text, const Wish& wish,
                     const std::stop_token& stop) const;
 
-  graphs::Runner runner_;
+  std::unique_ptr<const GraphRun> run_;
   GraphBinding binding_;
   mutable std::atomic<bool> last_row_alone_ = false;  // of the logits, as a run has shown
 };
@@ -124,11 +124,7 @@ Result<std::vector<Value>> GraphDecoder::run(ops::Context& ctx, const States* fr
     std::memset(start.bytes, 0, start.byte_count());
     inputs.emplace(state.input, std::move(start));
   }
-  graphs::RunOptions options;
-  options.stop = stop;
-  auto outputs = runner_.run(ctx, inputs, options);
-  if (!outputs) return std::move(outputs).error().within(runner_.program().path);
-  return outputs;
+  return run_->run(ctx, inputs, stop);
 }
 
 // Writes the logits of the wanted places before `piece.end` from `next` on; how many.  None: the
@@ -215,8 +211,9 @@ Result<MemoryPointer> GraphDecoder::read(ops::Context& ctx, const MemoryPointer&
 
 }  // namespace
 
-std::unique_ptr<const Decoder> make_graph_decoder(graphs::Program program, GraphBinding binding) {
-  return std::make_unique<GraphDecoder>(std::move(program), std::move(binding));
+std::unique_ptr<const Decoder> make_graph_decoder(std::unique_ptr<const GraphRun> run,
+                                                  GraphBinding binding) {
+  return std::make_unique<GraphDecoder>(std::move(run), std::move(binding));
 }
 
 }  // namespace hearth::adapters

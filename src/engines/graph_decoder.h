@@ -6,10 +6,11 @@
 
 #include "engines/continued_model.h"
 #include "engines/graph_binding.h"
-#include "graphs/executor.h"
+#include "engines/graph_run.h"
 
 namespace hearth::adapters {
 
-std::unique_ptr<const Decoder> make_graph_decoder(graphs::Program program, GraphBinding binding);
+std::unique_ptr<const Decoder> make_graph_decoder(std::unique_ptr<const GraphRun> run,
+                                                  GraphBinding binding);
 
 }  // namespace hearth::adapters

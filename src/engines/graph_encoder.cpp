@@ -10,9 +10,9 @@ namespace {
 
 class GraphEncoder final : public Model {
  public:
-  GraphEncoder(graphs::Program program, GraphBinding binding, ModelInfo info, models::TextSide text,
-               const EncoderOptions& options)
-      : runner_(std::move(program)),
+  GraphEncoder(std::unique_ptr<const GraphRun> run, GraphBinding binding, ModelInfo info,
+               models::TextSide text, const EncoderOptions& options)
+      : run_(std::move(run)),
         binding_(std::move(binding)),
         info_(std::move(info)),
         text_(std::move(text)),
@@ -39,7 +39,7 @@ class GraphEncoder final : public Model {
                                    const std::stop_token& stop) const;
   Result<std::vector<float>> result_of(const graphs::Tensor& tensor, std::size_t tokens) const;
 
-  graphs::Runner runner_;
+  std::unique_ptr<const GraphRun> run_;
   GraphBinding binding_;
   ModelInfo info_;
   models::TextSide text_;
@@ -86,12 +86,9 @@ Result<std::vector<float>> GraphEncoder::embed(ops::Context& ctx, std::span<cons
                                                const std::stop_token& stop) const {
   const std::vector<std::uint8_t> types = types_of(tokens);
   const auto inputs =
-      TRY(token_inputs(*runner_.program().graph, binding_, {.tokens = tokens, .types = types}));
-  graphs::RunOptions options;
-  options.stop = stop;
-  auto outputs = runner_.run(ctx, inputs, options);
-  if (!outputs) return std::move(outputs).error().within(runner_.program().path);
-  return result_of((*outputs)[binding_.output].tensor, tokens.size());
+      TRY(token_inputs(run_->graph(), binding_, {.tokens = tokens, .types = types}));
+  const auto outputs = TRY(run_->run(ctx, inputs, stop));
+  return result_of(outputs[binding_.output].tensor, tokens.size());
 }
 
 Result<std::vector<std::vector<float>>> GraphEncoder::embed(
@@ -109,10 +106,11 @@ Result<std::vector<std::vector<float>>> GraphEncoder::embed(
 
 }  // namespace
 
-std::shared_ptr<const Model> make_graph_encoder(graphs::Program program, GraphBinding binding,
-                                                ModelInfo info, models::TextSide text,
+std::shared_ptr<const Model> make_graph_encoder(std::unique_ptr<const GraphRun> run,
+                                                GraphBinding binding, ModelInfo info,
+                                                models::TextSide text,
                                                 const EncoderOptions& options) {
-  return std::make_shared<GraphEncoder>(std::move(program), std::move(binding), std::move(info),
+  return std::make_shared<GraphEncoder>(std::move(run), std::move(binding), std::move(info),
                                         std::move(text), options);
 }
 

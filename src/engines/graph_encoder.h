@@ -4,7 +4,7 @@
 #include <memory>
 
 #include "engines/graph_binding.h"
-#include "graphs/executor.h"
+#include "engines/graph_run.h"
 #include "models/hyper.h"
 #include "models/model.h"
 #include "models/text_side.h"
@@ -16,8 +16,9 @@ struct EncoderOptions {
   bool normalise = true;
 };
 
-std::shared_ptr<const Model> make_graph_encoder(graphs::Program program, GraphBinding binding,
-                                                ModelInfo info, models::TextSide text,
+std::shared_ptr<const Model> make_graph_encoder(std::unique_ptr<const GraphRun> run,
+                                                GraphBinding binding, ModelInfo info,
+                                                models::TextSide text,
                                                 const EncoderOptions& options);
 
 }  // namespace hearth::adapters

@@ -252,7 +252,7 @@ TEST_CASE("engines are ranked by their own word, by memory and by what was measu
   }
 }
 
-TEST_CASE("a graph that no architecture explains is run by the graph engine") {
+TEST_CASE("a graph that no architecture explains is run as a graph") {
   const auto package = open_package(golden_folder + "optimum");
   REQUIRE(package.ok());
   Package other = *package;
@@ -261,11 +261,41 @@ TEST_CASE("a graph that no architecture explains is run by the graph engine") {
   ops::Context ctx{.kernels = *kernels::choose(""), .pool = &pool};
   const auto loaded = load_with_best_engine(ctx, other);
   REQUIRE_MESSAGE(loaded.ok(), loaded.error().message());
-  CHECK(loaded->engine == "graph");
+  CHECK(loaded->engine != "transformer");
   const auto refused = load_with_best_engine(ctx, other, {}, {.wish = "transformer"});
   REQUIRE(!refused.ok());
   CHECK(refused.error().message().find("computes something else") != std::string::npos);
   const auto nobody = load_with_best_engine(ctx, other, {}, {.wish = "steam"});
   REQUIRE(!nobody.ok());
   CHECK(nobody.error().kind() == ErrorKind::invalid);
+}
+
+TEST_CASE("ONNX Runtime, where it is installed, gives the same tokens and vectors") {
+  const auto package = open_package(golden_folder + "genai");
+  REQUIRE(package.ok());
+  const ops::Context none;
+  if (const auto fit = engine_named("onnxruntime")->fit(none, *package); !fit) {
+    MESSAGE("skipped: " << fit.error().message());
+    return;
+  }
+  for (const std::string name : {"optimum", "genai"}) {
+    CAPTURE(name);
+    const Loaded loaded = load(golden_folder + name, "onnxruntime");
+    const std::vector<Token> expected = expected_tokens(golden_folder + name);
+    RunnerOptions options;
+    options.kv_budget_bytes = 1 << 20;
+    const auto runner = make_runner(loaded.model, *loaded.table, loaded.pool, options);
+    REQUIRE_MESSAGE(runner.ok(), runner.error().message());
+    CHECK(generated(**runner, greedy({expected[0]}, std::ssize(expected) - 1)) ==
+          std::vector<Token>(expected.begin() + 1, expected.end()));
+  }
+  const Loaded ours = load(golden_folder + "embedder", "graph"),
+               theirs = load(golden_folder + "embedder", "onnxruntime");
+  ops::Context ctx = ours.context();
+  const std::vector<Token> texts[] = {encoded(*ours.model, "the small dog")};
+  const auto a = ours.model->embed(ctx, texts), b = theirs.model->embed(ctx, texts);
+  REQUIRE(a.ok());
+  REQUIRE_MESSAGE(b.ok(), b.error().message());
+  for (std::size_t i = 0; i < (*a)[0].size(); ++i)
+    CHECK((*a)[0][i] == doctest::Approx((*b)[0][i]).epsilon(1e-4));
 }

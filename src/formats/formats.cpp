@@ -46,6 +46,10 @@ constexpr Unread unread[] = {
 Error refuse(const Source& source) {
   const std::string_view text = source.text();
   if (!source.is_folder() && text.empty()) return Error(ErrorKind::corrupt, "an empty file");
+  if (source.path.ends_with(".pllm"))
+    return Error(ErrorKind::unsupported,
+                 "a picoLLM model, encrypted for Picovoice's own engine: the models that these are "
+                 "made of are published as safetensors too, which Hearth reads");
   for (const Unread& row : unread)
     if (text.size() > row.offset && text.substr(row.offset).starts_with(row.magic))
       return Error(ErrorKind::unsupported,

@@ -19,8 +19,8 @@ struct Reference {
     url,      // https://host/model.gguf
     hub,      // hf:org/repo[@revision][:file or quantisation]
     ollama,   // ollama:[namespace/]name[:tag]
-    service,  // remote:name, of a server that the settings name
     name,     // name[:tag] of the catalog or of a model on this machine
+    service,  // remote:name, of a server that the settings name
   };
   Kind kind = Kind::name;
   std::string name;      // path, URL, "org/repo", "namespace/name", or the name without its tag

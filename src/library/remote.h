@@ -13,11 +13,11 @@
 namespace hearth {
 
 struct RemoteSettings {
-  std::string name;     // letters, digits, '-', '_', '.'
-  std::string url;      // "http://127.0.0.1:11434/v1"
-  std::string model;    // what that server calls it
-  std::string key_env;  // the environment variable with its key; empty: it wants none
-  bool embeds = false;  // it makes vectors, not texts
+  std::string name = {};     // letters, digits, '-', '_', '.'
+  std::string url = {};      // "http://127.0.0.1:11434/v1"
+  std::string model = {};    // what that server calls it
+  std::string key_env = {};  // the environment variable with its key; empty: it wants none
+  bool embeds = false;       // it makes vectors, not texts
 
   bool is_on_this_machine() const;
 };

@@ -133,6 +133,11 @@ std::span<const Option> login_options() {
   return list;
 }
 
+std::span<const Option> logout_options() {
+  static const std::vector<Option> list = setting_options("mcp.");
+  return list;
+}
+
 }  // namespace
 
 const Command mcp_login_command{
@@ -150,7 +155,7 @@ const Command mcp_logout_command{.name = "mcp logout",
                                  .arguments = "SERVER",
                                  .summary = "Delete the tokens of a server.",
                                  .details = "",
-                                 .options = {},
+                                 .options = logout_options(),
                                  .run = logout};
 
 }  // namespace hearth::cli

@@ -3,21 +3,32 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cstdlib>
 
 #include "base/utf8.h"
+#include "graphs/borrowed.h"
 #include "graphs/call.h"
 
 namespace hearth::graphs::executorch {
 namespace {
 
-constexpr std::size_t most_steps = 1u << 18;                // instructions followed
-constexpr std::int64_t most_state = std::int64_t{1} << 32;  // bytes that begin as zeros
+constexpr std::size_t most_steps = 1u << 18;                  // instructions followed
+constexpr std::uint64_t most_state = std::uint64_t{1} << 32;  // bytes of all buffers that stay
 
 // A memory of its own for a value that has no place in a planned one.
 constexpr std::uint64_t own_memory = std::uint64_t{1} << 32;
 
 Error unsupported_part(std::string message) {
   return Error(ErrorKind::unsupported, std::move(message));
+}
+
+// Memory that is not touched before somebody uses it: sizes come from the file.
+Result<Tensor> zeros(const TensorSpec& spec) {
+  const std::shared_ptr<void> memory(std::calloc(std::max<std::size_t>(spec.byte_count, 1), 1),
+                                     std::free);
+  if (!memory) return Error(ErrorKind::exhausted, "no memory for a buffer");
+  const std::span bytes(static_cast<const std::byte*>(memory.get()), spec.byte_count);
+  return borrowed(spec.type, spec.dims, TRY(count_of(spec.dims)), bytes, memory);
 }
 
 Dims in_order(const Dims& dims, const std::vector<std::uint8_t>& order) {
@@ -130,15 +141,14 @@ Result<std::optional<Tensor>> Flow::constant(std::int64_t index) {
 // A buffer that is read before anybody wrote it: what the call before left in it.
 Result<ValueId> Flow::begin_state(std::size_t index, const TensorSpec& spec) {
   Graph& graph = root_->b.graph;
-  if (spec.byte_count > static_cast<std::uint64_t>(most_state))
-    return Error(ErrorKind::exhausted, fmt::format("a buffer of {} bytes", spec.byte_count));
+  std::uint64_t all = std::min(spec.byte_count, most_state + 1);
+  for (const std::size_t other : states_) all += plan_.values[other].tensor.byte_count;
+  if (all > most_state) return Error(ErrorKind::exhausted, fmt::format("buffers of {} bytes", all));
   Tensor first;
-  if (spec.data != 0) {
+  if (spec.data != 0)
     first = TRY(file_.tensor(spec, TRY(file_.initial(spec))));
-  } else {
-    first = TRY(make_tensor(spec.type, spec.dims));
-    if (first.count > 0) std::memset(first.bytes, 0, first.byte_count());
-  }
+  else
+    first = TRY(zeros(spec));
   const ValueId id = root_->b.new_value();
   const std::string name = spec.name.empty() ? fmt::format("state_{}", states_.size()) : spec.name;
   ValueInfo& info = graph.values.back();

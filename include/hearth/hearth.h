@@ -94,9 +94,9 @@ HEARTH_API hearth_status hearth_generate(hearth_model* model, const char* prompt
                                          const hearth_generate_options* options,
                                          hearth_on_text on_text, void* user, hearth_usage* usage,
                                          hearth_error* error);
-/* Answers a conversation.  `messages`: a JSON list of {"role": ..., "content": ...}; to a model that
-   sees, contents may be lists of {"type": "text", ...} and {"type": "image_url", "image_url": {"url":
-   "data:image/png;base64,..."}}. */
+/* Answers a conversation.  `messages`: a JSON list of {"role": ..., "content": ...}; to a model
+   that sees, contents may be lists of {"type": "text", ...} and {"type": "image_url", "image_url":
+   {"url": "data:image/png;base64,..."}}. */
 HEARTH_API hearth_status hearth_chat(hearth_model* model, const char* messages,
                                      const hearth_generate_options* options, hearth_on_text on_text,
                                      void* user, hearth_usage* usage, hearth_error* error);

@@ -19,11 +19,13 @@ bool is_word(char c) {
          c == '-' || c == '.';
 }
 
+// "" where a name or password stands before it: who reads only the beginning takes that for a host.
 std::string host_of(std::string_view url) {
   const std::size_t start = url.find("://");
   if (start == url.npos) return "";
   url.remove_prefix(start + 3);
   url = url.substr(0, url.find_first_of("/?#"));
+  if (url.contains('@')) return "";
   if (url.starts_with('[')) return std::string(url.substr(0, url.find(']') + 1));
   return std::string(url.substr(0, url.find(':')));
 }
@@ -53,8 +55,7 @@ Status check_remote(const RemoteSettings& remote) {
   const bool is_web = remote.url.starts_with("http://") || remote.url.starts_with("https://");
   const bool is_clean = std::ranges::none_of(
       remote.url, [](char c) { return static_cast<unsigned char>(c) <= ' ' || c == '"'; });
-  if (!is_web || !is_clean || remote.url.size() > max_url_bytes || host_of(remote.url).empty() ||
-      host_of(remote.url).contains('@'))
+  if (!is_web || !is_clean || remote.url.size() > max_url_bytes || host_of(remote.url).empty())
     return Error(ErrorKind::invalid,
                  fmt::format("'{}': needs an address such as http://127.0.0.1:11434/v1",
                              printable(remote.url)));

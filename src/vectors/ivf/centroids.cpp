@@ -169,10 +169,10 @@ void Centroids::keys(float* keys, const float* queries, std::size_t n, bool with
                            panels_.data() + column * dim_, width / byte_panel_rows, dim_);
       for (std::size_t i = 0; i < count; ++i) {
         float* out = keys + (first + i) * terms.size() + column;
-        const std::int32_t* dot = &dots[i * some];
+        const std::int32_t *dot = &dots[i * some], *offset = &offsets_[column];
+        const float *term = &terms[column], factor = factors[i];
         for (std::size_t c = 0; c < width; ++c)
-          out[c] =
-              terms[column + c] - factors[i] * static_cast<float>(dot[c] - offsets_[column + c]);
+          out[c] = term[c] - factor * static_cast<float>(dot[c] - offset[c]);
       }
     }
   }

@@ -65,6 +65,7 @@ class Settings {
   Settings& cpu(std::string_view table) { return set("runtime.cpu", text(table)); }
   Settings& tier(Tier v) { return set("runtime.tier", word(v, {"accurate", "exact", "turbo"})); }
   Settings& speculate(bool v) { return set("runtime.speculate", truth(v)); }
+  Settings& draft(std::string_view model) { return set("runtime.draft", text(model)); }
   Settings& prefix_disk(Mebibytes v) { return set("runtime.prefix_disk_mb", number(v)); }
   Settings& workload(Workload v) {
     return set("runtime.workload", word(v, {"balanced", "throughput", "latency", "efficient"}));

@@ -31,15 +31,17 @@ std::vector<Token> prompt_of(std::int64_t tokens, std::int64_t round, std::int32
 struct Load {
   std::int64_t depth;  // tokens in the context before the prompt, not timed
   std::int64_t prompt_tokens, gen_tokens, streams;
+  bool guesses = false;  // random tokens repeat themselves as no text does
 };
 
 Result<Usage> answer(Runner& runner, std::vector<Token> prompt, std::int64_t gen_tokens,
-                     std::int64_t streams, std::stop_token stop) {
+                     std::int64_t streams, bool guesses, std::stop_token stop) {
   GenerateRequest request;
   request.prompt = std::move(prompt);
   request.sampling.temperature = 0;
   request.max_tokens = gen_tokens;
   request.ignore_end = true;
+  request.speculate = guesses;
   request.n = static_cast<int>(streams);
   request.stop_token = stop;
   const Answer answer = TRY(generate(runner, std::move(request)));
@@ -50,10 +52,11 @@ Result<Usage> answer(Runner& runner, std::vector<Token> prompt, std::int64_t gen
 Result<Timing> measure(Runner& runner, const Load& load, std::int64_t round, std::stop_token stop) {
   const std::int32_t vocabulary = runner.model().tokenizer().size();
   std::vector<Token> prompt = prompt_of(load.depth, 0, vocabulary);
-  if (load.depth > 0) TRY(answer(runner, prompt, 1, 1, stop));  // now in the prefix cache
+  if (load.depth > 0) TRY(answer(runner, prompt, 1, 1, false, stop));  // now in the prefix cache
   for (const Token token : prompt_of(load.prompt_tokens, round + 1, vocabulary))
     prompt.push_back(token);
-  const Usage usage = TRY(answer(runner, std::move(prompt), load.gen_tokens, load.streams, stop));
+  const Usage usage =
+      TRY(answer(runner, std::move(prompt), load.gen_tokens, load.streams, load.guesses, stop));
   // The first tokens come out of the prefill.
   const std::int64_t decoded = load.streams * (load.gen_tokens - 1);
   return Timing{
@@ -70,7 +73,8 @@ Status run(App& app, const Arguments& arguments) {
   const Load load{.depth = TRY(arguments.integer("--depth", 0, 0, 1'000'000)),
                   .prompt_tokens = TRY(arguments.integer("--prompt-tokens", 128, 1, 1'000'000)),
                   .gen_tokens = TRY(arguments.integer("--gen-tokens", 64, 2, 1'000'000)),
-                  .streams = TRY(arguments.integer("--streams", 1, 1, max_choices))};
+                  .streams = TRY(arguments.integer("--streams", 1, 1, max_choices)),
+                  .guesses = arguments.has("--speculate") || arguments.has("--draft")};
   const std::int64_t rounds = TRY(arguments.integer("--rounds", 3, 1, 1000));
   const auto start = std::chrono::steady_clock::now();
   const OpenModel open = TRY(open_model(app, arguments, arguments[0]));

@@ -330,10 +330,13 @@ Status run(App& app, const Arguments& arguments) {
   const std::string reference =
       arguments.count() > 0 ? arguments[0] : TRY(model_for_chat(app, arguments));
   const OpenModel open = TRY(open_model(app, arguments, reference));
-  GenerateRequest request = TRY(read_request(arguments, *open.lease));
+  GenerateRequest request = TRY(read_request(arguments, open));
   Chat chat{app, *open.lease, Conversation(*open.lease, std::move(request)),
             LineEditor(history_path()), nullptr};
-  chat.conversation.set_system(arguments.text("--system"));
+  Json first = Json::array();
+  if (arguments.has("--system"))
+    first.push_back(Json::object({{"role", "system"}, {"content", arguments.text("--system")}}));
+  TRY(chat.conversation.load(with_preset_messages(open.preset, std::move(first))));
   if (chat.editor.is_terminal())
     app.out.line(fmt::format("{} on {} threads. /help tells what you can do, Ctrl-D leaves.",
                              app.out.bold(open.lease->id), open.library->threads()));

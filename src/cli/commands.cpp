@@ -31,6 +31,7 @@ std::span<const Command* const> commands() {
                                    &recommend_command,
                                    &show_command,
                                    &use_command,
+                                   &create_command,
                                    &rm_command,
                                    &du_command,
                                    &gc_command,

@@ -62,7 +62,9 @@ Status add(App& app, const Arguments& arguments) {
       TRY(arguments.integer("--overlap-bytes", std::int64_t{150}, 0, 1 << 19)));
   for (const std::string& path : arguments.positional())
     if (!is_file(path) && !is_folder(path) && !vectors::is_collection(place.folder(name)))
-      return Error(ErrorKind::not_found, fmt::format("{}: there is no such file or folder", path));
+      return Error(ErrorKind::not_found,
+                   fmt::format("{}: there is no such file or folder{}", path,
+                               arguments.count() > 1 ? "; `--to NAME` names a collection" : ""));
   const auto collection = TRY(open_or_create(app, arguments, place, name));
   Embedder embedder(app, arguments, collection->schema().embedder);
   const InterruptScope interrupts;

@@ -9,6 +9,7 @@
 #include "cli/settings.h"
 #include "cli/table.h"
 #include "hardware/memory.h"
+#include "library/aliases.h"
 #include "library/catalog_view.h"
 #include "library/hub_search.h"
 
@@ -42,15 +43,22 @@ Json to_json(const LocalModel& model) {
 Status list_local(App& app, const Arguments& arguments, const LibraryContext& context) {
   std::vector<LocalModel> models = find_local_models(context.folders);
   describe_local_models(context.folders, models);
-  if (const std::string& wanted = arguments[0]; !wanted.empty())
+  Aliases aliases = read_aliases(context.folders);
+  if (const std::string& wanted = arguments[0]; !wanted.empty()) {
+    std::erase_if(aliases, [&](const auto& own) { return !own.first.contains(wanted); });
     std::erase_if(models, [&](const LocalModel& m) { return !m.name.contains(wanted); });
+  }
   if (arguments.has("--json")) {
     Json list = Json::array();
     for (const LocalModel& model : models) list.push_back(to_json(model));
-    app.out.json(Json::object({{"models", std::move(list)}}));
+    Json names = Json::object();
+    for (const auto& [name, alias] : aliases) names.set(name, alias.model);
+    app.out.json(Json::object({{"models", std::move(list)}, {"names", std::move(names)}}));
     return Done{};
   }
   std::vector<Row> rows;
+  for (const auto& [name, alias] : aliases)
+    rows.push_back({name, "", "", "", "", "a name", alias.model});
   for (const LocalModel& model : models) {
     const ModelFacts& facts = model.facts;
     rows.push_back({model.name, readable_bytes(model.bytes),

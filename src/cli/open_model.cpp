@@ -16,6 +16,7 @@ Result<LibraryOptions> library_options(const Arguments& arguments) {
   options.threads = tuning.threads;
   options.kernels = config.runtime.cpu;
   options.runner = tuning.runner;
+  options.draft = tuning.draft;
   options.kv_dtype = tuning.kv_dtype;
   options.sampling = tuning.sampling;
   options.folders = standard_folders(config.library.folders);
@@ -47,6 +48,8 @@ Result<OpenModel> open_model(App& app, const Arguments& arguments, const std::st
   options.engine = arguments.text("--engine", "");
   open.library = TRY(Library::create(options));
   open.lease = TRY(acquire(app, arguments, *open.library, reference));
+  const Aliases aliases = read_aliases(options.folders);
+  if (const Alias* alias = find_alias(aliases, reference)) open.preset = alias->preset;
   return open;
 }
 

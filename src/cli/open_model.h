@@ -5,6 +5,7 @@
 #include <string>
 
 #include "cli/command.h"
+#include "library/aliases.h"
 #include "library/library.h"
 
 namespace hearth::cli {
@@ -12,6 +13,7 @@ namespace hearth::cli {
 struct OpenModel {
   std::unique_ptr<Library> library;
   Lease lease;
+  Preset preset;  // of the name that it was asked for by
 };
 
 // Where the vision tower of a GGUF model lies, when that is not beside it.

@@ -7,6 +7,7 @@
 #include "base/store_files.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
+#include "library/aliases.h"
 #include "library/live.h"
 #include "library/resolve.h"
 #include "library/store.h"
@@ -14,10 +15,24 @@
 namespace hearth::cli {
 namespace {
 
+// False: what is to go is a model, which may have been named by its own name.
+Result<bool> forget_name(const LibraryFolders& folders, const std::string& text) {
+  const Aliases aliases = read_aliases(folders);
+  const Alias* alias = find_alias(aliases, text);
+  if (!alias) return false;
+  TRY(set_alias(folders, text, {}));
+  return alias->model != text;
+}
+
 Status remove(App& app, const Arguments& arguments) {
   const LibraryContext context = TRY(library_context(arguments));
   Json removed = Json::array();
   for (const std::string& text : arguments.positional()) {
+    if (TRY(forget_name(context.folders, text))) {
+      removed.push_back(Json::object({{"name", text}, {"bytes", 0}}));
+      if (!arguments.has("--json")) app.out.line(fmt::format("{} removed: a name", text));
+      continue;
+    }
     const Resolved resolved = TRY(resolve(text, context.folders));
     const Reference wanted = TRY(parse_reference(text));
     std::uint64_t bytes = 0;

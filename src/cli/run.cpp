@@ -29,14 +29,14 @@ Result<Json> content_of(const Arguments& arguments, const std::string& prompt) {
   return parts;
 }
 
-Result<ChatPrompt> conversation(const Model& model, const Arguments& arguments,
+Result<ChatPrompt> conversation(const OpenModel& open, const Arguments& arguments,
                                 const std::string& prompt) {
   Json messages = Json::array();
   if (arguments.has("--system"))
     messages.push_back(Json::object({{"role", "system"}, {"content", arguments.text("--system")}}));
   messages.push_back(
       Json::object({{"role", "user"}, {"content", TRY(content_of(arguments, prompt))}}));
-  return chat_prompt(model, messages);
+  return chat_prompt(open.lease->model(), with_preset_messages(open.preset, std::move(messages)));
 }
 
 // What the answer must be.
@@ -92,7 +92,7 @@ Status run(App& app, const Arguments& arguments) {
     prompt = TRY(read_stdin(max_prompt_bytes));
   const OpenModel open = TRY(open_model(app, arguments, arguments[0]));
   const Model& model = open.lease->model();
-  GenerateRequest request = TRY(read_request(arguments, *open.lease));
+  GenerateRequest request = TRY(read_request(arguments, open));
   const bool shows = arguments.has("--image");
   if (shows && model.vision() == nullptr)
     return Error(ErrorKind::unsupported,
@@ -105,7 +105,7 @@ Status run(App& app, const Arguments& arguments) {
   if (raw) {
     request.prompt = TRY(raw_prompt(model, prompt));
   } else {
-    ChatPrompt chat = TRY(conversation(model, arguments, prompt));
+    ChatPrompt chat = TRY(conversation(open, arguments, prompt));
     request.prompt = std::move(chat.tokens);
     request.pictures = std::move(chat.pictures);
     form = find_answer_form(model.chat_template_source());

@@ -1,7 +1,8 @@
 #include "cli/sampling_flags.h"
 
 #include <limits>
-#include <random>
+
+#include "server/parameters.h"
 
 namespace hearth::cli {
 
@@ -22,18 +23,24 @@ Result<SamplingOptions> read_sampling(const Arguments& arguments,
   TRY(real("--dry", sampling.dry_multiplier, 0, 10));
   sampling.top_k = static_cast<std::int32_t>(TRY(
       arguments.integer("--top-k", sampling.top_k, 0, std::numeric_limits<std::int32_t>::max())));
-  sampling.mirostat = static_cast<int>(TRY(arguments.integer("--mirostat", 0, 0, 2)));
-  const auto fresh = static_cast<std::int64_t>(std::random_device{}());
-  sampling.seed = static_cast<std::uint64_t>(
-      TRY(arguments.integer("--seed", fresh, 0, std::numeric_limits<std::int64_t>::max())));
+  sampling.mirostat =
+      static_cast<int>(TRY(arguments.integer("--mirostat", sampling.mirostat, 0, 2)));
+  if (arguments.has("--seed"))
+    sampling.seed = static_cast<std::uint64_t>(
+        TRY(arguments.integer("--seed", 0, 0, std::numeric_limits<std::int64_t>::max())));
   return sampling;
 }
 
-Result<GenerateRequest> read_request(const Arguments& arguments, const LoadedModel& model) {
-  GenerateRequest request;
-  request.sampling = TRY(read_sampling(arguments, model.standard_sampling()));
-  request.max_tokens = TRY(arguments.integer("--max-tokens", -1, 1, 1'000'000'000));
-  request.stop = arguments.all("--stop");
+Result<GenerateRequest> read_request(const Arguments& arguments, const OpenModel& open) {
+  const LoadedModel& model = *open.lease;
+  auto asked = server::read_parameters(open.preset.fields, server::Dialect::chat,
+                                       model.model().tokenizer().size(), model.standard_sampling());
+  if (!asked.ok()) return Error(ErrorKind::invalid, std::move(asked).error().message);
+  GenerateRequest request = std::move(asked).value().generate;
+  request.sampling = TRY(read_sampling(arguments, request.sampling));
+  request.max_tokens = TRY(
+      arguments.integer("--max-tokens", asked.value().max_tokens.value_or(-1), 1, 1'000'000'000));
+  if (arguments.has("--stop")) request.stop = arguments.all("--stop");
   request.ignore_end = arguments.has("--ignore-eos");
   return request;
 }

@@ -3,8 +3,7 @@
 
 #include <array>
 
-#include "cli/command.h"
-#include "library/library.h"
+#include "cli/open_model.h"
 
 namespace hearth::cli {
 
@@ -32,7 +31,8 @@ inline constexpr Option sampling_flags[] = {
 Result<SamplingOptions> read_sampling(const Arguments& arguments,
                                       const SamplingOptions& recommended);
 
-// Everything of a request but its prompt.
-Result<GenerateRequest> read_request(const Arguments& arguments, const LoadedModel& model);
+// Everything of a request but its prompt: as the options say, else the name's preset, else the
+// model's own recommendation, with a seed of its own.
+Result<GenerateRequest> read_request(const Arguments& arguments, const OpenModel& open);
 
 }  // namespace hearth::cli

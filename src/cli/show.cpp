@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include "base/files.h"
+#include "base/utf8.h"
 #include "cli/graph_commands.h"
 #include "cli/open_model.h"
 #include "cli/pulling.h"
@@ -12,6 +13,7 @@
 #include "library/catalog_view.h"
 #include "library/engine_speeds.h"
 #include "library/library.h"
+#include "library/modelfile.h"
 #include "library/resolve.h"
 #include "library/speech_models.h"
 
@@ -148,6 +150,18 @@ Status show_engines(App& app, const Arguments& arguments, const LibraryContext& 
   return Done{};
 }
 
+// What a name of the user's own stands for.
+void show_alias(Output& out, const std::string& name, const LibraryFolders& folders) {
+  const Aliases aliases = read_aliases(folders);
+  const Alias* alias = find_alias(aliases, name);
+  if (!alias) return;
+  out.row("a name for", alias->model);
+  if (!alias->preset.system.empty()) out.row("instructions", printable(alias->preset.system));
+  std::string parameters = write_parameters(alias->preset);
+  std::ranges::replace(parameters, '\n', ' ');
+  if (!parameters.empty()) out.row("parameters", parameters);
+}
+
 Status run(App& app, const Arguments& arguments) {
   if (const std::string graph = graph_path(arguments); !graph.empty())
     return show_graph(app, arguments, graph);
@@ -169,6 +183,7 @@ Status run(App& app, const Arguments& arguments) {
   }
   Output& out = app.out;
   out.line(out.bold(info.name));
+  show_alias(out, arguments[0], context.folders);
   out.row("what", fmt::format("{}, {} parameters, mostly {}", kind_of(package, info),
                               readable_count(info.parameters), info.quantisation));
   out.row("architecture", fmt::format("{} ({}): {} layers, dim {}, {} heads, {} of keys and values",

@@ -12,6 +12,7 @@ TEST_CASE("settings built in code are those of the table, and load as they were 
   settings.allow_origin({"https://a", "https://b"}).allow_host({}).max_body_bytes(4096);
   settings.log_level(hearth::Settings::LogLevel::info).threads(4).context(10).max_context(20);
   settings.deterministic().cpu("portable").tier(hearth::Settings::Tier::turbo).speculate(false);
+  settings.draft("small");
   settings.workload(hearth::Settings::Workload::latency).step_tokens(64).parallel(5);
   settings.kv_type(hearth::Settings::KvType::f32).temperature(0.5).top_k(40).top_p(0.9).min_p(0);
   settings.repetition_penalty(1.1)

@@ -34,6 +34,7 @@ struct RuntimeConfig {
   std::string cpu;
   std::string tier = "accurate";
   bool speculate = true;
+  std::string draft;
   std::int64_t prefix_disk_mb = 2048;
   std::string workload = "balanced";
   std::int64_t step_tokens = 256, parallel = 256;

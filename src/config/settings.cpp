@@ -301,6 +301,10 @@ constexpr Setting table[] = {
     of_next_model(row<runtime, &RuntimeConfig::speculate>(
         "runtime.speculate", "--speculate",
         "Guess several tokens at once from the text so far, where that pays; changes no token.")),
+    of_next_model(row<runtime, &RuntimeConfig::draft>(
+        "runtime.draft", "--draft",
+        "A small model of the same tokens that guesses what a large one says next; changes no "
+        "token. Empty: none.")),
     row<runtime, &RuntimeConfig::prefix_disk_mb>(
         "runtime.prefix_disk_mb", "--prefix-disk-mb",
         "MiB of disk where the server keeps keys and values of prompts, readable by this user "

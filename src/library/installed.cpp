@@ -4,17 +4,13 @@
 
 #include <algorithm>
 
-#include "base/files.h"
-#include "base/json.h"
 #include "base/utf8.h"
 #include "library/catalog.h"
 #include "library/resolve.h"
-#include "library/shared_file.h"
 
 namespace hearth {
 namespace {
 
-constexpr std::uint64_t max_aliases_bytes = 1u << 20;
 constexpr std::chrono::seconds fresh_for(2);
 
 std::string_view without_latest(std::string_view name) {
@@ -63,41 +59,7 @@ std::vector<std::string> readings_of(std::string_view name) {
   return list;
 }
 
-Aliases aliases_of(const Json& json) {
-  Aliases aliases;
-  if (!json.is_object()) return aliases;
-  for (const auto& [name, reference] : json.as_object())
-    if (reference.is_string()) aliases[name] = reference.as_string();
-  return aliases;
-}
-
 }  // namespace
-
-Aliases read_aliases(const LibraryFolders& folders) {
-  if (folders.aliases.empty()) return {};
-  const auto text = read_file(folders.aliases, max_aliases_bytes);
-  const auto json = text ? parse_json(*text) : Result<Json>(Json());
-  return json ? aliases_of(*json) : Aliases();
-}
-
-Status set_alias(const LibraryFolders& folders, const std::string& name,
-                 const std::string& reference) {
-  const auto parsed = parse_reference(name);
-  if (!parsed || parsed->kind != Reference::Kind::name)
-    return Error(ErrorKind::invalid,
-                 fmt::format("'{}': needs a plain name such as my-model:latest", printable(name)));
-  const std::string key(without_latest(name));
-  return update_json_file(folders.aliases, max_aliases_bytes, [&](const Json& before) {
-    Aliases aliases = aliases_of(before);
-    if (reference.empty())
-      aliases.erase(key);
-    else
-      aliases[key] = reference;
-    Json json = Json::object();
-    for (const auto& [own, meant] : aliases) json.set(own, meant);
-    return json;
-  });
-}
 
 const LocalModel* find_by_name(const std::vector<LocalModel>& models, std::string_view name,
                                const LibraryFolders& folders) {
@@ -108,9 +70,9 @@ const LocalModel* find_by_name(const std::vector<LocalModel>& models, std::strin
   for (const std::string& text : readings_of(name))
     if (const LocalModel* found = find_reference(models, text, catalog)) return found;
   const Aliases aliases = read_aliases(folders);
-  const auto alias = aliases.find(without_latest(name));
-  if (alias == aliases.end()) return nullptr;
-  for (const std::string& text : readings_of(alias->second))
+  const Alias* alias = find_alias(aliases, name);
+  if (!alias) return nullptr;
+  for (const std::string& text : readings_of(alias->model))
     if (const LocalModel* found = find_reference(models, text, catalog)) return found;
   return nullptr;
 }
@@ -153,6 +115,12 @@ Result<LocalModel> InstalledModels::find(const std::string& name) {
   }
   return Error(ErrorKind::not_found,
                fmt::format("'{}': no model of that name is installed here", printable(name)));
+}
+
+Preset InstalledModels::preset(std::string_view name) const {
+  const Aliases aliases = read_aliases(folders_);
+  const Alias* alias = find_alias(aliases, name);
+  return alias ? alias->preset : Preset();
 }
 
 void InstalledModels::allow(LocalModel model) {

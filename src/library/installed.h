@@ -4,7 +4,6 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
-#include <map>
 #include <memory>
 #include <mutex>
 #include <string>
@@ -12,17 +11,11 @@
 #include <vector>
 
 #include "base/result.h"
+#include "library/aliases.h"
 #include "library/folders.h"
 #include "library/local_models.h"
 
 namespace hearth {
-
-// Names of the user's own for models: "gpt-4o" -> "qwen3:4b".
-using Aliases = std::map<std::string, std::string, std::less<>>;
-Aliases read_aliases(const LibraryFolders& folders);
-// An empty `reference` takes the name away.  Errors: invalid (no plain name), io.
-Status set_alias(const LibraryFolders& folders, const std::string& name,
-                 const std::string& reference);
 
 // The one that the name means: any form of reference, with or without ":latest", "ollama:" or
 // "hf:", an alias, a name of the catalog.  Paths only of what is in the list: a client names no
@@ -42,6 +35,8 @@ class InstalledModels {
   // As find_by_name; looks again before it says no.  Errors: not_found, with the nearest name and
   // how to get it.
   Result<LocalModel> find(const std::string& name);
+  // What the name says for requests that do not; empty where it is no alias.
+  Preset preset(std::string_view name) const;
   // A file of the user's own, wherever it is: it belongs to the list from now on.
   void allow(LocalModel model);
   // The disk holds something else now.

@@ -25,6 +25,7 @@
 #include "library/resolve.h"
 #include "library/speech_models.h"
 #include "library/towers.h"
+#include "runtime/draft_model.h"
 #include "text/grammar/engine.h"
 
 namespace hearth {
@@ -99,6 +100,7 @@ struct Library::State {
   struct Tuned {
     RunnerOptions runner;
     std::optional<Dtype> kv_dtype;
+    std::string draft;
   };
   Guarded<Tuned> tuned;  // of models loaded from now on
   // Of all of them; leases may outlive the library.
@@ -109,9 +111,13 @@ struct Library::State {
   // Packages whose headers were read to know what they need, until they are loaded.
   Guarded<std::map<std::string, Package>> opened;
   Guarded<std::map<std::string, std::uint64_t>> measured;  // weights in memory, by path
+  // By path, while a model uses it.
+  Guarded<std::map<std::string, std::weak_ptr<const Model>>> draft_models;
 
   Result<ModelNeeds> needs(const LocalModel& model);
   Result<Lease> load(const LocalModel& model, const LoadOrder& order);
+  Result<std::shared_ptr<const Model>> load_draft(const Tuned& wish, const LocalModel& large,
+                                                  std::stop_token stop);
   Result<Lease> connect(const LocalModel& model, const LoadOrder& order);
   ModelSource source();
 
@@ -167,6 +173,26 @@ Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
   return needs;
 }
 
+// nullptr: none is wished for, or it would guess for itself.
+Result<std::shared_ptr<const Model>> Library::State::load_draft(const Tuned& wish,
+                                                                const LocalModel& large,
+                                                                std::stop_token stop) {
+  if (wish.draft.empty()) return std::shared_ptr<const Model>();
+  const LocalModel small = TRY(find_model(wish.draft, options.folders));
+  if (small.path == large.path) return std::shared_ptr<const Model>();
+  auto kept = draft_models.with([&](auto& models) { return models[small.path].lock(); });
+  if (kept) return kept;
+  const Package package = TRY(open_found(small));
+  ops::Context ctx{.kernels = table, .pool = threads.get()};
+  LoadOptions wanted;
+  wanted.kv_dtype = wish.kv_dtype;
+  wanted.stop = std::move(stop);
+  auto loaded = load_model(ctx, package, wanted);
+  if (!loaded) return std::move(loaded).error().within(small.name);
+  draft_models.with([&](auto& models) { models[small.path] = *loaded; });
+  return *std::move(loaded);
+}
+
 Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& order) {
   if (model.tool == "remote") return connect(model, order);
   auto node = opened.with([&](auto& packages) { return packages.extract(model.path); });
@@ -206,6 +232,13 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   runner.prefixes.model = fmt::format("{} {} {} {}", HEARTH_VERSION, table->name,
                                       runner.context_tokens, identity_of(model.path));
   if (runner.kv_budget_bytes == 0) runner.kv_budget_bytes = order.kv_budget_bytes;
+  if (made->info().kind == ModelKind::generator) {
+    auto draft = TRY(load_draft(now, model, order.stop));
+    if (const Status fits = draft ? check_draft_model(*made, *draft) : Done{}; fits.ok())
+      runner.draft_model = std::move(draft);
+    else
+      log_warning("no_draft_model why={}", fits.error().message());
+  }
   loaded->runner = TRY(make_runner(std::move(made), *table, threads, runner));
   // Loading takes long: what was asked for meanwhile counts.
   loaded->runner->limit(tuned.with([](const Tuned& held) { return limits_of(held.runner); }));
@@ -256,7 +289,8 @@ Library::~Library() = default;
 Result<std::unique_ptr<Library>> Library::create(const LibraryOptions& options) {
   auto state = std::make_unique<State>();
   state->options = options;
-  state->tuned.with([&](State::Tuned& now) { now = {options.runner, options.kv_dtype}; });
+  state->tuned.with(
+      [&](State::Tuned& now) { now = {options.runner, options.kv_dtype, options.draft}; });
   state->wishes->with([&](SamplingWishes& wishes) { wishes = options.sampling; });
   state->table = TRY(kernels::choose(options.kernels));
   // So many that tune() can ask for more than there are at first.
@@ -283,7 +317,8 @@ ModelPool& Library::pool() { return *state_->pool; }
 
 void Library::tune(const LibraryTuning& tuning) {
   state_->threads->limit(thread_count(tuning.threads, hardware::usable_cores()));
-  state_->tuned.with([&](State::Tuned& now) { now = {tuning.runner, tuning.kv_dtype}; });
+  state_->tuned.with(
+      [&](State::Tuned& now) { now = {tuning.runner, tuning.kv_dtype, tuning.draft}; });
   state_->wishes->with([&](SamplingWishes& wishes) { wishes = tuning.sampling; });
   for (const Lease& model : loaded()) model->runner->limit(limits_of(tuning.runner));
   PoolLimits pool = tuning.pool;

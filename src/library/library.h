@@ -40,6 +40,7 @@ struct LibraryTuning {
   int threads = 0;       // 0: one per physical core that this process may use
   RunnerOptions runner;  // its RunnerLimits count at once, the rest for models loaded from now on
   std::optional<Dtype> kv_dtype;  // as LoadOptions, for models loaded from now on
+  std::string draft;              // as LibraryOptions, for models loaded from now on
   SamplingWishes sampling;
   PoolLimits pool;
 };
@@ -49,6 +50,7 @@ struct LibraryOptions {
   std::string kernels;  // name of a kernel table; empty: the best that runs here
   RunnerOptions runner;
   std::optional<Dtype> kv_dtype;
+  std::string draft;  // reference of a model that guesses for those of the same tokens; empty: none
   SamplingWishes sampling;
   LibraryFolders folders = standard_folders();
   std::string tower = {};  // file of the vision tower of every GGUF model; empty: the one beside it

@@ -76,8 +76,8 @@ Result<Resolved> resolve(const std::string& text, const LibraryFolders& folders,
   const std::vector<LocalModel> models = find_local_models(folders);
   if (const LocalModel* found = match(models, reference)) return Resolved{*found, std::nullopt};
   if (reference.is_remote()) return Resolved{std::nullopt, missing_remote(reference)};
-  if (const auto alias = aliases.find(text); alias != aliases.end())
-    return resolve(alias->second, folders, {});  // an alias of an alias is none
+  if (const Alias* alias = find_alias(aliases, text))
+    return resolve(alias->model, folders, {});  // an alias of an alias is none
   const std::vector<CatalogEntry> catalog = TRY(load_catalog(folders));
   const CatalogEntry* entry = find_in_catalog(catalog, reference.text());
   if (!entry) return Resolved{std::nullopt, missing_name(text, models, catalog)};

@@ -98,3 +98,77 @@ TEST_CASE("a stop string within a guess ends the answer there") {
   CHECK(call.only().ids() == std::vector<Token>(expected.begin(), first));
   CHECK(call.only().finish == FinishReason::stop);
 }
+
+namespace {
+
+// Answers of twelve requests, some sampled, with a draft model that is right so often.
+std::vector<std::vector<Token>> drafted_answers(double right, StepperCounts* counts,
+                                                std::uint32_t pages = 4000, float temperature = 0) {
+  const FakeModel oracle;
+  FakeOptions small;
+  small.logits = [&oracle, right](std::span<const Token> history, std::span<float> logits) {
+    std::ranges::fill(logits, 0.0f);
+    std::uint64_t hash = history.size();
+    for (const Token token : history) hash = hash * 31 + static_cast<std::uint64_t>(token) + 7;
+    const bool is_right = static_cast<double>(hash % 1000) < right * 1000;
+    const Token next = oracle.expected({history.begin(), history.end()}, 1).front();
+    logits[static_cast<std::size_t>(is_right ? next : (next + 1) % 48)] = 6;
+  };
+  StepperOptions options{
+      .kv_pages = pages, .step_tokens = 48, .max_running = 16, .guessing_rows = 32};
+  if (right >= 0) options.draft_model = std::make_shared<FakeModel>(small);
+  Harness harness({}, options);
+  for (std::size_t i = 0; i < 12; ++i) {
+    GenerateRequest request = greedy(prompt_of(1 + i * 37 % 120, i), 1 + (i * 53) % 150);
+    request.sampling.temperature = temperature;
+    request.sampling.seed = 7 + i;
+    request.n = i == 4 && temperature > 0 ? 3 : 1;
+    harness.add(std::move(request));
+  }
+  harness.run();
+  *counts = harness.stepper->counts();
+  std::vector<std::vector<Token>> all;
+  for (const auto& [arrival, call] : harness.calls)
+    for (const Heard& heard : call.choices) all.push_back(heard.ids());
+  return all;
+}
+
+}  // namespace
+
+TEST_CASE("a draft model's guesses change no token, with much memory or hardly any") {
+  for (const float temperature : {0.0f, 0.7f})
+    for (const std::uint32_t pages : {4000u, 40u, 13u}) {
+      CAPTURE(temperature);
+      CAPTURE(pages);
+      StepperCounts plain, drafted;
+      const auto wanted = drafted_answers(-1, &plain, pages, temperature);
+      for (const double right : {0.0, 0.5, 1.0}) {
+        CAPTURE(right);
+        CHECK(drafted_answers(right, &drafted, pages, temperature) == wanted);
+        CHECK(drafted.completion_tokens == plain.completion_tokens);
+        CHECK(drafted.guessed > 0);
+      }
+    }
+}
+
+TEST_CASE("a draft model that is right saves steps, one that is wrong is hardly asked") {
+  StepperCounts plain, wrong, half, right;
+  drafted_answers(-1, &plain);
+  drafted_answers(0, &wrong);
+  drafted_answers(0.5, &half);
+  drafted_answers(1, &right);
+  CHECK(wrong.steps <= plain.steps);
+  CHECK(half.steps < plain.steps);
+  CHECK(right.steps * 2 < plain.steps);
+  CHECK(right.guessed_right > right.guessed * 9 / 10);
+  CHECK(wrong.guessed < right.guessed / 2);
+}
+
+TEST_CASE("models of other tokens, or with a state, guess for nobody") {
+  const FakeModel large;
+  CHECK(check_draft_model(large, FakeModel()).ok());
+  CHECK_FALSE(check_draft_model(large, FakeModel({.recurs = true})).ok());
+  const auto other = check_draft_model(large, FakeModel({.pieces = {"x", "y", "z"}}));
+  REQUIRE_FALSE(other.ok());
+  CHECK(other.error().kind() == ErrorKind::unsupported);
+}

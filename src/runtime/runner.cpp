@@ -101,7 +101,8 @@ class ThreadedRunner : public Runner {
                   .lone_step_tokens = 2 * options.step_tokens,
                   .guessing_rows = guessing_rows_,
                   .measures_steps = true,
-                  .store = store_.get()}),
+                  .store = store_.get(),
+                  .draft_model = options.draft_model}),
         limits_{.step_tokens = options.step_tokens,
                 .max_queued = options.max_queued,
                 .max_running = options.max_running},
@@ -324,8 +325,16 @@ Result<std::unique_ptr<Runner>> make_runner(std::shared_ptr<const Model> model,
                                             const RunnerOptions& options) {
   if (options.step_tokens == 0 || options.max_running == 0 || options.max_queued == 0)
     return Error(ErrorKind::invalid, "step_tokens, max_running and max_queued: need at least 1");
-  const MemoryPlan memory = TRY(plan_memory(model->info(), model->kv_layout(), options,
-                                            hardware::read_memory().free_bytes()));
+  ModelInfo info = model->info();
+  KvLayout layout = model->kv_layout();
+  if (options.draft_model) {
+    TRY(check_draft_model(*model, *options.draft_model));
+    // It keeps keys and values of the same tokens.
+    layout.page_bytes += options.draft_model->kv_layout().page_bytes;
+    info.kv_bytes_per_token += options.draft_model->info().kv_bytes_per_token;
+  }
+  const MemoryPlan memory =
+      TRY(plan_memory(info, layout, options, hardware::read_memory().free_bytes()));
   const ops::Context context{
       .kernels = &kernels, .pool = pool.get(), .deterministic = options.deterministic};
   std::unique_ptr<PrefixStore> store;

@@ -96,6 +96,8 @@ struct RunnerOptions {
   ops::Tier tier = ops::Tier::accurate;
   bool speculate = true;             // for requests that do
   PrefixStoreOptions prefixes = {};  // without a folder: prefixes live in memory alone
+  // A small model of the same tokens that guesses; nullptr: guesses come from texts alone.
+  std::shared_ptr<const Model> draft_model = nullptr;
 };
 
 // What may change while a runner works.

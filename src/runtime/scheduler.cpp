@@ -106,21 +106,26 @@ bool Scheduler::has_room_for(const Sequence& next) const {
   return needed <= cache_.total() - cache_.used();
 }
 
+Scheduler::GuessingRoom Scheduler::guessing_room() const {
+  std::size_t generating = 0;
+  for (const Sequence* sequence : running_) generating += sequence->pending() == 1;
+  if (generating == 0) return {};
+  const std::size_t share = limits_.guessing_rows / generating;
+  return {.most = share > 0 ? share - 1 : 0,
+          .row_cost = step_cost_.of_row(generating) * static_cast<double>(generating),
+          .step_seconds = step_cost_.of_step(generating)};
+}
+
 void Scheduler::give_rows() {
   rows_.assign(running_.size(), 0);
   std::vector<const Sequence*> older;  // that are computing their prompts
-  std::size_t generating = 0, rows = 0;
-  for (const Sequence* sequence : running_) generating += sequence->pending() == 1;
-  const std::size_t share = generating == 0 ? 0 : limits_.guessing_rows / generating;
-  // Of the part of a step that is one sequence's.
-  const double row_cost = step_cost_.of_row(generating) * static_cast<double>(generating);
+  std::size_t rows = 0;
   for (std::size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
-    sequence.drafts.clear();
     if (sequence.pending() > 1 && may_adopt(sequence))
       sequence.adopted += sequence.pages.adopt(sequence.tokens);
     if (sequence.pending() == 1) {
-      rows_[i] = 1 + sequence.guess(share > 0 ? share - 1 : 0, row_cost);
+      rows_[i] = 1 + sequence.drafts.size();
       rows += rows_[i];
     } else if (!sequence.pages.has_more_stored() && !waits_for_older(sequence, older)) {
       rows_[i] = most_rows(sequence);

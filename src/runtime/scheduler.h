@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <vector>
 
 #include "runtime/sequence.h"
@@ -40,7 +41,18 @@ class Scheduler {
   void add_running(Sequence& sequence);  // a fork of one that runs
   void remove(Sequence& sequence);       // gives its pages back
 
+  // What the next step computes: prompts, and each sequence's last token with its drafts.
   Plan plan();
+
+  // Oldest first.
+  std::span<Sequence* const> running_sequences() const { return running_; }
+  // For those of them that generate: drafts that each may bring to the next step, and what these
+  // cost of a step of its own.
+  struct GuessingRoom {
+    std::size_t most = 0;
+    double row_cost = 0, step_seconds = 0;
+  };
+  GuessingRoom guessing_room() const;
 
   // A step of so many rows, none of a prompt, took so long.
   void saw_step(std::size_t rows, double seconds) { step_cost_.saw(rows, seconds); }

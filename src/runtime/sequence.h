@@ -8,6 +8,7 @@
 #include <optional>
 #include <vector>
 
+#include "runtime/draft_model.h"
 #include "runtime/drafter.h"
 #include "runtime/prompt_rows.h"
 #include "runtime/runner.h"
@@ -63,25 +64,28 @@ struct Sequence {
   std::optional<ConstraintReader> constraint;
   std::size_t adopted = 0;  // positions found in the prefix cache
   Drafter drafter;
-  std::vector<Token> drafts;  // guessed, computed in this step behind the last token
+  std::optional<DraftReader> draft_reader;  // what a draft model knows of it
+  std::vector<Token> drafts;                // guessed, computed in this step behind the last token
+  bool has_model_drafts = false;            // a draft model guessed them
   bool is_finished = false;
 
   std::size_t pending() const { return tokens.size() - pages.computed(); }
   std::int64_t generated() const {
     return static_cast<std::int64_t>(tokens.size() - request.asked.prompt.size());
   }
-  // Guesses at most `most` tokens for the next step, where each costs so much of a step; returns
-  // how many.
-  std::size_t guess(std::size_t most, double row_cost) {
-    drafts.clear();
+  // How many of the next tokens may be guessed, of `most` that there is room for.
+  std::size_t may_guess(std::size_t most) const {
     const std::int64_t left = request.max_tokens - generated() - 1;
     // A state that has read a wrong guess cannot be taken back.
-    if (most == 0 || left <= 0 || !request.asked.speculate || constraint || pages.recurs())
+    if (pending() != 1 || left <= 0 || !request.asked.speculate || constraint || pages.recurs())
       return 0;
-    const auto guessed =
-        drafter.draft(tokens, std::min(most, static_cast<std::size_t>(left)), row_cost);
+    return std::min(most, static_cast<std::size_t>(left));
+  }
+  // Takes what the text so far suggests as the next step's drafts, as many as pay where each costs
+  // so much of a step.
+  void guess(std::size_t most, double row_cost) {
+    const auto guessed = drafter.draft(tokens, most, row_cost);
     drafts.assign(guessed.begin(), std::ranges::find_if(guessed, is_picture_row));
-    return drafts.size();
   }
   // Older sequences go first.
   bool is_older_than(const Sequence& other) const {

@@ -1,8 +1,9 @@
-// speculation_bench MODEL RECORDINGS [--cpu TABLE] [--threads N] [--rounds N]
-// What guessing tokens gains on recorded answers (bench/edits).  Every step is the model's own,
-// with all its work; only what it says next is then replaced by what the recording says, so that a
-// model with random weights answers like one that edits files.  Processor time of decoding, with
-// and without guesses in turn.
+// speculation_bench MODEL RECORDINGS [--draft MODEL] [--right SHARE] [--cpu TABLE] [--threads N]
+// [--rounds N] What guessing tokens gains on recorded answers (bench/edits).  Every step is the
+// model's own, with all its work; only what it says next is then replaced by what the recording
+// says, so that a model with random weights answers like one that edits files.  Processor time of
+// decoding, with and without guesses in turn.  --draft: a draft model, which says what is recorded
+// too, but for a share of the places, where it is sure of another token.
 #include <fmt/core.h>
 #include <time.h>
 
@@ -28,10 +29,12 @@ struct Recording {
   std::vector<Token> prompt, answer;
 };
 
-// Says what is recorded: after the token at position p comes that of position p + 1.
+// Says what is recorded: after the token at position p comes that of position p + 1; but for a
+// share of the positions, each time the same ones.
 class RecordedModel : public Model {
  public:
-  explicit RecordedModel(std::shared_ptr<const Model> model) : model_(std::move(model)) {}
+  explicit RecordedModel(std::shared_ptr<const Model> model, double right = 1)
+      : model_(std::move(model)), right_(right) {}
 
   void say(const Recording& recording) {
     text_ = recording.prompt;
@@ -49,8 +52,12 @@ class RecordedModel : public Model {
     TRY(model_->forward(ctx, batch, logits, stop));
     for (std::size_t i = 0; i < batch.output_rows.size(); ++i) {
       const std::size_t next = batch.places[batch.output_rows[i]].position + 1;
-      if (next < text_.size())
-        logits[i * info().vocabulary + static_cast<std::size_t>(text_[next])] = 1e6f;
+      if (next >= text_.size()) continue;
+      const std::uint64_t hash = (next * 0x9E3779B97F4A7C15u) >> 40;
+      const bool is_right = static_cast<double>(hash) < right_ * static_cast<double>(1 << 24);
+      const auto row = logits.subspan(i * info().vocabulary, info().vocabulary);
+      const float sure = *std::ranges::max_element(row) + 9;  // of one in some hundred
+      row[static_cast<std::size_t>(is_right ? text_[next] : 0)] = sure;
     }
     return Done{};
   }
@@ -62,6 +69,7 @@ class RecordedModel : public Model {
 
  private:
   const std::shared_ptr<const Model> model_;
+  const double right_;
   std::vector<Token> text_;
 };
 
@@ -135,7 +143,8 @@ double median(std::vector<double> values) {
 }
 
 struct Options {
-  std::string model, recordings, table;
+  std::string model, recordings, table, draft;
+  double right = 0.8;
   int threads = hardware::usable_cores(), rounds = 3;
 };
 
@@ -145,11 +154,19 @@ Status measure(const Options& options) {
   ops::Context ctx{.kernels = kernels, .pool = pool.get()};
   const Package package = TRY(open_package(options.model));
   const auto model = std::make_shared<RecordedModel>(TRY(load_model(ctx, package)));
-  const auto runner = TRY(make_runner(model, *kernels, pool));
+  RunnerOptions running;
+  std::shared_ptr<RecordedModel> draft;
+  if (!options.draft.empty()) {
+    const Package small = TRY(open_package(options.draft));
+    draft = std::make_shared<RecordedModel>(TRY(load_model(ctx, small)), options.right);
+    running.draft_model = draft;
+  }
+  const auto runner = TRY(make_runner(model, *kernels, pool, running));
   std::vector<double> gains[2];
   const auto recordings = TRY(read_recordings(options.recordings, model->info().vocabulary));
   for (const Recording& recording : recordings) {
     model->say(recording);
+    if (draft) draft->say(recording);
     std::vector<double> ratios;
     std::uint64_t steps = 0;
     for (int round = 0; round < options.rounds; ++round) {
@@ -180,6 +197,10 @@ int main(int argc, char** argv) {
     const std::string_view argument = argv[i];
     if (argument == "--cpu" && i + 1 < argc)
       options.table = argv[++i];
+    else if (argument == "--draft" && i + 1 < argc)
+      options.draft = argv[++i];
+    else if (argument == "--right" && i + 1 < argc)
+      options.right = std::atof(argv[++i]);
     else if (argument == "--threads" && i + 1 < argc)
       options.threads = std::atoi(argv[++i]);
     else if (argument == "--rounds" && i + 1 < argc)

@@ -13,8 +13,15 @@ class StepCost {
 
   // What a row adds, as a share of a step of `rows` rows.
   double of_row(std::size_t rows) const;
+  // Seconds of a step of `rows` rows; 0: none was seen.
+  double of_step(std::size_t rows) const;
 
  private:
+  struct Line {
+    double slope = 0, mean_rows = 0, mean_seconds = 0;
+  };
+  Line line() const;
+
   double weight_ = 0, rows_ = 0, seconds_ = 0;  // sums, forgotten slowly
   double squares_ = 0, products_ = 0;           // of rows, and rows times seconds
 };

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/log.h"
 #include "runtime/step_stop.h"
 
 namespace hearth {
@@ -47,7 +48,13 @@ Stepper::Stepper(const Model& model, const ops::Context& context, const StepperO
                           .max_running = options.max_running,
                           .lone_step_tokens = options.lone_step_tokens,
                           .guessing_rows = options.guessing_rows}),
-      scratch_(static_cast<std::size_t>(context.pool == nullptr ? 1 : context.pool->threads())) {}
+      scratch_(static_cast<std::size_t>(context.pool == nullptr ? 1 : context.pool->threads())) {
+  if (const auto& small = options.draft_model)
+    draft_model_.emplace(
+        small, context, options.kv_pages, options.step_tokens,
+        static_cast<double>(small->info().weight_bytes) /
+            static_cast<double>(std::max<std::uint64_t>(model.info().weight_bytes, 1)));
+}
 
 void Stepper::add(std::unique_ptr<ActiveRequest> request) {
   const PrefixNode root =
@@ -66,6 +73,7 @@ void Stepper::add(std::unique_ptr<ActiveRequest> request) {
 void Stepper::step(std::stop_token leaving) {
   const auto begin = Clock::now();
   drop_stopped();
+  guess(leaving);
   Plan plan = scheduler_.plan();
   if (plan.stuck != nullptr) {
     const Error error = no_memory(*plan.stuck, cache_);
@@ -113,7 +121,51 @@ void Stepper::drop_stopped() {
     if (request->asked.stop_token.stop_requested()) end(*request, FinishReason::cancelled);
 }
 
-// ---- Before the model: rows in, and what is wanted of them. ----
+// ---- Before the model: guesses, rows in, and what is wanted of them. ----
+
+// The text itself is asked first: that costs nothing.
+void Stepper::guess(const std::stop_token& leaving) {
+  const auto room = scheduler_.guessing_room();
+  for (Sequence* sequence : scheduler_.running_sequences()) {
+    sequence->drafts.clear();
+    sequence->has_model_drafts = false;
+    if (const std::size_t most = sequence->may_guess(room.most); most > 0)
+      sequence->guess(most, room.row_cost);
+  }
+  if (draft_model_ && room.most > 0) guess_by_model(room, leaving);
+}
+
+void Stepper::guess_by_model(const Scheduler::GuessingRoom& room, const std::stop_token& leaving) {
+  std::vector<DraftModel::Wish> wishes;
+  std::vector<Sequence*> wishing;
+  StepStop stop(leaving);
+  for (Sequence* sequence : scheduler_.running_sequences()) {
+    const std::size_t most = sequence->drafts.empty() ? sequence->may_guess(room.most) : 0;
+    // Nor does it see, or spend more than a request has allowed.
+    if (most == 0 || std::ranges::any_of(sequence->tokens, is_picture_row)) continue;
+    if (!sequence->draft_reader)
+      sequence->draft_reader.emplace(draft_model_->begin(sequence->request.asked.cache_salt));
+    stop.add(sequence->request.asked.stop_token);
+    wishes.push_back({&*sequence->draft_reader, sequence->tokens, most});
+    wishing.push_back(sequence);
+  }
+  if (wishes.empty()) return;
+  stop.arm();
+  const Status guessed = draft_model_->draft(
+      wishes, {.row = room.row_cost, .step_seconds = room.step_seconds}, stop.token());
+  if (!guessed.ok()) {
+    if (guessed.error().kind() != ErrorKind::cancelled)
+      log_warning("draft_failed why={}", guessed.error().message());
+    return;
+  }
+  const auto vocabulary = static_cast<Token>(model_.info().vocabulary);
+  for (std::size_t i = 0; i < wishes.size(); ++i) {
+    const auto& drafts = wishes[i].drafts;
+    const auto end = std::ranges::find_if(drafts, [&](Token token) { return token >= vocabulary; });
+    wishing[i]->drafts.assign(drafts.begin(), end);
+    wishing[i]->has_model_drafts = true;
+  }
+}
 
 Status Stepper::forward(const Plan& plan, std::stop_token leaving) {
   tokens_.clear();
@@ -237,7 +289,10 @@ void Stepper::follow_drafts() {
       }
       counts_.guessed += sequence.drafts.size();
       counts_.guessed_right += right;
-      sequence.drafter.report(sequence.drafts.size(), right);
+      if (sequence.has_model_drafts)
+        draft_model_->report(*sequence.draft_reader, sequence.drafts.size(), right);
+      else
+        sequence.drafter.report(sequence.drafts.size(), right);
       sequence.drafts.clear();
     }
     choose();

@@ -21,6 +21,7 @@ struct StepperOptions {
   std::uint32_t guessing_rows = 0;
   bool measures_steps = false;   // how many tokens are guessed follows from how long steps take
   PrefixStore* store = nullptr;  // none: prefixes live in memory alone
+  std::shared_ptr<const Model> draft_model = nullptr;  // none: guesses come from texts alone
 };
 
 // Since the beginning.
@@ -62,6 +63,8 @@ class Stepper {
   };
 
   void drop_stopped();
+  void guess(const std::stop_token& leaving);
+  void guess_by_model(const Scheduler::GuessingRoom& room, const std::stop_token& leaving);
   static Plan take_tier(Plan& plan);
   void run(const Plan& plan, const std::stop_token& leaving);
   Status forward(const Plan& plan, std::stop_token leaving);
@@ -91,6 +94,7 @@ class Stepper {
   PrefixStore* const store_;
   const bool measures_steps_;
   KvCache cache_;
+  std::optional<DraftModel> draft_model_;  // outlives the sequences it has read
   Scheduler scheduler_;
   std::vector<std::unique_ptr<ActiveRequest>> requests_;
   StepperCounts counts_;

@@ -29,8 +29,10 @@ Checked<std::optional<std::int64_t>> read_context(const Json& body, const Loaded
 }
 
 Check run(Service& service, Call& call) {
-  const Json body = TRY(parse_body(call.request.body));
+  Json body = TRY(parse_body(call.request.body));
   Lease lease = TRY(service.model_of(call, body));
+  const Preset preset = service.preset_of(body);
+  body = with_preset(preset, std::move(body));
   TRY(check_generates(*lease));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   Asked asked =

@@ -106,9 +106,10 @@ std::vector<ModelCard> cards_of(Service& service) {
         }
     }
   if (installed)
-    for (const auto& [name, reference] : read_aliases(service.installed->folders()))
+    for (const auto& [name, alias] : read_aliases(service.installed->folders()))
       if (const LocalModel* meant =
-              find_by_name(*installed, reference, service.installed->folders())) {
+              find_by_name(*installed, alias.model, service.installed->folders());
+          meant && meant->name != name) {
         cards.push_back(card_of(*meant));
         cards.back().id = name;
       }

@@ -108,7 +108,7 @@ Check refuse_unsupported(const Json& body) {
 Check generate(Service& service, Call& call, const Json& given,
                Checked<std::vector<Token>> (*read)(const Json&, const Tokenizer&)) {
   TRY(refuse_unsupported(given));
-  const Json body = translated(given);
+  const Json body = with_preset(service.preset_of(given), translated(given));
   Lease lease = TRY(service.model_of(call, body, true));
   TRY(check_generates(*lease));
   const Tokenizer& tokenizer = lease->model().tokenizer();

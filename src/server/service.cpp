@@ -140,6 +140,13 @@ Checked<Lease> Service::model_of(const Call& call, const Json& body, bool may_be
   return find_model(id.value_or(std::string(standard_name)), options);
 }
 
+Preset Service::preset_of(const Json& body) const {
+  if (!installed) return {};
+  const Json* name = body.find("model");
+  return installed->preset(
+      meant_by(name && name->is_string() ? name->as_string() : std::string(standard_name)));
+}
+
 bool Service::is_full() const {
   bool has_generator = false;
   for (const Lease& lease : pool->loaded()) {

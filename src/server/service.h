@@ -98,6 +98,8 @@ struct Service {
   // The model of the body's "model", with the body's keep_alive where the interface has one; the
   // standard one when `may_be_absent` and it is.
   Checked<Lease> model_of(const Call& call, const Json& body, bool may_be_absent = false);
+  // What the name in the body's "model" says for requests that do not.
+  Preset preset_of(const Json& body) const;
   // Only what is in memory; nullptr: it is not there.  No use of it.
   Lease find_loaded(const std::string& name) const;
   Lease find_loaded_as(const std::string& name) const;

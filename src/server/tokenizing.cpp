@@ -54,7 +54,7 @@ Checked<Json> tokenize(Service& service, const Call& call, const Json& body) {
   const Tokenizer& tokenizer = lease->model().tokenizer();
   std::vector<Token> tokens;
   if (body.find("messages")) {
-    const ChatInput input = TRY(read_chat_input(body));
+    const ChatInput input = TRY(read_chat_input(with_preset(service.preset_of(body), body)));
     tokens = TRY(render(lease->model(), body, input)).tokens;
   } else {
     EncodeOptions options;
@@ -83,7 +83,7 @@ Checked<Json> detokenize(Service& service, const Call& call, const Json& body) {
 
 Checked<Json> apply_template(Service& service, const Call& call, const Json& body) {
   const Lease lease = TRY(service.model_of(call, body, true));
-  const ChatInput input = TRY(read_chat_input(body));
+  const ChatInput input = TRY(read_chat_input(with_preset(service.preset_of(body), body)));
   ChatPrompt prompt = TRY(render(lease->model(), body, input));
   return Json::object({{"prompt", std::move(prompt.text)}});
 }

@@ -471,7 +471,52 @@ class Ollama(unittest.TestCase):
             self.assertEqual(seen[-1], {"status": "success"})
             self.assertEqual(chat(server, "made")[0], 200)
             self.assertEqual(server.request("POST", "/api/create", {
-                "model": "b", "from": "made", "system": "Be brief."})[0], 400)
+                "model": "b", "from": "made", "template": "{{ .Prompt }}"})[0], 400)
+
+    def test_a_name_with_a_preset(self):
+        with World() as world:
+            world.hub.ollama["library/tiny:latest"] = MODEL
+            self.assertEqual(world.run("pull", "ollama:tiny").returncode, 0)
+            with running(world) as server:
+                preset = {"model": "short", "from": "tiny", "system": "Be brief.", "stream": False,
+                          "parameters": {"num_predict": 3, "temperature": 0, "stop": ["<end>"]},
+                          "messages": [{"role": "user", "content": "Hello"},
+                                       {"role": "assistant", "content": "Yes."}]}
+                self.assertEqual(server.json("POST", "/api/create", preset), {"status": "success"})
+                shown = server.json("POST", "/api/show", {"model": "short"})
+                self.assertEqual((shown["system"], shown["messages"]), ("Be brief.", preset["messages"]))
+                self.assertIn("num_predict 3\n", shown["parameters"])
+                self.assertIn('SYSTEM """Be brief."""', shown["modelfile"])
+                question = [{"role": "user", "content": "Hi"}]
+                whole = [{"role": "system", "content": "Be brief."}, *preset["messages"], *question]
+                counts = []
+                for name, messages in (("short", question), ("tiny", whole)):
+                    body = {"model": name, "messages": messages, "max_tokens": 3}
+                    counts.append(server.json("POST", "/v1/chat/completions", body)["usage"]["prompt_tokens"])
+                    counts.append(server.json("POST", "/api/chat", {**body, "stream": False})["prompt_eval_count"])
+                    counts.append(server.json("POST", "/v1/messages/count_tokens", body)["input_tokens"])
+                    if name == "short":
+                        answer = server.json("POST", "/api/generate", {
+                            "model": name, "prompt": "Hi", "stream": False})
+                        self.assertLessEqual(answer["eval_count"], 3)
+                self.assertEqual(len(set(counts)), 1, counts)  # the same prompt, in every interface
+                for wrong in ({"parameters": {"tempature": 1}}, {"parameters": {"temperature": "hot"}},
+                              {"messages": [{"role": "robot", "content": "x"}]}, {"adapters": {"a": "b"}}):
+                    self.assertEqual(server.request("POST", "/api/create", {
+                        "model": "wrong", "from": "tiny", **wrong})[0], 400, wrong)
+                self.assertEqual(server.request("POST", "/api/copy", {
+                    "source": "short", "destination": "other"})[0], 200)
+                self.assertEqual(server.json("POST", "/api/show", {"model": "other"})["system"], "Be brief.")
+            # The same names at the command line.
+            (pathlib.Path(world.home.name) / "Modelfile").write_text("FROM short\nSYSTEM Be kind.\nPARAMETER num_predict 2\n")
+            made = world.run("create", "kind", "--file", str(pathlib.Path(world.home.name) / "Modelfile"))
+            self.assertEqual(made.returncode, 0, made.stderr)
+            self.assertIn("Be kind.", world.run("show", "kind").stdout)
+            answer = json.loads(world.run("run", "kind", "Hi", "--json").stdout)
+            self.assertLessEqual(answer["completion_tokens"], 2)
+            self.assertIn("kind", world.run("list").stdout)
+            self.assertEqual(world.run("rm", "kind").returncode, 0)
+            self.assertNotIn("kind", world.run("list").stdout)
 
     def test_a_client_that_leaves_stops_its_pull(self):
         with World() as world, running(world) as server:

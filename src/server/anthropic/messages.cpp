@@ -23,7 +23,8 @@ Checked<ToolTask> read_task(Service& service, const Call& call, const Json& body
                             const LoadedModel& loaded) {
   TRY(check_generates(loaded));
   std::string warning;
-  const Json regular = TRY(anthropic::translate_request(body, warning));
+  const Json regular =
+      with_preset(service.preset_of(body), TRY(anthropic::translate_request(body, warning)));
   Asked asked = TRY(read_parameters(regular, Dialect::chat, loaded.model().tokenizer().size(),
                                     loaded.standard_sampling()));
   asked.warning = std::move(warning);

@@ -65,6 +65,10 @@ void add_requests(Json& all) {
           object({{"model", "string"},
                   {"from", "string", "A model that is here."},
                   {"files", "object", "Or one file: its name and the digest of a blob."},
+                  {"system", "string", "Instructions of conversations that bring none."},
+                  {"parameters", "object", "temperature, stop, num_ctx ...: as of a Modelfile."},
+                  {"messages", "array", "Come before those of a conversation."},
+                  {"license", "string", "Or a list of texts."},
                   {"stream", "boolean"}},
                  {"model"}));
 }

@@ -37,6 +37,7 @@ LibraryTuning tuning_of(const Config& config) {
   tuning.runner.deterministic = runtime.deterministic;
   tuning.runner.tier = ops::tier_named(runtime.tier).value_or(ops::Tier::accurate);
   tuning.runner.speculate = runtime.speculate;
+  tuning.draft = runtime.draft;
   tuning.runner.step_tokens = static_cast<std::uint32_t>(runtime.step_tokens);
   tuning.runner.max_running = static_cast<std::uint32_t>(runtime.parallel);
   tuning.runner.max_queued = static_cast<std::uint32_t>(config.server.queue);

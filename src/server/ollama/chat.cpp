@@ -84,12 +84,12 @@ Checked<Json> translate(const Json& message, std::size_t index, OpenCalls& open)
   return result;
 }
 
-Checked<ChatInput> read_input(const Json& body, const Json& messages) {
+Checked<ChatInput> read_input(const Json& body, const Preset& preset, const Json& messages) {
   OpenCalls open;
   Json translated = Json::array();
   for (std::size_t i = 0; i < messages.size(); ++i)
     translated.push_back(TRY(translate(messages.as_array()[i], i, open)));
-  Json regular = Json::object({{"messages", std::move(translated)}});
+  Json regular = Json::object({{"messages", with_preset_messages(preset, std::move(translated))}});
   for (const char* name : {"tools", "tool_choice"})
     if (const Json* value = body.find(name)) regular.set(name, *value);
   if (TRY(read_bool(body, "truncate")).value_or(false)) regular.set("truncation", "auto");
@@ -103,7 +103,8 @@ Check run(Service& service, Call& call) {
   Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
   Task wish;
-  Asked asked = TRY(read_options(body, *lease, wish.context_tokens));
+  const Preset preset = service.preset_of(body);
+  Asked asked = TRY(read_options(body, preset, *lease, wish.context_tokens));
   const std::string model = body.find("model")->as_string();
   const Json* messages = body.find("messages");
   if (messages && !messages->is_null() && !messages->is_array())
@@ -112,7 +113,7 @@ Check run(Service& service, Call& call) {
     send(service, call, http::json_response(write_json(loaded_answer(Shape::chat, model))));
     return Done{};
   }
-  ChatInput input = TRY(read_input(body, *messages));
+  ChatInput input = TRY(read_input(body, preset, *messages));
   input.context_tokens = wish.context_tokens;
   ToolTask made =
       TRY(tool_task(service, call, *lease, std::move(input), std::move(asked), /*can_ask=*/false));

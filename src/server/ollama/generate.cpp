@@ -44,8 +44,8 @@ Checked<Question> read_question(const Json& body, const Tokenizer& tokenizer) {
 }
 
 // Models without a template read the prompt as it is, as Ollama has them do.
-Checked<Task> make_task(const LoadedModel& loaded, const Question& question, Asked asked,
-                        const Json& variables) {
+Checked<Task> make_task(const LoadedModel& loaded, const Question& question, const Preset& preset,
+                        Asked asked, const Json& variables) {
   const Model& model = loaded.model();
   Task task;
   const bool shows = question.images.is_array();
@@ -71,6 +71,9 @@ Checked<Task> make_task(const LoadedModel& loaded, const Question& question, Ask
       content.push_back(Json::object({{"type", "text"}, {"text", question.prompt}}));
     }
     input.messages.push_back(Json::object({{"role", "user"}, {"content", std::move(content)}}));
+    // What goes on has had its beginning.
+    if (question.context.empty())
+      input.messages = with_preset_messages(preset, std::move(input.messages));
     input.variables = variables;
     task = TRY(chat_task(loaded, std::move(input), std::move(asked)));
   }
@@ -92,7 +95,8 @@ Check run(Service& service, Call& call) {
   TRY(check_generates(*lease));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   std::optional<std::int64_t> context_tokens;
-  Asked asked = TRY(read_options(body, *lease, context_tokens));
+  const Preset preset = service.preset_of(body);
+  Asked asked = TRY(read_options(body, preset, *lease, context_tokens));
   const std::string model = body.find("model")->as_string();
   const Question question = TRY(read_question(body, tokenizer));
   if (question.prompt.empty() && !question.suffix && !question.images.is_array()) {
@@ -100,7 +104,7 @@ Check run(Service& service, Call& call) {
     return Done{};
   }
   const Json variables = TRY(read_think(body));
-  Task task = TRY(make_task(*lease, question, std::move(asked), variables));
+  Task task = TRY(make_task(*lease, question, preset, std::move(asked), variables));
   task.context_tokens = context_tokens;
   std::optional<std::vector<Token>> context;
   // Tokens do not say what a picture showed.

@@ -3,15 +3,19 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <limits>
 #include <thread>
 
 #include "base/store_files.h"
 #include "base/utf8.h"
 #include "http/secrets.h"
 #include "library/import.h"
+#include "library/modelfile.h"
+#include "server/conversation.h"
 #include "server/fields.h"
 #include "server/manage/manage.h"
 #include "server/ollama/ollama.h"
+#include "server/parameters.h"
 #include "server/reply.h"
 #include "server/rows.h"
 
@@ -92,31 +96,39 @@ Check reply_nothing(Service& service, Call& call, int status = 200) {
   return Done{};
 }
 
+// As it stands in the list.
+std::string own_name(const std::string& name) {
+  constexpr std::string_view tag = ":latest";
+  return name.ends_with(tag) ? name.substr(0, name.size() - tag.size()) : name;
+}
+
 Check remove(Service& service, Call& call) {
   LiveLibrary* library = TRY(library_of(service));
   const Json body = TRY(parse_body(call.request.body));
   const std::string name = TRY(read_model_name(body));
   const LibraryFolders& folders = library->installed.folders();
-  const std::string plain(name.ends_with(":latest") ? name.substr(0, name.size() - 7) : name);
-  if (read_aliases(folders).contains(plain)) {
-    TRY(set_alias(folders, plain, ""));
+  const std::string plain = own_name(name);
+  const Aliases aliases = read_aliases(folders);
+  if (const Alias* alias = find_alias(aliases, plain)) {
+    TRY(set_alias(folders, plain, {}));
     service.pool->forget_name(name);
     service.pool->forget_name(plain);
-    return reply_nothing(service, call);
+    if (alias->model != plain) return reply_nothing(service, call);
   }
   const Status removed = library->remove(name);
   if (!removed.ok()) return model_problem(name, removed.error());
   return reply_nothing(service, call);
 }
 
-// Another name for what is here: nothing is copied.
-Status copy_name(Service& service, const std::string& source, const std::string& target) {
+// Another name for what is here, with what it says for requests: no file is copied.
+Status copy_name(Service& service, const std::string& source, const std::string& target,
+                 Preset preset) {
   InstalledModels& installed = service.library->installed;
   const LocalModel model = TRY(installed.find(service.meant_by(source)));
   if (const auto list = installed.list();
       std::ranges::any_of(*list, [&](const LocalModel& own) { return own.name == target; }))
     return Error(ErrorKind::invalid, fmt::format("'{}' is a model of its own", target));
-  TRY(set_alias(installed.folders(), target, model.name));
+  TRY(set_alias(installed.folders(), target, {model.name, std::move(preset)}));
   service.pool->forget_name(target);
   return Done{};
 }
@@ -127,7 +139,8 @@ Check copy(Service& service, Call& call) {
   const auto source = TRY(read_text(body, "source", 1024));
   const auto target = TRY(read_text(body, "destination", 256));
   if (!source || !target) return invalid_value("destination", "needs a source and a destination");
-  const Status copied = copy_name(service, *source, *target);
+  const Status copied =
+      copy_name(service, *source, *target, service.library->installed.preset(*source));
   if (!copied.ok()) return model_problem(*source, copied.error());
   return reply_nothing(service, call);
 }
@@ -172,7 +185,7 @@ Status import_blob(Service& service, const std::string& name, const std::string&
   const std::string path = join_path(folder, file);
   TRY(move_path(blob, path));
   ImportOptions options;
-  options.name = name.ends_with(":latest") ? name.substr(0, name.size() - 7) : name;
+  options.name = own_name(name);
   options.is_replacing = true;
   options.stop = std::move(stop);
   auto made = import_model(path, library.installed.folders(), options);
@@ -183,26 +196,70 @@ Status import_blob(Service& service, const std::string& name, const std::string&
   return Done{};
 }
 
-// What a model made here cannot be: its own prompts and parameters are the client's to send.
-constexpr std::string_view unsupported_fields[] = {"system",   "template", "parameters", "messages",
-                                                   "adapters", "quantize", "license"};
+const Json* wished(const Json& body, std::string_view field) {
+  const Json* value = body.find(field);
+  if (!value || value->is_null()) return nullptr;
+  const bool says = value->is_string()
+                        ? !value->as_string().empty()
+                        : !(value->is_array() || value->is_object()) || value->size() > 0;
+  return says ? value : nullptr;
+}
+
+Check refuse_unsupported(const Json& body) {
+  if (wished(body, "template"))
+    return unsupported_value("template", "the model's own template is used");
+  if (wished(body, "adapters")) return unsupported_value("adapters", "cannot belong to a name");
+  if (wished(body, "quantize"))
+    return unsupported_value("quantize", "is what `hearth quantize` does");
+  return Done{};
+}
+
+// "license" is a text or a list of them.
+Checked<std::string> read_licence(const Json& body) {
+  const Json* licence = wished(body, "license");
+  if (!licence) return std::string();
+  const Json list = licence->is_array() ? *licence : Json(Json::Array{*licence});
+  std::string text;
+  for (const Json& part : list.as_array()) {
+    if (!part.is_string()) return invalid_value("license", "needs a text, or a list of texts");
+    text += (text.empty() ? "" : "\n") + part.as_string();
+  }
+  return text;
+}
+
+// What requests by this name do not have to say; the rest as the model's own name has it.
+Checked<Preset> read_preset(const Json& body, Preset preset) {
+  if (const auto system = TRY(read_text(body, "system", max_text_bytes));
+      system && !system->empty())
+    preset.system = *system;
+  if (const Json* messages = wished(body, "messages")) {
+    TRY(read_chat_input(Json::object({{"messages", *messages}})));
+    preset.messages = *messages;
+  }
+  if (const Json* parameters = wished(body, "parameters")) {
+    auto fields = preset_fields(*parameters);
+    if (!fields) return Problem{400, "invalid_value", fields.error().message(), "parameters", 0};
+    TRY(read_parameters(*fields, Dialect::chat, std::numeric_limits<std::int32_t>::max()));
+    for (const auto& [field, value] : fields->as_object()) preset.fields.set(field, value);
+  }
+  if (std::string licence = TRY(read_licence(body)); !licence.empty())
+    preset.licence = std::move(licence);
+  return preset;
+}
 
 Check create(Service& service, Call& call) {
   LiveLibrary* library = TRY(library_of(service));
   const Json body = TRY(parse_body(call.request.body));
   const std::string name = TRY(read_model_name(body));
   const bool stream = TRY(read_bool(body, "stream")).value_or(true);
-  for (const std::string_view field : unsupported_fields)
-    if (const Json* value = body.find(field);
-        value && !value->is_null() &&
-        (value->is_string() ? !value->as_string().empty() : value->size() > 0))
-      return unsupported_value(field, "a model is its file here: send this with the requests");
+  TRY(refuse_unsupported(body));
   const auto from = TRY(read_text(body, "from", 1024));
+  Preset preset = TRY(read_preset(body, from ? library->installed.preset(*from) : Preset()));
   const Json* files = body.find("files");
   Status made = Error(ErrorKind::invalid, "needs \"from\" or \"files\"");
   const Workers::Aside aside;
   if (from && !from->empty()) {
-    made = copy_name(service, *from, name);
+    made = copy_name(service, *from, name, std::move(preset));
     if (!made.ok()) return model_problem(*from, made.error());
   } else if (files && files->is_object() && files->size() == 1) {
     const auto& [file, digest] = files->as_object().front();
@@ -210,6 +267,9 @@ Check create(Service& service, Call& call) {
     const std::string blob = TRY(blob_path(*library, digest.as_string()));
     if (!is_file(blob)) return Problem{404, "not_found", "there is no such blob", "files", 0};
     made = import_blob(service, name, file, blob, call.responder->stop());
+    if (made.ok())
+      made = set_alias(library->installed.folders(), name,
+                       preset.is_empty() ? Alias() : Alias{own_name(name), std::move(preset)});
   }
   if (!made.ok() && made.error().kind() == ErrorKind::corrupt)
     return Problem{400, "not_a_model", "the file is no model that can be read", "files", 0};

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "http/secrets.h"
+#include "library/modelfile.h"
 #include "library/recommended.h"
 #include "library/speech_models.h"
 #include "server/describe.h"
@@ -141,10 +142,20 @@ Checked<Shown> read_shown(Service& service, const std::string& name, ModelCard& 
 }
 
 // As lines of a Modelfile, which some clients read num_ctx from.
-std::string parameters_of(const ModelCard& card, const SamplingOptions& sampling) {
-  return fmt::format("num_ctx {}\ntemperature {}\ntop_k {}\ntop_p {}\nmin_p {}\nrepeat_penalty {}",
-                     card.context, sampling.temperature, sampling.top_k, sampling.top_p,
-                     sampling.min_p, sampling.repetition_penalty);
+std::string parameters_of(const ModelCard& card, const SamplingOptions& sampling,
+                          const Preset& preset) {
+  std::string lines = write_parameters(preset);
+  const auto add = [&](std::string_view field, std::string_view name, const auto& value) {
+    if (!preset.fields.find(field)) lines += fmt::format("{} {}\n", name, value);
+  };
+  add("num_ctx", "num_ctx", card.context);
+  add("temperature", "temperature", sampling.temperature);
+  add("top_k", "top_k", sampling.top_k);
+  add("top_p", "top_p", sampling.top_p);
+  add("min_p", "min_p", sampling.min_p);
+  add("repetition_penalty", "repeat_penalty", sampling.repetition_penalty);
+  lines.pop_back();
+  return lines;
 }
 
 Json model_info_of(const ModelCard& card, const Shown& shown) {
@@ -168,17 +179,18 @@ Checked<Json> show(Service& service, const Call& call) {
   const std::string name = TRY(read_model_name(body));
   ModelCard card = TRY(find_card(service, name));
   const Shown shown = TRY(read_shown(service, name, card));
+  const Preset preset = service.installed ? service.installed->preset(name) : Preset();
   std::string text = shown.chat_template;
   // Editors look for this word in the template to know whether a suffix may be given.
   if (std::ranges::find(card.capabilities, "insert") != card.capabilities.end())
     text += "{# .Suffix #}";
-  return Json::object({{"license", ""},
-                       {"modelfile", fmt::format("FROM {}\n", card.id)},
-                       {"parameters", parameters_of(card, shown.sampling)},
+  return Json::object({{"license", preset.licence},
+                       {"modelfile", write_modelfile(card.id, preset)},
+                       {"parameters", parameters_of(card, shown.sampling, preset)},
                        {"template", std::move(text)},
-                       {"system", ""},
+                       {"system", preset.system},
                        {"details", details_of(card)},
-                       {"messages", Json::array()},
+                       {"messages", preset.messages},
                        {"model_info", model_info_of(card, shown)},
                        {"capabilities", capability_list(card)},
                        {"modified_at", time_text(card.created_seconds * 1'000'000)}});

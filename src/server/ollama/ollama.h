@@ -15,9 +15,9 @@ namespace hearth::server::ollama {
 // Clients look for a name with a tag: "builtin" is "builtin:latest".
 std::string tagged(std::string_view id);
 
-// `options` and the fields beside it that steer generation; sets what `num_ctx` asks for.
-// Errors: 400 naming the field.
-Checked<Asked> read_options(const Json& body, const LoadedModel& loaded,
+// `options` and the fields beside it that steer generation, the rest by the preset; sets what
+// `num_ctx` asks for.  Errors: 400 naming the field.
+Checked<Asked> read_options(const Json& body, const Preset& preset, const LoadedModel& loaded,
                             std::optional<std::int64_t>& context_tokens);
 
 // `images`, base64 of files, as parts of a message of the shared form.  Errors: 400 naming `place`.

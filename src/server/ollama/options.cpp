@@ -80,18 +80,21 @@ Checked<std::string> read_model_name(const Json& body) {
   return invalid_value("model", "is missing");
 }
 
-Checked<Asked> read_options(const Json& body, const LoadedModel& loaded,
+Checked<Asked> read_options(const Json& body, const Preset& preset, const LoadedModel& loaded,
                             std::optional<std::int64_t>& context_tokens) {
   const Json none = Json::object();
-  const Json* options = body.find("options");
-  if (!options || options->is_null()) options = &none;
-  if (!options->is_object()) return invalid_value("options", "needs an object");
-  Asked asked = TRY(read_parameters(shared_fields(body, *options), Dialect::chat,
-                                    loaded.model().tokenizer().size(), loaded.standard_sampling()));
+  const Json* given = body.find("options");
+  if (!given || given->is_null()) given = &none;
+  if (!given->is_object()) return invalid_value("options", "needs an object");
+  const Json options = with_preset(preset, *given);
+  Json fields = shared_fields(body, options);
+  if (const Json* length = options.find("max_tokens")) fields.set("max_tokens", *length);
+  Asked asked = TRY(read_parameters(fields, Dialect::chat, loaded.model().tokenizer().size(),
+                                    loaded.standard_sampling()));
   asked.stream = TRY(read_bool(body, "stream")).value_or(true);
   TRY(read_format(body, asked));
-  TRY(read_num_predict(*options, asked));
-  TRY(read_num_ctx(*options, loaded, asked, context_tokens));
+  TRY(read_num_predict(options, asked));
+  TRY(read_num_ctx(options, loaded, asked, context_tokens));
   return asked;
 }
 

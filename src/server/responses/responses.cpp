@@ -131,6 +131,7 @@ Checked<Prepared> prepare_shared(Service& service, const Call& call, const Json&
   const auto items = all_items(record);
   if (items.empty()) return invalid_value("input", "is missing");
   responses::Translated translated = TRY(responses::translate_request(body, items));
+  translated.body = with_preset(service.preset_of(body), std::move(translated.body));
   const Tokenizer& tokenizer = loaded.model().tokenizer();
   Asked asked = TRY(read_parameters(translated.body, Dialect::chat, tokenizer.size(),
                                     loaded.standard_sampling()));

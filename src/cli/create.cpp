@@ -1,0 +1,126 @@
+// hearth create: a model under a name of the user's own, with instructions and parameters.
+#include <fmt/core.h>
+
+#include <limits>
+
+#include "base/files.h"
+#include "base/store_files.h"
+#include "base/utf8.h"
+#include "cli/interrupts.h"
+#include "cli/pulling.h"
+#include "cli/rows.h"
+#include "library/import.h"
+#include "library/modelfile.h"
+#include "library/resolve.h"
+#include "server/parameters.h"
+
+namespace hearth::cli {
+namespace {
+
+constexpr std::string_view standard_file = "Modelfile";
+
+Result<Modelfile> read_wish(const Arguments& arguments) {
+  Modelfile wish;
+  const bool is_plain = arguments.has("--from") && !arguments.has("--file");
+  if (!is_plain) {
+    const std::string path = arguments.text("--file", standard_file);
+    const std::string text =
+        TRY(path == "-" ? read_stdin(max_modelfile_bytes) : read_file(path, max_modelfile_bytes));
+    auto parsed = parse_modelfile(text);
+    if (!parsed) return std::move(parsed).error().within(path);
+    wish = std::move(*parsed);
+  }
+  wish.from = arguments.text("--from", wish.from);
+  wish.system = arguments.text("--system", wish.system);
+  for (const std::string& parameter : arguments.all("--parameter")) {
+    const std::size_t equals = parameter.find('=');
+    if (equals == std::string::npos)
+      return Error(ErrorKind::invalid,
+                   fmt::format("--parameter {}: needs NAME=VALUE", printable(parameter)));
+    add_parameter(wish.parameters, parameter.substr(0, equals), parameter.substr(equals + 1));
+  }
+  return wish;
+}
+
+// What the name says: the wish, and behind it what the model's own name says.
+Result<Preset> preset_of(const Modelfile& wish, const LibraryFolders& folders) {
+  Preset preset;
+  const Aliases aliases = read_aliases(folders);
+  if (const Alias* alias = find_alias(aliases, wish.from)) preset = alias->preset;
+  const Json fields = TRY(preset_fields(wish.parameters));
+  auto asked = server::read_parameters(fields, server::Dialect::chat,
+                                       std::numeric_limits<std::int32_t>::max());
+  if (!asked.ok()) return Error(ErrorKind::invalid, std::move(asked).error().message);
+  for (const auto& [name, value] : fields.as_object()) preset.fields.set(name, value);
+  if (!wish.system.empty()) preset.system = wish.system;
+  if (wish.messages.size() > 0) preset.messages = wish.messages;
+  if (!wish.licence.empty()) preset.licence = wish.licence;
+  return preset;
+}
+
+// The model's own name; a file of the user's is copied into the store under the new one.
+Result<std::string> find_base(App& app, const std::string& from, const std::string& name,
+                              const LibraryFolders& folders) {
+  const Resolved resolved = TRY(resolve(from, folders));
+  if (!resolved.local) return resolved.missing->error;
+  if (resolved.local->tool != "path") {
+    for (const LocalModel& model : find_local_models(folders))
+      if (model.name == name && name != resolved.local->name)
+        return Error(ErrorKind::invalid, fmt::format("'{}' is a model of its own", name));
+    return resolved.local->name;
+  }
+  const InterruptScope interrupts;
+  ImportOptions options;
+  options.name = name;
+  options.is_replacing = true;
+  options.stop = interrupts.token();
+  options.progress = [&](double share) { app.out.progress("importing", share); };
+  auto made = import_model(resolved.local->path, folders, options);
+  app.out.progress_done();
+  if (!made) return std::move(made).error();
+  return made->name;
+}
+
+Status create(App& app, const Arguments& arguments) {
+  const LibraryContext context = TRY(library_context(arguments));
+  const std::string& name = arguments[0];
+  TRY(check_model_name(name));
+  const Modelfile wish = TRY(read_wish(arguments));
+  const Preset preset = TRY(preset_of(wish, context.folders));
+  const std::string base = TRY(find_base(app, wish.from, name, context.folders));
+  TRY(set_alias(context.folders, name, {base, preset}));
+  if (arguments.has("--json"))
+    app.out.json(Json::object(
+        {{"name", name}, {"model", base}, {"modelfile", write_modelfile(base, preset)}}));
+  else
+    app.out.line(fmt::format("{}: {}. Try it: hearth chat {}", name, base, name));
+  return Done{};
+}
+
+constexpr Option options[] = {
+    {"--file", "FILE", "The Modelfile (default: ./Modelfile; -: standard input)."},
+    {"--from", "MODEL", "The model; without --file, all of it is said by options."},
+    {"--system", "TEXT", "Instructions of every conversation that brings none."},
+    {"--parameter", "NAME=VALUE",
+     "temperature, top_k, top_p, min_p, seed, stop, num_ctx, num_predict ...; several times.",
+     true},
+};
+
+}  // namespace
+
+const Command create_command{
+    .name = "create",
+    .arguments = "NAME",
+    .summary = "Give a model a name of your own, with instructions and parameters.",
+    .details =
+        "NAME can be used wherever a model is named, here and by every client.  Requests may\n"
+        "still say otherwise.  Reads Ollama's Modelfiles: FROM, SYSTEM, PARAMETER, MESSAGE and\n"
+        "LICENSE; nothing is copied, unless FROM is a file of yours.  `hearth rm NAME` takes the\n"
+        "name away.\n\n"
+        "  hearth create reviewer --from qwen3:4b --system \"You review code.\" --parameter "
+        "temperature=0.2\n"
+        "  hearth create mario --file Modelfile",
+    .options = options,
+    .run = create};
+
+}  // namespace hearth::cli

@@ -510,13 +510,13 @@ class Ollama(unittest.TestCase):
             # The same names at the command line.
             (pathlib.Path(world.home.name) / "Modelfile").write_text("FROM short\nSYSTEM Be kind.\nPARAMETER num_predict 2\n")
             made = world.run("create", "kind", "--file", str(pathlib.Path(world.home.name) / "Modelfile"))
-            self.assertEqual(made.returncode, 0, made.stderr)
-            self.assertIn("Be kind.", world.run("show", "kind").stdout)
-            answer = json.loads(world.run("run", "kind", "Hi", "--json").stdout)
+            self.assertEqual(made.returncode, 0, made.err)
+            self.assertIn("Be kind.", world.run("show", "kind").out)
+            answer = json.loads(world.run("run", "kind", "Hi", "--json").out)
             self.assertLessEqual(answer["completion_tokens"], 2)
-            self.assertIn("kind", world.run("list").stdout)
+            self.assertIn("kind", world.run("list").out)
             self.assertEqual(world.run("rm", "kind").returncode, 0)
-            self.assertNotIn("kind", world.run("list").stdout)
+            self.assertNotIn("kind", world.run("list").out)
 
     def test_a_client_that_leaves_stops_its_pull(self):
         with World() as world, running(world) as server:

@@ -16,6 +16,10 @@ namespace hearth {
 // Used by one thread.
 class Drafter {
  public:
+  Drafter() = default;
+  // The texts begin with one that may be said again from `cursor` on.
+  explicit Drafter(std::size_t cursor) : cursor_(cursor) {}
+
   // What may follow `tokens`, at most `most` of them and as many as pay: each costs `row_cost` of a
   // step without guesses, right or wrong.  Empty: nothing like it was seen, or guesses like these
   // have not paid lately.  `tokens` only ever grows from call to call.

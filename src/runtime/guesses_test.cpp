@@ -172,3 +172,21 @@ TEST_CASE("models of other tokens, or with a state, guess for nobody") {
   REQUIRE_FALSE(other.ok());
   CHECK(other.error().kind() == ErrorKind::unsupported);
 }
+
+TEST_CASE("what a request predicts is guessed first, and changes no token") {
+  for (const std::size_t wrong_every : {0u, 11u}) {
+    CAPTURE(wrong_every);
+    Harness harness({}, {.guessing_rows = 16});
+    GenerateRequest request = greedy(prompt_of(20, 1), 120);
+    const auto wanted = harness.model->expected(request.prompt, 120);
+    request.predicted = wanted;
+    for (std::size_t i = 1; wrong_every > 0 && i < wanted.size(); i += wrong_every)
+      request.predicted[i] = (wanted[i] + 1) % 48;
+    Call& call = harness.add(std::move(request));
+    harness.run();
+    CHECK(call.only().ids() == wanted);
+    CHECK(harness.stepper->counts().steps < (wrong_every == 0 ? 25u : 60u));
+    CHECK(call.usage.guessed_right > 60);
+    CHECK(call.usage.guessed_tokens >= call.usage.guessed_right);
+  }
+}

@@ -44,6 +44,7 @@ Status check_request(const GenerateRequest& request, const ModelInfo& model) {
   TRY(check_stop(request.stop));
   TRY(check_tokens("prompt", request.prompt, model.vocabulary));
   TRY(check_tokens("stop_tokens", request.stop_tokens, model.vocabulary));
+  TRY(check_tokens("predicted", request.predicted, model.vocabulary));
   if (request.prompt.empty()) return Error(ErrorKind::invalid, "prompt: holds no token");
   TRY(check_pictures(request.pictures, request.prompt.size()));
   if (!request.pictures.empty() && request.prompt_logprobs)
@@ -311,6 +312,8 @@ void ThreadedRunner::publish_stats() {
             .prompt_tokens = counts.prompt_tokens,
             .cached_tokens = counts.cached_tokens,
             .completion_tokens = counts.completion_tokens,
+            .guessed_tokens = counts.guessed,
+            .guessed_right = counts.guessed_right,
             .requests_done = counts.done,
             .requests_cancelled = counts.cancelled,
             .requests_failed = counts.failed,

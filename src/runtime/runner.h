@@ -35,6 +35,8 @@ struct Usage {
   std::int64_t prompt_tokens = 0;
   std::int64_t cached_tokens = 0;      // of the prompt, found in the prefix cache
   std::int64_t completion_tokens = 0;  // of all choices
+  std::int64_t guessed_tokens = 0;     // computed with others before them were chosen
+  std::int64_t guessed_right = 0;      // of these, that were chosen
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
 };
 
@@ -79,6 +81,8 @@ struct GenerateRequest {
   // Several tokens are guessed from the text so far and computed together, where that pays.  It
   // changes no token: what is wrong is thrown away.
   bool speculate = true;
+  // What the answer may say again, in parts: guesses are taken from it, too.
+  std::vector<Token> predicted = {};
   // What the answer is held to; nullptr: nothing.  Its end may then come before ignore_end would.
   std::shared_ptr<const Constraint> constraint = {};
   std::string cache_salt;      // prefixes are shared only between requests of one salt (one tenant)
@@ -110,6 +114,7 @@ struct RunnerStats {
   std::uint64_t kv_pages_used = 0, kv_pages_total = 0, kv_pages_cached = 0;
   std::uint64_t state_bytes = 0, state_bytes_total = 0;  // of recurrent layers; made, and at most
   std::uint64_t steps = 0, prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
+  std::uint64_t guessed_tokens = 0, guessed_right = 0;
   std::uint64_t requests_done = 0, requests_cancelled = 0, requests_failed = 0;
   double busy_seconds = 0;
 };

@@ -53,6 +53,10 @@ struct Sequence {
         sampler(owner.asked.sampling, tokenizer, owner.asked.prompt.size(), which),
         text(owner.asked.stop) {
     if (owner.asked.constraint) constraint.emplace(*owner.asked.constraint, tokenizer);
+    if (owner.asked.predicted.empty()) return;
+    drafter = Drafter(1);
+    predicted_first.push_back(no_token);
+    for (const Token token : owner.asked.predicted) predicted_first.push_back(token);
   }
 
   ActiveRequest& request;
@@ -63,6 +67,10 @@ struct Sequence {
   TextStream text;
   std::optional<ConstraintReader> constraint;
   std::size_t adopted = 0;  // positions found in the prefix cache
+  static constexpr Token no_token = -1;
+  // Of a request that predicts its answer: no token, what is predicted, and `tokens`, for the
+  // drafter.
+  std::vector<Token> predicted_first;
   Drafter drafter;
   std::optional<DraftReader> draft_reader;  // what a draft model knows of it
   std::vector<Token> drafts;                // guessed, computed in this step behind the last token
@@ -84,8 +92,16 @@ struct Sequence {
   // Takes what the text so far suggests as the next step's drafts, as many as pay where each costs
   // so much of a step.
   void guess(std::size_t most, double row_cost) {
-    const auto guessed = drafter.draft(tokens, most, row_cost);
-    drafts.assign(guessed.begin(), std::ranges::find_if(guessed, is_picture_row));
+    std::span<const Token> texts = tokens;
+    if (const std::size_t predicted = request.asked.predicted.size(); predicted > 0) {
+      const std::size_t known = predicted_first.size() - predicted - 1;
+      predicted_first.insert(predicted_first.end(),
+                             tokens.begin() + static_cast<std::ptrdiff_t>(known), tokens.end());
+      texts = predicted_first;
+    }
+    const auto guessed = drafter.draft(texts, most, row_cost);
+    drafts.assign(guessed.begin(),
+                  std::ranges::find_if(guessed, [](Token token) { return token < 0; }));
   }
   // Older sequences go first.
   bool is_older_than(const Sequence& other) const {

@@ -289,6 +289,8 @@ void Stepper::follow_drafts() {
       }
       counts_.guessed += sequence.drafts.size();
       counts_.guessed_right += right;
+      sequence.request.usage.guessed_tokens += static_cast<std::int64_t>(sequence.drafts.size());
+      sequence.request.usage.guessed_right += static_cast<std::int64_t>(right);
       if (sequence.has_model_drafts)
         draft_model_->report(*sequence.draft_reader, sequence.drafts.size(), right);
       else

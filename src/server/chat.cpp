@@ -28,6 +28,25 @@ Checked<std::optional<std::int64_t>> read_context(const Json& body, const Loaded
   return wish;
 }
 
+// {"type": "content", "content": TEXT or parts of type "text"}: what the answer may say again.
+Checked<std::vector<Token>> read_prediction(const Json& body, const Tokenizer& tokenizer) {
+  const Json* prediction = given(body, "prediction");
+  if (!prediction) return std::vector<Token>();
+  const Json* content = prediction->is_object() ? prediction->find("content") : nullptr;
+  const Json* type = prediction->is_object() ? prediction->find("type") : nullptr;
+  if (!content || !type || *type != Json("content"))
+    return invalid_value("prediction", "needs the type \"content\", and content");
+  const Json parts = content->is_array() ? *content : Json(Json::Array{*content});
+  std::string text;
+  for (const Json& part : parts.as_array()) {
+    const Json* own = part.is_object() ? part.find("text") : &part;
+    if (!own || !own->is_string())
+      return invalid_value("prediction", "needs a text, or parts with texts");
+    text += own->as_string();
+  }
+  return TRY(tokenizer.encode(text, {}));
+}
+
 Check run(Service& service, Call& call) {
   Json body = TRY(parse_body(call.request.body));
   Lease lease = TRY(service.model_of(call, body));
@@ -38,6 +57,7 @@ Check run(Service& service, Call& call) {
   Asked asked =
       TRY(read_parameters(body, Dialect::chat, tokenizer.size(), lease->standard_sampling()));
   const auto context = TRY(read_context(body, *lease, asked.warning));
+  asked.generate.predicted = TRY(read_prediction(body, tokenizer));
   ChatInput input = TRY(read_chat_input(body));
   input.context_tokens = context;
   ToolTask made =

@@ -21,6 +21,7 @@ struct AnswerFrame {
   std::int64_t prompt_tokens = 0;
   std::int64_t thought_tokens = 0;                 // made so far
   std::optional<std::int64_t> lowered_max_tokens;  // max_tokens had to be lowered to this
+  bool is_predicted = false;                       // the request said what may come
 };
 
 struct ServedTool;

@@ -16,6 +16,8 @@ void add(Usage& sum, const Usage& part) {
   sum.prompt_tokens += part.prompt_tokens;
   sum.cached_tokens += part.cached_tokens;
   sum.completion_tokens += part.completion_tokens;
+  sum.guessed_tokens += part.guessed_tokens;
+  sum.guessed_right += part.guessed_right;
   sum.queue_seconds += part.queue_seconds;
   sum.prefill_seconds += part.prefill_seconds;
   sum.decode_seconds += part.decode_seconds;
@@ -44,6 +46,7 @@ Generation::Generation(Service& service, Call call, Lease lease, Task task,
   frame_.model = lease_->id;
   frame_.created = unix_seconds();
   frame_.began = call_.began;
+  frame_.is_predicted = !asked_.generate.predicted.empty();
   for (const Prompt& prompt : task_.prompts)
     frame_.prompt_tokens += static_cast<std::int64_t>(prompt.tokens.size());
 }

@@ -58,26 +58,30 @@ class LlamaEncoder final : public Encoder {
   }
   Json last(const AnswerFrame& frame, const Usage& usage, std::string_view text) const {
     const std::int64_t read = usage.prompt_tokens - usage.cached_tokens;
-    return Json::object(
-        {{"index", 0},
-         {"content", text},
-         {"stop", true},
-         {"id_slot", 0},
-         {"model", frame.model},
-         {"prompt", prompt_},
-         {"tokens_predicted", usage.completion_tokens},
-         {"tokens_evaluated", usage.prompt_tokens},
-         {"tokens_cached", usage.cached_tokens},
-         {"truncated", false},
-         {"stop_type", stop_type()},
-         {"stopping_word", stop_string_},
-         {"timings", Json::object({{"prompt_n", read},
-                                   {"prompt_ms", usage.prefill_seconds * 1e3},
-                                   {"prompt_per_second", per_second(read, usage.prefill_seconds)},
-                                   {"predicted_n", usage.completion_tokens},
-                                   {"predicted_ms", usage.decode_seconds * 1e3},
-                                   {"predicted_per_second",
-                                    per_second(usage.completion_tokens, usage.decode_seconds)}})}});
+    Json timings = Json::object(
+        {{"prompt_n", read},
+         {"prompt_ms", usage.prefill_seconds * 1e3},
+         {"prompt_per_second", per_second(read, usage.prefill_seconds)},
+         {"predicted_n", usage.completion_tokens},
+         {"predicted_ms", usage.decode_seconds * 1e3},
+         {"predicted_per_second", per_second(usage.completion_tokens, usage.decode_seconds)}});
+    if (usage.guessed_tokens > 0) {
+      timings.set("draft_n", usage.guessed_tokens);
+      timings.set("draft_n_accepted", usage.guessed_right);
+    }
+    return Json::object({{"index", 0},
+                         {"content", text},
+                         {"stop", true},
+                         {"id_slot", 0},
+                         {"model", frame.model},
+                         {"prompt", prompt_},
+                         {"tokens_predicted", usage.completion_tokens},
+                         {"tokens_evaluated", usage.prompt_tokens},
+                         {"tokens_cached", usage.cached_tokens},
+                         {"truncated", false},
+                         {"stop_type", stop_type()},
+                         {"stopping_word", stop_string_},
+                         {"timings", std::move(timings)}});
   }
 
   const std::string prompt_;

@@ -48,6 +48,9 @@ Json chat_request() {
        {"tools", list_of(type("object", "A function the model may be told of."))},
        {"tool_choice", any_of({type("string"), type("object")})},
        {"parallel_tool_calls", type("boolean", "false: at most one call in an answer.")},
+       {"prediction", type("object",
+                           "type content: a text that the answer may say again, in parts; "
+                           "guessed from, so that they come faster.")},
        {"reasoning_effort", type("string", "How much to think; none: not at all.")},
        {"truncation", type("string",
                            "auto: the oldest turns go where all are too long, and "
@@ -81,6 +84,10 @@ Json usage() {
        {"completion_tokens", type("integer")},
        {"total_tokens", type("integer")},
        {"prompt_tokens_details", object_of(Json::object({{"cached_tokens", type("integer")}}))},
+       {"completion_tokens_details",
+        object_of(Json::object({{"reasoning_tokens", type("integer")},
+                                {"accepted_prediction_tokens", type("integer")},
+                                {"rejected_prediction_tokens", type("integer")}}))},
        {"max_tokens", type("integer", "Only when the request's was lowered to this.")}}));
 }
 

@@ -108,12 +108,18 @@ void append_finish(std::string& out, const AnswerPart& part) {
 std::string usage_json(const AnswerFrame& frame, const Usage& usage) {
   const std::string lowered =
       frame.lowered_max_tokens ? fmt::format(",\"max_tokens\":{}", *frame.lowered_max_tokens) : "";
+  const std::string predicted =
+      frame.is_predicted ? fmt::format(
+                               ",\"accepted_prediction_tokens\":{},"
+                               "\"rejected_prediction_tokens\":{}",
+                               usage.guessed_right, usage.guessed_tokens - usage.guessed_right)
+                         : "";
   return fmt::format(
       "{{\"prompt_tokens\":{},\"completion_tokens\":{},\"total_tokens\":{},"
       "\"prompt_tokens_details\":{{\"cached_tokens\":{}}},"
-      "\"completion_tokens_details\":{{\"reasoning_tokens\":{}}}{}}}",
+      "\"completion_tokens_details\":{{\"reasoning_tokens\":{}{}}}{}}}",
       usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens,
-      usage.cached_tokens, frame.thought_tokens, lowered);
+      usage.cached_tokens, frame.thought_tokens, predicted, lowered);
 }
 
 class OpenAiEncoder final : public Encoder {

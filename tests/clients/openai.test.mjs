@@ -37,6 +37,17 @@ test('chat: plain', async () => {
   assert.equal(data.usage.total_tokens, data.usage.prompt_tokens + 12);
 });
 
+test('chat: a prediction changes no token, and usage tells what it was worth', async () => {
+  const plain = await client.chat.completions.create(ask({ max_tokens: 40 }));
+  const content = plain.choices[0].message.content;
+  const predicted = await client.chat.completions.create(ask({ max_tokens: 40, prediction: { type: 'content', content } }));
+  assert.equal(predicted.choices[0].message.content, content);
+  const details = predicted.usage.completion_tokens_details;
+  assert.ok(details.accepted_prediction_tokens > 0, JSON.stringify(details));
+  assert.ok(details.rejected_prediction_tokens >= 0);
+  await assert.rejects(client.chat.completions.create(ask({ prediction: { type: 'content' } })), { status: 400 });
+});
+
 test('chat: a stream gives the same text, and usage when asked', async () => {
   const plain = await client.chat.completions.create(ask());
   const stream = await client.chat.completions.create(ask({ stream: true, stream_options: { include_usage: true } }));

@@ -23,8 +23,8 @@ constexpr double list_cost = 130, row_cost = 3, candidate_cost = 140, centroid_c
 struct Sweep {
   std::size_t candidates, exact, chunk_tenths;
 };
-constexpr Sweep swept[] = {{20, 11, 1}, {24, 12, 1}, {30, 0, 1},  {60, 0, 1},
-                           {30, 0, 3},  {60, 0, 3},  {100, 0, 3}, {100, 0, 6},
+constexpr Sweep swept[] = {{15, 11, 1}, {17, 11, 1}, {20, 11, 1}, {24, 12, 1}, {30, 0, 1},
+                           {60, 0, 1},  {30, 0, 3},  {60, 0, 3},  {100, 0, 3}, {100, 0, 6},
                            {150, 0, 6}, {250, 0, 6}, {400, 0, 10}};
 
 // A row's own list may lie in a chunk whose mean is not the nearest.

@@ -48,7 +48,7 @@ def compare(model, options, folder):
     tokens = [random.randrange(3, 500) for _ in range(options.positions)]
     with open(path, "wb") as file:
         file.write(struct.pack(f"<{len(tokens)}i", *tokens))
-    wanted = logits_of(options.bench, model, path, out, "--cpu", "portable", "--f32-cache")
+    wanted = logits_of(options.bench, model, path, out, "--cpu", "portable", "--kv-type", "f32")
     vocabulary = wanted.size // len(tokens)
     print(f"\n{os.path.basename(model)}, {len(tokens)} positions, vocabulary {vocabulary}")
     for table in options.tables.split(","):

@@ -123,7 +123,9 @@ class LlamaBench:
             return self.bench(model, threads, "-p", "0", "-n", str(gen))
         if self.has_depth:
             return self.bench(model, threads, "-p", "0", "-n", str(gen), "-d", str(depth))
-        return self.bench(model, threads, "-p", "0", "-n", "0", "-gp", f"{depth},{gen}")
+        # A prompt and its answer in one figure: what twice the answer takes longer.
+        once, twice = (self.bench(model, threads, "-p", "0", "-n", "0", "-gp", f"{depth},{n}") for n in (gen, 2 * gen))
+        return gen / ((depth + 2 * gen) / twice - (depth + gen) / once)
 
     def batched(self, model, threads, gen, streams):
         out, err, _ = run([f"{self.folder}/llama-batched-bench", "-m", model, "-t", str(threads), "-c",
@@ -144,7 +146,7 @@ def figures(options):
         return
     for prompt in options.prompts:
         yield f"pp{prompt}", lambda e, m, t, n=prompt: e.prefill(m, t, n)
-    for depth in dict.fromkeys([0, options.depth]):
+    for depth in dict.fromkeys([0, *options.depth]):
         yield f"tg{options.gen} @ {depth}", lambda e, m, t, d=depth: e.decode(m, t, options.gen, d)
     for streams in options.streams:
         yield f"{streams} streams", lambda e, m, t, n=streams: e.batched(m, t, options.gen, n)
@@ -156,7 +158,7 @@ def figures_by_processor(options):
     """The same by processor time."""
     for prompt in options.prompts:
         yield f"pp{prompt}", lambda e, m, t, n=prompt: per_processor_second(lambda k: e.prefill_command(m, t, k), n, 1)
-    for depth in dict.fromkeys([0, options.depth]):
+    for depth in dict.fromkeys([0, *options.depth]):
         yield (f"tg{options.gen} @ {depth}",
                lambda e, m, t, d=depth: per_processor_second(lambda k: e.decode_command(m, t, k, d), options.gen, 1))
     for streams in options.streams:
@@ -193,7 +195,7 @@ def print_row(row, engines):
     for engine in engines:
         values = row["values"][engine.name]
         middle = statistics.median(values)
-        cells.append(f"{middle:9.1f} ±{(max(values) - min(values)) / 2 / middle:4.0%}")
+        cells.append(f"{middle:9.{2 if middle < 10 else 1}f} ±{(max(values) - min(values)) / 2 / middle:4.0%}")
     ratios = [f"{ours / statistics.median(row['values'][e.name]):5.2f}x" for e in engines[1:]]
     print(f"| {row['figure']:24} | " + " | ".join(cells + ratios) + " |", flush=True)
 
@@ -210,7 +212,7 @@ def main():
     parser.add_argument("--threads", type=numbers, default=[1, 2])
     parser.add_argument("--prompts", type=numbers, default=[128, 512, 2048])
     parser.add_argument("--gen", type=int, default=128)
-    parser.add_argument("--depth", type=int, default=4096)
+    parser.add_argument("--depth", type=numbers, default=[4096])
     parser.add_argument("--streams", type=numbers, default=[1, 4, 16, 32])
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--cpu", default="", help="Hearth's kernel table")

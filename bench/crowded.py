@@ -1,11 +1,12 @@
 #!/usr/bin/env python3
 """What becomes of Hearth's speed beside a program that keeps every core busy: its share is left, not a tenth.
 
-usage: crowded.py MODEL.gguf [--hearth BINARY] [--threads 2] [--rounds 3]
+usage: crowded.py MODEL.gguf [--hearth BINARY] [--threads 2] [--rounds 3] [--repeat 1]
 
 Alone and beside as many busy loops as there are processors, in turn.  `of the clock` is tokens per second beside the
 loops over those alone; `processor` is the same per second of processor time, which says whether work is lost to waiting
-for threads that do not run: 1 is nothing lost.  A fair scheduler leaves half of the clock.
+for threads that do not run: 1 is nothing lost.  A fair scheduler leaves half of the clock.  --repeat: a small model answers within
+the few milliseconds that a scheduler gives to one program, and must answer often to be measured.
 """
 import argparse
 import json
@@ -20,7 +21,7 @@ BUSY = "while True: pass"
 def run(options):
     """Tokens per second of the clock, reading and writing, and processor seconds of the whole process."""
     process = subprocess.Popen(
-        [options.hearth, "bench", options.model, "--json", "--rounds", "1", "--threads", str(options.threads),
+        [options.hearth, "bench", options.model, "--json", "--rounds", str(options.repeat), "--threads", str(options.threads),
          "--prompt-tokens", "128", "--gen-tokens", "48", "--speculate=false"], stdout=subprocess.PIPE, text=True)
     out = process.stdout.read()
     _, status, usage = os.wait4(process.pid, 0)
@@ -47,6 +48,7 @@ def main():
     parser.add_argument("--hearth", default="build/release/hearth")
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--repeat", type=int, default=1)
     options = parser.parse_args()
     pairs = []
     for _ in range(options.rounds):

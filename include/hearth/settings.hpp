@@ -22,7 +22,7 @@ class Settings {
  public:
   enum class Workload { balanced, throughput, latency, efficient };
   enum class Tier { accurate, exact, turbo };
-  enum class KvType { automatic, f16, f32 };
+  enum class KvType { automatic, f16, bf16, f32, q8_0, q4_0 };
   enum class LogLevel { debug, info, warning, error, off };
 
   // Where a secret is kept; settings never hold one.
@@ -72,7 +72,9 @@ class Settings {
   }
   Settings& step_tokens(std::int64_t v) { return set("runtime.step_tokens", number(v)); }
   Settings& parallel(std::int64_t answers) { return set("runtime.parallel", number(answers)); }
-  Settings& kv_type(KvType v) { return set("runtime.kv_type", word(v, {"auto", "f16", "f32"})); }
+  Settings& kv_type(KvType v) {
+    return set("runtime.kv_type", word(v, {"auto", "f16", "bf16", "f32", "q8_0", "q4_0"}));
+  }
 
   Settings& temperature(double v) { return set("sampling.temperature", real(v)); }
   Settings& top_k(std::int64_t v) { return set("sampling.top_k", number(v)); }

@@ -93,7 +93,7 @@ Status run(App& app, const Arguments& arguments) {
     decode.push_back(timing.decode);
   }
   // What engines are compared by.  Without it everything still works.
-  if (load.streams == 1)
+  if (load.streams == 1 && load.depth == 0)
     (void)save_engine_speed(standard_folders(), open.lease->path, open.lease->engine,
                             median(decode))
         .ok();

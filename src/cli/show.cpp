@@ -7,6 +7,7 @@
 #include "cli/open_model.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
+#include "cli/settings.h"
 #include "engines/engines.h"
 #include "hardware/memory.h"
 #include "kernels/select.h"
@@ -16,6 +17,7 @@
 #include "library/modelfile.h"
 #include "library/resolve.h"
 #include "library/speech_models.h"
+#include "server/manage/tuning.h"
 
 namespace hearth::cli {
 namespace {
@@ -175,7 +177,8 @@ Status run(App& app, const Arguments& arguments) {
   const LocalModel& model = *resolved.local;
   const Package package = TRY(open_reference(model.path));
   if (arguments.has("--engines")) return show_engines(app, arguments, context, package);
-  const ModelInfo info = TRY(describe_any(package));
+  const Config config = TRY(read_tuned_config(arguments));
+  const ModelInfo info = TRY(describe_any(package, server::tuning_of(config).kv_dtype));
   const bool tensors = arguments.has("--tensors");
   if (arguments.has("--json")) {
     app.out.json(to_json(package, info, tensors));

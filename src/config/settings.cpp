@@ -238,7 +238,8 @@ constexpr auto log_levels =
 constexpr auto tiers = std::to_array<std::string_view>({"accurate", "exact", "turbo"});
 constexpr auto workloads =
     std::to_array<std::string_view>({"balanced", "throughput", "latency", "efficient"});
-constexpr auto kv_types = std::to_array<std::string_view>({"auto", "f16", "f32"});
+constexpr auto kv_types =
+    std::to_array<std::string_view>({"auto", "f16", "bf16", "f32", "q8_0", "q4_0"});
 constexpr Share temperatures{0, 2}, top_ks{0, 1e9, true}, top_ps{0.001, 1}, min_ps{0, 1},
     penalties{0.01, 10};
 
@@ -323,7 +324,8 @@ constexpr Setting table[] = {
                                                 1, 4096)),
     of_next_model(word_row<runtime, &RuntimeConfig::kv_type, kv_types>(
         "runtime.kv_type", "--kv-type",
-        "Keys and values in memory: `f16`, `f32` or `auto`: f32 for weights in f32, else f16.")),
+        "Keys and values in memory: `f16`, `bf16`, `f32`, `q8_0` (half of f16, twice the context), "
+        "`q4_0` (a quarter, answers change) or `auto`: f32 for weights in f32, else f16.")),
     sampling_row<&SamplingConfig::temperature, temperatures>(
         "sampling.temperature", "--temperature",
         "Where a request does not say: 0 always takes the likeliest token."),

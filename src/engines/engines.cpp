@@ -117,10 +117,10 @@ Result<EngineModel> load_with_best_engine(ops::Context& ctx, const Package& pack
   return was_tried ? failed.take() : unfit.take();
 }
 
-Result<ModelInfo> describe_package(const Package& package) {
+Result<ModelInfo> describe_package(const Package& package, std::optional<Dtype> kv_dtype) {
   FirstError error;
   for (const Engine* engine : engines()) {
-    auto info = engine->describe(package);
+    auto info = engine->describe(package, kv_dtype);
     if (info) return info;
     error.note(*engine, package, info.error());
   }

@@ -31,8 +31,8 @@ struct Engine {
   bool (*reads)(const Package& package);
   // Errors: unsupported or corrupt: why it does not run it.
   Result<EngineFit> (*fit)(const ops::Context& ctx, const Package& package);
-  // What the model is, from headers.  Errors as fit.
-  Result<ModelInfo> (*describe)(const Package& package);
+  // What the model is, from headers; kv_dtype as in LoadOptions.  Errors as fit.
+  Result<ModelInfo> (*describe)(const Package& package, std::optional<Dtype> kv_dtype);
   Result<std::shared_ptr<const Model>> (*load)(ops::Context& ctx, const Package& package,
                                                const LoadOptions& options);
 };
@@ -70,6 +70,6 @@ Result<EngineModel> load_with_best_engine(ops::Context& ctx, const Package& pack
                                           const EngineFacts& facts = {});
 
 // What a package is, whichever engine knows it.  Errors: those of the first engine.
-Result<ModelInfo> describe_package(const Package& package);
+Result<ModelInfo> describe_package(const Package& package, std::optional<Dtype> kv_dtype = {});
 
 }  // namespace hearth

@@ -205,7 +205,7 @@ class OwnRun final : public adapters::GraphRun {
 
 }  // namespace
 
-Result<ModelInfo> adapters::describe_graph_model(const Package& package) {
+Result<ModelInfo> adapters::describe_graph_model(const Package& package, std::optional<Dtype>) {
   return TRY(open(package)).info;
 }
 

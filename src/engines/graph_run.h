@@ -29,6 +29,6 @@ Result<std::shared_ptr<const Model>> load_graph_model(const Package& package,
                                                       const LoadOptions& options,
                                                       const MakeGraphRun& make);
 // What it is.  Errors: as Engine::fit.
-Result<ModelInfo> describe_graph_model(const Package& package);
+Result<ModelInfo> describe_graph_model(const Package& package, std::optional<Dtype> kv_dtype = {});
 
 }  // namespace hearth::adapters

@@ -255,7 +255,7 @@ Result<std::shared_ptr<const Model>> load(ops::Context& ctx, const Package& pack
 
 bool reads(const Package&) { return false; }
 
-Result<ModelInfo> describe_onnx(const Package& package) {
+Result<ModelInfo> describe_onnx(const Package& package, std::optional<Dtype>) {
   if (package.format != "onnx") return unsupported("no ONNX graph");
   return adapters::describe_graph_model(package);
 }

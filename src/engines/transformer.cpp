@@ -24,12 +24,12 @@ Result<Package> weights_of(const Package& package) {
   return adapters::weights_of_graph(package, program);
 }
 
-Result<ModelInfo> describe_weights(const Package& package) {
-  return describe(TRY(weights_of(package)));
+Result<ModelInfo> describe_weights(const Package& package, std::optional<Dtype> kv_dtype) {
+  return describe(TRY(weights_of(package)), kv_dtype);
 }
 
 Result<EngineFit> fit(const ops::Context& ctx, const Package& package) {
-  const ModelInfo info = TRY(describe_weights(package));
+  const ModelInfo info = TRY(describe_weights(package, {}));
   EngineFit fit{.score = 1, .why = {}, .bytes = info.weight_bytes};
   fit.why = fmt::format("{}, kernels {}",
                         is_graph_package(package) ? "weights taken out of the graph, if they agree"

@@ -11,7 +11,9 @@ namespace {
 Error unsupported(std::string what) { return Error(ErrorKind::unsupported, std::move(what)); }
 
 bool never(const Package&) { return false; }
-Result<ModelInfo> describe_nothing(const Package&) { return unsupported("a sealed format"); }
+Result<ModelInfo> describe_nothing(const Package&, std::optional<Dtype>) {
+  return unsupported("a sealed format");
+}
 Result<std::shared_ptr<const Model>> load_nothing(ops::Context&, const Package&,
                                                   const LoadOptions&) {
   return unsupported("a sealed engine");

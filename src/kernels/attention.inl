@@ -1,76 +1,115 @@
 // Attention over pages of 32 tokens.  Included after rows.inl, whose exponential it uses.
+#include "kernels/attention_pages.inl"
 
 namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
-constexpr std::size_t page_vectors = 32 / lanes;
-constexpr std::size_t score_rows = lanes == 16 ? 8 : lanes == 8 ? 2 : 1;
-
 // Fully unrolled by the compiler, so that the sums stay in registers.
-template <std::size_t rows, typename T>
-void score_tile(float* s, const float* q, std::size_t ldq, const T* keys, std::size_t dim) {
+template <std::size_t rows, typename Keys>
+void score_tile(float* s, const float* q, std::size_t ldq, Keys keys, std::size_t dim) {
   Vec sums[rows][page_vectors] = {};
-  for (std::size_t d = 0; d < dim; ++d) {
-    Vec key[page_vectors];
+  for (std::size_t d = 0; d < dim; d += Keys::group) {
+    if (d % kv_block_dims == 0) keys.enter(d / kv_block_dims);
+#pragma GCC unroll 4
+    for (std::size_t j = 0; j < Keys::group; ++j) {
+      if (Keys::group > 1 && d + j >= dim) break;
+      Vec key[page_vectors];
 #pragma GCC unroll 8
-    for (std::size_t v = 0; v < page_vectors; ++v) key[v] = load_values(keys + 32 * d + v * lanes);
+      for (std::size_t v = 0; v < page_vectors; ++v) key[v] = keys.read(d, j, v);
 #pragma GCC unroll 8
-    for (std::size_t r = 0; r < rows; ++r) {
-      const Vec x = splat(q[r * ldq + d]);
+      for (std::size_t r = 0; r < rows; ++r) {
+        const Vec x = splat(q[r * ldq + d + j]);
 #pragma GCC unroll 8
-      for (std::size_t v = 0; v < page_vectors; ++v)
-        sums[r][v] = multiply_add(x, key[v], sums[r][v]);
+        for (std::size_t v = 0; v < page_vectors; ++v)
+          sums[r][v] = multiply_add(x, key[v], sums[r][v]);
+      }
     }
   }
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < rows; ++r)
 #pragma GCC unroll 8
-    for (std::size_t v = 0; v < page_vectors; ++v) store(s + 32 * r + v * lanes, sums[r][v]);
+    for (std::size_t v = 0; v < page_vectors; ++v) store(s + kv_tokens * r + v * lanes, sums[r][v]);
 }
 
-template <std::size_t most, typename T>
-void score_rest(float* s, const float* q, std::size_t ldq, const T* keys, std::size_t rows,
+template <std::size_t most, typename Keys>
+void score_rest(float* s, const float* q, std::size_t ldq, const Keys& keys, std::size_t rows,
                 std::size_t dim) {
   if (rows == most) return score_tile<most>(s, q, ldq, keys, dim);
   if constexpr (most > 1) score_rest<most - 1>(s, q, ldq, keys, rows, dim);
 }
 
+template <typename Keys>
+void score_strips(float* s, const float* q, std::size_t ldq, const Keys& keys, std::size_t rows,
+                  std::size_t dim) {
+  for (std::size_t r = 0; r < rows; r += score_rows)
+    score_rest<score_rows>(s + kv_tokens * r, q + r * ldq, ldq, keys,
+                           rows - r < score_rows ? rows - r : score_rows, dim);
+}
+
 // Many rows read a page as floats: it is widened once, if the result stays in the first-level
 // cache.
 constexpr std::size_t most_widened_dim = 128;
-
-inline bool worth_widening(const float*, std::size_t, std::size_t) { return false; }
-inline bool worth_widening(const u16*, std::size_t rows, std::size_t dim) {
-  return rows > 2 * score_rows && dim <= most_widened_dim;
-}
-
 struct alignas(64) WidePage {
-  float values[32 * most_widened_dim];
-
-  const float* widen(const float* page, std::size_t) { return page; }
-  const float* widen(const u16* page, std::size_t dim) {
-    for (std::size_t i = 0; i < 32 * dim; i += lanes) store(values + i, load_halves(page + i));
-    return values;
-  }
+  float values[kv_tokens * most_widened_dim];
 };
 
-template <typename T>
-void scores(float* s, const float* q, std::size_t ldq, const void* keys, std::size_t rows,
+template <typename Keys>
+void widen_keys(WidePage& page, Keys keys, std::size_t dim) {
+  for (std::size_t d = 0; d < dim; d += Keys::group) {
+    if (d % kv_block_dims == 0) keys.enter(d / kv_block_dims);
+#pragma GCC unroll 4
+    for (std::size_t j = 0; j < Keys::group; ++j) {
+      if (Keys::group > 1 && d + j >= dim) break;
+#pragma GCC unroll 8
+      for (std::size_t v = 0; v < page_vectors; ++v)
+        store(page.values + kv_tokens * (d + j) + v * lanes, keys.read(d, j, v));
+    }
+  }
+}
+
+template <KvForm form>
+void scores(float* s, const float* q, std::size_t ldq, const void* page, std::size_t rows,
             std::size_t dim) {
-  if (worth_widening(static_cast<const T*>(keys), rows, dim)) {
-    WidePage page;
-    return scores<float>(s, q, ldq, page.widen(static_cast<const T*>(keys), dim), rows, dim);
-  }
-  for (std::size_t r = 0; r < rows; r += score_rows) {
-    const std::size_t some = rows - r < score_rows ? rows - r : score_rows;
-    score_rest<score_rows>(s + 32 * r, q + r * ldq, ldq, static_cast<const T*>(keys), some, dim);
-  }
+  const typename Readers<form>::Keys keys(page, dim);
+  if constexpr (form != KvForm::f32)
+    if (rows > Readers<form>::narrow_rows && dim <= most_widened_dim) {
+      WidePage wide;
+      widen_keys(wide, keys, dim);
+      return score_strips(s, q, ldq, PlainKeys<float>(wide.values, dim), rows, dim);
+    }
+  score_strips(s, q, ldq, keys, rows, dim);
 }
 
 inline Ints lane_numbers() {
   Ints numbers;
   for (std::size_t i = 0; i < lanes; ++i) numbers[i] = static_cast<std::int32_t>(i);
   return numbers;
+}
+
+// e^x for x <= 0 or -inf, within 3e-7, relative.
+inline Vec decay(Vec x) {
+#if HEARTH_LANES == 16
+  const Vec limited = vector_max(x, splat(-150.0f));  // e^-150 is 0 in f32
+  const Vec shifted = multiply_add(limited, splat(0x1.715476p+0f), splat(0x1.8p23f));
+  const Vec n = shifted - 0x1.8p23f;
+  Vec r = multiply_add(n, splat(-0x1.62e4p-1f), limited);
+  r = multiply_add(n, splat(-0x1.7f7d1cp-20f), r);
+  const Vec p = one_less_exponential(r);
+  return _mm512_maskz_scalef_ps(0xFFFF, p + 1.0f, n);
+#else
+  return exponential(x);
+#endif
+}
+
+// Whether any lane of a is larger than x.
+inline bool any_above(Vec a, float x) {
+#if HEARTH_LANES == 16
+  return _mm512_cmp_ps_mask(a, splat(x), _CMP_GT_OQ) != 0;
+#elif HEARTH_LANES == 8
+  return _mm256_movemask_ps(_mm256_cmp_ps(a, splat(x), _CMP_GT_OQ)) != 0;
+#else
+  return largest(a) > x;
+#endif
 }
 
 float softmax_step(float* s, float* max, float* sum_so_far, const SoftmaxStep* step) {
@@ -80,7 +119,7 @@ float softmax_step(float* s, float* max, float* sum_so_far, const SoftmaxStep* s
   const float inverse_cap = step->softcap > 0 ? 1.0f / step->softcap : 0.0f;
   const bool all = first == 0 && last == 32;
   Vec values[page_vectors];
-  Vec tops = splat(*max);
+  Vec tops = hidden;
   for (std::size_t v = 0; v < page_vectors; ++v) {
     const Ints t = lane_numbers() + static_cast<std::int32_t>(v * lanes);
     Vec x = load(s + v * lanes) * step->scale;
@@ -94,44 +133,41 @@ float softmax_step(float* s, float* max, float* sum_so_far, const SoftmaxStep* s
     if (!all) values[v] = visible ? x : hidden;
     tops = vector_max(values[v], tops);
   }
-  const float top = largest(tops);
+  // A new maximum is rare, and finding it among the lanes takes long.
+  const float before = *max;
+  const float top = any_above(tops, before) ? largest(tops) : before;
   Vec total = {};
   for (std::size_t v = 0; v < page_vectors; ++v) {
-    const Vec p = exponential(values[v] - top);
+    const Vec p = decay(values[v] - top);
     store(s + v * lanes, p);
     total += p;
   }
-  const float factor = *max == top ? 1.0f : exponential(splat(*max - top))[0];
+  const float factor = before == top ? 1.0f : exponential(splat(before - top))[0];
   *sum_so_far = *sum_so_far * factor + sum(total);
   *max = top;
   return factor;
 }
 
-constexpr std::size_t mix_rows = lanes == 16 ? 4 : 2;
-constexpr std::size_t mix_vectors = 4;
-
-// Columns [0, vectors * lanes) of `rows` rows; `rest` > 0: only so many lanes of the last vector.
-template <std::size_t rows, std::size_t vectors, typename T>
-void mix_tile(float* out, std::size_t ldo, const float* factors, const float* p, const T* values,
-              std::size_t dim, std::size_t first, std::size_t last, std::size_t rest) {
+// `vectors` columns from d on of `rows` rows; rest > 0: only so many lanes of the last one.
+template <std::size_t rows, std::size_t vectors, typename Values>
+void mix_tile(float* out, std::size_t ldo, const float* factors, const float* p,
+              const Values& values, std::size_t d, std::size_t first, std::size_t last,
+              std::size_t rest) {
   Vec sums[rows][vectors];
 #pragma GCC unroll 8
   for (std::size_t r = 0; r < rows; ++r)
 #pragma GCC unroll 8
     for (std::size_t v = 0; v < vectors; ++v) {
-      const float* at = out + r * ldo + v * lanes;
+      const float* at = out + r * ldo + d + v * lanes;
       sums[r][v] = (rest ? load_some(at, rest) : load(at)) * factors[r];
     }
   for (std::size_t t = first; t < last; ++t) {
     Vec value[vectors];
 #pragma GCC unroll 8
-    for (std::size_t v = 0; v < vectors; ++v) {
-      const T* at = values + t * dim + v * lanes;
-      value[v] = rest ? load_some_values(at, rest) : load_values(at);
-    }
+    for (std::size_t v = 0; v < vectors; ++v) value[v] = values.read(t, d + v * lanes, rest);
 #pragma GCC unroll 8
     for (std::size_t r = 0; r < rows; ++r) {
-      const Vec weight = splat(p[32 * r + t]);
+      const Vec weight = splat(p[kv_tokens * r + t]);
 #pragma GCC unroll 8
       for (std::size_t v = 0; v < vectors; ++v)
         sums[r][v] = multiply_add(weight, value[v], sums[r][v]);
@@ -141,7 +177,7 @@ void mix_tile(float* out, std::size_t ldo, const float* factors, const float* p,
   for (std::size_t r = 0; r < rows; ++r)
 #pragma GCC unroll 8
     for (std::size_t v = 0; v < vectors; ++v) {
-      float* at = out + r * ldo + v * lanes;
+      float* at = out + r * ldo + d + v * lanes;
       if (rest)
         store_some(at, sums[r][v], rest);
       else
@@ -149,31 +185,68 @@ void mix_tile(float* out, std::size_t ldo, const float* factors, const float* p,
     }
 }
 
-template <std::size_t rows, typename T>
-void mix_strip(float* out, std::size_t ldo, const float* factors, const float* p, const T* values,
+template <std::size_t rows, typename Values>
+void mix_strip(float* out, std::size_t ldo, const float* factors, const float* p, Values values,
                std::size_t dim, std::size_t first, std::size_t last) {
+  constexpr std::size_t vectors = Values::vectors;
   std::size_t d = 0;
-  for (; dim - d >= mix_vectors * lanes; d += mix_vectors * lanes)
-    mix_tile<rows, mix_vectors>(out + d, ldo, factors, p, values + d, dim, first, last, 0);
+  for (; dim - d >= vectors * lanes; d += vectors * lanes) {
+    values.enter(d / kv_block_dims);
+    mix_tile<rows, vectors>(out, ldo, factors, p, values, d, first, last, 0);
+  }
+  if (d == dim) return;
+  values.enter(d / kv_block_dims);
   for (; dim - d >= lanes; d += lanes)
-    mix_tile<rows, 1>(out + d, ldo, factors, p, values + d, dim, first, last, 0);
-  if (d < dim) mix_tile<rows, 1>(out + d, ldo, factors, p, values + d, dim, first, last, dim - d);
+    mix_tile<rows, 1>(out, ldo, factors, p, values, d, first, last, 0);
+  if (d < dim) mix_tile<rows, 1>(out, ldo, factors, p, values, d, first, last, dim - d);
 }
 
-template <typename T>
-void mix(float* out, std::size_t ldo, const float* factors, const float* p, const void* values,
-         std::size_t rows, std::size_t dim, std::size_t first, std::size_t last) {
-  if (worth_widening(static_cast<const T*>(values), rows, dim)) {
-    WidePage page;
-    return mix<float>(out, ldo, factors, p, page.widen(static_cast<const T*>(values), dim), rows,
-                      dim, first, last);
+template <std::size_t most, typename Values>
+void mix_rest(float* out, std::size_t ldo, const float* factors, const float* p,
+              const Values& values, std::size_t rows, std::size_t dim, std::size_t first,
+              std::size_t last) {
+  if (rows == most) return mix_strip<most>(out, ldo, factors, p, values, dim, first, last);
+  if constexpr (most > 1) mix_rest<most - 1>(out, ldo, factors, p, values, rows, dim, first, last);
+}
+
+template <typename Values>
+void mix_strips(float* out, std::size_t ldo, const float* factors, const float* p,
+                const Values& values, std::size_t rows, std::size_t dim, std::size_t first,
+                std::size_t last) {
+  for (std::size_t r = 0; r < rows; r += Values::rows)
+    mix_rest<Values::rows>(out + r * ldo, ldo, factors + r, p + kv_tokens * r, values,
+                           rows - r < Values::rows ? rows - r : Values::rows, dim, first, last);
+}
+
+template <typename Values>
+void widen_values(WidePage& page, Values values, std::size_t dim) {
+  for (std::size_t block = 0; block < kv_blocks(dim); ++block) {
+    const std::size_t end = dim < (block + 1) * kv_block_dims ? dim : (block + 1) * kv_block_dims;
+    values.enter(block);
+    for (std::size_t t = 0; t < kv_tokens; ++t)
+      for (std::size_t d = block * kv_block_dims; d < end; d += lanes) {
+        const std::size_t rest = end - d < lanes ? end - d : 0;
+        const Vec value = values.read(t, d, rest);
+        if (rest)
+          store_some(page.values + t * dim + d, value, rest);
+        else
+          store(page.values + t * dim + d, value);
+      }
   }
-  const T* from = static_cast<const T*>(values);
-  std::size_t r = 0;
-  for (; rows - r >= mix_rows; r += mix_rows)
-    mix_strip<mix_rows>(out + r * ldo, ldo, factors + r, p + 32 * r, from, dim, first, last);
-  for (; r < rows; ++r)
-    mix_strip<1>(out + r * ldo, ldo, factors + r, p + 32 * r, from, dim, first, last);
+}
+
+template <KvForm form>
+void mix(float* out, std::size_t ldo, const float* factors, const float* p, const void* page,
+         std::size_t rows, std::size_t dim, std::size_t first, std::size_t last) {
+  const typename Readers<form>::Values values(page, dim);
+  if constexpr (form != KvForm::f32)
+    if (rows > Readers<form>::narrow_rows && dim <= most_widened_dim) {
+      WidePage wide;
+      widen_values(wide, values, dim);
+      return mix_strips(out, ldo, factors, p, PlainValues<float>(wide.values, dim), rows, dim,
+                        first, last);
+    }
+  mix_strips(out, ldo, factors, p, values, rows, dim, first, last);
 }
 
 }  // namespace

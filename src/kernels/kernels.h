@@ -12,6 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "kernels/kv_page.h"
 #include "kernels/panels.h"
 
 namespace hearth::kernels {
@@ -127,24 +128,19 @@ struct Kernels {
   void (*softmax)(float* x, std::size_t n);              // n > 0.  2e-6
   void (*to_half)(std::uint16_t* y, const float* x, std::size_t n);  // nearest even; exact
 
-  // Attention over pages of 32 tokens.  q: [rows, dim], rows ldq apart.  keys: [dim][32]; values:
-  // [32][dim]; f32, or IEEE half in the `_half` ones.
+  // Attention over pages of 32 tokens, by KvForm (kv_page.h).  q: [rows, dim], rows ldq apart.
   // s[r, t] = sum over d of q[r, d] * keys[d, t], all 32 t.  s: [rows, 32].  Tolerance 1e-5.
-  void (*scores)(float* s, const float* q, std::size_t ldq, const void* keys, std::size_t rows,
-                 std::size_t dim);
-  void (*scores_half)(float* s, const float* q, std::size_t ldq, const void* keys, std::size_t rows,
-                      std::size_t dim);
+  void (*scores[kv_forms])(float* s, const float* q, std::size_t ldq, const void* keys,
+                           std::size_t rows, std::size_t dim);
   // Scores of one row to exp(score - max) (0 where not visible), with the maximum and the sum over
   // all pages so far; returns what earlier sums must be multiplied by.  2e-6 relative.
   // Before the first page: max is -inf and sum 0.  Source: Milakov and Gimelshein 2018.
   float (*softmax_step)(float* s, float* max, float* sum, const SoftmaxStep* step);
   // out[r] = out[r] * factors[r] + sum over t in [first, last) of p[r, t] * values[t].
   // out: rows ldo apart; p: [rows, 32].  Tolerance 1e-5.
-  void (*mix)(float* out, std::size_t ldo, const float* factors, const float* p, const void* values,
-              std::size_t rows, std::size_t dim, std::size_t first, std::size_t last);
-  void (*mix_half)(float* out, std::size_t ldo, const float* factors, const float* p,
-                   const void* values, std::size_t rows, std::size_t dim, std::size_t first,
-                   std::size_t last);
+  void (*mix[kv_forms])(float* out, std::size_t ldo, const float* factors, const float* p,
+                        const void* values, std::size_t rows, std::size_t dim, std::size_t first,
+                        std::size_t last);
 };
 constexpr std::size_t few_rows = 4, several_rows = 16;
 

@@ -200,32 +200,67 @@ TEST_CASE("halves are rounded exactly") {
   });
 }
 
-TEST_CASE("attention: scores and mixes agree for all rows and widths") {
-  const auto q = random_floats(20 * 300, 11), page = random_floats(32 * 300, 12);
-  std::vector<std::uint16_t> half_page(page.size());
-  want.to_half(half_page.data(), page.data(), page.size());
+// Bytes of a page in a form, whatever they are, as long as scales and floats are small numbers.
+std::vector<std::uint8_t> random_page(KvForm form, std::size_t dim) {
+  std::mt19937 random(12);
+  std::vector<std::uint8_t> page(kv_head_bytes(form, dim));
+  for (std::uint8_t& byte : page) byte = static_cast<std::uint8_t>(random());
+  const auto values = random_floats(kv_tokens * dim, 12, has_scales(form) ? 0.01f : 1);
+  const std::size_t scales = kv_tokens * kv_blocks(dim);
+  if (form == KvForm::f32) std::memcpy(page.data(), values.data(), page.size());
+  std::vector<std::uint16_t> halves(std::max(values.size(), scales), 0x2000);  // 2^-7
+  want.to_half(halves.data(), values.data(), values.size());
+  if (form == KvForm::bf16)
+    for (std::size_t i = 0; i < values.size(); ++i) {
+      std::uint32_t bits;
+      std::memcpy(&bits, &values[i], 4);
+      halves[i] = static_cast<std::uint16_t>(bits >> 16);
+    }
+  const std::size_t taken = has_scales(form) ? scales : form == KvForm::f32 ? 0 : values.size();
+  std::memcpy(page.data(), halves.data(), 2 * taken);
+  return page;
+}
+
+TEST_CASE("attention: scores and mixes agree for all forms of pages, rows and widths") {
+  const auto q = random_floats(20 * 300, 11);
   const auto factors = random_floats(20, 13), p = random_floats(20 * 32, 14);
-  each_table([&](const Kernels& table) {
-    for (std::size_t rows : {1, 2, 3, 4, 5, 7, 8, 9, 17})
-      for (std::size_t dim : {1, 4, 8, 20, 64, 80, 100, 128, 256}) {
-        INFO("rows ", rows, ", dim ", dim);
-        std::vector<float> got(rows * 32), wanted(rows * 32);
-        table.scores(got.data(), q.data(), 257, page.data(), rows, dim);
-        want.scores(wanted.data(), q.data(), 257, page.data(), rows, dim);
-        check_near(got, wanted, 1e-4f, 0);
-        table.scores_half(got.data(), q.data(), 257, half_page.data(), rows, dim);
-        want.scores_half(wanted.data(), q.data(), 257, half_page.data(), rows, dim);
-        check_near(got, wanted, 1e-4f, 0);
-        std::vector<float> out = random_floats(rows * 257, 15), wanted_out = out;
-        table.mix(out.data(), 257, factors.data(), p.data(), page.data(), rows, dim, 3, 30);
-        want.mix(wanted_out.data(), 257, factors.data(), p.data(), page.data(), rows, dim, 3, 30);
-        check_near(out, wanted_out, 1e-4f, 0);
-        table.mix_half(out.data(), 257, factors.data(), p.data(), half_page.data(), rows, dim, 0,
-                       32);
-        want.mix_half(wanted_out.data(), 257, factors.data(), p.data(), half_page.data(), rows, dim,
-                      0, 32);
-        check_near(out, wanted_out, 2e-4f, 0);
+  for (std::size_t form = 0; form < kv_forms; ++form)
+    for (std::size_t dim : {1, 4, 8, 20, 64, 80, 100, 128, 256}) {
+      const auto page = random_page(static_cast<KvForm>(form), dim);
+      for (std::size_t rows : {1, 2, 3, 4, 5, 7, 8, 9, 17}) {
+        std::vector<float> wanted(rows * 32), wanted_out = random_floats(rows * 257, 15);
+        const std::vector<float> before = wanted_out;
+        want.scores[form](wanted.data(), q.data(), 257, page.data(), rows, dim);
+        want.mix[form](wanted_out.data(), 257, factors.data(), p.data(), page.data(), rows, dim, 3,
+                       30);
+        each_table([&](const Kernels& table) {
+          INFO("form ", form, ", rows ", rows, ", dim ", dim);
+          std::vector<float> got(rows * 32), out = before;
+          table.scores[form](got.data(), q.data(), 257, page.data(), rows, dim);
+          check_near(got, wanted, 1e-4f, 0);
+          table.mix[form](out.data(), 257, factors.data(), p.data(), page.data(), rows, dim, 3, 30);
+          check_near(out, wanted_out, 1e-4f, 0);
+        });
       }
+    }
+}
+
+TEST_CASE("attention: a row of many is computed as it is alone") {
+  constexpr std::size_t rows = 17, dim = 96;
+  const auto q = random_floats(rows * dim, 16), p = random_floats(rows * 32, 17);
+  const std::vector<float> factors(rows, 0.5f);
+  each_table([&](const Kernels& table) {
+    for (std::size_t form = 0; form < kv_forms; ++form) {
+      INFO("form ", form);
+      const auto page = random_page(static_cast<KvForm>(form), dim);
+      std::vector<float> s(rows * 32), out(rows * dim, 1), one(32), row(dim, 1);
+      table.scores[form](s.data(), q.data(), dim, page.data(), rows, dim);
+      table.mix[form](out.data(), dim, factors.data(), p.data(), page.data(), rows, dim, 0, 32);
+      table.scores[form](one.data(), &q[9 * dim], dim, page.data(), 1, dim);
+      table.mix[form](row.data(), dim, &factors[9], &p[9 * 32], page.data(), 1, dim, 0, 32);
+      CHECK(std::memcmp(one.data(), &s[9 * 32], 32 * sizeof(float)) == 0);
+      CHECK(std::memcmp(row.data(), &out[9 * dim], dim * sizeof(float)) == 0);
+    }
   });
 }
 

@@ -38,11 +38,11 @@ constexpr Kernels make_table(const char* name, decltype(Kernels::few) few, const
       .softcap = softcap,
       .softmax = softmax,
       .to_half = to_half,
-      .scores = scores<float>,
-      .scores_half = scores<u16>,
+      .scores = {scores<KvForm::f32>, scores<KvForm::f16>, scores<KvForm::bf16>, scores<KvForm::q8>,
+                 scores<KvForm::q4>},
       .softmax_step = softmax_step,
-      .mix = mix<float>,
-      .mix_half = mix<u16>,
+      .mix = {mix<KvForm::f32>, mix<KvForm::f16>, mix<KvForm::bf16>, mix<KvForm::q8>,
+              mix<KvForm::q4>},
   };
 }
 

@@ -183,20 +183,44 @@ void to_half(std::uint16_t* y, const float* x, std::size_t n) {
   for (std::size_t i = 0; i < n; ++i) y[i] = to_half_one(x[i]);
 }
 
-template <bool half>
-float element(const void* values, std::size_t index) {
-  if constexpr (half) return load_half(static_cast<const u8*>(values), index);
-  return static_cast<const float*>(values)[index];
+float plain_element(KvForm form, const void* page, std::size_t index) {
+  const auto* bytes = static_cast<const u8*>(page);
+  if (form == KvForm::f16) return load_half(bytes, index);
+  if (form == KvForm::f32) return static_cast<const float*>(page)[index];
+  return float_of_bits(u32{bytes[2 * index]} << 16 | u32{bytes[2 * index + 1]} << 24);
 }
 
-template <bool half>
+// codes: those of one token and some dims, of which this is number `at`, in order of nibbles.
+float code_of(KvForm form, const u8* codes, std::size_t at) {
+  if (form == KvForm::q8) return static_cast<float>(static_cast<i8>(codes[at]));
+  return static_cast<float>((codes[at / 2] >> (4 * (at % 2))) & 15) - 8.0f;
+}
+
+float key_element(KvForm form, const void* page, std::size_t dims, std::size_t d, std::size_t t) {
+  if (!has_scales(form)) return plain_element(form, page, kv_tokens * d + t);
+  const auto* bytes = static_cast<const u8*>(page);
+  const u8* codes = bytes + kv_scale_bytes(dims) + kv_key_offset(form, d, t);
+  return load_half(bytes, d / kv_block_dims * kv_tokens + t) *
+         code_of(form, codes, d % (form == KvForm::q8 ? 4 : 8));
+}
+
+float value_element(KvForm form, const void* page, std::size_t dims, std::size_t d, std::size_t t) {
+  if (!has_scales(form)) return plain_element(form, page, t * dims + d);
+  const auto* bytes = static_cast<const u8*>(page);
+  const std::size_t block = d / kv_block_dims, at = d % kv_block_dims;
+  const u8* codes = bytes + kv_scale_bytes(dims) + kv_value_offset(form, block, t);
+  return load_half(bytes, block * kv_tokens + t) *
+         code_of(form, codes, form == KvForm::q8 ? at : 2 * (at % 16) + at / 16);
+}
+
+template <KvForm form>
 void scores(float* s, const float* q, std::size_t ldq, const void* keys, std::size_t rows,
             std::size_t dim) {
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t t = 0; t < 32; ++t) {
       double sum = 0;
       for (std::size_t d = 0; d < dim; ++d)
-        sum += static_cast<double>(q[r * ldq + d]) * element<half>(keys, 32 * d + t);
+        sum += static_cast<double>(q[r * ldq + d]) * key_element(form, keys, dim, d, t);
       s[32 * r + t] = static_cast<float>(sum);
     }
 }
@@ -220,14 +244,14 @@ float softmax_step(float* s, float* max, float* sum, const SoftmaxStep* step) {
   return factor;
 }
 
-template <bool half>
+template <KvForm form>
 void mix(float* out, std::size_t ldo, const float* factors, const float* p, const void* values,
          std::size_t rows, std::size_t dim, std::size_t first, std::size_t last) {
   for (std::size_t r = 0; r < rows; ++r)
     for (std::size_t d = 0; d < dim; ++d) {
       double sum = static_cast<double>(out[r * ldo + d]) * factors[r];
       for (std::size_t t = first; t < last; ++t)
-        sum += static_cast<double>(p[32 * r + t]) * element<half>(values, t * dim + d);
+        sum += static_cast<double>(p[32 * r + t]) * value_element(form, values, dim, d, t);
       out[r * ldo + d] = static_cast<float>(sum);
     }
 }
@@ -276,11 +300,11 @@ constexpr Kernels table = {
     .softcap = softcap,
     .softmax = softmax,
     .to_half = to_half,
-    .scores = scores<false>,
-    .scores_half = scores<true>,
+    .scores = {scores<KvForm::f32>, scores<KvForm::f16>, scores<KvForm::bf16>, scores<KvForm::q8>,
+               scores<KvForm::q4>},
     .softmax_step = softmax_step,
-    .mix = mix<false>,
-    .mix_half = mix<true>,
+    .mix = {mix<KvForm::f32>, mix<KvForm::f16>, mix<KvForm::bf16>, mix<KvForm::q8>,
+            mix<KvForm::q4>},
 };
 
 }  // namespace

@@ -8,21 +8,26 @@ struct Exponential {
   Vec power, rest;
 };
 
-// x within [-87.3, 88.3].  The polynomial is a Chebyshev fit of (e^r - 1 - r) / r^2 on
-// |r| <= ln 2 / 2, within 1e-9.
-inline Exponential split_exponential(Vec x) {
-  const Vec shifted = multiply_add(x, splat(0x1.715476p+0f), splat(0x1.8p23f));
-  const Vec n = shifted - 0x1.8p23f;
-  Vec r = multiply_add(n, splat(-0x1.62e4p-1f), x);  // ln 2, high bits: n times it is exact
-  r = multiply_add(n, splat(-0x1.7f7d1cp-20f), r);   // ln 2, the rest
+// e^r - 1 for |r| <= ln 2 / 2.  The polynomial is a Chebyshev fit of (e^r - 1 - r) / r^2 within
+// 1e-9.
+inline Vec one_less_exponential(Vec r) {
   Vec p = splat(0.00019899391918443143f);
   p = multiply_add(p, r, splat(0.0013933733571320772f));
   p = multiply_add(p, r, splat(0.0083332983776927f));
   p = multiply_add(p, r, splat(0.041666463017463684f));
   p = multiply_add(p, r, splat(0.1666666716337204f));
   p = multiply_add(p, r, splat(0.5f));
+  return multiply_add(r * r, p, r);
+}
+
+// x within [-87.3, 88.3].
+inline Exponential split_exponential(Vec x) {
+  const Vec shifted = multiply_add(x, splat(0x1.715476p+0f), splat(0x1.8p23f));
+  const Vec n = shifted - 0x1.8p23f;
+  Vec r = multiply_add(n, splat(-0x1.62e4p-1f), x);  // ln 2, high bits: n times it is exact
+  r = multiply_add(n, splat(-0x1.7f7d1cp-20f), r);   // ln 2, the rest
   const Ints exponent = __builtin_convertvector(n, Ints) + 127;
-  return {bits(exponent << 23), multiply_add(r * r, p, r)};
+  return {bits(exponent << 23), one_less_exponential(r)};
 }
 
 // e^x within 3e-7, relative; 0 below -87.3, at most e^88.3.

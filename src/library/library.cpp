@@ -161,10 +161,10 @@ Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
   if (model.tool == "remote") return ModelNeeds{};
   Package package = TRY(open_found(model, options.tower));
   if (auto why = why_not_for_text(package, model.name)) return *std::move(why);
-  const auto info = describe_package(package);
+  const Tuned now = tuned.with([](const Tuned& held) { return held; });
+  const auto info = describe_package(package, now.kv_dtype);
   if (!info) return Error(info.error()).within(model.name);
-  const auto context = tuned.with([](const Tuned& now) { return now.runner.context_tokens; });
-  ModelNeeds needs = needs_of(*info, context);
+  ModelNeeds needs = needs_of(*info, now.runner.context_tokens);
   measured.with([&](const auto& known) {
     if (const auto found = known.find(model.path); found != known.end())
       needs.weights = found->second;
@@ -229,7 +229,8 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   loaded->wishes = wishes;
   RunnerOptions runner = now.runner;
   runner.prefixes = options.runner.prefixes;
-  runner.prefixes.model = fmt::format("{} {} {} {}", HEARTH_VERSION, table->name,
+  const std::string_view kv_type = now.kv_dtype ? name_of(*now.kv_dtype) : "auto";
+  runner.prefixes.model = fmt::format("{} {} {} {} {}", HEARTH_VERSION, table->name, kv_type,
                                       runner.context_tokens, identity_of(model.path));
   if (runner.kv_budget_bytes == 0) runner.kv_budget_bytes = order.kv_budget_bytes;
   if (made->info().kind == ModelKind::generator) {

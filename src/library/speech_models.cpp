@@ -19,9 +19,9 @@ const LocalModel* best_transcriber(const std::vector<LocalModel>& described) {
   return best;
 }
 
-Result<ModelInfo> describe_any(const Package& package) {
+Result<ModelInfo> describe_any(const Package& package, std::optional<Dtype> kv_dtype) {
   return speech::is_whisper(package) ? speech::describe_whisper(package)
-                                     : describe_package(package);
+                                     : describe_package(package, kv_dtype);
 }
 
 std::optional<Error> why_not_for_text(const Package& package, const std::string& name) {

@@ -24,7 +24,7 @@ constexpr std::string_view speech_kind = "transcriber";  // ModelFacts::kind
 const LocalModel* best_transcriber(const std::vector<LocalModel>& described);
 
 // describe_package() for models of every task.
-Result<ModelInfo> describe_any(const Package& package);
+Result<ModelInfo> describe_any(const Package& package, std::optional<Dtype> kv_dtype = {});
 
 // A model of another kind, told what it is for; nothing: it is no speech-to-text model.
 std::optional<Error> why_not_for_text(const Package& package, const std::string& name);

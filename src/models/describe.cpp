@@ -75,13 +75,14 @@ Result<KvLayout> kv_layout_of(const ArchSpec& spec, const Hyper& hyper, Dtype dt
     const std::uint32_t key = latent ? hyper.latent.kv_rank + hyper.latent.turning : layer.head_dim;
     const std::uint32_t value = latent ? hyper.latent.kv_rank : layer.head_dim;
     const std::uint32_t kv_heads = layer.attends && !layer.borrows_kv ? layer.kv_heads : 0;
-    const std::uint64_t row = std::uint64_t{kv_heads} * (key + value);
-    const std::uint64_t page = TRY(checked_mul(row, ops::kv_page_tokens * info(dtype).block_bytes));
-    if (page > max_page_bytes - bytes)
+    const std::uint64_t width = std::uint64_t{key} + value;  // at most 4 bytes each in any type
+    const std::uint64_t most = TRY(checked_mul(kv_heads * width, 4 * ops::kv_page_tokens));
+    const ops::KvLayer held{kv_heads, key, value, dtype, static_cast<std::size_t>(bytes)};
+    if (most > 8 * max_page_bytes || held.bytes() > max_page_bytes - bytes)
       return Error(ErrorKind::exhausted, fmt::format("keys and values of {} tokens pass {} bytes",
                                                      ops::kv_page_tokens, max_page_bytes));
-    layout.layers.push_back({kv_heads, key, value, dtype, static_cast<std::size_t>(bytes)});
-    bytes += layout.layers.back().bytes();
+    layout.layers.push_back(held);
+    bytes += held.bytes();
   }
   layout.state_bytes = hyper.state_floats() * sizeof(float);
   // Pages count positions, even where no layer keeps keys.
@@ -108,7 +109,8 @@ Status check_scheme(const Package& package) {
                            name));
 }
 
-Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hyper& hyper) {
+Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hyper& hyper,
+                          std::optional<Dtype> kv_dtype) {
   ModelInfo info;
   info.name = title_of(package);
   info.architecture = package.naming == Naming::gguf ? hyper.arch : std::string(spec.name);
@@ -133,7 +135,12 @@ Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hy
   info.heads = hyper.heads;
   info.kv_heads = hyper.max_kv_heads();
   info.file_bytes = package.file_bytes;
-  const KvLayout layout = TRY(kv_layout_of(spec, hyper, default_kv_dtype(package)));
+  const Dtype kv = kv_dtype.value_or(default_kv_dtype(package));
+  if (!ops::is_kv_dtype(kv))
+    return Error(
+        ErrorKind::invalid,
+        fmt::format("keys and values as {}: needs f32, f16, bf16, q8_0 or q4_0", name_of(kv)));
+  const KvLayout layout = TRY(kv_layout_of(spec, hyper, kv));
   info.kv_bytes_per_token = layout.page_bytes / ops::kv_page_tokens;
   return info;
 }
@@ -142,11 +149,11 @@ Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hy
 
 namespace hearth {
 
-Result<ModelInfo> describe(const Package& package) {
+Result<ModelInfo> describe(const Package& package, std::optional<Dtype> kv_dtype) {
   const models::ArchSpec& spec = *TRY(models::architecture_of(package));
   TRY(models::check_scheme(package));
   const models::Hyper hyper = TRY(models::read_hyper(package, spec));
-  return models::info_of(package, spec, hyper);
+  return models::info_of(package, spec, hyper, kv_dtype);
 }
 
 }  // namespace hearth

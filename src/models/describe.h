@@ -16,7 +16,9 @@ Result<KvLayout> kv_layout_of(const ArchSpec& spec, const Hyper& hyper, Dtype dt
 // f32 weights keep f32 keys and values, others f16.
 Dtype default_kv_dtype(const Package& package);
 
-Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hyper& hyper);
+// Errors: invalid (keys and values cannot be kept in that type).
+Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hyper& hyper,
+                          std::optional<Dtype> kv_dtype);
 
 // Errors: unsupported (a quantisation scheme we do not read, by name).
 Status check_scheme(const Package& package);

@@ -33,7 +33,8 @@ Status load_text_and_matrices(ops::Context& ctx, const LoadOptions& options, Par
     text = load_text(parts.package, parts);
     if (!text.ok()) enough.request_stop();
   });
-  Status matrices = prepare(ctx, parts.trunk.weights, options.progress, enough.get_token());
+  Status matrices =
+      prepare(ctx, parts.trunk.weights, *parts.late, options.progress, enough.get_token());
   reader.join();
   return text.ok() ? std::move(matrices) : std::move(text);
 }
@@ -113,15 +114,12 @@ Result<std::shared_ptr<const Model>> load(ops::Context& ctx, const Package& pack
   trunk.spec = TRY(architecture_of(package));
   TRY(check_scheme(package));
   trunk.hyper = TRY(read_hyper(package, *trunk.spec));
-  parts.info = TRY(info_of(package, *trunk.spec, trunk.hyper));
+  parts.info = TRY(info_of(package, *trunk.spec, trunk.hyper, options.kv_dtype));
   const TensorFinder finder(parts.package, *trunk.spec, trunk.hyper);
   trunk.weights = TRY(load_weights(finder));
   TRY(check_tables(parts, trunk));
 
   const Dtype kv = options.kv_dtype.value_or(default_kv_dtype(package));
-  if (kv != Dtype::f32 && kv != Dtype::f16)
-    return Error(ErrorKind::invalid,
-                 fmt::format("keys and values as {}: needs f32 or f16", name_of(kv)));
   trunk.kv = TRY(kv_layout_of(*trunk.spec, trunk.hyper, parts.plain ? Dtype::f32 : kv));
   parts.info.kv_bytes_per_token = trunk.kv.page_bytes / ops::kv_page_tokens;
   const std::uint32_t context = context_of(trunk.hyper, options);

@@ -1,7 +1,7 @@
-// logits_bench MODEL TOKENS OUT [--cpu TABLE] [--tier TIER] [--threads N] [--f32-cache]
+// logits_bench MODEL TOKENS OUT [--cpu TABLE] [--tier TIER] [--threads N] [--kv-type TYPE]
 // Writes the logits [tokens, vocabulary] f32 of a text, computed in chunks as a server does, to
 // compare engines by what they would say next.  TOKENS: a file of 32-bit numbers.  The table
-// `portable` with --f32-cache computes everything in f32.
+// `portable` with --kv-type f32 computes everything in f32.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -21,9 +21,8 @@ constexpr std::size_t chunk_tokens = 128;
 constexpr std::size_t most_bytes = 1 << 26;
 
 struct Options {
-  std::string model, tokens, out, table, tier = "accurate";
+  std::string model, tokens, out, table, tier = "accurate", kv_type;
   int threads = 1;
-  bool f32_cache = false;
 };
 
 Options read_options(int argc, char** argv) {
@@ -31,8 +30,8 @@ Options read_options(int argc, char** argv) {
   std::vector<std::string> places;
   for (int i = 1; i < argc; ++i) {
     const std::string argument = argv[i];
-    if (argument == "--f32-cache")
-      options.f32_cache = true;
+    if (argument == "--kv-type" && i + 1 < argc)
+      options.kv_type = argv[++i];
     else if (argument == "--cpu" && i + 1 < argc)
       options.table = argv[++i];
     else if (argument == "--tier" && i + 1 < argc)
@@ -53,7 +52,8 @@ Status write_logits(const Options& options) {
   ctx.tier = ops::tier_named(options.tier).value_or(ops::Tier::accurate);
   const Package package = TRY(open_package(options.model));
   LoadOptions load;
-  if (options.f32_cache) load.kv_dtype = Dtype::f32;
+  for (const DtypeInfo& type : dtypes())
+    if (options.kv_type == type.name) load.kv_dtype = type.dtype;
   const auto model = TRY(load_model(ctx, package, load));
   const std::string bytes = TRY(read_file(options.tokens, most_bytes));
   std::vector<Token> tokens(bytes.size() / sizeof(Token));

@@ -68,7 +68,8 @@ struct Batch {
 };
 
 struct LoadOptions {
-  std::optional<Dtype> kv_dtype;  // f32 or f16; nothing: f32 for f32 weights, otherwise f16
+  // A type that ops::is_kv_dtype() takes; nothing: f32 for f32 weights, otherwise f16.
+  std::optional<Dtype> kv_dtype;
   // The longest sequence that will be run; 0: as trained.  Matters to models scaled by longrope:
   // without a wish they keep to their original context (4,096 for Phi-3), and info() says so.
   std::uint32_t context_tokens = 0;
@@ -112,7 +113,7 @@ class Model {
 };
 
 // What the model is and needs, from headers alone.  Errors as load.
-Result<ModelInfo> describe(const Package& package);
+Result<ModelInfo> describe(const Package& package, std::optional<Dtype> kv_dtype = {});
 
 // Errors: unsupported (architecture unknown, with the ones we know), corrupt (a tensor is missing
 // or has the wrong shape: name, held, needed), exhausted, cancelled.

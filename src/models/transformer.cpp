@@ -72,8 +72,9 @@ class Transformer final : public Model {
   Status check(std::span<const Token> tokens) const;
   Status run(ops::Context& ctx, const Rows& rows, View hidden, Arena& arena,
              std::stop_token stop) const {
-    return parts_.plain ? run_plainly(ctx, parts_.trunk, rows, hidden, stop)
-                        : run_fast(ctx, parts_.trunk, rows, hidden, arena, stop);
+    if (parts_.plain) return run_plainly(ctx, parts_.trunk, rows, hidden, stop);
+    parts_.late->before_step(ctx);
+    return run_fast(ctx, parts_.trunk, rows, hidden, arena, stop);
   }
   Result<std::vector<std::vector<float>>> embed_some(ops::Context& ctx,
                                                      std::span<const std::vector<Token>> texts,

@@ -8,6 +8,7 @@
 #include "models/model.h"
 #include "models/trunk.h"
 #include "models/vision/vision.h"
+#include "ops/late_packing.h"
 
 namespace hearth::models {
 
@@ -17,6 +18,7 @@ struct Parts {
 
   Package package;  // keeps the storage that weights point into
   Trunk trunk;
+  std::unique_ptr<ops::LatePacking> late = std::make_unique<ops::LatePacking>();  // of its matrices
   ModelInfo info;
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<ChatFormat> chat_format;

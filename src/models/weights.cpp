@@ -1,4 +1,5 @@
 #include "models/weights.h"
+#include "ops/late_packing.h"
 
 #include <fmt/core.h>
 
@@ -454,8 +455,8 @@ std::vector<Batch> batches_of(Weights& weights, int threads) {
   return batches;
 }
 
-Status prepare_batch(ops::Context& ctx, const Batch& batch) {
-  std::vector<ops::Matrix> matrices = TRY(ops::Matrix::prepare_all(ctx, batch.stored));
+Status prepare_batch(ops::Context& ctx, const Batch& batch, ops::LatePacking& later) {
+  std::vector<ops::Matrix> matrices = TRY(ops::Matrix::prepare_all(ctx, batch.stored, &later));
   auto next = matrices.begin();
   for (Weight* weight : batch.weights) {
     bool borrows = false;
@@ -476,8 +477,8 @@ Status prepare_batch(ops::Context& ctx, const Batch& batch) {
 
 }  // namespace
 
-Status prepare(ops::Context& ctx, Weights& weights, const std::function<void(double)>& progress,
-               std::stop_token stop) {
+Status prepare(ops::Context& ctx, Weights& weights, ops::LatePacking& later,
+               const std::function<void(double)>& progress, std::stop_token stop) {
   const std::vector<Batch> batches = batches_of(weights, ctx.pool->threads());
   batches.front().ask_for_pages();
   for (std::size_t i = 0; i < batches.size(); ++i) {
@@ -485,8 +486,9 @@ Status prepare(ops::Context& ctx, Weights& weights, const std::function<void(dou
     if (progress) progress(static_cast<double>(i) / static_cast<double>(batches.size()));
     // The disk reads the next ones while these are packed.
     if (i + 1 < batches.size()) batches[i + 1].ask_for_pages();
-    TRY(prepare_batch(ctx, batches[i]));
+    TRY(prepare_batch(ctx, batches[i], later));
   }
+  later.start();
   if (progress) progress(1);
   return Done{};
 }

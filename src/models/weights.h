@@ -54,9 +54,10 @@ Status load_weight(const TensorFinder& finder, const TensorRow& row, std::size_t
 // Its bias alone.
 Status load_bias(const TensorFinder& finder, const TensorRow& row, std::size_t layer, Weight& out);
 
-// Makes the matrices of the fast path.  Errors: unsupported, exhausted, cancelled.
-Status prepare(ops::Context& ctx, Weights& weights, const std::function<void(double)>& progress,
-               std::stop_token stop);
+// Makes the matrices of the fast path, those that may wait with `later`.  Errors: unsupported,
+// exhausted, cancelled.
+Status prepare(ops::Context& ctx, Weights& weights, ops::LatePacking& later,
+               const std::function<void(double)>& progress, std::stop_token stop);
 
 // Calls `name` for every matrix of the fast path with the tensor it comes from.
 void name_matrices(

@@ -14,6 +14,7 @@
 
 #include "base/check.h"
 #include "kernels/kernels.h"
+#include "ops/kv_pages.h"
 #include "ops/scratch.h"
 
 namespace hearth::ops {
@@ -37,7 +38,6 @@ struct Job {
   View q, out;
 
   std::size_t group() const { return options.heads / layer.kv_heads; }
-  std::size_t element_bytes() const { return info(layer.dtype).block_bytes; }
 };
 
 // Rows [first, first + seen.size()) of q, all of one sequence, for one kv head.
@@ -79,13 +79,12 @@ void visit_page(const Job& job, const Block& block, std::size_t page, const floa
   const std::size_t group = job.group(), queries = block.seen.size() * group;
   const auto start = static_cast<std::uint32_t>(page * kv_page_tokens);
   const auto limit = static_cast<std::uint32_t>(start + kv_page_tokens);
+  const auto form = static_cast<std::size_t>(kv_form(layer.dtype));
+  const KvParts parts(layer);
   const std::byte* base = job.sequences[block.sequence].pages[page] + layer.offset_bytes;
-  const std::size_t key_bytes = kv_page_tokens * layer.key_dim * job.element_bytes();
-  const std::size_t value_bytes = kv_page_tokens * layer.value_dim * job.element_bytes();
-  const std::byte* keys = base + block.kv_head * key_bytes;
-  const std::byte* values = base + layer.kv_heads * key_bytes + block.kv_head * value_bytes;
-  const bool half = layer.dtype == Dtype::f16;
-  (half ? table.scores_half : table.scores)(s, q, layer.key_dim, keys, queries, layer.key_dim);
+  const std::byte* keys = base + block.kv_head * parts.key_bytes;
+  const std::byte* values = base + parts.values + block.kv_head * parts.value_bytes;
+  table.scores[form](s, q, layer.key_dim, keys, queries, layer.key_dim);
 
   std::uint32_t first = kv_page_tokens, last = 0;  // seen by any row
   for (std::size_t i = 0; i < block.seen.size(); ++i) {
@@ -112,8 +111,8 @@ void visit_page(const Job& job, const Block& block, std::size_t page, const floa
     last = std::max(last, end - start);
   }
   if (first < last)
-    (half ? table.mix_half : table.mix)(state.values, layer.value_dim, factors, s, values, queries,
-                                        layer.value_dim, first, last);
+    table.mix[form](state.values, layer.value_dim, factors, s, values, queries, layer.value_dim,
+                    first, last);
 }
 
 // Pages [first, last) of a block, from nothing.
@@ -259,7 +258,6 @@ void run(const Job& job, std::span<const Seen> seen, std::span<const std::size_t
 }
 
 void check(const KvLayer& layer, const AttentionOptions& options, View q, View out) {
-  HEARTH_CHECK(layer.dtype == Dtype::f32 || layer.dtype == Dtype::f16);
   HEARTH_CHECK(layer.kv_heads > 0 && options.heads % layer.kv_heads == 0);
   HEARTH_CHECK(q.dim == options.heads * layer.key_dim);
   HEARTH_CHECK(out.dim == options.heads * layer.value_dim && out.rows == q.rows);
@@ -267,51 +265,7 @@ void check(const KvLayer& layer, const AttentionOptions& options, View q, View o
   HEARTH_CHECK(options.alibi.empty() || options.alibi.size() == options.heads);
 }
 
-// Puts one row of keys and values of all heads at token `slot` of a page.  Keys are turned: the 32
-// tokens of one dim lie together, as the rows of a weight panel do.
-template <typename T>
-void put_token(const KvLayer& layer, std::byte* page, std::size_t slot, const T* k, const T* v) {
-  T* keys = reinterpret_cast<T*>(page + layer.offset_bytes);
-  T* values = keys + layer.kv_heads * kv_page_tokens * layer.key_dim;
-  for (std::size_t d = 0; d < layer.kv_heads * layer.key_dim; ++d)
-    keys[d * kv_page_tokens + slot] = k[d];
-  for (std::size_t head = 0; head < layer.kv_heads; ++head)
-    std::memcpy(values + (head * kv_page_tokens + slot) * layer.value_dim,
-                v + head * layer.value_dim, layer.value_dim * sizeof(T));
-}
-
-void append_row(const Context& ctx, const KvLayer& layer, std::byte* page, std::size_t slot,
-                const float* k, const float* v) {
-  if (layer.dtype == Dtype::f32) return put_token(layer, page, slot, k, v);
-  const std::size_t keys = layer.kv_heads * layer.key_dim;
-  const std::size_t values = layer.kv_heads * layer.value_dim;
-  auto* halves = reinterpret_cast<std::uint16_t*>(scratch(Scratch::worker, 2 * (keys + values)));
-  ctx.kernels->to_half(halves, k, keys);
-  ctx.kernels->to_half(halves + keys, v, values);
-  put_token(layer, page, slot, halves, halves + keys);
-}
-
 }  // namespace
-
-std::size_t KvLayer::bytes() const {
-  const std::size_t elements = kv_page_tokens * kv_heads * (std::size_t{key_dim} + value_dim);
-  return (elements * info(dtype).block_bytes + 63) / 64 * 64;
-}
-
-void kv_append(Context& ctx, const KvLayer& layer, std::span<const KvSequence> sequences,
-               std::span<const RowPlace> places, View k, View v) {
-  HEARTH_CHECK(layer.dtype == Dtype::f32 || layer.dtype == Dtype::f16);
-  HEARTH_CHECK(places.size() == k.rows && places.size() == v.rows);
-  HEARTH_CHECK(k.dim == layer.kv_heads * layer.key_dim &&
-               v.dim == layer.kv_heads * layer.value_dim);
-  ctx.pool->parallel_for(k.rows, 8, [&](std::size_t begin, std::size_t end, int) {
-    for (std::size_t i = begin; i < end; ++i) {
-      const auto& [sequence, position] = places[i];
-      append_row(ctx, layer, sequences[sequence].pages[position / kv_page_tokens],
-                 position % kv_page_tokens, k.row(i), v.row(i));
-    }
-  });
-}
 
 void attend(Context& ctx, View out, View q, const KvLayer& layer,
             std::span<const KvSequence> sequences, std::span<const RowPlace> places,

@@ -15,8 +15,11 @@ namespace hearth::ops {
 // Tokens per page.  Page p of a sequence holds positions [32 p, 32 p + 32).
 constexpr std::size_t kv_page_tokens = 32;
 
-// One layer's part of every page: keys [kv_heads][key_dim][32], then values
-// [kv_heads][32][value_dim], starting `offset_bytes` into the page.  dtype: f32 or f16.
+// What keys and values may be kept in: f32, f16, bf16, or blocks of 32 dims as q8_0 or q4_0.
+bool is_kv_dtype(Dtype dtype);
+
+// One layer's part of every page: keys of all heads, then values, as kernels/kv_page.h says,
+// starting `offset_bytes` into the page.
 struct KvLayer {
   std::uint32_t kv_heads = 0, key_dim = 0, value_dim = 0;
   Dtype dtype = Dtype::f16;

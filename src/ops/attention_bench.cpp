@@ -64,7 +64,7 @@ int main(int argc, char** argv) {
                pool.threads(), bench::multiply_add_peak(*candidate.table, pool));
     fmt::print("{:>10} {:>5} {:>8} {:>5} {:>9} {:>8}\n", "table", "kv", "context", "rows",
                "GFLOP/s", "GB/s");
-    for (const Dtype dtype : {Dtype::f32, Dtype::f16})
+    for (const Dtype dtype : {Dtype::f32, Dtype::f16, Dtype::q8_0, Dtype::q4_0})
       for (const std::size_t context : contexts)
         for (const std::size_t some : rows)
           measure(

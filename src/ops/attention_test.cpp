@@ -30,6 +30,11 @@ const Case cases[] = {
     {"grouped", 8, 2, 64, 64, 70},
     {"one kv head, odd dims", 6, 1, 20, 12, 33},
     {"half", 4, 2, 64, 64, 70, 0, 0, false, false, false, Dtype::f16},
+    {"bf16", 4, 2, 64, 64, 70, 0, 0, false, false, false, Dtype::bf16},
+    {"8 bits", 8, 2, 64, 64, 1100, 0, 0, true, false, false, Dtype::q8_0},
+    {"8 bits, odd dims", 6, 1, 70, 20, 70, 40, 5.0f, false, false, false, Dtype::q8_0},
+    {"4 bits", 4, 2, 64, 128, 70, 0, 0, false, false, false, Dtype::q4_0},
+    {"4 bits, odd dims", 6, 1, 70, 20, 70, 0, 0, false, true, false, Dtype::q4_0},
     {"window", 2, 1, 16, 16, 100, 7},
     {"window of a page", 2, 1, 16, 16, 100, 32},
     {"softcap", 2, 1, 16, 16, 40, 0, 5.0f},
@@ -64,6 +69,16 @@ Inputs inputs_of(const Case& c) {
   if (c.sinks) in.options.sinks = in.sinks;
   if (c.alibi) in.options.alibi = in.alibi;
   return in;
+}
+
+// What rounding keys and values may add, as a share of the results' size: those of many tokens are
+// small, and the first rows see few.
+double tolerance_of(Dtype dtype) {
+  return dtype == Dtype::f32    ? 2e-5
+         : dtype == Dtype::f16  ? 5e-3
+         : dtype == Dtype::bf16 ? 4e-2
+         : dtype == Dtype::q8_0 ? 2e-1
+                                : 8e-1;
 }
 
 // One head of one row, by the book.
@@ -153,7 +168,7 @@ TEST_CASE("attention agrees with the definition, prefilled at once and in steps"
       std::vector<float> whole(wanted.size()), steps(wanted.size());
       Cache cache(c);
       step(ctx, c, in, cache, 0, c.tokens, whole.data());
-      CHECK(error_of(whole, wanted) < (c.dtype == Dtype::f16 ? 5e-3 : 2e-5));
+      CHECK(error_of(whole, wanted) < tolerance_of(c.dtype));
       Cache stepped(c);
       for (std::size_t row = 0, rows; row < c.tokens; row += rows) {
         rows = std::min<std::size_t>(row < 3 ? 1 : row < 37 ? 5 : 200, c.tokens - row);
@@ -209,6 +224,29 @@ TEST_CASE("attention may write over its queries") {
           CHECK(error_of(copy.q, wanted) < 2e-5);
         },
         threads);
+}
+
+TEST_CASE("keys and values in 8 bits take 17 of the 32 bytes that f16 takes, in 4 bits 9") {
+  const auto bytes = [](Dtype dtype) { return KvLayer{8, 128, 128, dtype, 0}.bytes(); };
+  CHECK(bytes(Dtype::f32) == 2 * bytes(Dtype::f16));
+  CHECK(bytes(Dtype::bf16) == bytes(Dtype::f16));
+  CHECK(32 * bytes(Dtype::q8_0) == 17 * bytes(Dtype::f16));
+  CHECK(32 * bytes(Dtype::q4_0) == 9 * bytes(Dtype::f16));
+}
+
+TEST_CASE("what is not finite stays visible in 8 bits") {
+  const float infinity = std::numeric_limits<float>::infinity();
+  for (const Dtype dtype : {Dtype::q8_0, Dtype::q4_0}) {
+    Case c{"broken", 1, 1, 32, 32, 2, 0, 0, false, false, false, dtype};
+    Inputs in = inputs_of(c);
+    in.v[40] = infinity;
+    each_context([&](Context& ctx) {
+      Cache cache(c);
+      std::vector<float> out(2 * 32);
+      step(ctx, c, in, cache, 0, 2, out.data());
+      CHECK(std::isnan(out[40]));
+    });
+  }
 }
 
 TEST_CASE("two sequences in one batch do not mix") {

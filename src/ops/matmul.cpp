@@ -156,17 +156,26 @@ void finish(const Job& job, const float* c, std::size_t ldc, std::size_t first_r
   }
 }
 
+// Some panels of a matrix, made on the spot where they are not packed yet.
+const std::byte* panels_at(const Matrix::Packed& w, std::size_t first, std::size_t count) {
+  if (!w.panel) return nullptr;
+  if (w.is_packed()) return w.panel_at(first);
+  std::byte* made = scratch(Scratch::panels, count * w.panel_bytes());
+  copy_panels(w, first, first + count, made);
+  return made;
+}
+
 void few_rows_item(const Context& ctx, const Job& job, std::size_t first_panel,
                    std::size_t panels) {
   const Matrix::Packed& w = *job.w;
   const std::size_t ldc = panels * panel_rows, first_output = first_panel * panel_rows;
   const std::size_t k = w.stored.columns;
   alignas(64) float c[kernels::several_rows * few_panels * panel_rows];
+  const std::byte* from = panels_at(w, first_panel, panels);
   if (job.packed_x != nullptr)
-    job.gemm->few(*w.panel, c, ldc, job.packed_x, job.x.rows, w.panel_at(first_panel), panels, k);
+    job.gemm->few(*w.panel, c, ldc, job.packed_x, job.x.rows, from, panels, k);
   else
-    ctx.kernels->few(*w.panel, c, ldc, job.x.data, job.x.stride, job.x.rows,
-                     w.panel_at(first_panel), panels, k);
+    ctx.kernels->few(*w.panel, c, ldc, job.x.data, job.x.stride, job.x.rows, from, panels, k);
   const std::size_t width = std::min(ldc, w.stored.rows - first_output);
   finish(job, c, ldc, 0, job.x.rows, first_output, width);
   if (w.minima == nullptr) return;
@@ -180,14 +189,15 @@ void few_rows_item(const Context& ctx, const Job& job, std::size_t first_panel,
   finish(rest, c, ldc, 0, job.x.rows, first_output, width);
 }
 
-// Columns [first, first + k) of some panels, unpacked into b.
-void unpack_weights(const Job& job, std::size_t first_panel, std::size_t panels, std::size_t first,
-                    std::size_t k, std::byte* b, float* rows) {
+// Columns [first, first + k) of some panels, which lie at `from`, unpacked into b.
+void unpack_weights(const Job& job, const std::byte* from, std::size_t first_panel,
+                    std::size_t panels, std::size_t first, std::size_t k, std::byte* b,
+                    float* rows) {
   const Matrix::Packed& w = *job.w;
   const std::size_t bytes = up_to(k, job.gemm->k_step) / job.gemm->k_step * job.gemm->b_step_bytes;
   for (std::size_t p = first_panel; p < first_panel + panels; ++p, b += bytes) {
     if (w.panel) {
-      job.gemm->unpack(*w.panel, b, w.panel_at(p), first, k);
+      job.gemm->unpack(*w.panel, b, from + (p - first_panel) * w.panel_bytes(), first, k);
       continue;
     }
     const DtypeInfo& type = info(w.stored.dtype);
@@ -206,7 +216,7 @@ void unpack_weights(const Job& job, std::size_t first_panel, std::size_t panels,
 // The weights of two panels from a column on, as far as one block goes.
 std::optional<kernels::Ahead> weights_at(const Job& job, std::size_t panel, std::size_t first) {
   const Matrix::Packed& w = *job.w;
-  if (!w.panel || panel + 1 >= w.panels()) return std::nullopt;
+  if (!w.panel || !w.is_packed() || panel + 1 >= w.panels()) return std::nullopt;
   const kernels::PanelShape shape = kernels::shape_of(*w.panel);
   const std::size_t k = std::min(block_columns, w.stored.columns - first);
   const std::size_t offset = first / shape.unit_columns * shape.unit_bytes;
@@ -228,10 +238,13 @@ void many_rows_item(const Job& job, std::size_t row_block, std::size_t first_pan
   float* c = reinterpret_cast<float*>(b + b_bytes);
   std::memset(c, 0, c_floats * sizeof(float));
   const bool by_panels = rows <= rows_in_cache;
+  const std::byte* from = panels_at(*job.w, first_panel, panels);
+  const std::size_t panel_bytes = job.w->panel_bytes();
   const auto multiply = [&](std::size_t p, std::size_t first) {
     const std::size_t k = std::min(block_columns, columns - first);
     const std::size_t together = std::min(gemm.most_panels, panels - p);
-    unpack_weights(job, first_panel + p, together, first, k, b, c + c_floats);
+    unpack_weights(job, from + p * panel_bytes, first_panel + p, together, first, k, b,
+                   c + c_floats);
     const bool columns_left = by_panels && first + k < columns;
     const auto ahead = columns_left
                            ? weights_at(job, first_panel + p, first + k)

@@ -1,10 +1,15 @@
 #include <doctest/doctest.h>
 
+#include <cstdlib>
 #include <cstring>
 #include <string>
 
+#include "base/files.h"
+#include "base/store_files.h"
 #include "ops/dequantise.h"
+#include "ops/late_packing.h"
 #include "ops/matrix.h"
+#include "ops/packed.h"
 #include "ops/test_support.h"
 
 using namespace hearth;
@@ -252,4 +257,37 @@ TEST_CASE("gathering rows; matrices that cannot be") {
   is_kind({Dtype::boolean, 2, 2, std::span(bytes).first(4)}, ErrorKind::unsupported);
   is_kind({Dtype::q4_0, 10, 63, bytes}, ErrorKind::corrupt);
   is_kind({Dtype::q4_0, 11, 64, bytes}, ErrorKind::corrupt);
+}
+
+TEST_CASE("matrices packed late give the same bits, before and after") {
+  constexpr std::size_t rows = 100, columns = 512;
+  char folder[] = "/tmp/hearth-late-XXXXXX";
+  REQUIRE(::mkdtemp(folder) != nullptr);
+  const std::string path = std::string(folder) + "/weights";
+  for (const Dtype dtype : {Dtype::q4_k, Dtype::q8_0, Dtype::f16, Dtype::q5_1}) {
+    INFO(std::string(name_of(dtype)));
+    const auto bytes = random_matrix(dtype, rows, columns, 5);
+    REQUIRE(replace_file(path, bytes).ok());
+    const auto file = MappedFile::open(path).value();
+    const StoredMatrix stored{dtype, rows, columns, file->bytes(), true};
+    each_context([&](Context& ctx) {
+      INFO(std::string(ctx.kernels->name));
+      const Matrix now = Matrix::prepare(ctx, {dtype, rows, columns, bytes, false}).value();
+      LatePacking packing;
+      const auto late = Matrix::prepare_all(ctx, std::span(&stored, 1), &packing).value();
+      packing.start();
+      for (int step = 0; step < 2; ++step) {
+        packing.before_step(ctx);  // the first time it packs nothing
+        for (const std::size_t count : {1, 7, 40}) {
+          auto x = random_floats(count * columns, 9);
+          std::vector<float> wanted(count * rows), got(count * rows);
+          matmul(ctx, View(wanted.data(), count, rows), View(x.data(), count, columns), now);
+          matmul(ctx, View(got.data(), count, rows), View(x.data(), count, columns), late.front());
+          CHECK(std::memcmp(wanted.data(), got.data(), got.size() * sizeof(float)) == 0);
+        }
+      }
+      CHECK(late.front().packed().is_packed());
+    });
+  }
+  CHECK(remove_all(folder).ok());
 }

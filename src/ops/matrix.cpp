@@ -7,6 +7,7 @@
 #include <utility>
 #include <vector>
 
+#include "ops/late_packing.h"
 #include "ops/packed.h"
 
 namespace hearth::ops {
@@ -95,12 +96,6 @@ Status allocate(Parts& parts) {
   return Done{};
 }
 
-// Panels of one matrix whose first bytes lie in one large page.
-struct Piece {
-  Matrix::Packed* packed;
-  std::size_t begin, end;
-};
-
 // Rows as they are packed.
 struct Recoded {
   std::vector<std::byte> blocks;
@@ -125,68 +120,94 @@ void pack_recoded(const Matrix::Packed& packed, std::size_t panel, const std::by
                       recoded.minima.data(), groups * sizeof(float), rows, groups);
 }
 
-void pack(const Piece& piece) {
-  const Matrix::Packed& packed = *piece.packed;
-  const StoredMatrix& stored = packed.stored;
-  const std::size_t first = piece.begin * panel_rows;
-  const std::size_t last = std::min<std::size_t>(piece.end * panel_rows, stored.rows);
-  Recoded recoded;
-  for (std::size_t p = piece.begin; p < piece.end; ++p) {
-    const std::size_t rows = std::min<std::size_t>(panel_rows, last - p * panel_rows);
-    const std::byte* from = stored.data.data() + p * panel_rows * packed.row_bytes;
-    if (packed.recoding)
-      pack_recoded(packed, p, from, rows, recoded);
-    else
-      kernels::pack_panel(*packed.panel, packed.panels_begin + p * packed.panel_bytes(), from,
-                          packed.row_bytes, rows, stored.columns);
-  }
-  // As it goes: the largest matrix is a third of some models.
-  if (stored.file_mapped)
-    drop_file_pages(
-        stored.data.subspan(first * packed.row_bytes, (last - first) * packed.row_bytes));
+const std::byte* rows_of(const Matrix::Packed& packed, std::size_t panel) {
+  return packed.stored.data.data() + panel * panel_rows * packed.row_bytes;
+}
+
+std::size_t row_count(const Matrix::Packed& packed, std::size_t panel) {
+  return std::min<std::size_t>(panel_rows, packed.stored.rows - panel * panel_rows);
 }
 
 // A large page is cleared by whoever touches it first: two threads that begin one together would
 // both clear one, and throw one away.  So each page is begun by one thread.
-void pack_all(Context& ctx, const Parts& parts) {
+std::vector<LatePacking::Pieces> pieces_of(std::span<Matrix::Packed* const> parts) {
   constexpr std::size_t large_page = 2u << 20;
-  std::vector<Piece> pieces;
-  std::vector<std::size_t> pages;  // the first piece of each
+  std::vector<LatePacking::Pieces> pages;
   std::size_t page = SIZE_MAX;
-  for (const auto& packed : parts) {
-    if (!packed->panel) continue;
+  for (Matrix::Packed* packed : parts) {
     const std::size_t bytes = packed->panel_bytes();
     std::size_t offset = static_cast<std::size_t>(packed->panels_begin - packed->memory->data());
     for (std::size_t p = 0; p < packed->panels(); ++p, offset += bytes) {
       const bool is_new = offset / large_page != page;
       page = offset / large_page;
-      if (is_new) pages.push_back(pieces.size());
-      if (is_new || p == 0) pieces.push_back({packed.get(), p, p});
-      ++pieces.back().end;
+      if (is_new) pages.emplace_back();
+      if (is_new || p == 0) pages.back().push_back({packed, p, p});
+      ++pages.back().back().end;
     }
   }
-  pages.push_back(pieces.size());
-  ctx.pool->parallel_for(pages.size() - 1, 1, [&](std::size_t begin, std::size_t end, int) {
-    for (std::size_t i = pages[begin]; i < pages[end]; ++i) pack(pieces[i]);
+  return pages;
+}
+
+bool may_wait(const Matrix::Packed& packed) {
+  return packed.stored.file_mapped && packed.recoding == nullptr;
+}
+
+void pack_all(Context& ctx, const Parts& parts, LatePacking* later) {
+  std::vector<Matrix::Packed*> now, waiting;
+  for (const auto& packed : parts)
+    if (packed->panel)
+      (later != nullptr && may_wait(*packed) ? waiting : now).push_back(packed.get());
+  const auto pieces = pieces_of(now);
+  ctx.pool->parallel_for(pieces.size(), 1, [&](std::size_t begin, std::size_t end, int) {
+    for (std::size_t i = begin; i < end; ++i)
+      for (const auto& piece : pieces[i]) pack_panels(*piece.packed, piece.begin, piece.end);
   });
+  if (waiting.empty()) return;
+  auto rest = pieces_of(waiting);
+  for (const auto& together : rest)
+    for (const auto& piece : together) ++piece.packed->unpacked_pieces;
+  later->add(std::move(rest));
 }
 
 }  // namespace
+
+void pack_panels(const Matrix::Packed& packed, std::size_t begin, std::size_t end) {
+  Recoded recoded;
+  if (packed.recoding)
+    for (std::size_t p = begin; p < end; ++p)
+      pack_recoded(packed, p, rows_of(packed, p), row_count(packed, p), recoded);
+  else
+    copy_panels(packed, begin, end, packed.panels_begin + begin * packed.panel_bytes());
+  // As it goes: the largest matrix is a third of some models.
+  const StoredMatrix& stored = packed.stored;
+  if (stored.file_mapped) {
+    const std::size_t first = begin * panel_rows;
+    const std::size_t last = std::min<std::size_t>(end * panel_rows, stored.rows);
+    drop_file_pages(
+        stored.data.subspan(first * packed.row_bytes, (last - first) * packed.row_bytes));
+  }
+}
+
+void copy_panels(const Matrix::Packed& packed, std::size_t begin, std::size_t end, std::byte* to) {
+  for (std::size_t p = begin; p < end; ++p, to += packed.panel_bytes())
+    kernels::pack_panel(*packed.panel, to, rows_of(packed, p), packed.row_bytes,
+                        row_count(packed, p), packed.stored.columns);
+}
 
 Matrix::Matrix() : packed_(std::make_unique<const Packed>()) {}
 Matrix::Matrix(Matrix&&) noexcept = default;
 Matrix& Matrix::operator=(Matrix&&) noexcept = default;
 Matrix::~Matrix() = default;
 
-Result<std::vector<Matrix>> Matrix::prepare_all(Context& ctx,
-                                                std::span<const StoredMatrix> stored) {
+Result<std::vector<Matrix>> Matrix::prepare_all(Context& ctx, std::span<const StoredMatrix> stored,
+                                                LatePacking* later) {
   Parts parts;
   for (const StoredMatrix& one : stored) parts.push_back(TRY(describe(one)));
   TRY(allocate(parts));
-  pack_all(ctx, parts);
+  pack_all(ctx, parts, later);
   std::vector<Matrix> matrices(stored.size());
   for (std::size_t i = 0; i < stored.size(); ++i) {
-    if (parts[i]->panel) {
+    if (parts[i]->panel && parts[i]->is_packed()) {
       parts[i]->stored.data = {};
       if (stored[i].file_mapped) drop_file_pages(stored[i].data);  // those that pieces shared too
     }
@@ -195,8 +216,13 @@ Result<std::vector<Matrix>> Matrix::prepare_all(Context& ctx,
   return matrices;
 }
 
+Result<std::vector<Matrix>> Matrix::prepare_all(Context& ctx,
+                                                std::span<const StoredMatrix> stored) {
+  return prepare_all(ctx, stored, nullptr);
+}
+
 Result<Matrix> Matrix::prepare(Context& ctx, const StoredMatrix& stored) {
-  return std::move(TRY(prepare_all(ctx, std::span(&stored, 1))).front());
+  return std::move(TRY(prepare_all(ctx, std::span(&stored, 1), nullptr)).front());
 }
 
 std::size_t Matrix::rows() const { return packed_->stored.rows; }

@@ -24,6 +24,8 @@ struct StoredMatrix {
   bool file_mapped = false;
 };
 
+class LatePacking;
+
 // Immutable; thread-safe.  Movable, not copyable.
 class Matrix {
  public:
@@ -37,6 +39,10 @@ class Matrix {
   // panel when used.  Errors: unsupported (no number type), exhausted (memory).
   static Result<Matrix> prepare(Context& ctx, const StoredMatrix& stored);
   // Several as one parallel loop, in one stretch of memory that goes when all of them are gone.
+  // With `later` (may be null), those that a file stands behind are packed later, if their type
+  // allows it: until then `data` must stay mapped for them too.
+  static Result<std::vector<Matrix>> prepare_all(Context& ctx, std::span<const StoredMatrix> stored,
+                                                 LatePacking* later);
   static Result<std::vector<Matrix>> prepare_all(Context& ctx,
                                                  std::span<const StoredMatrix> stored);
 

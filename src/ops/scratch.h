@@ -7,8 +7,8 @@
 namespace hearth::ops {
 
 // A buffer for each use that may overlap another on the same thread.
-enum class Scratch : std::uint8_t { shared, worker, gathered, sums };
-constexpr std::size_t scratch_uses = 4;
+enum class Scratch : std::uint8_t { shared, worker, gathered, sums, panels };
+constexpr std::size_t scratch_uses = 5;
 
 // At least `bytes`, 64-byte aligned, contents undefined; valid until this thread asks for the same
 // one again.  Running out of memory here ends the program: operations cannot fail.

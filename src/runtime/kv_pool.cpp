@@ -1,7 +1,6 @@
 #include "runtime/kv_pool.h"
 
 #include <algorithm>
-#include <cstdlib>
 #include <cstring>
 
 #include "base/check.h"
@@ -14,8 +13,6 @@ constexpr std::size_t slab_bytes = 8u << 20;  // small enough that an idle model
 
 }  // namespace
 
-void KvPool::Free::operator()(std::byte* slab) const { std::free(slab); }
-
 KvPool::KvPool(std::size_t page_bytes, std::uint32_t max_pages)
     : page_bytes_((std::max<std::size_t>(page_bytes, 1) + alignment - 1) / alignment * alignment),
       max_pages_(max_pages),
@@ -26,17 +23,16 @@ std::optional<PageIndex> KvPool::make() {
   if (made_ == max_pages_) return std::nullopt;
   if (made_ % pages_per_slab_ == 0) {
     const std::uint32_t pages = std::min(pages_per_slab_, max_pages_ - made_);
-    auto* slab = static_cast<std::byte*>(std::aligned_alloc(alignment, pages * page_bytes_));
-    if (slab == nullptr) return std::nullopt;
-    std::memset(slab, 0, pages * page_bytes_);
-    slabs_.emplace_back(slab);
+    auto slab = PageBuffer::allocate(pages * page_bytes_);
+    if (!slab) return std::nullopt;
+    slabs_.push_back(*std::move(slab));
   }
   return made_++;
 }
 
 std::byte* KvPool::data(PageIndex page) const {
   HEARTH_CHECK(page < made_);
-  return slabs_[page / pages_per_slab_].get() + page % pages_per_slab_ * page_bytes_;
+  return slabs_[page / pages_per_slab_].data() + page % pages_per_slab_ * page_bytes_;
 }
 
 void KvPool::copy(PageIndex to, PageIndex from) const {

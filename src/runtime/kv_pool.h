@@ -3,16 +3,18 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <vector>
+
+#include "base/pages.h"
 
 namespace hearth {
 
 using PageIndex = std::uint32_t;
 
-// Takes memory in slabs as pages are made and keeps it.  Pages are 64-byte aligned and begin as
-// zeros.  Used by one thread.
+// Takes memory in slabs as pages are made and keeps it; the system gives it when it is first
+// touched, in large pages where it can.  Pages are 64-byte aligned and begin as zeros.  Used by one
+// thread.
 class KvPool {
  public:
   KvPool(std::size_t page_bytes, std::uint32_t max_pages);
@@ -26,13 +28,9 @@ class KvPool {
   std::uint32_t max_pages() const { return max_pages_; }
 
  private:
-  struct Free {
-    void operator()(std::byte* slab) const;
-  };
-
   std::size_t page_bytes_;
   std::uint32_t max_pages_, pages_per_slab_, made_ = 0;
-  std::vector<std::unique_ptr<std::byte, Free>> slabs_;
+  std::vector<PageBuffer> slabs_;
 };
 
 }  // namespace hearth

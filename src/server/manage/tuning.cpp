@@ -41,8 +41,8 @@ LibraryTuning tuning_of(const Config& config) {
   tuning.runner.step_tokens = static_cast<std::uint32_t>(runtime.step_tokens);
   tuning.runner.max_running = static_cast<std::uint32_t>(runtime.parallel);
   tuning.runner.max_queued = static_cast<std::uint32_t>(config.server.queue);
-  if (runtime.kv_type == "f16") tuning.kv_dtype = Dtype::f16;
-  if (runtime.kv_type == "f32") tuning.kv_dtype = Dtype::f32;
+  for (const Dtype dtype : {Dtype::f16, Dtype::f32, Dtype::bf16, Dtype::q8_0, Dtype::q4_0})
+    if (runtime.kv_type == name_of(dtype)) tuning.kv_dtype = dtype;
   tuning.sampling = wishes_of(config.sampling);
   tuning.pool.keep_alive = parse_duration(config.models.keep_alive).value_or(Milliseconds(300'000));
   tuning.pool.max_models = static_cast<std::size_t>(config.models.max_loaded);

@@ -86,6 +86,10 @@ def write_odd_pictures(picture):
         exif[0x0112] = orientation
         small.save(odd / f"turned{orientation}.jpg", quality=90, exif=exif)
     small.save(odd / "progressive.jpg", quality=90, progressive=True)
+    small.save(odd / "lossy.webp", quality=80)
+    alpha.save(odd / "clear.webp", lossless=True, exact=True)
+    small.save(odd / "moving.webp", save_all=True, append_images=[small.rotate(180)],
+               lossless=True)
     small.save(odd / "plain.bmp")
     small.save(odd / "plain.ppm")
     from transformers.image_transforms import convert_to_rgb

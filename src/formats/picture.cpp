@@ -12,6 +12,7 @@
 #include <cstring>
 
 #include "base/bytes.h"
+#include "formats/picture_parts.h"
 
 namespace hearth {
 namespace {
@@ -27,13 +28,6 @@ Status check_size(std::int64_t width, std::int64_t height) {
                              "read",
                              width, height, max_picture_points, max_picture_edge));
   return Done{};
-}
-
-Result<Picture> sized(std::int64_t width, std::int64_t height) {
-  TRY(check_size(width, height));
-  Picture picture{width, height, {}};
-  picture.rgb.resize(static_cast<std::size_t>(width * height * 3));
-  return picture;
 }
 
 // ---- PNG ----
@@ -88,21 +82,6 @@ bool read_png_rows(png_structp png, std::uint8_t* rgba, const PngRead& read) {
   return true;
 }
 
-// Over white, rounded as the Python Imaging Library does.
-void put_on_white(std::span<const std::uint8_t> rgba, std::span<std::uint8_t> rgb) {
-  constexpr std::uint32_t bits = 7;
-  for (std::size_t i = 0; i < rgba.size() / 4; ++i) {
-    const std::uint32_t alpha = rgba[4 * i + 3];
-    for (std::size_t c = 0; c < 3; ++c) {
-      const std::uint32_t mixed = (rgba[4 * i + c] * alpha + 255 * (255 - alpha)) << bits;
-      const std::uint32_t rounded = mixed + (0x80u << bits);
-      rgb[3 * i + c] = alpha == 255
-                           ? rgba[4 * i + c]
-                           : static_cast<std::uint8_t>(((rounded >> 8) + rounded) >> 8 >> bits);
-    }
-  }
-}
-
 Result<Picture> read_png(std::span<const std::byte> bytes) {
   PngRead read{.rest = bytes};
   png_structp png =
@@ -118,7 +97,7 @@ Result<Picture> read_png(std::span<const std::byte> bytes) {
     return Error(ErrorKind::corrupt, fmt::format("a PNG picture: {}", read.message));
   };
   if (!begin_png(png, info, read)) return broken();
-  Picture picture = TRY(sized(read.width, read.height));
+  Picture picture = TRY(sized_picture(read.width, read.height));
   std::vector<std::uint8_t> rgba(picture.rgb.size() / 3 * 4);
   if (!read_png_rows(png, rgba.data(), read)) return broken();
   put_on_white(rgba, picture.rgb);
@@ -252,7 +231,7 @@ Result<Picture> read_jpeg(std::span<const std::byte> bytes) {
     ~Ending() { jpeg_destroy_decompress(jpeg); }
   } const ending{&jpeg};
   if (!begin_jpeg(bytes, jpeg, read)) return corrupt("a JPEG picture that cannot be decoded");
-  Picture picture = TRY(sized(jpeg.image_width, jpeg.image_height));
+  Picture picture = TRY(sized_picture(jpeg.image_width, jpeg.image_height));
   const int orientation = orientation_of(jpeg);  // what it lies in goes with the last row
   const bool inks = jpeg.out_color_space == JCS_CMYK;
   std::vector<std::uint8_t> cmyk(inks ? picture.rgb.size() / 3 * 4 : 0);
@@ -283,7 +262,7 @@ Result<Picture> read_bmp(std::span<const std::byte> bytes) {
     return Error(ErrorKind::unsupported,
                  fmt::format("a BMP file of {} bits, compression {}", bits, compression));
   const std::int64_t rows = std::abs(height), stride = (width * bits + 31) / 32 * 4;
-  Picture picture = TRY(sized(width, rows));
+  Picture picture = TRY(sized_picture(width, rows));
   if (pixels_at > bytes.size() ||
       stride * rows > static_cast<std::int64_t>(bytes.size() - pixels_at))
     return corrupt("a BMP file cut short");
@@ -326,7 +305,7 @@ Result<Picture> read_pnm(std::span<const std::byte> bytes) {
   const int channels = text[1] == '6' ? 3 : 1;
   if (numbers[2] < 1 || numbers[2] > 255)
     return Error(ErrorKind::unsupported, "a PNM file of over 8 bits");
-  Picture picture = TRY(sized(numbers[0], numbers[1]));
+  Picture picture = TRY(sized_picture(numbers[0], numbers[1]));
   const std::int64_t points = numbers[0] * numbers[1];
   if (at > text.size() || static_cast<std::int64_t>(text.size() - at) < points * channels)
     return corrupt("a PNM file cut short");
@@ -342,6 +321,27 @@ Error unread(std::string_view what, std::string_view needed) {
 
 }  // namespace
 
+Result<Picture> sized_picture(std::int64_t width, std::int64_t height) {
+  TRY(check_size(width, height));
+  Picture picture{width, height, {}};
+  picture.rgb.resize(static_cast<std::size_t>(width * height * 3));
+  return picture;
+}
+
+void put_on_white(std::span<const std::uint8_t> rgba, std::span<std::uint8_t> rgb) {
+  constexpr std::uint32_t bits = 7;
+  for (std::size_t i = 0; i < rgba.size() / 4; ++i) {
+    const std::uint32_t alpha = rgba[4 * i + 3];
+    for (std::size_t c = 0; c < 3; ++c) {
+      const std::uint32_t mixed = (rgba[4 * i + c] * alpha + 255 * (255 - alpha)) << bits;
+      const std::uint32_t rounded = mixed + (0x80u << bits);
+      rgb[3 * i + c] = alpha == 255
+                           ? rgba[4 * i + c]
+                           : static_cast<std::uint8_t>(((rounded >> 8) + rounded) >> 8 >> bits);
+    }
+  }
+}
+
 Result<Picture> read_picture(std::span<const std::byte> bytes) {
   const std::string_view text = text_of(bytes);
   if (bytes.size() > max_picture_bytes)
@@ -351,19 +351,19 @@ Result<Picture> read_picture(std::span<const std::byte> bytes) {
   if (text.starts_with("\xFF\xD8")) return read_jpeg(bytes);
   if (text.starts_with("BM")) return read_bmp(bytes);
   if (text.starts_with("P5") || text.starts_with("P6")) return read_pnm(bytes);
-  constexpr std::string_view needed = "needs PNG, JPEG, BMP or PNM";
+  if (text.starts_with("RIFF") && text.substr(0, 12).ends_with("WEBP")) return read_webp(bytes);
+  constexpr std::string_view needed = "needs PNG, JPEG, WebP, BMP or PNM";
   if (text.starts_with("GIF8")) return unread("a GIF", needed);
-  if (text.starts_with("RIFF") && text.substr(0, 12).ends_with("WEBP"))
-    return unread("a WebP", needed);
   if (text.substr(0, 12).contains("ftyp")) return unread("a HEIC or AVIF", needed);
   if (text.starts_with("II*") || text.starts_with("MM\0*")) return unread("a TIFF", needed);
   return unread("not a", needed);
 }
 
 std::string_view picture_type(std::span<const std::byte> bytes) {
-  const std::string_view text = text_of(bytes.first(std::min<std::size_t>(bytes.size(), 8)));
+  const std::string_view text = text_of(bytes.first(std::min<std::size_t>(bytes.size(), 12)));
   if (text.starts_with("\x89PNG")) return "image/png";
   if (text.starts_with("\xFF\xD8")) return "image/jpeg";
+  if (text.starts_with("RIFF") && text.ends_with("WEBP")) return "image/webp";
   if (text.starts_with("BM")) return "image/bmp";
   if (text.starts_with("P5") || text.starts_with("P6")) return "image/x-portable-anymap";
   return {};

@@ -44,8 +44,9 @@ TEST_CASE("files of every kind give the reference's points") {
 }
 
 TEST_CASE("every beginning of a picture is refused or read, and never crashes") {
-  for (const char* name : {"alpha.png", "palette.png", "bits.png", "photo.jpg", "inks.jpg",
-                           "turned6.jpg", "progressive.jpg", "plain.bmp", "plain.ppm"}) {
+  for (const char* name :
+       {"alpha.png", "palette.png", "bits.png", "photo.jpg", "inks.jpg", "turned6.jpg",
+        "progressive.jpg", "lossy.webp", "clear.webp", "moving.webp", "plain.bmp", "plain.ppm"}) {
     CAPTURE(std::string(name));
     const std::string whole = bytes_of_file(folder + name);
     for (std::size_t size = 0; size + 16 < whole.size(); size += size < 700 ? 1 : 37) {
@@ -95,7 +96,8 @@ TEST_CASE("sizes are refused before memory is taken, kinds by their name") {
       {"a text", "hello", ErrorKind::unsupported, "needs PNG"},
       {"SVG", "<svg xmlns=", ErrorKind::unsupported, "needs PNG"},
       {"GIF", "GIF89a....", ErrorKind::unsupported, "a GIF picture"},
-      {"WebP", std::string("RIFF\x10\0\0\0WEBPVP8 ", 16), ErrorKind::unsupported, "a WebP picture"},
+      {"a WebP of nothing", std::string("RIFF\x10\0\0\0WEBPVP8 ", 16), ErrorKind::corrupt,
+       "a WebP picture"},
       {"HEIC",
        std::string("\0\0\0\x18"
                    "ftypheic",

@@ -10,14 +10,14 @@ namespace hearth {
 
 extern const Format gguf_format, pytorch_format, meta_format, llama2c_format, npz_format,
     safetensors_format, huggingface_format, mlc_format, ggml_format, whisper_cpp_format,
-    ctranslate2_format, graph_folder_format;
+    ctranslate2_format, graph_folder_format, litert_format;
 
 // To add a format: write formats/<name>.cpp with one `const Format`, name it here.
 std::span<const Format* const> formats() {
-  static constexpr std::array list{&gguf_format,    &whisper_cpp_format,  &ggml_format,
-                                   &pytorch_format, &npz_format,          &ctranslate2_format,
-                                   &llama2c_format, &safetensors_format,  &meta_format,
-                                   &mlc_format,     &graph_folder_format, &huggingface_format};
+  static constexpr std::array list{
+      &gguf_format,        &whisper_cpp_format,  &ggml_format,        &pytorch_format, &npz_format,
+      &ctranslate2_format, &llama2c_format,      &safetensors_format, &meta_format,    &mlc_format,
+      &litert_format,      &graph_folder_format, &huggingface_format};
   return list;
 }
 

@@ -9,12 +9,29 @@
 #include "formats/format.h"
 #include "formats/huggingface.h"
 #include "formats/limits.h"
+#include "formats/litert.h"
 
 namespace hearth {
 namespace {
 
-constexpr std::string_view onnx_suffix = ".onnx", genai_name = "genai_config.json",
-                           subfolder = "onnx";
+constexpr std::string_view genai_name = "genai_config.json", subfolder = "onnx";
+
+// What graphs' files are called, and the format that their package has.
+struct Kind {
+  std::string_view suffix, format;
+};
+constexpr Kind kinds[] = {{".onnx", "onnx"},
+                          {".tflite", "tflite"},
+                          {".pte", "executorch"},
+                          {".mlpackage", "coreml"},
+                          {".mlmodel", "coreml"}};
+
+const Kind* kind_of(std::string_view path) {
+  while (path.size() > 1 && path.ends_with('/')) path.remove_suffix(1);
+  const auto found =
+      std::ranges::find_if(kinds, [&](const Kind& kind) { return path.ends_with(kind.suffix); });
+  return found == std::end(kinds) ? nullptr : found;
+}
 
 // The whole model before its smaller forms.
 // Source: Hugging Face optimum, "Export a model to ONNX"; the names on the hub's ONNX repositories.
@@ -39,7 +56,7 @@ bool holds(const std::vector<std::string>& names, std::string_view name) {
 std::vector<std::string> graphs_in(const std::string& folder) {
   std::vector<std::string> found;
   for (const std::string& name : list_folder(folder).value_or({}))
-    if (name.ends_with(onnx_suffix) && !name.starts_with('.')) found.push_back(name);
+    if (kind_of(name) != nullptr && !name.starts_with('.')) found.push_back(name);
   return found;
 }
 
@@ -84,7 +101,7 @@ Result<std::string> find_graph(const std::string& folder) {
       return Error(ErrorKind::invalid, fmt::format("{} graphs in {}: name one, for example '{}'",
                                                    graphs.size(), place, graphs[0]));
   }
-  return Error(ErrorKind::not_found, "no .onnx in this folder");
+  return Error(ErrorKind::not_found, "no graph in this folder");
 }
 
 bool has_tokenizer(const std::string& folder) {
@@ -106,7 +123,8 @@ bool is_config_there(const std::string& folder) {
 }
 
 bool is_graph_folder(const Source& source) {
-  if (!source.is_folder()) return source.path.ends_with(onnx_suffix) && has_text_side(source.path);
+  if (kind_of(source.path) != nullptr) return has_text_side(source.path);
+  if (!source.is_folder()) return false;
   const auto names = list_folder(source.path);
   if (!names || has_weights(*names) || !is_config_there(source.path)) return false;
   return !graphs_in(source.path).empty() || !graphs_in(join_path(source.path, subfolder)).empty();
@@ -154,6 +172,13 @@ Json generation_from(const Json& genai) {
   return generation;
 }
 
+// A bundle brings its own.
+bool is_litert(const std::string& path) {
+  if (!is_file(path)) return false;
+  const auto file = MappedFile::open(path);
+  return file && looks_like_litert(path, (*file)->bytes()) && read_litert((*file)->bytes()).ok();
+}
+
 // A graph's file, and those beside it that hold its constants.
 std::uint64_t bytes_of_graph(const std::string& file) {
   const std::string folder = parent_folder(file), stem = file_name(file);
@@ -169,10 +194,11 @@ std::uint64_t bytes_of_graph(const std::string& file) {
 }
 
 Result<Package> read_graph_folder(const Source& source) {
-  const std::string folder = source.is_folder() ? source.path : text_folder(source.path);
-  const std::string graph = source.is_folder() ? TRY(find_graph(folder)) : source.path;
+  const bool is_graph = kind_of(source.path) != nullptr;  // an .mlpackage is a folder
+  const std::string folder = is_graph ? text_folder(source.path) : source.path;
+  const std::string graph = is_graph ? source.path : TRY(find_graph(folder));
   Package package;
-  package.format = "onnx";
+  package.format = kind_of(graph)->format;
   package.naming = Naming::huggingface;
   TRY(add_surroundings(package, folder));
   TRY(add_text_file(package, folder, genai_name));
@@ -187,10 +213,13 @@ Result<Package> read_graph_folder(const Source& source) {
 
 }  // namespace
 
-bool is_graph_package(const Package& package) { return package.format == "onnx"; }
+bool is_graph_package(const Package& package) {
+  return package.format == "litert" ||
+         std::ranges::find(kinds, package.format, &Kind::format) != std::end(kinds);
+}
 
 Result<std::string> graph_file(const Package& package) {
-  if (!is_folder(package.path)) return package.path;
+  if (!is_folder(package.path) || kind_of(package.path) != nullptr) return package.path;
   auto file = find_graph(package.path);
   if (!file) return std::move(file).error().within(package.path);
   return file;
@@ -206,6 +235,7 @@ Result<Json> genai_config(const Package& package) {
 }
 
 bool has_text_side(const std::string& file) {
+  if (is_litert(file)) return true;
   const std::string folder = text_folder(file);
   return has_tokenizer(folder) && is_config_there(folder);
 }

@@ -1,5 +1,6 @@
-// Models of text that are operator graphs: an ONNX file among the configuration and the tokenizer
-// that belong to it, as optimum and onnxruntime-genai write them.
+// Models of text that are operator graphs: an ONNX, TFLite, ExecuTorch or Core ML file among the
+// configuration and the tokenizer that belong to it, as optimum and onnxruntime-genai write them,
+// or a bundle for LiteRT.
 #pragma once
 
 #include <string>

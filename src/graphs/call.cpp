@@ -12,16 +12,20 @@ void parallel(Machine& machine, std::int64_t n, std::int64_t grain,
   if (n <= 0) return;
   ThreadPool* pool = machine.ctx == nullptr ? nullptr : machine.ctx->pool;
   if (pool == nullptr || pool->threads() < 2 || n <= grain) return work(0, n);
-  const std::int64_t parts = static_cast<std::int64_t>(pool->threads()) * 4;
-  const std::int64_t chunk = std::max(grain, (n + parts - 1) / parts);
-  pool->parallel_for(static_cast<std::size_t>(n), static_cast<std::size_t>(chunk),
-                     [&](std::size_t begin, std::size_t end, int) {
-                       try {
-                         work(static_cast<std::int64_t>(begin), static_cast<std::int64_t>(end));
-                       } catch (const std::exception&) {  // it must not leave a thread of the pool
-                         machine.out_of_memory = true;
-                       }
-                     });
+  // Smaller and smaller pieces, so that nobody waits long for the last one.
+  const std::int64_t threads = pool->threads(),
+                     least = std::max({std::int64_t{1}, grain, n / (threads * 16)}),
+                     most = std::max(grain, (n + threads * 4 - 1) / (threads * 4));
+  std::vector<std::int64_t> ends;
+  for (std::int64_t done = 0; done < n; ends.push_back(done))
+    done += std::min(n - done, std::clamp((n - done) / (threads * 2), least, most));
+  pool->parallel_for(ends.size(), 1, [&](std::size_t i, std::size_t, int) {
+    try {
+      work(i == 0 ? 0 : ends[i - 1], ends[i]);
+    } catch (const std::exception&) {  // it must not leave a thread of the pool
+      machine.out_of_memory = true;
+    }
+  });
 }
 
 bool Call::wants(std::size_t i) const {

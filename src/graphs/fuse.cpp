@@ -301,6 +301,7 @@ class Fuser {
     for (std::size_t i = 0; i < graph_.nodes.size(); ++i) {
       if (gone_[i]) continue;
       Node& node = graph_.nodes[i];
+      if (has_constant_blocks(node)) node.op = find_operator("hearth.MatMulNBits");
       const bool is_conv = node.op->name == "Conv";
       if (is_conv ? !becomes_conv(node) : !becomes_matmul(node)) continue;
       node.inputs.resize(4, absent);
@@ -308,6 +309,14 @@ class Fuser {
       extend(i, is_conv);
       while (node.inputs.back() == absent) node.inputs.pop_back();
     }
+  }
+
+  // A product whose weights lie in constant blocks.
+  bool has_constant_blocks(const Node& node) const {
+    if (node.op->name != "com.microsoft.MatMulNBits") return false;
+    for (std::size_t i = 1; i < node.inputs.size(); ++i)
+      if (node.inputs[i] != absent && constant(node.inputs[i]) == nullptr) return false;
+    return true;
   }
 
   bool becomes_conv(Node& node) {

@@ -5,7 +5,8 @@ set_source_files_properties(${folder}/operators/arithmetic.cpp ${folder}/operato
                             ${folder}/operators/random.cpp ${folder}/operators/conv.cpp
                             ${folder}/operators/finish.cpp ${folder}/operators/gemm.cpp
                             ${folder}/operators/pool.cpp ${folder}/operators/bytes.cpp
-                            ${folder}/operators/quantised.cpp
+                            ${folder}/operators/quantised.cpp ${folder}/operators/attention.cpp
+                            ${folder}/operators/fused_matmul.cpp
                             PROPERTIES COMPILE_OPTIONS "$<$<CONFIG:Release>:-O3>")
 if(CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   # GCC 12 says it of its own <regex>.

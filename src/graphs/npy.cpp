@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/utf8.h"
+#include "formats/inflate.h"
 
 namespace hearth::graphs {
 namespace {
@@ -212,7 +213,7 @@ Result<std::map<std::string, Tensor>> read_npz(std::span<const std::byte> bytes)
     const auto method = TRY(in.value<std::uint16_t>());
     TRY(in.skip(8));
     const auto stored = TRY(in.value<std::uint32_t>());
-    TRY(in.skip(4));
+    const auto whole = TRY(in.value<std::uint32_t>());
     const auto name_bytes = TRY(in.value<std::uint16_t>());
     const auto extra_bytes = TRY(in.value<std::uint16_t>());
     const auto comment_bytes = TRY(in.value<std::uint16_t>());
@@ -220,17 +221,24 @@ Result<std::map<std::string, Tensor>> read_npz(std::span<const std::byte> bytes)
     const auto local_at = TRY(in.value<std::uint32_t>());
     std::string name(text_of(TRY(in.take(name_bytes))));
     TRY(in.skip(static_cast<std::uint64_t>(extra_bytes) + comment_bytes));
-    if (method != 0)
-      return Error(
-          ErrorKind::unsupported,
-          fmt::format("'{}': compressed; numpy.savez writes what is not", printable(name)));
+    constexpr unsigned as_it_is = 0, deflated = 8;
+    if (method != as_it_is && method != deflated)
+      return Error(ErrorKind::unsupported,
+                   fmt::format("'{}': compressed by method {}", printable(name), method));
     if (local_at > bytes.size()) return corrupt("an entry outside the archive");
     ByteReader local(bytes.subspan(local_at));
     TRY(local.skip(26));
     const auto local_name = TRY(local.value<std::uint16_t>());
     const auto local_extra = TRY(local.value<std::uint16_t>());
     TRY(local.skip(static_cast<std::uint64_t>(local_name) + local_extra));
-    const auto data = TRY(local.take(stored));
+    auto data = TRY(local.take(stored));
+    std::vector<std::byte> unpacked;
+    if (method == deflated) {
+      auto inflated_bytes = inflated(data, Deflated::raw, whole);
+      if (!inflated_bytes) return std::move(inflated_bytes).error().within(printable(name));
+      unpacked = std::move(*inflated_bytes);
+      data = unpacked;
+    }
     if (name.ends_with(".npy")) name.resize(name.size() - 4);
     auto array = read_npy(data);
     if (!array) return std::move(array).error().within(printable(name));

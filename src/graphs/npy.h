@@ -15,7 +15,7 @@ namespace hearth::graphs {
 Result<Tensor> read_npy(std::span<const std::byte> bytes);
 // f8 and smaller types are written as f32, packed integers as int8 or uint8, text as <U.
 std::string write_npy(const Tensor& tensor);
-// An archive of arrays that is not compressed, by name without ".npy".
+// An archive of arrays, compressed or not, by name without ".npy".
 Result<std::map<std::string, Tensor>> read_npz(std::span<const std::byte> bytes);
 
 }  // namespace hearth::graphs

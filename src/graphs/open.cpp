@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "formats/litert.h"
 #include "graphs/coreml/import.h"
 #include "graphs/executorch/import.h"
 #include "graphs/infer.h"
@@ -29,8 +30,20 @@ bool is_tflite(const std::string&, std::span<const std::byte> bytes) {
 }
 
 Result<Program> read_tflite(std::shared_ptr<const MappedFile> file, const std::string&,
-                            const std::string&) {
-  return import_tflite(std::move(file));
+                            const std::string& method) {
+  const auto bytes = file->bytes();
+  return import_tflite(bytes, std::move(file), method);
+}
+
+bool is_litert(const std::string& path, std::span<const std::byte> bytes) {
+  return looks_like_litert(path, bytes);
+}
+
+// The graph in a bundle.
+Result<Program> read_bundle(std::shared_ptr<const MappedFile> file, const std::string&,
+                            const std::string& method) {
+  const LitertBundle bundle = TRY(read_litert(file->bytes()));
+  return import_tflite(bundle.graph, std::move(file), method);
 }
 
 bool is_coreml(const std::string& path, std::span<const std::byte> bytes) {
@@ -53,7 +66,8 @@ Result<Program> read_executorch(std::shared_ptr<const MappedFile> file, const st
 
 constexpr Importer rows[] = {
     {"executorch", is_executorch, read_executorch, true},
-    {"tflite", is_tflite, read_tflite},
+    {"tflite", is_tflite, read_tflite, true},
+    {"litert", is_litert, read_bundle, true},
     {"coreml", is_coreml, read_coreml},
     {"onnx", is_onnx, read_onnx},
 };

@@ -9,6 +9,7 @@
 #include "graphs/operators/families.h"
 #include "graphs/operators/move.h"
 #include "graphs/walk.h"
+#include "kernels/kernels.h"
 
 namespace hearth::graphs {
 namespace {
@@ -68,6 +69,7 @@ Status attend(Call& call, const AttentionJob& job, Tensor& y, std::vector<float>
   const Numbers<float> qs(q), ks(k), vs(v), bias(job.bias == nullptr ? Tensor() : *job.bias);
   const float scale =
       job.scale != 0 ? static_cast<float>(job.scale) : 1 / std::sqrt(static_cast<float>(d));
+  const kernels::Kernels* table = call.machine.ctx == nullptr ? nullptr : call.machine.ctx->kernels;
   std::vector<float> result(static_cast<std::size_t>(y.count));
   parallel(call.machine, q.dims[0] * heads * rows, 4, [&](std::int64_t begin, std::int64_t end) {
     std::vector<float> row(static_cast<std::size_t>(keys));
@@ -78,7 +80,10 @@ Status attend(Call& call, const AttentionJob& job, Tensor& y, std::vector<float>
       for (std::int64_t t = 0; t < keys; ++t) {
         const float* key = ks.data() + (kv * keys + t) * d;
         float sum = 0;
-        for (std::int64_t i = 0; i < d; ++i) sum += query[i] * key[i];
+        if (table != nullptr)
+          sum = table->dot(query, key, static_cast<std::size_t>(d));
+        else
+          for (std::int64_t i = 0; i < d; ++i) sum += query[i] * key[i];
         row[static_cast<std::size_t>(t)] = sum * scale;
       }
       float* s = row.data();

@@ -64,7 +64,8 @@ struct PackedConv : Prepared {
 
 // Planes are read as they lie where blocks would be mostly empty.
 constexpr std::int64_t few_channels = 4;
-constexpr std::int64_t small_weights = 48 << 10;  // floats that stay in the second-level cache
+constexpr std::int64_t small_weights = 48 << 10;   // floats that stay in the second-level cache
+constexpr std::int64_t lines_in_cache = 32 << 10;  // floats of an image that are copied at a time
 
 std::optional<Way> way_of(const ConvShape& shape) {
   const std::int64_t channels = shape.channels / shape.groups,
@@ -195,6 +196,15 @@ void run_tile(const Job& job, const Run& run, const float* const* x, std::int64_
     job.packed.table->tile(tile, places, static_cast<std::size_t>(run.blocks));
 }
 
+void bend_places(const Machine& machine, const Job& job, std::span<const Run> runs,
+                 std::int64_t first, std::int64_t end) {
+  if (job.finish.curve == Finish::Curve::none) return;
+  for (const Run& run : runs)
+    for (std::int64_t b = run.block; b < run.block + run.blocks; ++b)
+      bend(machine, job.finish, job.y + (b * job.places() + first) * block_channels,
+           (end - first) * block_channels);
+}
+
 // Places [first, end) of some runs of filters, tile by tile.
 void run_places(const Machine& machine, const Job& job, std::span<const Run> runs,
                 std::int64_t first, std::int64_t end) {
@@ -207,11 +217,65 @@ void run_places(const Machine& machine, const Job& job, std::span<const Run> run
                job.places() * block_channels);
     }
   });
-  if (job.finish.curve == Finish::Curve::none) return;
-  for (const Run& run : runs)
-    for (std::int64_t b = run.block; b < run.block + run.blocks; ++b)
-      bend(machine, job.finish, job.y + (b * job.places() + first) * block_channels,
-           (end - first) * block_channels);
+  bend_places(machine, job, runs, first, end);
+}
+
+std::int64_t threads_of(const Machine& machine) {
+  return machine.ctx->pool == nullptr ? 1 : static_cast<std::int64_t>(machine.ctx->pool->threads());
+}
+
+// Lines of the image that `lines` of the result see.
+std::int64_t lines_seen(const Plane& plane, std::int64_t lines) {
+  return (lines - 1) * plane.stride[0] + (plane.kernel[0] - 1) * plane.dilation[0] + 1;
+}
+
+// What lines of the result from `first` on see of one block of channels, with its border.
+void copy_lines(const Job& job, const float* image, std::int64_t first, std::int64_t lines,
+                float* to) {
+  const Plane& plane = job.plane;
+  const std::int64_t width = plane.width * block_channels,
+                     left = plane.border.left * block_channels;
+  for (std::int64_t i = 0; i < lines; ++i, to += job.pitch) {
+    const std::int64_t line = first * plane.stride[0] - plane.border.top + i;
+    if (line < 0 || line >= plane.height) {
+      std::fill_n(to, job.pitch, 0.0f);
+      continue;
+    }
+    std::fill_n(to, left, 0.0f);
+    std::copy_n(image + line * width, width, to + left);
+    std::fill_n(to + left + width, job.pitch - left - width, 0.0f);
+  }
+}
+
+// One kernel for each channel, on an image without its border: every piece copies the lines that it
+// sees to memory that stays in the cache.
+void run_depthwise(Machine& machine, const Job& job) {
+  const std::vector<Run> runs = runs_of(job);
+  const auto tile = static_cast<std::int64_t>(job.packed.table->places),
+             blocks = static_cast<std::int64_t>(runs.size());
+  const Plane& plane = job.plane;
+  const std::int64_t in_cache = lines_seen(plane, plane.lines) * job.pitch / lines_in_cache + 1;
+  const std::int64_t parts =
+      std::clamp<std::int64_t>(std::max(in_cache, threads_of(machine) * 8 / blocks), 1,
+                               std::clamp<std::int64_t>(job.places() / (2 * tile), 1, plane.lines));
+  parallel(machine, blocks * parts, 1, [&](std::int64_t begin, std::int64_t end) {
+    thread_local std::vector<float> seen;
+    for (std::int64_t item = begin; item < end; ++item) {
+      const Run& run = runs[static_cast<std::size_t>(item / parts)];
+      const std::int64_t first = item % parts * plane.lines / parts,
+                         last = (item % parts + 1) * plane.lines / parts;
+      const std::int64_t lines = lines_seen(plane, last - first), origin = first * plane.columns;
+      seen.resize(std::max(seen.size(), static_cast<std::size_t>(lines * job.pitch)));
+      copy_lines(job, job.image + run.first_block * job.block, first, lines, seen.data());
+      each_tile(origin, last * plane.columns, tile, [&](std::int64_t from, std::int64_t count) {
+        const float* x[kernels::most_tile_places];
+        aim<float>(x, seen.data(), plane, job.pitch, job.step, from - origin, count);
+        run_tile(job, run, x, from, count,
+                 job.y + (run.block * job.places() + from) * block_channels, 0);
+      });
+      bend_places(machine, job, {&run, 1}, origin, last * plane.columns);
+    }
+  });
 }
 
 // Fewer places than a small tile has: some stand in it twice.
@@ -246,22 +310,21 @@ void run_image(Machine& machine, const Job& job) {
   }
   const auto tile = static_cast<std::int64_t>(job.packed.table->places);
   const auto all = static_cast<std::int64_t>(runs.size());
-  const std::int64_t threads =
-      machine.ctx->pool == nullptr ? 1 : static_cast<std::int64_t>(machine.ctx->pool->threads());
   // Small weights stay in the cache while places pass by; otherwise the image does.
   const bool by_places = job.packed.w.count <= small_weights && job.packed.way != Way::depthwise;
-  const std::int64_t wanted = by_places ? threads * 4 : (threads * 4 + all - 1) / all;
-  std::int64_t chunk = std::max((job.places() + wanted - 1) / wanted, 2 * tile);
-  chunk = (chunk + tile - 1) / tile * tile;
-  // The last chunk is never smaller than a small tile.
-  const std::int64_t chunks = std::max<std::int64_t>(1, job.places() / chunk);
+  // The last tile may be a small one, or half as large again.
+  const std::int64_t tiles = std::max<std::int64_t>(1, (job.places() + tile / 2) / tile);
+  const std::int64_t wanted = threads_of(machine) * 8;
+  const std::int64_t chunks = std::min(tiles, by_places ? wanted : (wanted + all - 1) / all);
+  const auto start = [&](std::int64_t i) {
+    return i == chunks ? job.places() : i * tiles / chunks * tile;
+  };
   const auto work = [&](std::int64_t item) {
     const std::int64_t i = item % chunks;
-    const std::int64_t end = i == chunks - 1 ? job.places() : (i + 1) * chunk;
     const std::span<const Run> some =
         by_places ? std::span<const Run>(runs)
                   : std::span<const Run>(runs).subspan(static_cast<std::size_t>(item / chunks), 1);
-    run_places(machine, job, some, i * chunk, end);
+    run_places(machine, job, some, start(i), start(i + 1));
   };
   parallel(machine, by_places ? chunks : chunks * all, 1,
            [&](std::int64_t begin, std::int64_t end) {
@@ -300,6 +363,8 @@ Status run_tiles(Call& call, const ConvShape& shape, const Plane& plane, const P
   }
   const Finish finish = finish_of(call);
   Job job{packed, shape, plane, finish, 0, 0, 0, {}, nullptr, nullptr, nullptr};
+  const bool by_lines = packed.way == Way::depthwise && !plane.border.is_none() &&
+                        job.places() >= static_cast<std::int64_t>(packed.table->places) / 2;
   Tensor memory;
   std::int64_t per_image;
   if (packed.way == Way::planes) {
@@ -311,10 +376,10 @@ Status run_tiles(Call& call, const ConvShape& shape, const Plane& plane, const P
     job.taps = taps_of(plane, job.pitch, 1, shape.channels, job.block);
   } else {
     const float zero = 0;
-    const Image image =
-        TRY(image_of(call.machine, x, plane.border, reinterpret_cast<const std::byte*>(&zero)));
+    const Image image = TRY(image_of(call.machine, x, by_lines ? Border{} : plane.border,
+                                     reinterpret_cast<const std::byte*>(&zero)));
     memory = image.memory;
-    job.pitch = image.width * block_channels;
+    job.pitch = (plane.width + plane.border.left + plane.border.right) * block_channels;
     job.step = block_channels;
     job.block = image.block_elements();
     per_image = image.blocks * job.block;
@@ -330,7 +395,7 @@ Status run_tiles(Call& call, const ConvShape& shape, const Plane& plane, const P
     job.image = memory.data<float>() + n * per_image;
     job.add = add == nullptr ? nullptr : added.data<float>() + n * y_image;
     job.y = y.data<float>() + n * y_image;
-    run_image(call.machine, job);
+    by_lines ? run_depthwise(call.machine, job) : run_image(call.machine, job);
   }
   call.give(0, std::move(y));
   return Done{};

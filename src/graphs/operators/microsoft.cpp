@@ -5,137 +5,14 @@
 
 #include "graphs/infer.h"
 #include "graphs/operators/attention.h"
+#include "graphs/operators/block_weights.h"
 #include "graphs/operators/elementwise.h"
 #include "graphs/operators/families.h"
-#include "graphs/operators/gemm.h"
 #include "graphs/operators/matmul.h"
 #include "graphs/operators/move.h"
 
 namespace hearth::graphs {
 namespace {
-
-// A code of 2, 4 or 8 bits of a row, low ones first.
-unsigned code_at(const std::uint8_t* row, std::int64_t i, unsigned bits) {
-  const std::int64_t per_byte = 8 / bits;
-  return row[i / per_byte] >> (i % per_byte * bits) & ((1u << bits) - 1);
-}
-
-// Weights in blocks along k: codes [n, blocks, block * bits / 8], a scale and a zero point each.
-struct Blocked {
-  const std::uint8_t* codes;
-  std::int64_t n, k, block, blocks, code_bytes, zero_bytes;
-  unsigned bits;
-  const float* scales;
-  const std::uint8_t* packed_zeros;  // null: none
-  const float* float_zeros;          // null: none
-
-  // Row `row` as floats, [k].
-  void row(std::int64_t row, float* to) const {
-    for (std::int64_t b = 0; b < blocks; ++b) {
-      const float scale = scales[row * blocks + b];
-      float zero = static_cast<float>(1u << (bits - 1));
-      if (packed_zeros != nullptr)
-        zero = static_cast<float>(code_at(packed_zeros + row * zero_bytes, b, bits));
-      if (float_zeros != nullptr) zero = float_zeros[row * blocks + b];
-      const std::uint8_t* from = codes + (row * blocks + b) * code_bytes;
-      const std::int64_t n_here = std::min(block, k - b * block);
-      for (std::int64_t i = 0; i < n_here; ++i)
-        to[b * block + i] = (static_cast<float>(code_at(from, i, bits)) - zero) * scale;
-    }
-  }
-};
-
-Status matmul_nbits(Call& call) {
-  const Tensor* a = TRY(call.tensor(0));
-  const Tensor* codes = TRY(call.typed(1, Element::u8));
-  const Tensor* scale = TRY(call.tensor(2));
-  const Tensor* zeros = call.tensor_or_null(3);
-  const Tensor* bias = call.tensor_or_null(5);
-  Blocked w{};
-  w.n = call.integer("N", 0);
-  w.k = call.integer("K", 0);
-  w.block = call.integer("block_size", 32);
-  w.bits = static_cast<unsigned>(call.integer("bits", 4));
-  if (w.n < 1 || w.k < 1 || w.n > (1 << 28) || w.k > (1 << 28) || w.block < 16 ||
-      w.block > (1 << 20) || (w.bits != 2 && w.bits != 4 && w.bits != 8))
-    return invalid(fmt::format("N {}, K {}, block_size {}, bits {}", w.n, w.k, w.block, w.bits));
-  if (call.has(4)) return unsupported("g_idx");
-  w.blocks = (w.k + w.block - 1) / w.block;
-  w.code_bytes = w.block * w.bits / 8;
-  w.zero_bytes = (w.blocks * w.bits + 7) / 8;
-  if (a->rank() < 1 || a->dims.back() != w.k || codes->count != w.n * w.blocks * w.code_bytes ||
-      scale->count != w.n * w.blocks || (bias != nullptr && bias->count != w.n))
-    return invalid(fmt::format("a {}, b {}, scales {}", to_text(a->dims), to_text(codes->dims),
-                               to_text(scale->dims)));
-  const bool packed = zeros != nullptr && zeros->type == Element::u8;
-  if (zeros != nullptr && zeros->count != (packed ? w.n * w.zero_bytes : w.n * w.blocks))
-    return invalid(fmt::format("zero points {}", to_text(zeros->dims)));
-  const Numbers<float> x(*a), scales(*scale),
-      float_zeros(zeros == nullptr || packed ? Tensor() : *zeros),
-      add(bias == nullptr ? Tensor() : *bias);
-  w.codes = codes->data<std::uint8_t>();
-  w.scales = scales.data();
-  w.packed_zeros = packed ? zeros->data<std::uint8_t>() : nullptr;
-  w.float_zeros = zeros != nullptr && !packed ? float_zeros.data() : nullptr;
-  const std::int64_t m = a->count / w.k;
-  Dims dims = a->dims;
-  dims.back() = w.n;
-  std::vector<float> result(static_cast<std::size_t>(m * w.n));
-  parallel(call.machine, w.n, 16, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> row(static_cast<std::size_t>(w.k));
-    for (std::int64_t j = begin; j < end; ++j) {
-      w.row(j, row.data());
-      for (std::int64_t i = 0; i < m; ++i) {
-        float sum = bias == nullptr ? 0 : add[static_cast<std::size_t>(j)];
-        for (std::int64_t p = 0; p < w.k; ++p)
-          sum += x[static_cast<std::size_t>(i * w.k + p)] * row[static_cast<std::size_t>(p)];
-        result[static_cast<std::size_t>(i * w.n + j)] = sum;
-      }
-    }
-  });
-  put(*TRY(call.make(0, a->type, std::move(dims))), std::span<const float>(result));
-  return Done{};
-}
-
-// Rows of a table stored in blocks.
-Status gather_block_quantized(Call& call) {
-  const Tensor* data = TRY(call.tensor(0));
-  const auto rows = TRY(call.integers(1));
-  const Tensor* index = TRY(call.tensor(1));
-  const Tensor* scale = TRY(call.tensor(2));
-  const Tensor* zeros = call.tensor_or_null(3);
-  Blocked w{};
-  w.bits = static_cast<unsigned>(call.integer("bits", 4));
-  w.block = call.integer("block_size", 128);
-  const bool packed = data->type == Element::u8;
-  if (call.integer("gather_axis", 0) != 0 || data->rank() != 2 || !packed ||
-      (w.bits != 4 && w.bits != 8) || w.block < 16 || w.block > (1 << 20))
-    return unsupported("other than packed rows of uint8");
-  w.n = data->dims[0];
-  w.k = data->dims[1] * 8 / w.bits;
-  w.blocks = (w.k + w.block - 1) / w.block;
-  w.zero_bytes = (w.blocks * w.bits + 7) / 8;
-  if (w.k % w.block != 0 || scale->count != w.n * w.blocks ||
-      (zeros != nullptr && zeros->count != w.n * w.zero_bytes))
-    return invalid(
-        fmt::format("a table {} and scales {}", to_text(data->dims), to_text(scale->dims)));
-  w.code_bytes = w.block * w.bits / 8;
-  const Numbers<float> scales(*scale);
-  w.codes = data->data<std::uint8_t>();
-  w.scales = scales.data();
-  w.packed_zeros = zeros == nullptr ? nullptr : zeros->data<std::uint8_t>();
-  Dims dims = index->dims;
-  dims.push_back(w.k);
-  Tensor* y = TRY(call.make(0, scale->type, std::move(dims)));
-  std::vector<float> all(static_cast<std::size_t>(y->count));
-  for (std::size_t i = 0; i < rows.size(); ++i) {
-    const std::int64_t row = rows[i] < 0 ? rows[i] + w.n : rows[i];
-    if (row < 0 || row >= w.n) return invalid(fmt::format("row {} of {}", rows[i], w.n));
-    w.row(row, all.data() + static_cast<std::int64_t>(i) * w.k);
-  }
-  put(*y, std::span<const float>(all));
-  return Done{};
-}
 
 // [b, s, h * d] to [b, h, s, d].
 Result<Tensor> split_heads(Call& call, const Tensor& x, std::int64_t heads) {
@@ -436,6 +313,7 @@ Status fast_gelu(Call& call) { return biased_gelu(call, true); }
 
 constexpr Operator rows[] = {
     {"com.microsoft.MatMulNBits", matmul_nbits, nullptr, 3, 6},
+    {"hearth.MatMulNBits", matmul_packed, nullptr, 3, 6},
     {"com.microsoft.GatherBlockQuantized", gather_block_quantized, nullptr, 3, 4},
     {"com.microsoft.GroupQueryAttention", group_query_attention, nullptr, 6, 14},
     {"com.microsoft.MultiHeadAttention", multi_head_attention, nullptr, 3, 8},

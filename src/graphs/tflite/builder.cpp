@@ -13,6 +13,21 @@ constexpr std::string_view names[] = {
 #include "graphs/tflite/names_table.inc"
 };
 
+// Of a constant whose rows are blocks with a scale each.
+Result<Tensor> blockwise_real(const TensorInfo& t) {
+  const Tensor& from = *t.constant;
+  const Quantisation& q = t.quantisation;
+  Tensor to = TRY(make_tensor(Element::f32, from.dims));
+  load(Work::f32, to.data<float>(), from.type, from.bytes, static_cast<std::size_t>(from.count));
+  const std::int64_t k = from.dims.back(), blocks = k / q.block;
+  for (std::int64_t i = 0; i < from.count; ++i) {
+    const auto at = static_cast<std::size_t>(i / k * blocks + i % k / q.block);
+    const float zero = q.zero.empty() ? 0 : static_cast<float>(q.zero[at]);
+    to.data<float>()[i] = (to.data<float>()[i] - zero) * q.scale[at];
+  }
+  return to;
+}
+
 }  // namespace
 
 std::string_view operator_name(int code) {
@@ -65,6 +80,7 @@ Result<Tensor> Builder::constant_real(std::int64_t index) {
   load(Work::f32, numbers, from.type, from.bytes, static_cast<std::size_t>(from.count));
   const Quantisation& q = t->quantisation;
   if (!q.exists()) return to;
+  if (q.block > 0) return blockwise_real(*t);
   const bool single = q.scale.size() == 1;
   const auto axis = static_cast<std::size_t>(q.axis);
   if (!single && (q.axis < 0 || axis >= from.rank() ||
@@ -122,7 +138,7 @@ Result<ValueId> Builder::real_weights(std::int64_t index, const std::vector<std:
   const TensorInfo* t = TRY(info(index));
   const Quantisation& q = t->quantisation;
   const bool is_byte = t->type == Element::i8 || t->type == Element::u8;
-  if (!t->constant || !is_byte || !q.exists() || order.size() != t->constant->rank())
+  if (!t->constant || !is_byte || !q.exists() || q.block > 0 || order.size() != t->constant->rank())
     return constant(TRY(reordered(TRY(constant_real(index)), order)));
   const Tensor whole = TRY(reordered(*t->constant, order));
   const bool is_single = q.scale.size() == 1;
@@ -141,6 +157,39 @@ Result<ValueId> Builder::real_weights(std::int64_t index, const std::vector<std:
   return emit("DequantizeLinear",
               {constant(whole), constant(std::move(scale)), constant(std::move(zero))},
               {{"axis", is_single ? std::int64_t{0} : std::int64_t{place - order.begin()}}});
+}
+
+Result<ValueId> Builder::packed_product(ValueId x, std::int64_t weights) {
+  constexpr std::int64_t fewest = 4096, row_block = 32;
+  const TensorInfo* t = TRY(info(weights));
+  const Quantisation& q = t->quantisation;
+  const bool is_small = t->type == Element::i4;
+  if (!t->constant || !q.exists() || (t->type != Element::i8 && !is_small) ||
+      t->constant->rank() != 2 || t->constant->count < fewest)
+    return absent;
+  const std::int64_t n = t->constant->dims[0], k = t->constant->dims[1];
+  const std::int64_t block = q.block > 0 ? q.block : row_block, blocks = k / block;
+  const auto given = static_cast<std::int64_t>(q.scale.size());
+  const std::int64_t per_row = q.block > 0 ? blocks : given == 1 ? 0 : 1;
+  if (k % block != 0 || block % row_block != 0 || (q.block == 0 && given > 1 && q.axis != 0) ||
+      given != std::max<std::int64_t>(per_row * n, 1) ||
+      std::ranges::any_of(q.zero, [](std::int64_t zero) { return zero != 0; }))
+    return absent;
+  const std::int64_t bits = is_small ? 4 : 8;
+  Tensor codes = TRY(make_tensor(Element::u8, {n, blocks, block * bits / 8})),
+         scales = TRY(make_tensor(Element::f32, {n * blocks}));
+  const std::int8_t* from = t->constant->data<std::int8_t>();
+  std::uint8_t* to = codes.data<std::uint8_t>();
+  for (std::int64_t i = 0; i < codes.count; ++i)
+    to[i] = static_cast<std::uint8_t>(is_small ? (from[2 * i] + 8) | (from[2 * i + 1] + 8) << 4
+                                               : from[i] + 128);
+  for (std::int64_t i = 0; i < scales.count; ++i) {
+    const std::int64_t at = q.block > 0 ? i : i / blocks * per_row;
+    scales.data<float>()[i] = q.scale[static_cast<std::size_t>(at)];
+  }
+  return emit("com.microsoft.MatMulNBits",
+              {x, constant(std::move(codes)), constant(std::move(scales))},
+              {{"N", n}, {"K", k}, {"bits", bits}, {"block_size", block}});
 }
 
 Status Builder::give_raw(std::int64_t index, ValueId id) {

@@ -16,6 +16,8 @@ struct Quantisation {
   std::vector<float> scale;
   std::vector<std::int64_t> zero;
   std::int64_t axis = 0;  // of more than one scale
+  std::int64_t block =
+      0;  // > 0: numbers along the last axis that share one scale; `scale` is [rows, blocks]
   bool exists() const { return !scale.empty(); }
 };
 
@@ -41,6 +43,9 @@ class Builder : public Emitter {
   Result<ValueId> real(std::int64_t index);
   // A constant's real numbers in another order of axes; of 8-bit ones as a DequantizeLinear.
   Result<ValueId> real_weights(std::int64_t index, const std::vector<std::size_t>& order);
+  // y = x * w^T of constant integers w [n, k] with a scale for each row or block, which stay
+  // packed; x: [m, k]. absent: they are none, or too few.
+  Result<ValueId> packed_product(ValueId x, std::int64_t weights);
   // A constant's real numbers.  Errors: unsupported (it is computed).
   Result<Tensor> constant_real(std::int64_t index);
   Result<std::vector<std::int64_t>> constant_integers(std::int64_t index);
@@ -62,10 +67,12 @@ Result<Tensor> reordered(const Tensor& tensor, const std::vector<std::size_t>& o
 struct Operator {
   int code = 0;
   std::vector<std::int32_t> inputs, outputs;
-  FlatTable options;
+  FlatTable options, more_options;  // builtin_options, builtin_options_2
 };
 // Adds the nodes of one operator.  Errors: unsupported (not one we know, or not in this form).
 Status add_operator(Builder& b, const Operator& op);
+// The same of those that are rarer.  Errors: unsupported, without a message: it is none of them.
+Status add_rare_operator(Builder& b, const Operator& op);
 std::string_view operator_name(int code);
 
 }  // namespace hearth::graphs::tflite

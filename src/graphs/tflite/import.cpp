@@ -1,13 +1,14 @@
 // Source: TFLite, schema.fbs (version 3).
 #include "graphs/tflite/import.h"
-#include "graphs/borrowed.h"
 
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <map>
 #include <set>
 
 #include "base/utf8.h"
+#include "graphs/borrowed.h"
 #include "graphs/tflite/builder.h"
 
 namespace hearth::graphs {
@@ -78,9 +79,6 @@ Result<TensorInfo> read_tensor(const FlatTable& table) {
   info.quantisation.scale = TRY(q.numbers<float>(2));
   info.quantisation.zero = TRY(q.numbers<std::int64_t>(3));
   info.quantisation.axis = q.number<std::int32_t>(6, 0);
-  if (q.number<std::uint8_t>(4, 0) > 1)
-    return Error(ErrorKind::unsupported,
-                 fmt::format("tensor '{}': quantised by blocks", info.name));
   return info;
 }
 
@@ -115,85 +113,242 @@ Result<Codes> read_codes(const FlatTable& model) {
   return codes;
 }
 
-Status read_tensors(Builder& b, const FlatTable& subgraph, const Buffers& buffers,
-                    const std::shared_ptr<const MappedFile>& file) {
+// A file, and what is being read of it.
+struct Model {
+  std::span<const std::byte> bytes;
+  std::shared_ptr<const void> owner;
+  std::vector<FlatTable> subgraphs;
+  Buffers buffers;
+  Codes codes;
+  std::size_t operators = 0;  // so far, those of subgraphs that are written out among them
+  int depth = 0;
+};
+
+constexpr int most_depth = 24;
+
+// Scales of blocks lie in a tensor of their own.
+Status read_blocks(const Model& model, const FlatTable& subgraph, const FlatTable& table,
+                   TensorInfo& info) {
+  const FlatTable q = TRY(table.table(4));
+  const auto kind = q.exists() ? q.number<std::uint8_t>(4, 0) : std::uint8_t{0};
+  if (kind == 0) return Done{};
+  const auto refused = [&](std::string_view what) {
+    return Error(ErrorKind::unsupported, fmt::format("tensor '{}': {}", info.name, what));
+  };
+  constexpr std::uint8_t blockwise = 2;
+  if (kind != blockwise) return refused("quantised in a way of its own");
+  const FlatTable details = TRY(q.table(5));
+  const auto tensors = TRY(subgraph.tables(0));
+  const auto read = [&](unsigned slot, std::vector<double>& to) -> Status {
+    const auto index = details.number<std::int32_t>(slot, slot == 1 ? -1 : 0);
+    if (index < 0 || (slot == 1 && index == 0)) return Done{};
+    if (static_cast<std::size_t>(index) >= tensors.size())
+      return corrupt(fmt::format("tensor {}", index));
+    const TensorInfo held = TRY(read_tensor(tensors[static_cast<std::size_t>(index)]));
+    const auto data =
+        TRY(model.buffers.at(tensors[static_cast<std::size_t>(index)].number<std::uint32_t>(2, 0)));
+    const Tensor numbers = TRY(read_constant(held, data, model.owner));
+    to.resize(static_cast<std::size_t>(numbers.count));
+    load(Work::f64, to.data(), numbers.type, numbers.bytes, to.size());
+    return Done{};
+  };
+  std::vector<double> scales, zeros;
+  TRY(read(0, scales));
+  TRY(read(1, zeros));
+  info.quantisation.scale.assign(scales.begin(), scales.end());
+  info.quantisation.zero.assign(zeros.begin(), zeros.end());
+  info.quantisation.block = details.number<std::int32_t>(2, 0);
+  const std::int64_t block = info.quantisation.block, k = info.dims.empty() ? 0 : info.dims.back();
+  const std::int64_t count = TRY(count_of(info.dims));
+  if (block < 1 || k % block != 0 || !std::cmp_equal(scales.size(), count / block) ||
+      (!zeros.empty() && zeros.size() != scales.size()))
+    return refused(
+        fmt::format("{} scales for {} in blocks of {}", scales.size(), to_text(info.dims), block));
+  return Done{};
+}
+
+Status read_tensors(const Model& model, Builder& b, const FlatTable& subgraph) {
   for (const FlatTable& table : TRY(subgraph.tables(0))) {
     TensorInfo info = TRY(read_tensor(table));
-    const auto data = TRY(buffers.at(table.number<std::uint32_t>(2, 0)));
+    const auto data = TRY(model.buffers.at(table.number<std::uint32_t>(2, 0)));
     if (table.number<std::uint8_t>(5, 0) != 0)
       return Error(ErrorKind::unsupported, fmt::format("tensor '{}': a variable", info.name));
-    if (!data.empty()) info.constant = TRY(read_constant(info, data, file));
+    if (!data.empty()) {
+      TRY(read_blocks(model, subgraph, table, info));
+      info.constant = TRY(read_constant(info, data, model.owner));
+    }
     b.tensors.push_back(std::move(info));
   }
   return Done{};
 }
 
-Status read_operators(Builder& b, const FlatTable& subgraph, const Codes& codes) {
+Status read_operators(Model& model, Builder& b, const FlatTable& subgraph);
+
+// A composite does what its decomposition does: that graph is written out in its place.
+Status write_out(Model& model, Builder& b, const Operator& op) {
+  constexpr unsigned decomposition = 1;
+  const auto index =
+      static_cast<std::size_t>(op.more_options.number<std::int32_t>(decomposition, -1));
+  if (index >= model.subgraphs.size()) return corrupt(fmt::format("graph {}", index));
+  if (model.depth >= most_depth)
+    return Error(ErrorKind::exhausted, fmt::format("composites nested {} deep", most_depth));
+  const FlatTable& subgraph = model.subgraphs[index];
+  Builder inner(b.graph);
+  TRY(read_tensors(model, inner, subgraph));
+  const auto inputs = TRY(subgraph.numbers<std::int32_t>(1)),
+             outputs = TRY(subgraph.numbers<std::int32_t>(2));
+  if (inputs.size() != op.inputs.size() || outputs.size() != op.outputs.size())
+    return corrupt(fmt::format("graph {}: other inputs or outputs than its composite", index));
+  for (std::size_t i = 0; i < inputs.size(); ++i) {
+    TensorInfo* t = TRY(inner.info(inputs[i]));
+    t->id = TRY(b.raw(op.inputs[i]));
+    t->constant = TRY(b.info(op.inputs[i]))->constant;
+  }
+  ++model.depth;
+  TRY(read_operators(model, inner, subgraph));
+  --model.depth;
+  for (std::size_t i = 0; i < outputs.size(); ++i)
+    TRY(b.give_raw(op.outputs[i], b.emit("Identity", {TRY(inner.raw(outputs[i]))})));
+  return Done{};
+}
+
+Status read_operators(Model& model, Builder& b, const FlatTable& subgraph) {
+  constexpr int custom = 32, composite = 206;
   std::set<std::string> unknown;
-  std::optional<Error> first;
   const auto operators = TRY(subgraph.tables(3));
-  if (operators.size() > most_operators)
-    return Error(ErrorKind::exhausted, fmt::format("{} operators", operators.size()));
+  model.operators += operators.size();
+  if (model.operators > most_operators)
+    return Error(ErrorKind::exhausted, fmt::format("{} operators", model.operators));
   for (const FlatTable& table : operators) {
     Operator op;
     const auto index = table.number<std::uint32_t>(0, 0);
-    if (index >= codes.builtin.size()) return corrupt(fmt::format("operator code {}", index));
-    op.code = codes.builtin[index];
+    if (index >= model.codes.builtin.size()) return corrupt(fmt::format("operator code {}", index));
+    op.code = model.codes.builtin[index];
     op.inputs = TRY(table.numbers<std::int32_t>(1));
     op.outputs = TRY(table.numbers<std::int32_t>(2));
     op.options = TRY(table.table(4));
-    const std::string name =
-        op.code == 32 ? "CUSTOM " + codes.custom[index] : std::string(operator_name(op.code));
-    if (!unknown.empty()) continue;
-    auto added = add_operator(b, op);
+    op.more_options = TRY(table.table(12));
+    const std::string name = op.code == custom ? "CUSTOM " + model.codes.custom[index]
+                                               : std::string(operator_name(op.code));
+    if (!unknown.empty() && op.code == composite) continue;
+    auto added = op.code == composite ? write_out(model, b, op) : add_operator(b, op);
     if (added) continue;
     if (added.error().kind() == ErrorKind::unsupported && added.error().message().empty())
       unknown.insert(name);
-    else
+    else if (unknown.empty())  // otherwise it may only lack what an unknown one would have given
       return std::move(added).error().within(name);
   }
   if (unknown.empty()) return Done{};
-  return Error(ErrorKind::unsupported,
-               fmt::format("operators that Hearth does not know: {}", *unknown.begin()));
+  std::string all;
+  for (const std::string& name : unknown) all += (all.empty() ? "" : ", ") + name;
+  return Error(ErrorKind::unsupported, fmt::format("operators that Hearth does not know: {}", all));
 }
 
-Result<Program> read_program(const std::shared_ptr<const MappedFile>& file) {
-  const FlatTable model = TRY(FlatTable::root(file->bytes()));
-  const auto subgraphs = TRY(model.tables(2));
-  if (subgraphs.empty()) return corrupt("a model without a graph");
-  const Buffers buffers{file->bytes(), TRY(model.tables(4))};
-  const Codes codes = TRY(read_codes(model));
-  const auto graph = std::make_shared<Graph>();
-  graph->storage.push_back(file);
-  graph->name = printable(TRY(subgraphs[0].text(4)));
-  Builder b(*graph);
-  TRY(read_tensors(b, subgraphs[0], buffers, file));
-  for (const std::int32_t index : TRY(subgraphs[0].numbers<std::int32_t>(1))) {
-    TRY(b.info(index));
-    graph->values.emplace_back();
-    const auto id = static_cast<ValueId>(graph->values.size() - 1);
-    TRY(b.give_raw(index, id));
-    graph->inputs.push_back(id);
+// What a signature calls the tensors of its graph.
+struct Signature {
+  std::string key;
+  std::size_t subgraph = 0;
+  std::map<std::int64_t, std::string> inputs, outputs;  // by place of the tensor
+};
+
+Result<std::vector<Signature>> read_signatures(const FlatTable& model) {
+  std::vector<Signature> all;
+  for (const FlatTable& table : TRY(model.tables(7))) {
+    Signature one;
+    one.key = printable(TRY(table.text(2)), 256);
+    one.subgraph = table.number<std::uint32_t>(4, 0);
+    for (const bool is_input : {true, false})
+      for (const FlatTable& map : TRY(table.tables(is_input ? 0 : 1)))
+        (is_input ? one.inputs : one.outputs)
+            .emplace(map.number<std::uint32_t>(1, 0), printable(TRY(map.text(0)), 256));
+    all.push_back(std::move(one));
   }
-  TRY(read_operators(b, subgraphs[0], codes));
-  for (const std::int32_t index : TRY(subgraphs[0].numbers<std::int32_t>(2)))
-    graph->outputs.push_back(TRY(b.raw(index)));
-  TRY(finish(*graph));
+  return all;
+}
+
+std::string keys_of(const std::vector<Signature>& signatures) {
+  std::string keys;
+  for (const Signature& each : signatures) keys += (keys.empty() ? "" : ", ") + each.key;
+  return keys;
+}
+
+// The graph of a method, its inputs and outputs by the names that the method gives them.
+Status read_graph(Model& model, const Signature& method, Graph& graph) {
+  if (method.subgraph >= model.subgraphs.size())
+    return corrupt(fmt::format("graph {}", method.subgraph));
+  const FlatTable& subgraph = model.subgraphs[method.subgraph];
+  graph.name = printable(TRY(subgraph.text(4)));
+  Builder b(graph);
+  TRY(read_tensors(model, b, subgraph));
+  for (const std::int32_t index : TRY(subgraph.numbers<std::int32_t>(1))) {
+    TRY(b.info(index));
+    const ValueId id = b.new_value();
+    TRY(b.give_raw(index, id));
+    if (const auto found = method.inputs.find(index); found != method.inputs.end())
+      graph.values.back().name = found->second;
+    graph.inputs.push_back(id);
+  }
+  TRY(read_operators(model, b, subgraph));
+  for (const std::int32_t index : TRY(subgraph.numbers<std::int32_t>(2))) {
+    ValueId id = TRY(b.raw(index));
+    if (const auto found = method.outputs.find(index); found != method.outputs.end()) {
+      ValueInfo info = graph.values[static_cast<std::size_t>(id)];
+      id = b.emit("Identity", {id});
+      info.name = found->second;
+      graph.values[static_cast<std::size_t>(id)] = std::move(info);
+    }
+    graph.outputs.push_back(id);
+  }
+  return finish(graph);
+}
+
+Result<Program> read_program(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+                             const std::string& method) {
+  const FlatTable root = TRY(FlatTable::root(bytes));
+  Model model{bytes,
+              std::move(owner),
+              TRY(root.tables(2)),
+              {bytes, TRY(root.tables(4))},
+              TRY(read_codes(root))};
+  if (model.subgraphs.empty()) return corrupt("a model without a graph");
+  const std::vector<Signature> signatures = TRY(read_signatures(root));
+  Signature chosen;  // the first graph, its tensors by their own names
+  if (!method.empty()) {
+    const auto found = std::ranges::find(signatures, method, &Signature::key);
+    if (found == signatures.end())
+      return Error(ErrorKind::not_found,
+                   fmt::format("no method '{}'; there are {}", method,
+                               signatures.empty() ? "none" : keys_of(signatures)));
+    chosen = *found;
+  }
+  const auto graph = std::make_shared<Graph>();
+  graph->storage.push_back(model.owner);
+  TRY(read_graph(model, chosen, *graph));
   Program program;
   program.format = "tflite";
-  program.format_version = model.number<std::uint32_t>(0, 0);
-  program.description = printable(TRY(model.text(3)), 1024);
+  program.format_version = root.number<std::uint32_t>(0, 0);
+  program.description = printable(TRY(root.text(3)), 1024);
   program.graph = graph;
-  if (subgraphs.size() > 1)
-    program.warnings.push_back(fmt::format("{} graphs; the first is read", subgraphs.size()));
+  if (!signatures.empty()) program.metadata["methods"] = keys_of(signatures);
+  if (model.subgraphs.size() > 1 && method.empty() && signatures.size() > 1)
+    program.warnings.push_back(fmt::format("{} graphs; the first is read (--method names another)",
+                                           model.subgraphs.size()));
   return program;
 }
 
 }  // namespace
 }  // namespace tflite
 
-Result<Program> import_tflite(std::shared_ptr<const MappedFile> file) {
-  return tflite::read_program(file);
+Result<Program> import_tflite(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
+                              const std::string& method) {
+  return tflite::read_program(bytes, std::move(owner), method);
+}
+
+Result<std::vector<std::string>> tflite_methods(std::span<const std::byte> bytes) {
+  std::vector<std::string> keys;
+  for (tflite::Signature& each : TRY(tflite::read_signatures(TRY(FlatTable::root(bytes)))))
+    keys.push_back(std::move(each.key));
+  return keys;
 }
 
 bool looks_like_tflite(std::span<const std::byte> bytes) {

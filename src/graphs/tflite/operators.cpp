@@ -20,8 +20,6 @@ std::int64_t out(const Operator& op, std::size_t i = 0) {
 }
 bool has(const Operator& op, std::size_t i) { return i < op.inputs.size() && op.inputs[i] >= 0; }
 
-Error unknown() { return Error(ErrorKind::unsupported, ""); }
-
 Result<std::size_t> rank_of(Builder& b, std::int64_t index) {
   return TRY(b.info(index))->dims.size();
 }
@@ -109,10 +107,16 @@ Status fully_connected(Builder& b, const Operator& op) {
     return Error(ErrorKind::corrupt, fmt::format("weights of {}", to_text(w)));
   const ValueId flat = b.emit("Reshape", {TRY(b.real(in(op, 0))), b.integers({-1, w[1]})});
   const bool is_constant = TRY(b.info(in(op, 1)))->constant.has_value();
-  std::vector<ValueId> inputs{
-      flat, is_constant ? TRY(b.real_weights(in(op, 1), {0, 1})) : TRY(b.real(in(op, 1)))};
-  if (has(op, 2)) inputs.push_back(TRY(b.real(in(op, 2))));
-  ValueId y = b.emit("Gemm", std::move(inputs), {{"transB", std::int64_t{1}}});
+  const bool is_float = TRY(b.info(in(op, 0)))->type == Element::f32;
+  ValueId y = is_float ? TRY(b.packed_product(flat, in(op, 1))) : absent;
+  if (y != absent) {
+    if (has(op, 2)) y = b.emit("Add", {y, TRY(b.real(in(op, 2)))});
+  } else {
+    std::vector<ValueId> inputs{
+        flat, is_constant ? TRY(b.real_weights(in(op, 1), {0, 1})) : TRY(b.real(in(op, 1)))};
+    if (has(op, 2)) inputs.push_back(TRY(b.real(in(op, 2))));
+    y = b.emit("Gemm", std::move(inputs), {{"transB", std::int64_t{1}}});
+  }
   const Dims& result = TRY(b.info(out(op)))->dims;
   if (result.size() != 2) {
     Ints shape(result.begin(), result.end());
@@ -315,9 +319,27 @@ Status select(Builder& b, const Operator& op) {
                                                TRY(b.real(in(op, 2)))}));
 }
 
+// Rows of a table of integers with a scale each.
+Status scaled_rows(Builder& b, const Operator& op) {
+  const TensorInfo* table = TRY(b.info(in(op, 1)));
+  const Quantisation& q = table->quantisation;
+  const bool has_row_scales =
+      q.block == 0 && q.axis == 0 && table->constant && table->constant->rank() == 2 &&
+      std::cmp_equal(q.scale.size(), table->constant->dims[0]) &&
+      std::ranges::all_of(q.zero, [](std::int64_t zero) { return zero == 0; });
+  const ValueId ids = TRY(b.raw(in(op, 0)));
+  if (!has_row_scales) return b.give_real(out(op), b.emit("Gather", {TRY(b.real(in(op, 1))), ids}));
+  Tensor scales = TRY(make_tensor(Element::f32, {table->constant->dims[0], 1}));
+  std::ranges::copy(q.scale, scales.data<float>());
+  const ValueId codes = b.cast(b.emit("Gather", {TRY(b.raw(in(op, 1))), ids}), Element::f32);
+  return b.give_real(
+      out(op), b.emit("Mul", {codes, b.emit("Gather", {b.constant(std::move(scales)), ids})}));
+}
+
 Status gather(Builder& b, const Operator& op, bool rows) {
   if (!rows && op.options.number<std::int32_t>(1, 0) != 0)
     return Error(ErrorKind::unsupported, "batch_dims");
+  if (rows && TRY(b.info(in(op, 1)))->quantisation.scale.size() > 1) return scaled_rows(b, op);
   return by_raw(
       b, op, "Gather", {TRY(b.raw(in(op, rows ? 1 : 0))), TRY(b.raw(in(op, rows ? 0 : 1)))},
       {{"axis", rows ? std::int64_t{0} : std::int64_t{op.options.number<std::int32_t>(0, 0)}}});
@@ -478,7 +500,7 @@ Status add_operator(Builder& b, const Operator& op) {
                      {{"approximate",
                        std::string(op.options.number<std::uint8_t>(0, 0) != 0 ? "tanh" : "none")}});
     default:
-      return unknown();
+      return add_rare_operator(b, op);
   }
 }
 

@@ -112,40 +112,69 @@ inline bool any_above(Vec a, float x) {
 #endif
 }
 
-float softmax_step(float* s, float* max, float* sum_so_far, const SoftmaxStep* step) {
-  const auto first = static_cast<std::int32_t>(step->first);
-  const auto last = static_cast<std::int32_t>(step->last);
-  const Vec hidden = splat(-__builtin_inff());
-  const float inverse_cap = step->softcap > 0 ? 1.0f / step->softcap : 0.0f;
-  const bool all = first == 0 && last == 32;
-  Vec values[page_vectors];
-  Vec tops = hidden;
-  for (std::size_t v = 0; v < page_vectors; ++v) {
-    const Ints t = lane_numbers() + static_cast<std::int32_t>(v * lanes);
-    Vec x = load(s + v * lanes) * step->scale;
-    if (step->softcap > 0) x = step->softcap * hyperbolic_tangent(x * inverse_cap);
-    if (step->slope != 0) {
-      const Ints distance = t > step->self ? t - step->self : step->self - t;
-      x -= step->slope * __builtin_convertvector(distance, Vec);
+// Scores of one vector as they are compared.
+inline Vec scored(Vec x, std::size_t v, const SoftmaxStep& step, float inverse_cap) {
+  x = x * step.scale;
+  if (step.softcap > 0) x = step.softcap * hyperbolic_tangent(x * inverse_cap);
+  const Ints t = lane_numbers() + static_cast<std::int32_t>(v * lanes);
+  if (step.slope != 0) {
+    const Ints distance = t > step.self ? t - step.self : step.self - t;
+    x -= step.slope * __builtin_convertvector(distance, Vec);
+  }
+  if (step.first == 0 && step.last == kv_tokens) return x;
+  const Ints visible =
+      (t >= static_cast<std::int32_t>(step.first)) & (t < static_cast<std::int32_t>(step.last));
+  return visible ? x : splat(-__builtin_inff());
+}
+
+// Several rows side by side hide how long each waits for its exponentials.
+template <std::size_t rows>
+void softmax_tile(float* s, float* max, float* sums, float* factors, const SoftmaxStep& step,
+                  float inverse_cap) {
+  Vec values[rows][page_vectors], tops[rows];
+  bool is_above = false;
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < rows; ++r) {
+#pragma GCC unroll 8
+    for (std::size_t v = 0; v < page_vectors; ++v) {
+      values[r][v] = scored(load(s + kv_tokens * r + v * lanes), v, step, inverse_cap);
+      tops[r] = v == 0 ? values[r][0] : vector_max(values[r][v], tops[r]);
     }
-    const Ints visible = (t >= first) & (t < last);
-    values[v] = x;
-    if (!all) values[v] = visible ? x : hidden;
-    tops = vector_max(values[v], tops);
+    is_above |= any_above(tops[r], max[r]);
   }
   // A new maximum is rare, and finding it among the lanes takes long.
-  const float before = *max;
-  const float top = any_above(tops, before) ? largest(tops) : before;
-  Vec total = {};
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < rows; ++r) factors[r] = 1;
+  if (is_above)
+    for (std::size_t r = 0; r < rows; ++r) {
+      const float before = max[r], top = largest(tops[r]);
+      if (!(top > before)) continue;
+      factors[r] = exponential(splat(before - top))[0];
+      max[r] = top;
+    }
+  Vec totals[rows] = {};
+#pragma GCC unroll 8
   for (std::size_t v = 0; v < page_vectors; ++v) {
-    const Vec p = decay(values[v] - top);
-    store(s + v * lanes, p);
-    total += p;
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < rows; ++r) {
+      const Vec p = decay(values[r][v] - max[r]);
+      store(s + kv_tokens * r + v * lanes, p);
+      totals[r] += p;
+    }
   }
-  const float factor = before == top ? 1.0f : exponential(splat(before - top))[0];
-  *sum_so_far = *sum_so_far * factor + sum(total);
-  *max = top;
-  return factor;
+#pragma GCC unroll 8
+  for (std::size_t r = 0; r < rows; ++r) sums[r] = sums[r] * factors[r] + sum(totals[r]);
+}
+
+void softmax_step(float* s, float* max, float* sums, float* factors, std::size_t rows,
+                  const SoftmaxStep* step) {
+  constexpr std::size_t together = lanes == 16 ? 4 : 1;
+  const float inverse_cap = step->softcap > 0 ? 1.0f / step->softcap : 0.0f;
+  std::size_t r = 0;
+  for (; rows - r >= together; r += together)
+    softmax_tile<together>(s + kv_tokens * r, max + r, sums + r, factors + r, *step, inverse_cap);
+  for (; r < rows; ++r)
+    softmax_tile<1>(s + kv_tokens * r, max + r, sums + r, factors + r, *step, inverse_cap);
 }
 
 // `vectors` columns from d on of `rows` rows; rest > 0: only so many lanes of the last one.

@@ -63,7 +63,7 @@ struct Gemm {
 };
 constexpr std::size_t block_columns = 512;
 
-// One row of scores of a page of keys, made into probabilities.
+// Rows of scores of a page of keys, made into probabilities.
 struct SoftmaxStep {
   float scale;                // of the scores
   float softcap;              // > 0: s = cap * tanh(s / cap)
@@ -132,10 +132,12 @@ struct Kernels {
   // s[r, t] = sum over d of q[r, d] * keys[d, t], all 32 t.  s: [rows, 32].  Tolerance 1e-5.
   void (*scores[kv_forms])(float* s, const float* q, std::size_t ldq, const void* keys,
                            std::size_t rows, std::size_t dim);
-  // Scores of one row to exp(score - max) (0 where not visible), with the maximum and the sum over
-  // all pages so far; returns what earlier sums must be multiplied by.  2e-6 relative.
-  // Before the first page: max is -inf and sum 0.  Source: Milakov and Gimelshein 2018.
-  float (*softmax_step)(float* s, float* max, float* sum, const SoftmaxStep* step);
+  // Scores of rows that see the same tokens to exp(score - max) (0 where not visible), with each
+  // row's maximum and sum over all pages so far; factors: what its earlier sums must be multiplied
+  // by.  s: [rows, 32].  2e-6 relative.  Before the first page: max is -inf and sum 0.
+  // Source: Milakov and Gimelshein 2018.
+  void (*softmax_step)(float* s, float* max, float* sums, float* factors, std::size_t rows,
+                       const SoftmaxStep* step);
   // out[r] = out[r] * factors[r] + sum over t in [first, last) of p[r, t] * values[t].
   // out: rows ldo apart; p: [rows, 32].  Tolerance 1e-5.
   void (*mix[kv_forms])(float* out, std::size_t ldo, const float* factors, const float* p,

@@ -265,23 +265,31 @@ TEST_CASE("attention: a row of many is computed as it is alone") {
 }
 
 TEST_CASE("attention: the running softmax agrees, whatever lies where nobody looks") {
-  const auto scores = random_floats(32, 21, 20);
+  constexpr std::size_t most_rows = 6;
+  const auto scores = random_floats(32 * most_rows, 21, 20);
   const SoftmaxStep steps[] = {
       {.scale = 0.125f, .softcap = 0, .slope = 0, .self = 31, .first = 0, .last = 32},
       {.scale = 1, .softcap = 30, .slope = 0, .self = 40, .first = 5, .last = 6},
       {.scale = 1, .softcap = 0, .slope = 0.25f, .self = 10, .first = 1, .last = 31},
+      {.scale = 0.125f, .softcap = 0, .slope = 0, .self = 31, .first = 0, .last = 32},
       {.scale = 2, .softcap = 5, .slope = 0.5f, .self = -3, .first = 0, .last = 17}};
   each_table([&](const Kernels& table) {
-    float max = -std::numeric_limits<float>::infinity(), sum = 0, wanted_max = max, wanted_sum = 0;
-    for (const SoftmaxStep& step : steps) {
-      std::vector<float> s = scores, wanted = scores;
-      for (std::size_t t = step.last; t < 32; ++t) s[t] = std::numeric_limits<float>::quiet_NaN();
-      const float factor = table.softmax_step(s.data(), &max, &sum, &step);
-      const float wanted_factor = want.softmax_step(wanted.data(), &wanted_max, &wanted_sum, &step);
-      check_near(s, wanted, 1e-7f, 1e-5f);
-      CHECK(factor == doctest::Approx(wanted_factor).epsilon(1e-5));
-      CHECK(max == doctest::Approx(wanted_max).epsilon(1e-5));
-      CHECK(sum == doctest::Approx(wanted_sum).epsilon(1e-5));
+    for (std::size_t rows = 1; rows <= most_rows; ++rows) {
+      std::vector<float> max(rows, -std::numeric_limits<float>::infinity()), sums(rows);
+      std::vector<float> wanted_max = max, wanted_sums = sums, factors(rows), wanted_factors(rows);
+      for (const SoftmaxStep& step : steps) {
+        std::vector<float> s(scores.begin(), scores.begin() + static_cast<long>(32 * rows));
+        std::vector<float> wanted = s;
+        for (std::size_t i = 0; i < s.size(); ++i)
+          if (i % 32 >= step.last) s[i] = std::numeric_limits<float>::quiet_NaN();
+        table.softmax_step(s.data(), max.data(), sums.data(), factors.data(), rows, &step);
+        want.softmax_step(wanted.data(), wanted_max.data(), wanted_sums.data(),
+                          wanted_factors.data(), rows, &step);
+        check_near(s, wanted, 1e-7f, 1e-5f);
+        check_near(factors, wanted_factors, 1e-7f, 1e-5f);
+        check_near(max, wanted_max, 0, 1e-5f);
+        check_near(sums, wanted_sums, 0, 1e-5f);
+      }
     }
   });
 }

@@ -225,7 +225,7 @@ void scores(float* s, const float* q, std::size_t ldq, const void* keys, std::si
     }
 }
 
-float softmax_step(float* s, float* max, float* sum, const SoftmaxStep* step) {
+float softmax_row(float* s, float* max, float* sum, const SoftmaxStep* step) {
   float top = *max;
   for (std::uint32_t t = step->first; t < step->last; ++t) {
     s[t] *= step->scale;
@@ -242,6 +242,12 @@ float softmax_step(float* s, float* max, float* sum, const SoftmaxStep* step) {
   *max = top;
   *sum = static_cast<float>(total);
   return factor;
+}
+
+void softmax_step(float* s, float* max, float* sums, float* factors, std::size_t rows,
+                  const SoftmaxStep* step) {
+  for (std::size_t r = 0; r < rows; ++r)
+    factors[r] = softmax_row(s + kv_tokens * r, max + r, sums + r, step);
 }
 
 template <KvForm form>

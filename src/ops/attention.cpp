@@ -10,6 +10,7 @@
 #include <cmath>
 #include <cstring>
 #include <limits>
+#include <utility>
 #include <vector>
 
 #include "base/check.h"
@@ -87,28 +88,36 @@ void visit_page(const Job& job, const Block& block, std::size_t page, const floa
   table.scores[form](s, q, layer.key_dim, keys, queries, layer.key_dim);
 
   std::uint32_t first = kv_page_tokens, last = 0;  // seen by any row
-  for (std::size_t i = 0; i < block.seen.size(); ++i) {
-    const Seen& seen = block.seen[i];
-    const std::uint32_t begin = std::max(seen.first, start), end = std::min(seen.last, limit);
-    for (std::size_t r = i * group; r < (i + 1) * group; ++r) {
-      factors[r] = 1;
-      if (begin >= end) {
-        std::fill_n(s + r * kv_page_tokens, kv_page_tokens, 0.0f);
-        continue;
-      }
-      const std::size_t head = block.kv_head * group + r % group;
-      const kernels::SoftmaxStep step{
-          .scale = job.options.scale,
-          .softcap = job.options.softcap,
-          .slope = job.options.alibi.empty() ? 0.0f : job.options.alibi[head],
-          .self = static_cast<std::int32_t>(seen.self) - static_cast<std::int32_t>(start),
-          .first = begin - start,
-          .last = end - start};
-      factors[r] = table.softmax_step(s + r * kv_page_tokens, state.max + r, state.sum + r, &step);
+  const auto seen_here = [&](const Seen& seen) {
+    return std::pair(std::max(seen.first, start), std::min(seen.last, limit));
+  };
+  const bool has_slopes = !job.options.alibi.empty();
+  for (std::size_t i = 0, end; i < block.seen.size(); i = end) {
+    const auto [from, to] = seen_here(block.seen[i]);
+    for (end = i + 1; end < block.seen.size(); ++end)
+      if (has_slopes || seen_here(block.seen[end]) != std::pair(from, to)) break;
+    const std::size_t rows = (end - i) * group;
+    float* scores = s + i * group * kv_page_tokens;
+    if (from >= to) {
+      std::fill_n(scores, rows * kv_page_tokens, 0.0f);
+      std::fill_n(factors + i * group, rows, 1.0f);
+      continue;
     }
-    if (begin >= end) continue;
-    first = std::min(first, begin - start);
-    last = std::max(last, end - start);
+    kernels::SoftmaxStep step{
+        .scale = job.options.scale,
+        .softcap = job.options.softcap,
+        .slope = 0,
+        .self = static_cast<std::int32_t>(block.seen[i].self) - static_cast<std::int32_t>(start),
+        .first = from - start,
+        .last = to - start};
+    const std::size_t at_once = has_slopes ? 1 : rows;
+    for (std::size_t r = i * group; r < i * group + rows; r += at_once) {
+      if (has_slopes) step.slope = job.options.alibi[block.kv_head * group + r % group];
+      table.softmax_step(s + r * kv_page_tokens, state.max + r, state.sum + r, factors + r, at_once,
+                         &step);
+    }
+    first = std::min(first, step.first);
+    last = std::max(last, step.last);
   }
   if (first < last)
     table.mix[form](state.values, layer.value_dim, factors, s, values, queries, layer.value_dim,

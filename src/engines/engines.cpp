@@ -10,12 +10,12 @@
 
 namespace hearth {
 
-extern const Engine transformer_engine, graph_engine, onnxruntime_engine, picollm_engine,
-    apple_engine;
+extern const Engine transformer_engine, graph_engine, onnxruntime_engine, libllama_engine,
+    picollm_engine, apple_engine;
 
 std::span<const Engine* const> engines() {
-  static constexpr std::array list{&transformer_engine, &graph_engine, &onnxruntime_engine,
-                                   &picollm_engine, &apple_engine};
+  static constexpr std::array list{&transformer_engine, &graph_engine,   &onnxruntime_engine,
+                                   &libllama_engine,    &picollm_engine, &apple_engine};
   return list;
 }
 

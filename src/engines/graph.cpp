@@ -21,10 +21,17 @@ namespace {
 using adapters::GraphBinding;
 using adapters::GraphGives;
 
+// The same model for a number of tokens: a method that writes keys and values alone.
+struct Prefill {
+  graphs::Program program;
+  GraphBinding binding;
+};
+
 // A package's graph, and what is known of the model it makes.
 struct Opened {
   graphs::Program program;
   GraphBinding binding;
+  std::vector<Prefill> prefills;
   ModelInfo info;
   adapters::EncoderOptions encoder;
 };
@@ -130,8 +137,11 @@ void describe_sizes(const Package& package, Opened& opened) {
     info.vocabulary = static_cast<std::uint32_t>(binding.width);
   else if (binding.width > 0 && binding.gives != GraphGives::scores)
     info.dim = static_cast<std::uint32_t>(binding.width);
-  if (binding.fixed_tokens > 0)
+  if (binding.fixed_tokens > 0 && binding.room == 0)
     info.context_length = static_cast<std::uint32_t>(binding.fixed_tokens);
+  if (binding.room > 0)
+    info.context_length = static_cast<std::uint32_t>(std::min<std::int64_t>(
+        binding.room, info.context_length == 0 ? binding.room : info.context_length));
   info.kv_bytes_per_token = state_bytes(binding);
 }
 
@@ -159,14 +169,46 @@ Status describe_pooling(const Package& package, Opened& opened) {
   return Done{};
 }
 
+// LiteRT's models have a method for one token and others for several, `prefill_128`.
+// Source: LiteRT Torch, "Generative API": signatures.
+constexpr std::string_view decode_method = "decode", prefill_method = "prefill";
+
+bool has_signatures(const Package& package) {
+  return package.format == "tflite" || package.format == "litert";
+}
+
+// The method that reads most of those that read several tokens.
+Status open_prefill(const std::string& file, Opened& opened) {
+  const auto found = opened.program.metadata.find("methods");
+  const std::string_view names =
+      found == opened.program.metadata.end() ? "" : std::string_view(found->second);
+  for (std::size_t at = 0; at < names.size();) {
+    const std::size_t end = std::min(names.find(", ", at), names.size());
+    const std::string_view name = names.substr(at, end - at);
+    at = end + 2;
+    if (!name.starts_with(prefill_method)) continue;
+    Prefill prefill{TRY(graphs::open_graph(file, std::string(name))), {}};
+    auto binding = adapters::bind_prefill(*prefill.program.graph, opened.binding);
+    if (!binding) continue;  // of pictures or sounds
+    prefill.binding = std::move(*binding);
+    opened.prefills.push_back(std::move(prefill));
+  }
+  return Done{};
+}
+
 Result<Opened> open(const Package& package) {
   if (!is_graph_package(package))
     return Error(ErrorKind::unsupported, fmt::format("{}: no operator graph", package.format));
   Opened opened;
   const std::string file = TRY(graph_file(package));
   const Json genai = TRY(genai_config(package));
-  opened.program = TRY(graphs::open_graph(file));
+  opened.program = TRY(graphs::open_graph(
+      file, has_signatures(package) ? std::string(decode_method) : std::string()));
   opened.binding = TRY(adapters::bind_graph(*opened.program.graph, genai));
+  if (opened.binding.room > 0 && opened.binding.fixed_tokens > 1)
+    return Error(ErrorKind::unsupported, fmt::format("a graph that reads {} tokens at a time",
+                                                     opened.binding.fixed_tokens));
+  if (has_signatures(package)) TRY(open_prefill(file, opened));
   TRY(check_kind(opened, package.config));
   ModelInfo& info = opened.info;
   info.name = title_of(package);
@@ -218,14 +260,17 @@ Result<std::shared_ptr<const Model>> adapters::load_graph_model(const Package& p
   models::TextSide text =
       TRY(models::load_text_side(package, opened.info.name, opened.info.vocabulary));
   std::unique_ptr<const GraphRun> run = TRY(make(std::move(opened.program)));
+  std::vector<GraphStage> stages;
+  for (Prefill& prefill : opened.prefills)
+    stages.push_back({TRY(make(std::move(prefill.program))), std::move(prefill.binding)});
   if (options.progress) options.progress(1);
   if (opened.info.kind != ModelKind::generator)
     return make_graph_encoder(std::move(run), std::move(opened.binding), opened.info,
                               std::move(text), opened.encoder);
   opened.info.context_length =
       fitting_context(opened.info.context_length, opened.info.kv_bytes_per_token);
-  return make_continued_model(make_graph_decoder(std::move(run), std::move(opened.binding)),
-                              opened.info, std::move(text));
+  stages.push_back({std::move(run), std::move(opened.binding)});
+  return make_continued_model(make_graph_decoder(std::move(stages)), opened.info, std::move(text));
 }
 
 namespace {

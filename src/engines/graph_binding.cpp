@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <array>
+#include <charconv>
 #include <map>
 
 namespace hearth::adapters {
@@ -61,6 +62,7 @@ std::optional<std::size_t> successor(const Graph& graph, const std::string& inpu
                                      const std::map<std::string, std::string>& pairs) {
   if (const auto found = pairs.find(input); found != pairs.end())
     if (const auto output = find_output(graph, found->second)) return output;
+  if (const auto output = find_output(graph, input)) return output;
   static constexpr std::pair<std::string_view, std::string_view> words[] = {
       {"past_key_values", "present"},
       {"past_key_values", "present_key_values"},
@@ -116,7 +118,18 @@ constexpr Usual usual[] = {
     {"token_type_ids", &GraphBinding::types},
     {"use_cache_branch", &GraphBinding::branch},
     {"num_logits_to_keep", &GraphBinding::kept_logits},
+    {"inputIds", &GraphBinding::ids},
+    {"tokens", &GraphBinding::ids},
+    {"token_ids", &GraphBinding::ids},
+    {"input_pos", &GraphBinding::places},
+    {"positionIds", &GraphBinding::positions},
+    {"causalMask", &GraphBinding::visible},
+    {"causal_mask", &GraphBinding::visible},
+    {"mask", &GraphBinding::visible},
 };
+
+// Inputs that ExecuTorch has no names for: tokens, then their places.
+constexpr std::string_view unnamed_ids = "input_0", unnamed_places = "input_1";
 
 // What genai_config.json calls an input of ours.
 std::string configured_name(const Json& genai, std::string_view name) {
@@ -124,6 +137,22 @@ std::string configured_name(const Json& genai, std::string_view name) {
   for (const std::string_view key : {std::string_view("decoder"), std::string_view("inputs"), name})
     at = at == nullptr ? nullptr : at->find(key);
   return at != nullptr && at->is_string() ? at->as_string() : std::string(name);
+}
+
+// The only output beside the states of a graph that keeps any.
+Status bind_unnamed(const Graph& graph, GraphBinding& binding) {
+  std::vector<std::size_t> others;
+  for (std::size_t i = 0; i < graph.outputs.size(); ++i)
+    if (std::ranges::find(binding.states, i, &GraphState::output) == binding.states.end())
+      others.push_back(i);
+  if (binding.room == 0 || others.size() != 1)
+    return unsupported(
+        "a graph whose outputs are none of logits, last_hidden_state and sentence_embedding");
+  const ValueInfo& info = info_of(graph, graph.outputs[others[0]]);
+  binding.output = others[0];
+  binding.gives = GraphGives::logits;
+  if (info.has_shape && !info.shape.empty()) binding.width = info.shape.back().value;
+  return Done{};
 }
 
 Status bind_output(const Graph& graph, GraphBinding& binding) {
@@ -148,8 +177,7 @@ Status bind_output(const Graph& graph, GraphBinding& binding) {
       binding.gives = GraphGives::scores;
     return Done{};
   }
-  return unsupported(
-      "a graph whose outputs are none of logits, last_hidden_state and sentence_embedding");
+  return bind_unnamed(graph, binding);
 }
 
 }  // namespace
@@ -160,32 +188,115 @@ const ValueInfo* find_input(const Graph& graph, std::string_view name) {
   return nullptr;
 }
 
-Result<GraphBinding> bind_graph(const Graph& graph, const Json& genai) {
+namespace {
+
+// The last extent of a value, where it is known.
+std::int64_t last_extent(const ValueInfo* info) {
+  return info != nullptr && info->has_shape && !info->shape.empty() ? info->shape.back().value : -1;
+}
+
+// How much one run reads.  Bounds of an open extent are its name: "1..128".
+Status bind_tokens(const Graph& graph, GraphBinding& binding) {
+  const ValueInfo* ids = find_input(graph, binding.ids);
+  if (!ids->has_shape) return Done{};
+  if (ids->shape.size() != 2)
+    return unsupported(fmt::format("'{}' of {} axes: needs 2", binding.ids, ids->shape.size()));
+  const graphs::Extent& extent = ids->shape[1];
+  if (extent.value > 0) binding.fixed_tokens = extent.value;
+  if (const std::size_t at = extent.name.rfind(".."); at != std::string::npos) {
+    const char* from = extent.name.data() + at + 2;
+    std::from_chars(from, extent.name.data() + extent.name.size(), binding.most_tokens);
+  }
+  return Done{};
+}
+
+// One place, or one for each token.
+void bind_places(const Graph& graph, GraphBinding& binding) {
+  const ValueInfo* places = find_input(graph, binding.places);
+  if (places == nullptr || last_extent(places) != 1 || binding.fixed_tokens == 1) return;
+  binding.first = std::exchange(binding.places, {});
+}
+
+// Keys and values of one extent from the start: as long as the mask's rows, or as the longest axis
+// of the first.
+void bind_room(const Graph& graph, GraphBinding& binding) {
+  std::int64_t room = last_extent(find_input(graph, binding.visible));
+  const bool is_told_places =
+      !binding.visible.empty() || !binding.places.empty() || !binding.first.empty();
+  for (const GraphState& state : binding.states)
+    if (state.grows >= 0 || !is_told_places) return;
+  if (binding.states.empty()) return;
+  if (room <= 0) room = std::ranges::max(binding.states[0].start);
+  for (GraphState& state : binding.states)
+    state.has_room = std::ranges::find(state.start, room) != state.start.end();
+  binding.room = room;
+}
+
+Status bind_input(const Graph& graph, const Json& genai,
+                  const std::map<std::string, std::string>& pairs, graphs::ValueId id,
+                  GraphBinding& binding) {
+  const ValueInfo& info = info_of(graph, id);
+  const bool has_start =
+      std::ranges::find(graph.constants, id, &graphs::Constant::id) != graph.constants.end();
+  if (has_start && !find_output(graph, info.name)) return Done{};  // it may stay as it is
+  const auto known = std::ranges::find_if(usual, [&](const Usual& row) {
+    return info.name == row.name || info.name == configured_name(genai, row.name);
+  });
+  if (known != std::end(usual) && !has_start) {
+    binding.*known->field = info.name;
+    return Done{};
+  }
+  if (info.name == unnamed_ids || info.name == unnamed_places) {
+    (info.name == unnamed_ids ? binding.ids : binding.places) = info.name;
+    return Done{};
+  }
+  const auto output = successor(graph, info.name, pairs);
+  if (!output)
+    return unsupported(fmt::format(
+        "input '{}': Hearth does not know what a model of text wants there", info.name));
+  if (binding.states.size() >= most_states)
+    return Error(ErrorKind::exhausted, fmt::format("more than {} states", most_states));
+  binding.states.push_back(TRY(state_of(info, *output)));
+  binding.states.back().has_start = has_start;
+  return Done{};
+}
+
+// The inputs and states of a graph, and how much it reads.
+Result<GraphBinding> bind_inputs(const Graph& graph, const Json& genai) {
   GraphBinding binding;
   const auto pairs = configured_pairs(genai);
-  for (const graphs::ValueId id : graphs::wanted_inputs(graph)) {
-    const ValueInfo& info = info_of(graph, id);
-    const auto known = std::ranges::find_if(usual, [&](const Usual& row) {
-      return info.name == row.name || info.name == configured_name(genai, row.name);
-    });
-    if (known != std::end(usual)) {
-      binding.*known->field = info.name;
-      continue;
-    }
-    const auto output = successor(graph, info.name, pairs);
-    if (!output)
-      return unsupported(fmt::format(
-          "input '{}': Hearth does not know what a model of text wants there", info.name));
-    if (binding.states.size() >= most_states)
-      return Error(ErrorKind::exhausted, fmt::format("more than {} states", most_states));
-    binding.states.push_back(TRY(state_of(info, *output)));
-  }
+  for (const graphs::ValueId id : graph.inputs) TRY(bind_input(graph, genai, pairs, id, binding));
   if (binding.ids.empty()) return unsupported("a graph without input_ids");
-  const ValueInfo* ids = find_input(graph, binding.ids);
-  if (ids->has_shape && ids->shape.size() != 2)
-    return unsupported(fmt::format("'{}' of {} axes: needs 2", binding.ids, ids->shape.size()));
-  if (ids->has_shape && ids->shape[1].value > 0) binding.fixed_tokens = ids->shape[1].value;
-  if (binding.fixed_tokens > 0 && !binding.states.empty())
+  const ValueInfo* mask = find_input(graph, binding.mask);
+  if (mask != nullptr && mask->has_shape && mask->shape.size() > 2)
+    binding.visible = std::exchange(binding.mask, {});
+  TRY(bind_tokens(graph, binding));
+  bind_places(graph, binding);
+  bind_room(graph, binding);
+  return binding;
+}
+
+}  // namespace
+
+Result<GraphBinding> bind_prefill(const Graph& graph, const GraphBinding& decoder) {
+  GraphBinding binding = TRY(bind_inputs(graph, Json()));
+  if (binding.room != decoder.room || binding.fixed_tokens < 2)
+    return unsupported("a graph of another use");
+  std::vector<GraphState> states;
+  for (const GraphState& state : decoder.states) {
+    const auto found = std::ranges::find(binding.states, state.input, &GraphState::input);
+    if (found == binding.states.end() || found->start != state.start)
+      return unsupported(fmt::format("a graph without the state '{}'", state.input));
+    states.push_back(*found);
+  }
+  if (states.size() != binding.states.size()) return unsupported("a graph with states of its own");
+  binding.states = std::move(states);
+  return binding;
+}
+
+Result<GraphBinding> bind_graph(const Graph& graph, const Json& genai) {
+  GraphBinding binding = TRY(bind_inputs(graph, genai));
+  if (binding.fixed_tokens > 0 && !binding.states.empty() && binding.room == 0)
     return unsupported(fmt::format("a graph that reads {} tokens at a time", binding.fixed_tokens));
   TRY(bind_output(graph, binding));
   return binding;

@@ -56,8 +56,8 @@ struct Wish {
 
 class GraphDecoder final : public Decoder {
  public:
-  GraphDecoder(std::unique_ptr<const GraphRun> run, GraphBinding binding)
-      : run_(std::move(run)), binding_(std::move(binding)) {}
+  explicit GraphDecoder(std::vector<GraphStage> stages)
+      : stages_(std::move(stages)), binding_(stages_.back().binding) {}
 
   MemoryPointer cut(const Memory& memory, std::size_t tokens) const override;
   Result<MemoryPointer> read(ops::Context& ctx, const MemoryPointer& memory, std::size_t known,
@@ -65,16 +65,23 @@ class GraphDecoder final : public Decoder {
                              std::span<float> logits, std::stop_token stop) const override;
 
  private:
-  const graphs::Graph& graph() const { return run_->graph(); }
+  // Of the stages that read a fixed number of tokens and give no logits, the one that reads most of
+  // those that are there and of which none is wanted; otherwise the last.
+  const GraphStage& stage_for(std::size_t begin, std::size_t end, const Wish& wish,
+                              std::size_t next) const;
   std::size_t rows_at_once() const {
+    if (binding_.fixed_tokens > 0 && binding_.room > 0)
+      return static_cast<std::size_t>(binding_.fixed_tokens);
+    if (binding_.most_tokens > 0)
+      return std::min(most_rows, static_cast<std::size_t>(binding_.most_tokens));
     const std::size_t width =
         binding_.width > 0 ? static_cast<std::size_t>(binding_.width) : assumed_width;
     if (!binding_.kept_logits.empty()) return most_rows;
     return std::clamp<std::size_t>(most_logit_bytes / (width * sizeof(float)), 8, most_rows);
   }
-  Result<std::vector<Value>> run(ops::Context& ctx, const States* from, std::span<const Token> text,
-                                 const Piece& piece, const Wish& wish, std::size_t next,
-                                 const std::stop_token& stop) const;
+  Result<std::vector<Value>> run(ops::Context& ctx, const GraphStage& stage, const States* from,
+                                 std::span<const Token> text, const Piece& piece, const Wish& wish,
+                                 std::size_t next, const std::stop_token& stop) const;
   Result<std::size_t> take(const Tensor& result, const Piece& piece, const Wish& wish,
                            std::size_t next) const;
   std::size_t end_of(std::size_t begin, std::size_t most, const Wish& wish, std::size_t next) const;
@@ -84,8 +91,8 @@ class GraphDecoder final : public Decoder {
   Status read_again(ops::Context& ctx, std::span<const Token> text, const Wish& wish,
                     const std::stop_token& stop) const;
 
-  std::unique_ptr<const GraphRun> run_;
-  GraphBinding binding_;
+  std::vector<GraphStage> stages_;  // all have the states of the last, in its order
+  const GraphBinding& binding_;     // of the last
   mutable std::atomic<bool> last_row_alone_ = false;  // of the logits, as a run has shown
 };
 
@@ -96,6 +103,10 @@ MemoryPointer GraphDecoder::cut(const Memory& memory, std::size_t tokens) const 
   for (std::size_t i = 0; i < states.values.size(); ++i) {
     const int axis = binding_.states[i].grows;
     const Tensor& whole = states.values[i].tensor;
+    if (binding_.states[i].has_room) {  // what lies behind is hidden, and written over
+      part->values.push_back(states.values[i]);
+      continue;
+    }
     if (axis < 0 || !std::cmp_equal(whole.dims[static_cast<std::size_t>(axis)], states.tokens))
       return nullptr;
     auto kept = beginning(whole, static_cast<std::size_t>(axis), static_cast<std::int64_t>(tokens));
@@ -105,26 +116,40 @@ MemoryPointer GraphDecoder::cut(const Memory& memory, std::size_t tokens) const 
   return part;
 }
 
-Result<std::vector<Value>> GraphDecoder::run(ops::Context& ctx, const States* from,
-                                             std::span<const Token> text, const Piece& piece,
-                                             const Wish& wish, std::size_t next,
+const GraphStage& GraphDecoder::stage_for(std::size_t begin, std::size_t end, const Wish& wish,
+                                          std::size_t next) const {
+  const std::size_t most =
+      std::min(end, next < wish.places.size() ? std::size_t{wish.places[next]} : end);
+  const GraphStage* best = &stages_.back();
+  for (const GraphStage& stage : stages_)
+    if (&stage != &stages_.back() &&
+        begin + static_cast<std::size_t>(stage.binding.fixed_tokens) <= most &&
+        stage.binding.fixed_tokens > best->binding.fixed_tokens)
+      best = &stage;
+  return *best;
+}
+
+Result<std::vector<Value>> GraphDecoder::run(ops::Context& ctx, const GraphStage& stage,
+                                             const States* from, std::span<const Token> text,
+                                             const Piece& piece, const Wish& wish, std::size_t next,
                                              const std::stop_token& stop) const {
   const bool is_wanted = next < wish.places.size() && wish.places[next] < piece.end;
   TokenInputs tokens{.tokens = text.subspan(piece.begin, piece.end - piece.begin),
                      .known = piece.begin};
   tokens.kept_logits = is_wanted ? static_cast<std::int64_t>(piece.end - wish.places[next]) : 1;
-  GraphInputs inputs = TRY(token_inputs(graph(), binding_, tokens));
-  for (std::size_t i = 0; i < binding_.states.size(); ++i) {
-    const GraphState& state = binding_.states[i];
+  GraphInputs inputs = TRY(token_inputs(stage.run->graph(), stage.binding, tokens));
+  for (std::size_t i = 0; i < stage.binding.states.size(); ++i) {
+    const GraphState& state = stage.binding.states[i];
     if (from != nullptr) {
       inputs.emplace(state.input, from->values[i]);
       continue;
     }
+    if (state.has_start) continue;
     Tensor start = TRY(graphs::make_tensor(state.type, state.start));
     std::memset(start.bytes, 0, start.byte_count());
     inputs.emplace(state.input, std::move(start));
   }
-  return run_->run(ctx, inputs, stop);
+  return stage.run->run(ctx, inputs, stop);
 }
 
 // Writes the logits of the wanted places before `piece.end` from `next` on; how many.  None: the
@@ -165,19 +190,27 @@ std::size_t GraphDecoder::end_of(std::size_t begin, std::size_t most, const Wish
 Result<MemoryPointer> GraphDecoder::read_on(ops::Context& ctx, MemoryPointer memory,
                                             std::size_t known, std::span<const Token> text,
                                             const Wish& wish, const std::stop_token& stop) const {
+  if (binding_.room > 0 && std::cmp_greater(text.size(), binding_.room))
+    return Error(ErrorKind::too_long,
+                 fmt::format("a text of {} tokens: the model has places for {}", text.size(),
+                             binding_.room));
   std::size_t next = 0;
   for (std::size_t begin = known; begin < text.size();) {
-    const Piece piece{begin,
-                      std::min(end_of(begin, text.size(), wish, next), begin + rows_at_once())};
-    auto outputs =
-        TRY(run(ctx, static_cast<const States*>(memory.get()), text, piece, wish, next, stop));
+    const GraphStage& stage = stage_for(begin, text.size(), wish, next);
+    const bool is_last = &stage == &stages_.back();
+    const Piece piece{
+        begin, is_last ? std::min(end_of(begin, text.size(), wish, next), begin + rows_at_once())
+                       : begin + static_cast<std::size_t>(stage.binding.fixed_tokens)};
+    auto outputs = TRY(
+        run(ctx, stage, static_cast<const States*>(memory.get()), text, piece, wish, next, stop));
     const bool is_wanted = next < wish.places.size() && wish.places[next] < piece.end;
-    const std::size_t taken = TRY(take(outputs[binding_.output].tensor, piece, wish, next));
+    const std::size_t taken =
+        is_last ? TRY(take(outputs[binding_.output].tensor, piece, wish, next)) : 0;
     if (is_wanted && taken == 0) continue;  // the piece again, shorter
     next += taken;
     auto states = std::make_shared<States>();
     states->tokens = begin = piece.end;
-    for (const GraphState& state : binding_.states)
+    for (const GraphState& state : stage.binding.states)
       states->values.push_back(std::move(outputs[state.output]));
     memory = std::move(states);
   }
@@ -193,7 +226,7 @@ Status GraphDecoder::read_again(ops::Context& ctx, std::span<const Token> text, 
   for (std::size_t next = 0; next < wish.places.size();) {
     const std::size_t most = last_row_alone_ ? wish.places[next] + 1 : text.size();
     const Piece piece{0, most};
-    auto outputs = TRY(run(ctx, nullptr, text, piece, wish, next, stop));
+    auto outputs = TRY(run(ctx, stages_.back(), nullptr, text, piece, wish, next, stop));
     next += TRY(take(outputs[binding_.output].tensor, piece, wish, next));
   }
   return Done{};
@@ -211,9 +244,8 @@ Result<MemoryPointer> GraphDecoder::read(ops::Context& ctx, const MemoryPointer&
 
 }  // namespace
 
-std::unique_ptr<const Decoder> make_graph_decoder(std::unique_ptr<const GraphRun> run,
-                                                  GraphBinding binding) {
-  return std::make_unique<GraphDecoder>(std::move(run), std::move(binding));
+std::unique_ptr<const Decoder> make_graph_decoder(std::vector<GraphStage> stages) {
+  return std::make_unique<GraphDecoder>(std::move(stages));
 }
 
 }  // namespace hearth::adapters

@@ -10,7 +10,14 @@
 
 namespace hearth::adapters {
 
-std::unique_ptr<const Decoder> make_graph_decoder(std::unique_ptr<const GraphRun> run,
-                                                  GraphBinding binding);
+// A graph of a model, and what its inputs and outputs are.
+struct GraphStage {
+  std::unique_ptr<const GraphRun> run;
+  GraphBinding binding;
+};
+
+// stages: the same model for several numbers of tokens; all share their states.  The last one gives
+// logits and reads one token at a time, or any number.
+std::unique_ptr<const Decoder> make_graph_decoder(std::vector<GraphStage> stages);
 
 }  // namespace hearth::adapters

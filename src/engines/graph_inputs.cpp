@@ -58,6 +58,24 @@ Result<GraphInputs> token_inputs(const graphs::Graph& graph, const GraphBinding&
             place));
   }
   TRY(add(binding.places, {steps}, place));
+  TRY(add(binding.first, {1}, [&](std::int64_t) { return known; }));
+  if (!binding.visible.empty()) {
+    const graphs::ValueInfo* info = find_input(graph, binding.visible);
+    const bool is_flag = info->type == Element::boolean;
+    const std::size_t rank = info->has_shape ? info->shape.size() : 4;
+    const std::int64_t fixed = info->has_shape && rank > 0 ? info->shape.back().value : -1;
+    const std::int64_t keys = fixed > 0 ? fixed : known + steps;
+    if (rank < 2 || rank > 8)
+      return Error(ErrorKind::unsupported, fmt::format("'{}' of {} axes", binding.visible, rank));
+    graphs::Dims dims(rank, 1);
+    dims[rank - 2] = steps;
+    dims[rank - 1] = keys;
+    constexpr std::int64_t hidden = -65504;  // the least that half precision holds
+    TRY(add(binding.visible, std::move(dims), [&](std::int64_t i) {
+      const bool sees = i % keys <= known + i / keys;
+      return is_flag ? std::int64_t{sees} : sees ? 0 : hidden;
+    }));
+  }
   TRY(add(binding.branch, {1}, [&](std::int64_t) { return known > 0; }));
   if (!binding.kept_logits.empty()) {
     const graphs::ValueInfo* info = find_input(graph, binding.kept_logits);

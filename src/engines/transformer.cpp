@@ -19,6 +19,10 @@ namespace {
 // Of a graph: what its operators multiply with, by the names that the architecture has for it.
 Result<Package> weights_of(const Package& package) {
   if (!is_graph_package(package)) return package;
+  if (package.format != "onnx")
+    return Error(
+        ErrorKind::unsupported,
+        fmt::format("{}: its operators do not say whose weights they are", package.format));
   const std::string file = TRY(graph_file(package));
   const auto program = TRY(graphs::open_graph(file));
   return adapters::weights_of_graph(package, program);

@@ -39,11 +39,11 @@ bool is_litert(const std::string& path, std::span<const std::byte> bytes) {
   return looks_like_litert(path, bytes);
 }
 
-// The graph in a bundle.
+// The graph in a bundle, as it reads one token.
 Result<Program> read_bundle(std::shared_ptr<const MappedFile> file, const std::string&,
                             const std::string& method) {
   const LitertBundle bundle = TRY(read_litert(file->bytes()));
-  return import_tflite(bundle.graph, std::move(file), method);
+  return import_tflite(bundle.graph, std::move(file), method.empty() ? "decode" : method);
 }
 
 bool is_coreml(const std::string& path, std::span<const std::byte> bytes) {

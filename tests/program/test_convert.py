@@ -93,6 +93,11 @@ class Containers(unittest.TestCase):
                 "hf to gguf": self.convert(program.needs_data(STORY, "hf"), "hf.gguf"),
                 "sharded": self.convert(gguf, "shards", "--shard-size", "1")}
         self.assertTrue((made["sharded"] / "model.safetensors.index.json").exists())
+        # Graphs of it that others' tools made: scripts/language_graphs.py, golden_litert.py, golden_coreml_language.py,
+        # golden_executorch_language.py.
+        graphs = program.ROOT / "tests/golden/engines"
+        made |= {"onnx": graphs / "optimum", "litert-lm": graphs / "litert/model.litertlm", "coreml": graphs / "coreml",
+                 "executorch": graphs / "executorch"}
         for what, model in made.items():
             with self.subTest(what):
                 self.assertEqual(told(model), expected)

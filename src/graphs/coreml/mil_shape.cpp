@@ -84,6 +84,8 @@ Status concat(MilOp& op) {
   auto values = TRY(op.all("values"));
   const std::int64_t rank = static_cast<std::int64_t>(TRY(op.rank("values")));
   std::int64_t axis = TRY(op.integer("axis", 0));
+  if (rank == 0)  // numbers become a list
+    for (ValueId& each : values) each = op.reshaped(each, {1});
   if (!TRY(op.flag("interleave", false)) || values.size() == 1)
     return op.give(op.b.emit("Concat", values, {{"axis", axis}}));
   if (axis < 0) axis += rank;

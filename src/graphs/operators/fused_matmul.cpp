@@ -2,6 +2,7 @@
 // hearth.Attention.
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "graphs/operators/families.h"
 #include "graphs/operators/gemm.h"
@@ -82,12 +83,70 @@ struct Head {
   float scale;
 };
 
-void attend_head(const Machine& machine, const Head& h, std::vector<float>& scores) {
-  Machine alone;  // the loop over heads is the parallel one
-  ops::Context ctx = *machine.ctx;
+constexpr std::int64_t page = 32;       // keys that the kernels of attention take at a time
+constexpr std::int64_t rows_kept = 32;  // whose scores of a page stay in the first-level cache
+constexpr float hidden = -3e38f;  // a score that none is below: no number comes of a page of them
+
+// Keys and values of one head as the kernels read them: [dim][32] and [32][width], page after page.
+struct Pages {
+  std::vector<float> keys, values;
+
+  void fill(const Head& h) {
+    const std::int64_t count = (h.keys + page - 1) / page;
+    keys.assign(static_cast<std::size_t>(count * page * h.dim), 0.0f);
+    values.resize(static_cast<std::size_t>(count * page * h.width));
+    for (std::int64_t t = 0; t < h.keys; ++t) {
+      float* to = keys.data() + t / page * page * h.dim + t % page;
+      for (std::int64_t d = 0; d < h.dim; ++d) to[d * page] = h.k[t * h.k_step + d];
+      std::copy_n(h.v + t * h.v_step, h.width, values.data() + t * h.width);
+    }
+  }
+};
+
+// Some rows of a head, page by page, with the largest score so far.
+// Source: Milakov and Gimelshein 2018, "Online normalizer calculation for softmax".
+void attend_rows(const kernels::Kernels& table, const Head& h, const Pages& pages, std::int64_t row,
+                 std::int64_t rows) {
+  float scores[rows_kept * page], most[rows_kept], sums[rows_kept] = {}, factors[rows_kept];
+  std::fill_n(most, rows_kept, -std::numeric_limits<float>::infinity());
+  float* y = h.y + row * h.y_step;
+  for (std::int64_t r = 0; r < rows; ++r) std::fill_n(y + r * h.y_step, h.width, 0.0f);
+  const auto n = static_cast<std::size_t>(rows), dim = static_cast<std::size_t>(h.dim),
+             width = static_cast<std::size_t>(h.width);
+  for (std::int64_t first = 0; first < h.keys; first += page) {
+    const std::int64_t here = std::min(page, h.keys - first);
+    table.scores(scores, h.q + row * h.q_step, static_cast<std::size_t>(h.q_step),
+                 pages.keys.data() + first * h.dim, n, dim);
+    for (std::int64_t r = 0; h.mask != nullptr && r < rows; ++r) {
+      const float* mask = h.mask + (row + r) * h.mask_row + first * h.mask_key;
+      float* s = scores + r * page;
+      for (std::int64_t t = 0; t < here; ++t) {
+        const float masked = s[t] * h.scale + mask[t * h.mask_key];
+        s[t] = masked < hidden ? hidden : masked;
+      }
+    }
+    const kernels::SoftmaxStep step{.scale = h.mask == nullptr ? h.scale : 1.0f,
+                                    .softcap = 0,
+                                    .slope = 0,
+                                    .self = 0,
+                                    .first = 0,
+                                    .last = static_cast<std::uint32_t>(here)};
+    for (std::int64_t r = 0; r < rows; ++r)
+      factors[r] = table.softmax_step(scores + r * page, most + r, sums + r, &step);
+    table.mix(y, static_cast<std::size_t>(h.y_step), factors, scores,
+              pages.values.data() + first * h.width, n, width, 0, static_cast<std::size_t>(here));
+  }
+  for (std::int64_t r = 0; r < rows; ++r) table.scale(y + r * h.y_step, 1 / sums[r], width);
+}
+
+// The slow way, for machines without a table.
+void attend_plainly(const Machine& machine, const Head& h) {
+  Machine alone;
+  ops::Context ctx;
+  if (machine.ctx != nullptr) ctx = *machine.ctx;
   ctx.pool = nullptr;
   alone.ctx = &ctx;
-  scores.resize(static_cast<std::size_t>(h.rows * h.keys));
+  std::vector<float> scores(static_cast<std::size_t>(h.rows * h.keys));
   gemm(alone, {.m = h.rows,
                .n = h.keys,
                .k = h.dim,
@@ -100,11 +159,14 @@ void attend_head(const Machine& machine, const Head& h, std::vector<float>& scor
                .b_transposed = true});
   for (std::int64_t i = 0; i < h.rows; ++i) {
     float* row = scores.data() + i * h.keys;
-    if (h.scale != 1)
-      for (std::int64_t t = 0; t < h.keys; ++t) row[t] *= h.scale;
-    if (h.mask != nullptr)
-      for (std::int64_t t = 0; t < h.keys; ++t) row[t] += h.mask[i * h.mask_row + t * h.mask_key];
-    ctx.kernels->softmax(row, static_cast<std::size_t>(h.keys));
+    float most = -std::numeric_limits<float>::infinity(), sum = 0;
+    for (std::int64_t t = 0; t < h.keys; ++t) {
+      row[t] *= h.scale;
+      if (h.mask != nullptr) row[t] += h.mask[i * h.mask_row + t * h.mask_key];
+      most = std::max(most, row[t]);
+    }
+    for (std::int64_t t = 0; t < h.keys; ++t) sum += row[t] = std::exp(row[t] - most);
+    for (std::int64_t t = 0; t < h.keys; ++t) row[t] /= sum;
   }
   gemm(alone, {.m = h.rows,
                .n = h.width,
@@ -115,6 +177,14 @@ void attend_head(const Machine& machine, const Head& h, std::vector<float>& scor
                .ldb = h.v_step,
                .c = h.y,
                .ldc = h.y_step});
+}
+
+void attend_head(const Machine& machine, const Head& h) {
+  if (machine.ctx == nullptr || machine.ctx->kernels == nullptr) return attend_plainly(machine, h);
+  thread_local Pages pages;
+  pages.fill(h);
+  for (std::int64_t row = 0; row < h.rows; row += rows_kept)
+    attend_rows(*machine.ctx->kernels, h, pages, row, std::min(rows_kept, h.rows - row));
 }
 
 // y = softmax(q * k^T * scale + mask) * v.  q, k, v: four axes, rows before heads where
@@ -150,34 +220,31 @@ Status attention(Call& call) {
                                            : Dims{q.batch, q.heads, q.rows, v.dim}));
   const Heads out = heads_of(*y, out_rows_first);
   const auto scale = static_cast<float>(call.real("scale", 1.0));
-  constexpr std::int64_t most_rows = 128;  // of scores that are kept in the cache
+  constexpr std::int64_t most_rows = 128;  // of one thread, which lays out the keys for them
   const std::int64_t parts = (q.rows + most_rows - 1) / most_rows;
   parallel(call.machine, q.batch * q.heads * parts, 1, [&](std::int64_t begin, std::int64_t end) {
-    std::vector<float> scores;
     for (std::int64_t item = begin; item < end; ++item) {
       const std::int64_t b = item / parts / q.heads, h = item / parts % q.heads,
                          row = item % parts * most_rows;
       const auto at = [&](const Heads& x) { return x.at + b * x.batch_step + h * x.head_step; };
-      attend_head(call.machine,
-                  {.q = at(q) + row * q.row_step,
-                   .k = at(k),
-                   .v = at(v),
-                   .mask = mask == nullptr
-                               ? nullptr
-                               : mask->data<float>() + b * steps[0] + h * steps[1] + row * steps[2],
-                   .q_step = q.row_step,
-                   .k_step = k.row_step,
-                   .v_step = v.row_step,
-                   .mask_row = steps[2],
-                   .mask_key = steps[3],
-                   .y = y->data<float>() + (at(out) - out.at) + row * out.row_step,
-                   .y_step = out.row_step,
-                   .rows = std::min(most_rows, q.rows - row),
-                   .keys = k.rows,
-                   .dim = q.dim,
-                   .width = v.dim,
-                   .scale = scale},
-                  scores);
+      attend_head(call.machine, {.q = at(q) + row * q.row_step,
+                                 .k = at(k),
+                                 .v = at(v),
+                                 .mask = mask == nullptr ? nullptr
+                                                         : mask->data<float>() + b * steps[0] +
+                                                               h * steps[1] + row * steps[2],
+                                 .q_step = q.row_step,
+                                 .k_step = k.row_step,
+                                 .v_step = v.row_step,
+                                 .mask_row = steps[2],
+                                 .mask_key = steps[3],
+                                 .y = y->data<float>() + (at(out) - out.at) + row * out.row_step,
+                                 .y_step = out.row_step,
+                                 .rows = std::min(most_rows, q.rows - row),
+                                 .keys = k.rows,
+                                 .dim = q.dim,
+                                 .width = v.dim,
+                                 .scale = scale});
     }
   });
   return Done{};

@@ -269,6 +269,14 @@ Status cast_to(Builder& b, const Operator& op, ValueId from) {
                 {{"to", static_cast<std::int64_t>(TRY(b.info(out(op)))->type)}});
 }
 
+// Integers, or halves, as the real numbers that they stand for.
+Status dequantise(Builder& b, const Operator& op) {
+  const TensorInfo* x = TRY(b.info(in(op, 0)));
+  const ValueId y = TRY(b.real(in(op, 0)));
+  return b.give_real(out(op),
+                     x->type == Element::f16 && !x->constant ? b.cast(y, Element::f32) : y);
+}
+
 // x / sqrt(sum x^2) over the last axis, which with a scale of 1 / 128 is what integers use too.
 Status l2_normalization(Builder& b, const Operator& op) {
   return b.give_real(out(op), b.emit("LpNormalization", {TRY(b.real(in(op, 0)))},
@@ -430,7 +438,7 @@ Status add_operator(Builder& b, const Operator& op) {
     case 5:
       return blocks(b, op, "DepthToSpace");
     case 6:
-      return b.give_raw(out(op), TRY(b.real(in(op, 0))));
+      return dequantise(b, op);
     case 7:
       return gather(b, op, true);
     case 9:

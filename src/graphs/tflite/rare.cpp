@@ -304,10 +304,12 @@ Status fake_quantised(Rare& r) {
   const double first = o.number<std::uint8_t>(3, 0) != 0 ? 1 : 0, last = (1 << bits) - 1;
   const double step = (high - low) / (last - first);
   const double zero = std::clamp(std::round(first - low / step), first, last);
+  const double least = (first - zero) * step, most = (last - zero) * step;
   const auto number = [&](double value) { return b.scalar(static_cast<float>(value)); };
-  const ValueId code = b.emit("Round", {b.emit("Div", {TRY(r.real(0)), number(step)})});
-  const ValueId within = b.emit("Clip", {code, number(first - zero), number(last - zero)});
-  return r.give_real(b.emit("Mul", {within, number(step)}));
+  const ValueId within = b.emit("Clip", {TRY(r.real(0)), number(least), number(most)});
+  const ValueId above = b.emit("Mul", {b.emit("Sub", {within, number(least)}), number(1 / step)});
+  const ValueId code = b.emit("Floor", {b.emit("Add", {above, number(0.5)})});
+  return r.give_real(b.emit("Add", {b.emit("Mul", {code, number(step)}), number(least)}));
 }
 
 // The angle of (x, y), in all four quarters.

@@ -38,7 +38,7 @@ def randomise(model, seed):
             noise = torch.randn(p.shape, generator=random)
             if "correction_bias" in name or "expert_bias" in name:
                 value = 0.2 * noise
-            elif "norm" in name.lower():
+            elif "norm" in name.lower() or name.endswith("_scale") or name.endswith("router.scale"):
                 value = (0.0 if plus_one and "linear_attn" not in name else 1.0) + 0.2 * noise
             elif name.endswith(("bias", "A_log", ".D", "layer_scalar")):
                 value = 0.3 * noise + (1.0 if name.endswith("layer_scalar") else 0.0)
@@ -79,7 +79,11 @@ def stacked(tensors):
     out, parts = {}, {}
     for name, value in tensors.items():
         m = re.fullmatch(r"model\.layers\.(\d+)\..*experts\.(\d+)\.(\w+)\.weight", name)
-        if m:
+        s = re.fullmatch(r"model\.altup_(unembed_)?projections\.(\d+)\.weight", name)
+        if s:
+            target = "altup_unembd_proj.weight" if s[1] else "altup_proj.weight"
+            parts.setdefault(target, {})[int(s[2])] = value
+        elif m:
             parts.setdefault(f"blk.{m[1]}.ffn_{EXPERT[m[3]]}_exps.weight", {})[int(m[2])] = value
         else:
             out[name] = value
@@ -148,10 +152,41 @@ def taken_apart(c, i, part, value):
     if part in ("mamba.norm.weight", "mixer.norm.weight"):
         groups = getattr(c, "mamba_n_groups", None) or c.n_groups
         return {b + "ssm_norm.weight": value.reshape(groups, -1)}
+    if part.startswith(("router.", "experts.")):
+        return {b + {"router.proj.weight": "ffn_gate_inp.weight", "router.scale": "ffn_gate_inp.scale",
+                     "router.per_expert_scale": "ffn_down_exps.scale",
+                     "experts.gate_up_proj": "ffn_gate_up_exps.weight",
+                     "experts.down_proj": "ffn_down_exps.weight"}[part]: value}
+    if part == "altup.correct_output_scale":
+        return {b + "altup_correct_scale.weight": value}
     if part == "layer_scalar":
         return {b + "layer_output_scale.weight": value}
     if part.startswith("linear_attn."):
         return delta(c, b, part, value)
+    return falcon(c, b, part, value) if kind == "falcon_h1" else None
+
+
+def falcon(c, b, part, value):
+    """Matrices times the multipliers that config.json holds."""
+    gate, down = c.mlp_multipliers
+    factors = {"self_attn.q_proj": ("attn_q", c.attention_in_multiplier),
+               "self_attn.k_proj": ("attn_k", c.attention_in_multiplier * c.key_multiplier),
+               "self_attn.v_proj": ("attn_v", c.attention_in_multiplier),
+               "self_attn.o_proj": ("attn_output", c.attention_out_multiplier),
+               "mamba.out_proj": ("ssm_out", c.ssm_out_multiplier),
+               "feed_forward.gate_proj": ("ffn_gate", gate),
+               "feed_forward.down_proj": ("ffn_down", down)}
+    stem = part.rpartition(".")[0]
+    if stem == "pre_ff_layernorm":
+        return {b + "ffn_norm.weight": value}
+    if stem in factors:
+        name, factor = factors[stem]
+        return {b + name + ".weight": value * factor}
+    if stem == "mamba.in_proj":
+        keys = c.mamba_n_groups * c.mamba_d_state
+        widths = [c.mamba_d_ssm, c.mamba_d_ssm, keys, keys, c.mamba_n_heads]
+        rows = numpy.repeat(c.ssm_multipliers, widths)[:, None] * c.ssm_in_multiplier
+        return {b + "ssm_in.weight": value * rows}
     return None
 
 
@@ -198,13 +233,25 @@ def delta(c, b, part, value):
     return None
 
 
+def whole_tensor(c, name, value):
+    if c.model_type == "falcon_h1" and name in ("model.embed_tokens.weight", "lm_head.weight"):
+        is_head = name.startswith("lm_head")
+        factor = c.lm_head_multiplier if is_head else c.embedding_multiplier
+        return {"output.weight" if is_head else "token_embd.weight": value * factor}
+    return None
+
+
 def gguf_tensors(spec, c, tensors):
     names = gguf.get_tensor_name_map(spec["arch"], c.num_hidden_layers)
     plus_one = c.model_type.startswith(("qwen3_next", "qwen3_5"))
     out = {}
     for name, value in stacked(tensors).items():
-        if name.startswith("blk."):
+        if name.startswith(("blk.", "altup")):
             out[name] = value
+            continue
+        whole = whole_tensor(c, name, value)
+        if whole is not None:
+            out |= whole
             continue
         m = re.fullmatch(r"(?:model|backbone)\.layers\.(\d+)\.(.*)", name)
         if m:
@@ -416,7 +463,20 @@ def gemma4(w, c):
     w.add_rope_freq_base_swa(c.rope_parameters["sliding_attention"]["rope_theta"])
     w.add_shared_kv_layers(c.num_kv_shared_layers)
     w.add_embedding_length_per_layer_input(c.hidden_size_per_layer_input)
-    w.add_final_logit_softcapping(c.final_logit_softcapping)
+    if c.final_logit_softcapping:
+        w.add_final_logit_softcapping(c.final_logit_softcapping)
+
+
+def gemma3n(w, c):
+    windows(w, c)
+    w.add_rope_freq_base_swa(c.rope_parameters["sliding_attention"]["rope_theta"])
+    w.add_shared_kv_layers(c.num_kv_shared_layers)
+    w.add_embedding_length_per_layer_input(c.hidden_size_per_layer_input)
+    w.add_altup_active_idx(c.altup_active_idx)
+    w.add_altup_num_inputs(c.altup_num_inputs)
+    normal = torch.distributions.normal.Normal(0, 1)
+    w.add_activation_sparsity_scale([normal.icdf(torch.tensor(share, dtype=torch.float64)).item()
+                                     for share in c.activation_sparsity_pattern])
 
 
 def only(kind):
@@ -533,6 +593,26 @@ FAMILIES = {
             use_double_wide_mlp=True, final_logit_softcapping=10.0, layer_types=[
                 "sliding_attention", "sliding_attention", "full_attention", "sliding_attention",
                 "full_attention"])),
+    "gemma3n": dict(arch=A.GEMMA3N, keys=(gemma3n,), config=lambda: T.Gemma3nTextConfig(
+        **{**base, "num_hidden_layers": 4, "intermediate_size": [8, 8, 8, 8], "head_dim": 4},
+        hidden_size_per_layer_input=4, vocab_size_per_layer_input=60, laurel_rank=2,
+        sliding_window=12, num_kv_shared_layers=2, activation_sparsity_pattern=[0.6, 0.0, 0.8, 0.0],
+        layer_types=["sliding_attention", "full_attention"] * 2)),
+    "falcon-h1": dict(arch=A.FALCON_H1, keys=(ssm,), config=lambda: T.FalconH1Config(
+        **{**base, "intermediate_size": 8, "head_dim": 4}, mamba_d_ssm=16, mamba_n_heads=4,
+        mamba_d_head=4, mamba_d_state=8, mamba_n_groups=2, mamba_rms_norm=True,
+        mamba_norm_before_gate=False, embedding_multiplier=1.5, lm_head_multiplier=0.5,
+        key_multiplier=0.7, attention_in_multiplier=1.3, attention_out_multiplier=0.8,
+        ssm_in_multiplier=0.9, ssm_out_multiplier=1.2, mlp_multipliers=[0.8, 1.4],
+        ssm_multipliers=[0.7, 1.1, 0.9, 1.2, 0.6])),
+    "gemma4-moe": dict(arch=A.GEMMA4, kv_heads=lambda c: [2, 1], keys=(
+        gemma4, lambda w, c: w.add_expert_count(c.num_experts),
+        lambda w, c: w.add_expert_used_count(c.top_k_experts), expert_length),
+        config=lambda: T.Gemma4TextConfig(
+            **base, global_head_dim=16, num_global_key_value_heads=1, attention_k_eq_v=True,
+            hidden_size_per_layer_input=0, sliding_window=12, enable_moe_block=True, num_experts=4,
+            top_k_experts=2, moe_intermediate_size=8,
+            layer_types=["sliding_attention", "full_attention"])),
     "qwen3-next": dict(arch=A.QWEN3NEXT, keys=(
         experts, expert_length, delta_keys,
         lambda w, c: w.add_expert_shared_feed_forward_length(c.shared_expert_intermediate_size)),

@@ -8,88 +8,10 @@
 #include <string_view>
 
 #include "models/hyper.h"
+#include "models/roles.h"
 #include "ops/elementwise.h"
 
 namespace hearth::models {
-
-// What a tensor is for.
-enum class Role : std::uint8_t {
-  // Of the whole model.
-  token_embedding,
-  position_embedding,
-  type_embedding,
-  embedding_norm,
-  output_norm,
-  output,
-  pooler,         // dense + activation on the pooled vector
-  pooler_norm,    // after that activation
-  classifier,     // pooled vector to scores
-  rope_divisors,  // of every frequency (llama3)
-  rope_short,     // the same for short contexts (longrope)
-  rope_long,
-  per_layer_embedding,   // of a token, a vector for every layer
-  per_layer_projection,  // what the embedding adds to them
-  per_layer_norm,
-  // Of each layer.
-  attention_norm,
-  qkv,
-  query_gate,  // of each head a query and a gate of what it mixes
-  q,
-  mix_gate,
-  k,
-  v,
-  q_norm,
-  k_norm,
-  attention_out,
-  sinks,
-  q_a,  // latent attention: queries and keys go through narrow latents, each normed
-  q_a_norm,
-  q_b,
-  kv_a,
-  kv_a_norm,
-  kv_b,      // keys and values of every head from the latent; in two parts:
-  k_b,       // of each head, from its query to the latent
-  v_b,       // of each head, from the latent to its value
-  mixer_in,  // recurrent: see MixerKind for how its rows lie
-  mixer_qkvz,
-  mixer_qkv,
-  mixer_z,
-  mixer_ba,
-  mixer_b,
-  mixer_a,
-  mixer_conv,
-  mixer_decay,
-  mixer_skip,
-  mixer_step,
-  mixer_norm,
-  mixer_out,
-  attention_post_norm,  // on the branch, before it is added
-  attention_sum_norm,   // on the residual stream, after the branch is added
-  mlp_norm,
-  gate_up,
-  gate,
-  up,
-  down,
-  mlp_post_norm,
-  mlp_sum_norm,
-  router,
-  router_bias,  // added to scores for the choice alone
-  experts_gate_up,
-  experts_gate,
-  experts_up,
-  experts_down,
-  shared_router,
-  shared_gate_up,
-  shared_gate,
-  shared_up,
-  shared_down,
-  layer_gate,        // of the layer's own vector
-  layer_projection,  // from it to the stream
-  layer_norm,
-  layer_scale,  // one number, of the whole stream
-};
-constexpr std::size_t roles = static_cast<std::size_t>(Role::layer_scale) + 1;
-constexpr bool of_layer(Role role) { return role >= Role::attention_norm; }
 
 // Sizes a tensor's shape is made of.
 enum class Extent : std::uint8_t {
@@ -131,6 +53,10 @@ enum class Extent : std::uint8_t {
   shared_hidden2,
   per_layer,      // of one layer's own vector
   per_layer_all,  // of all layers'
+  per_layer_vocab,
+  streams,
+  streams2,  // squared
+  side,      // of the narrow way beside attention
   rotary_half,
 };
 
@@ -209,6 +135,7 @@ struct Defaults {
   float temperature_scale = 0, temperature_floor = 1, temperature_offset = 0;
   std::uint32_t position_offset = 0;  // of the first row used of the position table
   bool tied = false;                  // the output matrix is the token embedding
+  float output_softcap = 0;           // 0: none
   // Sizes that config.json may leave to its class; 0: it must say them.
   std::uint32_t heads = 0, kv_heads = 0, head_dim = 0, vocab = 0, context = 0;
   // The same for the text side of a model that sees, whose file is short.
@@ -255,7 +182,8 @@ struct ArchSpec {
   std::uint32_t layers_scaled_by_dim = 0;
   bool pool_activation_gelu = false;  // of `pooler`; otherwise tanh
 
-  bool local_heads = false;  // local layers have heads of their own size and number
+  bool experts_beside_mlp = false;  // both read the stream, and are added
+  bool local_heads = false;         // local layers have heads of their own size and number
   bool unit_values = false;  // values are normed, without weights; keys stand in where they lack
   bool norm_after_rope = false;      // of queries and keys
   bool unit_after_rope = false;      // rotated queries and keys are made of length one, without w
@@ -271,5 +199,8 @@ struct ArchSpec {
   // Local layers turn otherwise than global ones.
   bool has_local_rope() const { return defaults.rope_theta_local > 0 || local_rope_unscaled; }
 };
+
+// Whether there is a row of this role.
+bool has_role(const ArchSpec& spec, Role role);
 
 }  // namespace hearth::models

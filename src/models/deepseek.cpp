@@ -33,6 +33,8 @@ constexpr TensorRow latent_rows[] = {
 
 constexpr std::string_view v2_types[] = {"deepseek_v2"};
 constexpr std::string_view v3_types[] = {"deepseek_v3", "kimi_k2"};
+constexpr std::string_view routed_words[] = {"n_routed_experts", "n_shared_experts",
+                                             "first_k_dense_replace"};
 
 }  // namespace
 
@@ -40,6 +42,8 @@ constexpr std::string_view v3_types[] = {"deepseek_v3", "kimi_k2"};
 const ArchSpec deepseek2{
     .name = "deepseek2",
     .hf_types = v2_types,
+    .hf_class = "DeepseekV2ForCausalLM",
+    .hf_words = routed_words,
     .tensors = {whole, norms, latent_rows, mlp, expert_rows, shared, bias},
     .defaults = {.norm_eps = 1e-6},
     .rope_interleaved_gguf = true,
@@ -49,6 +53,8 @@ const ArchSpec deepseek2{
 const ArchSpec deepseek3{
     .name = "deepseek2",
     .hf_types = v3_types,
+    .hf_class = "DeepseekV3ForCausalLM",
+    .hf_words = routed_words,
     .tensors = {whole, norms, latent_rows, mlp, expert_rows, shared, bias},
     .defaults = {.norm_eps = 1e-6, .normalise_experts = true, .expert_gate = ExpertGate::sigmoid},
     .rope_interleaved_gguf = true,

@@ -135,17 +135,19 @@ void add_shared(ops::Context& ctx, const Trunk& trunk, const Layer& layer, View 
 
 }  // namespace
 
-void mix_experts(ops::Context& ctx, const Trunk& trunk, const Layer& layer, View x, View y,
-                 Arena& arena) {
+void mix_experts(ops::Context& ctx, const Trunk& trunk, const Layer& layer, View x, View routed,
+                 View y, Arena& arena) {
   const Hyper& hyper = trunk.hyper;
   const View logits = arena.view(x.rows, hyper.experts);
-  ops::matmul(ctx, logits, x, layer[Role::router].matrix, layer[Role::router].bias);
+  ops::matmul(ctx, logits, routed, layer[Role::router].matrix, layer[Role::router].bias);
   const std::size_t used = hyper.experts_used;
   const auto choices = arena.take<Choice>(x.rows * used);
   const auto spare = arena.take<float>(2 * std::size_t{hyper.experts});
   for (std::size_t i = 0; i < x.rows; ++i)
     choose(hyper, {logits.row(i), hyper.experts}, layer[Role::router_bias].values, spare,
            choices.subspan(i * used, used));
+  if (const auto& factors = layer[Role::experts_scale].values; !factors.empty())
+    for (Choice& choice : choices) choice.share *= factors[choice.expert];
   const auto pairs = pairs_of(hyper, choices, arena);
 
   const View gate = arena.view(pairs.size(), hyper.expert_hidden);

@@ -18,6 +18,10 @@ constexpr auto mlp = gated_mlp(optional_part);
 constexpr auto expert_rows = experts();
 constexpr auto shared = shared_experts();
 constexpr auto bias = router_bias();
+constexpr TensorRow ernie_bias[] = {
+    {Role::router_bias, "blk.{}.exp_probs_b.bias!",
+     "layers.{}.mlp.moe_statics.e_score_correction_bias!", Extent::one, Extent::experts},
+};
 
 constexpr TensorRow hunyuan_norms[] = {
     {Role::q_norm, "blk.{}.attn_q_norm", "layers.{}.self_attn.query_layernorm", Extent::head},
@@ -65,18 +69,28 @@ constexpr std::string_view hunyuan_moe_types[] = {"hunyuan_v1_moe", "hunyuan"};
 constexpr std::string_view dots1_types[] = {"dots1"};
 constexpr std::string_view glm4_moe_types[] = {"glm4_moe"};
 constexpr std::string_view minimax_types[] = {"minimax_m2"};
+constexpr std::string_view counted_words[] = {"num_experts"};
+constexpr std::string_view ernie_moe_words[] = {"moe_num_experts", "moe_k",
+                                                "moe_num_shared_experts", "moe_layer_interval",
+                                                "moe_layer_start_index"};
+constexpr std::string_view hunyuan_moe_words[] = {"num_experts", "moe_topk", "num_shared_expert"};
+constexpr std::string_view routed_words[] = {"n_routed_experts", "n_shared_experts",
+                                             "first_k_dense_replace"};
 
 }  // namespace
 
 const ArchSpec olmoe{
     .name = "olmoe",
     .hf_types = olmoe_types,
+    .hf_class = "OlmoeForCausalLM",
+    .hf_words = counted_words,
     .tensors = {whole, norms, plain_attention, full_norms, expert_rows},
 };
 
 const ArchSpec ernie4_5{
     .name = "ernie4_5",
     .hf_types = ernie_types,
+    .hf_class = "Ernie4_5ForCausalLM",
     .tensors = {whole, norms, plain_attention, mlp},
     .defaults = {.rope_theta = 500000, .tied = true},
     .rope_interleaved_gguf = true,
@@ -86,7 +100,9 @@ const ArchSpec ernie4_5{
 const ArchSpec ernie4_5_moe{
     .name = "ernie4_5-moe",
     .hf_types = ernie_moe_types,
-    .tensors = {whole, norms, plain_attention, mlp, expert_rows, shared, bias},
+    .hf_class = "Ernie4_5_MoeForCausalLM",
+    .hf_words = ernie_moe_words,
+    .tensors = {whole, norms, plain_attention, mlp, expert_rows, shared, ernie_bias},
     .defaults = {.rope_theta = 500000, .normalise_experts = true, .tied = true},
     .rope_interleaved_gguf = true,
     .rope_interleaved_hf = true,
@@ -95,6 +111,7 @@ const ArchSpec ernie4_5_moe{
 const ArchSpec hunyuan_dense{
     .name = "hunyuan-dense",
     .hf_types = hunyuan_types,
+    .hf_class = "HunYuanDenseV1ForCausalLM",
     .tensors = {whole, norms, plain_attention, hunyuan_norms, mlp},
     .norm_after_rope = true,
 };
@@ -102,6 +119,8 @@ const ArchSpec hunyuan_dense{
 const ArchSpec hunyuan_moe{
     .name = "hunyuan-moe",
     .hf_types = hunyuan_moe_types,
+    .hf_class = "HunYuanMoEV1ForCausalLM",
+    .hf_words = hunyuan_moe_words,
     .tensors = {whole, norms, plain_attention, hunyuan_norms, hunyuan_experts},
     .defaults = {.normalise_experts = true, .shared_experts = 1},
     .norm_after_rope = true,
@@ -110,6 +129,8 @@ const ArchSpec hunyuan_moe{
 const ArchSpec dots1{
     .name = "dots1",
     .hf_types = dots1_types,
+    .hf_class = "Dots1ForCausalLM",
+    .hf_words = routed_words,
     .tensors = {whole, norms, plain_attention, head_norms, mlp, expert_rows, shared, bias},
     .defaults = {.expert_gate = ExpertGate::sigmoid},
 };
@@ -117,6 +138,8 @@ const ArchSpec dots1{
 const ArchSpec glm4_moe{
     .name = "glm4moe",
     .hf_types = glm4_moe_types,
+    .hf_class = "Glm4MoeForCausalLM",
+    .hf_words = routed_words,
     .tensors = {whole, late_norms, plain_attention, glm_norms, mlp, expert_rows, shared, bias},
     .defaults = {.rotary_share = 0.5,
                  .normalise_experts = true,
@@ -126,6 +149,7 @@ const ArchSpec glm4_moe{
 const ArchSpec minimax_m2{
     .name = "minimax-m2",
     .hf_types = minimax_types,
+    .hf_class = "MiniMaxM2ForCausalLM",
     .tensors = {whole, norms, plain_attention, full_norms, minimax_experts},
     .defaults = {.norm_eps = 1e-6,
                  .rope_theta = 5e6,

@@ -3,8 +3,10 @@
 #include <cmath>
 
 #include "models/experts.h"
+#include "models/gates.h"
 #include "models/latent.h"
 #include "models/mixers.h"
+#include "models/streams.h"
 
 namespace hearth::models {
 namespace {
@@ -21,6 +23,7 @@ struct Step {
   std::span<const ops::RopePlace> grid = {};  // empty, or [rows]
   std::span<const std::uint32_t> ahead = {};  // empty, or [rows]
   View per_layer = {};  // the vectors of layers' own, one layer after the other
+  View streams = {};    // where several run side by side; x is then the one that a layer reads
 
   const Hyper& hyper() const { return trunk.hyper; }
 };
@@ -89,7 +92,8 @@ void keep_wanted(Step& step, Readers& readers) {
   readers.before = shared ? step.x : pick(step.arena, readers.before, wanted);
   for (View* view : {&readers.q, &readers.gate, &readers.recurrent})
     if (view->data != nullptr) *view = pick(step.arena, *view, wanted);
-  if (step.per_layer.data != nullptr) step.per_layer = pick(step.arena, step.per_layer, wanted);
+  for (View* view : {&step.per_layer, &step.streams})
+    if (view->data != nullptr) *view = pick(step.arena, *view, wanted);
   step.places = pick(step.arena, step.places, wanted);
   step.positions = pick(step.arena, step.positions, wanted);
   if (!step.ahead.empty()) step.ahead = pick(step.arena, step.ahead, wanted);
@@ -229,41 +233,79 @@ Mixed mix(Step& step, std::size_t index, Readers& readers) {
   return {at.attends ? attend(step, index, readers) : View(), readers.recurrent};
 }
 
-// x += scale * norm(input * w); straight into x where nothing stands between.
-void add_branch(Step& step, View input, const Weight& w, const Weight& post_norm) {
-  if (!post_norm.present() && step.hyper().residual_scale == 1) {
+// One branch's last step.
+struct Branch {
+  const Weight &w, &post_norm;
+  float factor;  // of what it gives
+};
+
+// x += factor * norm(input * w); straight into x where nothing stands between.
+void add_branch(Step& step, View input, const Branch& branch) {
+  const auto& [w, post_norm, own] = branch;
+  const float factor = own * step.hyper().residual_scale;
+  if (!post_norm.present() && factor == 1) {
     ops::matmul_add(step.ctx, step.x, input, w.matrix, w.bias);
     return;
   }
   const View y = step.arena.view(step.x.rows, step.x.dim);
   ops::matmul(step.ctx, y, input, w.matrix, w.bias);
   if (post_norm.present()) norm(step, y, y, post_norm);
-  if (step.hyper().residual_scale != 1) ops::scale(step.ctx, y, step.hyper().residual_scale);
+  if (factor != 1) ops::scale(step.ctx, y, factor);
   ops::add(step.ctx, step.x, y);
 }
 
-void dense_mlp(Step& step, const Layer& layer, View input) {
+// gate = f(gate) * up; most gates pass as zero where the layer says so.
+// Source: the Gemma 3n model card.
+void pass_gates(Step& step, const LayerHyper& at, View gate, View up) {
+  if (step.hyper().gate_factor != 1) ops::scale(step.ctx, gate, step.hyper().gate_factor);
+  if (std::isfinite(at.gate_cut)) cut_gates(step.ctx, gate, at.gate_cut);
+  ops::activate_mul(step.ctx, gate, up, step.hyper().activation);
+}
+
+// What goes into an MLP's last matrix.
+View mlp_inside(Step& step, std::size_t index, View input) {
+  const Layer& layer = step.trunk.weights.layers[index];
   const View up = step.arena.view(input.rows, layer[Role::up].matrix.rows());
   if (step.trunk.spec->mlp == MlpKind::plain) {
     ops::matmul(step.ctx, up, input, layer[Role::up].matrix, layer[Role::up].bias);
     ops::activate(step.ctx, up, step.hyper().activation);
-    add_branch(step, up, layer[Role::down], layer[Role::mlp_post_norm]);
-    return;
+    return up;
   }
   const View gate = step.arena.view(input.rows, up.dim);
   const ops::MatmulJob jobs[] = {{gate, &layer[Role::gate].matrix, layer[Role::gate].bias},
                                  {up, &layer[Role::up].matrix, layer[Role::up].bias}};
   ops::matmul_many(step.ctx, jobs, input);
-  ops::activate_mul(step.ctx, gate, up, step.hyper().activation);
-  add_branch(step, gate, layer[Role::down], layer[Role::mlp_post_norm]);
+  pass_gates(step, step.hyper().layers[index], gate, up);
+  return gate;
 }
 
 void sparse_mlp(Step& step, const Layer& layer, View input) {
   const View y = step.arena.view(input.rows, input.dim);
-  mix_experts(step.ctx, step.trunk, layer, input, y, step.arena);
+  mix_experts(step.ctx, step.trunk, layer, input, input, y, step.arena);
   if (layer[Role::mlp_post_norm].present()) norm(step, y, y, layer[Role::mlp_post_norm]);
   if (step.hyper().residual_scale != 1) ops::scale(step.ctx, y, step.hyper().residual_scale);
   ops::add(step.ctx, step.x, y);
+}
+
+// An MLP and experts side by side: both read the stream, the latter without the MLP's norm.
+// Source: the Gemma 4 model card.
+void mlp_beside_experts(Step& step, std::size_t index, View input) {
+  const Layer& layer = step.trunk.weights.layers[index];
+  const View inside = mlp_inside(step, index, input);
+  const View sum = step.arena.view(input.rows, input.dim);
+  ops::matmul(step.ctx, sum, inside, layer[Role::down].matrix, layer[Role::down].bias);
+  norm(step, sum, sum, layer[Role::beside_post_norm]);
+
+  const View routed = step.arena.view(input.rows, input.dim);
+  ops::rms_norm(step.ctx, routed, step.x, layer[Role::router_scale].values, step.hyper().norm_eps);
+  ops::scale(step.ctx, routed, 1 / std::sqrt(static_cast<float>(input.dim)));
+  const View own = normed(step, step.x, layer[Role::experts_norm]);
+  const View mixed = step.arena.view(input.rows, input.dim);
+  mix_experts(step.ctx, step.trunk, layer, own, routed, mixed, step.arena);
+  norm(step, mixed, mixed, layer[Role::experts_post_norm]);
+  ops::add(step.ctx, sum, mixed);
+  norm(step, sum, sum, layer[Role::mlp_post_norm]);
+  ops::add(step.ctx, step.x, sum);
 }
 
 void sum_norm(Step& step, const Weight& w) {
@@ -277,27 +319,63 @@ void mlp_branch(Step& step, std::size_t index, View second) {
     for (std::size_t i = 0; i < second.rows; ++i)
       std::copy_n(step.x.row(i), second.dim, second.row(i));
   }
-  if (step.hyper().layers[index].sparse)
+  const bool sparse = step.hyper().layers[index].sparse;
+  if (sparse && step.trunk.spec->experts_beside_mlp)
+    mlp_beside_experts(step, index, second);
+  else if (sparse)
     sparse_mlp(step, layer, second);
   else
-    dense_mlp(step, layer, second);
+    add_branch(step, mlp_inside(step, index, second),
+               {layer[Role::down], layer[Role::mlp_post_norm], step.hyper().mlp_factor});
   sum_norm(step, layer[Role::mlp_sum_norm]);
 }
 
-// What a token's own vector of the layer adds to the stream; then the factor of it all.
-// Source: the Gemma 3n and Gemma 4 model cards.
-void add_own_vector(Step& step, std::size_t index) {
+// The narrow way beside attention: x = (x + before + norm(up down before)) / sqrt(2).
+// Source: Menghani et al. 2024 (LAuReL); the Gemma 3n model card.
+void add_side(Step& step, const Layer& layer, View before) {
+  const View narrow = step.arena.view(before.rows, layer[Role::side_down].matrix.rows());
+  ops::matmul(step.ctx, narrow, before, layer[Role::side_down].matrix);
+  const View side = step.arena.view(before.rows, before.dim);
+  ops::matmul(step.ctx, side, narrow, layer[Role::side_up].matrix);
+  norm(step, side, side, layer[Role::side_norm]);
+  ops::add(step.ctx, side, before);
+  ops::add(step.ctx, step.x, side);
+  ops::scale(step.ctx, step.x, std::sqrt(0.5f));
+}
+
+// What a token's own vector of the layer makes of x.  Source: the Gemma 3n and Gemma 4 model cards.
+View own_vector(Step& step, std::size_t index, View x) {
   const Layer& layer = step.trunk.weights.layers[index];
+  const std::size_t dim = step.hyper().per_layer_dim;
+  const View gate = step.arena.view(x.rows, dim);
+  ops::matmul(step.ctx, gate, x, layer[Role::layer_gate].matrix);
+  ops::activate_mul(step.ctx, gate, step.per_layer.slice_columns(index * dim, dim),
+                    step.hyper().activation);
+  const View y = step.arena.view(x.rows, x.dim);
+  ops::matmul(step.ctx, y, gate, layer[Role::layer_projection].matrix);
+  norm(step, y, y, layer[Role::layer_norm]);
+  return y;
+}
+
+// The layer is done: streams follow it, the token's own vector is added; then the factor of it all.
+void end_layer(Step& step, std::size_t index) {
+  const Layer& layer = step.trunk.weights.layers[index];
+  const StreamsHyper& streams = step.hyper().streams;
+  const std::size_t dim = step.x.dim;
+  if (streams.count > 1) {
+    correct_streams(step.ctx, step.trunk, layer, step.streams, step.x, step.arena);
+    const auto factors = std::span<const float>(layer[Role::stream_scale].values);
+    for (std::size_t i = 0; i < step.x.rows; ++i) {
+      const float* active = step.streams.row(i) + streams.active * dim;
+      for (std::size_t d = 0; d < dim; ++d)
+        step.x.row(i)[d] = active[d] * (streams.scaled ? factors[d] : 1.0f);
+    }
+  }
   if (step.per_layer.data != nullptr) {
-    const std::size_t dim = step.hyper().per_layer_dim;
-    const View gate = step.arena.view(step.x.rows, dim);
-    ops::matmul(step.ctx, gate, step.x, layer[Role::layer_gate].matrix);
-    ops::activate_mul(step.ctx, gate, step.per_layer.slice_columns(index * dim, dim),
-                      step.hyper().activation);
-    const View y = step.arena.view(step.x.rows, step.x.dim);
-    ops::matmul(step.ctx, y, gate, layer[Role::layer_projection].matrix);
-    norm(step, y, y, layer[Role::layer_norm]);
-    ops::add(step.ctx, step.x, y);
+    const View y = own_vector(step, index, step.x);
+    if (streams.count == 1) ops::add(step.ctx, step.x, y);
+    for (std::size_t s = 1; s < streams.count; ++s)
+      ops::add(step.ctx, step.streams.slice_columns(s * dim, dim), y);
   }
   if (layer[Role::layer_scale].present())
     ops::scale(step.ctx, step.x, layer[Role::layer_scale].values.front());
@@ -307,6 +385,8 @@ void block(Step& step, std::size_t index) {
   const Layer& layer = step.trunk.weights.layers[index];
   const LayerHyper& at = step.hyper().layers[index];
   View second;
+  if (step.streams.data != nullptr)
+    predict_streams(step.ctx, step.trunk, layer, step.streams, step.x, step.arena);
   if (at.attends || at.recurs) {
     Readers readers{.before = normed(step, step.x, layer[Role::attention_norm])};
     const Mixed mixed = mix(step, index, readers);
@@ -316,16 +396,20 @@ void block(Step& step, std::size_t index) {
       second = own.present() ? normed(step, step.x, own) : readers.before;
     }
     if (at.attends)
-      add_branch(step, mixed.attention, layer[Role::attention_out],
-                 layer[Role::attention_post_norm]);
+      add_branch(step, mixed.attention,
+                 {layer[Role::attention_out], layer[Role::attention_post_norm],
+                  step.hyper().attention_factor});
     if (at.recurs)
-      add_branch(step, mixed.recurrent, layer[Role::mixer_out], layer[Role::attention_post_norm]);
+      add_branch(
+          step, mixed.recurrent,
+          {layer[Role::mixer_out], layer[Role::attention_post_norm], step.hyper().mixer_factor});
+    if (layer[Role::side_down].present()) add_side(step, layer, readers.before);
     sum_norm(step, layer[Role::attention_sum_norm]);
   }
   if (!at.has_mlp) return;
   if (!step.hyper().parallel) second = normed(step, step.x, layer[Role::mlp_norm]);
   mlp_branch(step, index, second);
-  add_own_vector(step, index);
+  end_layer(step, index);
 }
 
 // The vectors that layers have of their own: from the token, and from its embedding.
@@ -340,7 +424,13 @@ void embed_for_layers(Step& step) {
   ops::scale(step.ctx, step.per_layer, 1 / std::sqrt(static_cast<float>(hyper.dim)));
   const View split(step.per_layer.data, step.x.rows * hyper.layers.size(), hyper.per_layer_dim);
   norm(step, split, split, whole[Role::per_layer_norm]);
-  ops::gather_rows(step.ctx, rows, whole[Role::per_layer_embedding].stored, step.rows.tokens);
+  const ops::StoredMatrix& table = whole[Role::per_layer_embedding].stored;
+  const auto ids = step.arena.take<Token>(step.x.rows);
+  for (std::size_t i = 0; i < ids.size(); ++i) {  // tokens past the table have the first one's
+    const Token token = step.rows.tokens[i];
+    ids[i] = static_cast<std::uint64_t>(token) < table.rows ? token : 0;
+  }
+  ops::gather_rows(step.ctx, rows, table, ids);
   ops::scale(step.ctx, rows, std::sqrt(static_cast<float>(hyper.per_layer_dim)));
   ops::add(step.ctx, step.per_layer, rows);
   ops::scale(step.ctx, step.per_layer, std::sqrt(0.5f));
@@ -375,6 +465,8 @@ void embed(Step& step) {
   }
   sum_norm(step, whole[Role::embedding_norm]);
   embed_for_layers(step);
+  if (hyper.streams.count > 1)
+    step.streams = spread_streams(step.ctx, step.trunk, step.x, step.arena);
 }
 
 // Where rows stand and what they see, as far as that is no matter of their place in the sequence.
@@ -410,6 +502,8 @@ Status run_fast(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hi
     block(step, i);
   }
   if (rows.wanted.empty()) return Done{};
+  if (step.streams.data != nullptr)
+    gather_streams(step.ctx, step.trunk, step.streams, step.x, step.arena);
   const bool shrunk = step.x.rows == rows.wanted.size();
   for (std::size_t i = 0; i < rows.wanted.size(); ++i)
     std::copy_n(step.x.row(shrunk ? i : rows.wanted[i]), hidden.dim, hidden.row(i));

@@ -1,6 +1,6 @@
 // Models whose layers recur, some of them beside or between layers that attend: LFM2 (short
 // convolutions), Granite 4 and Nemotron-H (Mamba-2), Qwen3-Next and Qwen 3.5 (gated delta nets),
-// Mamba-2 itself.
+// Mamba-2 itself, and Falcon-H1, whose layers do both side by side.
 // Source: the LFM2, Granite 4.0, Nemotron-H and Qwen3-Next model cards; Dao and Gu 2024; Yang et
 // al. 2024 (Gated Delta Networks).
 #include "models/architectures.h"
@@ -13,10 +13,10 @@ constexpr auto whole = ends();
 constexpr auto norms = norms_before();
 constexpr auto late_norms = norms_before_named_after();
 constexpr auto plain_attention = attention(optional_part, optional_part);
+constexpr auto bare_heads = attention();
 constexpr auto head_norms = query_key_norms();
 constexpr auto mlp = gated_mlp(optional_part);
 constexpr auto expert_rows = experts();
-constexpr auto shared = shared_experts();
 constexpr auto granite_experts = granite_moe();
 constexpr auto granite_dense = granite_mlp();
 
@@ -24,7 +24,7 @@ constexpr auto granite_dense = granite_mlp();
 
 constexpr TensorRow lfm2_whole[] = {
     {Role::token_embedding, "token_embd", "embed_tokens", Extent::vocab, Extent::dim},
-    {Role::output_norm, "output_norm|token_embd_norm", "embedding_norm", Extent::dim},
+    {Role::output_norm, "token_embd_norm|output_norm", "embedding_norm", Extent::dim},
     {Role::output, "output", "/lm_head", Extent::vocab, Extent::dim, absent, optional_part},
 };
 constexpr TensorRow lfm2_layers[] = {
@@ -115,6 +115,32 @@ constexpr TensorRow bare_mlp[] = {
      optional_part},
 };
 
+// ---- Falcon-H1 ----
+
+constexpr TensorRow falcon_ends[] = {
+    {Role::token_embedding, "token_embd", "embed_tokens", Extent::vocab, Extent::dim},
+    {Role::output_norm, "output_norm", "final_layernorm", Extent::dim},
+    {Role::output, "output", "/lm_head", Extent::vocab, Extent::dim, absent, optional_part},
+    {Role::rope_divisors, "rope_freqs", "", Extent::rotary_half, Extent::none, absent,
+     optional_part},
+};
+constexpr TensorRow falcon_layers[] = {
+    {Role::attention_norm, "blk.{}.attn_norm", "layers.{}.input_layernorm", Extent::dim},
+    {Role::mlp_norm, "blk.{}.ffn_norm|blk.{}.ffn_pre_norm", "layers.{}.pre_ff_layernorm",
+     Extent::dim},
+    {Role::gate, "blk.{}.ffn_gate", "layers.{}.feed_forward.gate_proj", Extent::hidden,
+     Extent::dim},
+    {Role::up, "blk.{}.ffn_up", "layers.{}.feed_forward.up_proj", Extent::hidden, Extent::dim},
+    {Role::down, "blk.{}.ffn_down", "layers.{}.feed_forward.down_proj", Extent::dim,
+     Extent::hidden},
+};
+// Writers of GGUF multiply the matrices by these and by those that hyper_mixers.cpp reads.
+constexpr HyperRow falcon_factors[] = {
+    {"", "embedding_multiplier", &Hyper::embedding_scale, 1e-9, 1e9},
+    {"", "lm_head_multiplier", &Hyper::logit_scale, 1e-9, 1e9},
+    {"", "ssm_out_multiplier", &Hyper::mixer_factor, 1e-9, 1e9},
+};
+
 // ---- Gated delta nets ----
 
 constexpr TensorRow gated_attention[] = {
@@ -127,19 +153,15 @@ constexpr TensorRow gated_attention[] = {
     {Role::attention_out, "blk.{}.attn_output", "layers.{}.self_attn.o_proj", Extent::dim,
      Extent::q, optional_part},
 };
+constexpr TensorRow one_shared[] = {
+    {Role::shared_gate, "blk.{}.ffn_gate_shexp", "layers.{}.mlp.shared_expert.gate_proj",
+     Extent::shared_hidden, Extent::dim},
+    {Role::shared_up, "blk.{}.ffn_up_shexp", "layers.{}.mlp.shared_expert.up_proj",
+     Extent::shared_hidden, Extent::dim},
+    {Role::shared_down, "blk.{}.ffn_down_shexp", "layers.{}.mlp.shared_expert.down_proj",
+     Extent::dim, Extent::shared_hidden},
+};
 constexpr TensorRow delta_rows[] = {
-    {Role::mixer_qkvz, "blk.{}.ssm_in", "layers.{}.linear_attn.in_proj_qkvz", Extent::mixer_all,
-     Extent::dim, absent, required_part, Form::mixer_by_group, Form::mixer_by_group},
-    {Role::mixer_qkv, "blk.{}.attn_qkv", "layers.{}.linear_attn.in_proj_qkv",
-     Extent::mixer_channels, Extent::dim},
-    {Role::mixer_z, "blk.{}.attn_gate", "layers.{}.linear_attn.in_proj_z", Extent::mixer_inner,
-     Extent::dim},
-    {Role::mixer_ba, "blk.{}.ssm_ba", "layers.{}.linear_attn.in_proj_ba", Extent::mixer_heads2,
-     Extent::dim, absent, required_part, Form::mixer_by_group, Form::mixer_by_group},
-    {Role::mixer_b, "blk.{}.ssm_beta", "layers.{}.linear_attn.in_proj_b", Extent::mixer_heads,
-     Extent::dim},
-    {Role::mixer_a, "blk.{}.ssm_alpha", "layers.{}.linear_attn.in_proj_a", Extent::mixer_heads,
-     Extent::dim},
     {Role::mixer_conv, "blk.{}.ssm_conv1d", "layers.{}.linear_attn.conv1d", Extent::mixer_channels,
      Extent::mixer_kernel},
     {Role::mixer_decay, "blk.{}.ssm_a!", "layers.{}.linear_attn.A_log!", Extent::mixer_heads},
@@ -151,21 +173,57 @@ constexpr TensorRow delta_rows[] = {
     {Role::shared_router, "blk.{}.ffn_gate_inp_shexp", "layers.{}.mlp.shared_expert_gate",
      Extent::one, Extent::dim},
 };
+// Where what is projected in stands together; older GGUF files have it so too.
+constexpr TensorRow next_rows[] = {
+    {Role::mixer_qkvz, "blk.{}.ssm_in", "layers.{}.linear_attn.in_proj_qkvz", Extent::mixer_all,
+     Extent::dim, absent, required_part, Form::mixer_by_group, Form::mixer_by_group},
+    {Role::mixer_qkv, "blk.{}.attn_qkv", "", Extent::mixer_channels, Extent::dim},
+    {Role::mixer_z, "blk.{}.attn_gate", "", Extent::mixer_inner, Extent::dim},
+    {Role::mixer_ba, "blk.{}.ssm_ba", "layers.{}.linear_attn.in_proj_ba", Extent::mixer_heads2,
+     Extent::dim, absent, required_part, Form::mixer_by_group, Form::mixer_by_group},
+};
+constexpr TensorRow qwen35_rows[] = {
+    {Role::mixer_qkv, "blk.{}.attn_qkv", "layers.{}.linear_attn.in_proj_qkv",
+     Extent::mixer_channels, Extent::dim},
+    {Role::mixer_z, "blk.{}.attn_gate", "layers.{}.linear_attn.in_proj_z", Extent::mixer_inner,
+     Extent::dim},
+    {Role::mixer_b, "blk.{}.ssm_beta", "layers.{}.linear_attn.in_proj_b", Extent::mixer_heads,
+     Extent::dim},
+    {Role::mixer_a, "blk.{}.ssm_alpha", "layers.{}.linear_attn.in_proj_a", Extent::mixer_heads,
+     Extent::dim},
+};
 
 constexpr std::string_view lfm2_types[] = {"lfm2"};
 constexpr std::string_view lfm2_moe_types[] = {"lfm2_moe"};
 constexpr std::string_view granite_types[] = {"granitemoehybrid"};
 constexpr std::string_view mamba2_types[] = {"mamba2"};
 constexpr std::string_view nemotron_types[] = {"nemotron_h"};
+constexpr std::string_view falcon_types[] = {"falcon_h1"};
 constexpr std::string_view next_types[] = {"qwen3_next"};
 constexpr std::string_view qwen35_types[] = {"qwen3_5_text", "qwen3_5"};
 constexpr std::string_view qwen35_moe_types[] = {"qwen3_5_moe_text", "qwen3_5_moe"};
+constexpr std::string_view lfm2_moe_words[] = {"num_experts", "num_dense_layers", "norm_eps"};
+constexpr std::string_view lfm2_words[] = {"norm_eps"};
+constexpr std::string_view granite_words[] = {
+    "mamba_d_conv", "mamba_d_state", "mamba_n_groups",          "mamba_n_heads",
+    "mamba_d_head", "mamba_expand",  "shared_intermediate_size"};
+constexpr std::string_view mamba2_words[] = {"conv_kernel",       "state_size", "n_groups",
+                                             "num_heads",         "head_dim",   "expand",
+                                             "layer_norm_epsilon"};
+constexpr std::string_view nemotron_words[] = {"conv_kernel",       "ssm_state_size", "n_groups",
+                                               "mamba_num_heads",   "mamba_head_dim", "expand",
+                                               "layer_norm_epsilon"};
+constexpr std::string_view delta_words[] = {"linear_conv_kernel_dim", "linear_key_head_dim",
+                                            "linear_num_key_heads",   "linear_num_value_heads",
+                                            "linear_value_head_dim",  "num_experts"};
 
 }  // namespace
 
 const ArchSpec lfm2{
     .name = "lfm2",
     .hf_types = lfm2_types,
+    .hf_class = "Lfm2ForCausalLM",
+    .hf_words = lfm2_words,
     .tensors = {lfm2_whole, lfm2_layers, lfm2_mlp},
     .defaults = {.rope_theta = 1e6, .tied = true},
     .mixer = MixerKind::short_conv,
@@ -174,6 +232,8 @@ const ArchSpec lfm2{
 const ArchSpec lfm2_moe{
     .name = "lfm2moe",
     .hf_types = lfm2_moe_types,
+    .hf_class = "Lfm2MoeForCausalLM",
+    .hf_words = lfm2_moe_words,
     .tensors = {lfm2_whole, lfm2_layers, lfm2_mlp, lfm2_experts},
     .defaults = {.rope_theta = 1e6,
                  .normalise_experts = true,
@@ -185,6 +245,8 @@ const ArchSpec lfm2_moe{
 const ArchSpec granite_hybrid{
     .name = "granitehybrid",
     .hf_types = granite_types,
+    .hf_class = "GraniteMoeHybridForCausalLM",
+    .hf_words = granite_words,
     .tensors = {whole, norms, plain_attention, mamba, granite_dense, granite_experts},
     .hypers = granite_factors,
     .defaults = {.norm_eps = 1e-5, .normalise_experts = true},
@@ -197,6 +259,9 @@ const ArchSpec granite_hybrid{
 const ArchSpec mamba2{
     .name = "mamba2",
     .hf_types = mamba2_types,
+    .hf_class = "Mamba2ForCausalLM",
+    .hf_prefix = "backbone.",
+    .hf_words = mamba2_words,
     .tensors = {bare_ends, bare_mamba},
     .rope = RopeRule::none,
     .mixer = MixerKind::mamba2,
@@ -206,6 +271,9 @@ const ArchSpec mamba2{
 const ArchSpec nemotron_h{
     .name = "nemotron_h",
     .hf_types = nemotron_types,
+    .hf_class = "NemotronHForCausalLM",
+    .hf_prefix = "backbone.",
+    .hf_words = nemotron_words,
     .tensors = {bare_ends, bare_mamba, bare_attention, bare_mlp},
     .mlp = MlpKind::plain,
     .activation = ops::Activation::relu_squared,
@@ -214,10 +282,22 @@ const ArchSpec nemotron_h{
     .one_branch = true,
 };
 
+const ArchSpec falcon_h1{
+    .name = "falcon-h1",
+    .hf_types = falcon_types,
+    .tensors = {falcon_ends, falcon_layers, bare_heads, mamba},
+    .hypers = falcon_factors,
+    .mixer = MixerKind::mamba2,
+    .mixer_beside_attention = true,
+};
+
 const ArchSpec qwen3_next{
     .name = "qwen3next",
     .hf_types = next_types,
-    .tensors = {whole, late_norms, gated_attention, head_norms, delta_rows, expert_rows, shared},
+    .hf_class = "Qwen3NextForCausalLM",
+    .hf_words = delta_words,
+    .tensors = {whole, late_norms, gated_attention, head_norms, delta_rows, next_rows, expert_rows,
+                one_shared},
     .defaults = {.norm_eps = 1e-6, .rotary_share = 0.25, .normalise_experts = true},
     .hf_norm_plus_one = true,
     .mixer = MixerKind::gated_delta,
@@ -227,7 +307,9 @@ const ArchSpec qwen3_next{
 const ArchSpec qwen35{
     .name = "qwen35",
     .hf_types = qwen35_types,
-    .tensors = {whole, late_norms, gated_attention, head_norms, delta_rows, mlp},
+    .hf_class = "Qwen3_5ForCausalLM",
+    .hf_words = delta_words,
+    .tensors = {whole, late_norms, gated_attention, head_norms, delta_rows, qwen35_rows, mlp},
     .defaults = {.norm_eps = 1e-6, .rotary_share = 0.25},
     .hf_norm_plus_one = true,
     .mixer = MixerKind::gated_delta,
@@ -238,7 +320,10 @@ const ArchSpec qwen35{
 const ArchSpec qwen35_moe{
     .name = "qwen35moe",
     .hf_types = qwen35_moe_types,
-    .tensors = {whole, late_norms, gated_attention, head_norms, delta_rows, expert_rows, shared},
+    .hf_class = "Qwen3_5MoeForCausalLM",
+    .hf_words = delta_words,
+    .tensors = {whole, late_norms, gated_attention, head_norms, delta_rows, qwen35_rows,
+                expert_rows, one_shared},
     .defaults = {.norm_eps = 1e-6, .rotary_share = 0.25, .normalise_experts = true},
     .hf_norm_plus_one = true,
     .mixer = MixerKind::gated_delta,

@@ -220,6 +220,7 @@ Status read_factors(const HyperSource& source, const ArchSpec& spec, Hyper& hype
     hyper.attention_scale = static_cast<float>(1 / std::sqrt(*scalar));
   if (spec.embedding_scale_sqrt_dim)
     hyper.embedding_scale = std::sqrt(static_cast<float>(hyper.dim));
+  hyper.output_softcap = spec.defaults.output_softcap;
   for (const HyperRow& row : spec.hypers)
     if (const auto value = TRY(source.real({row.gguf, row.hf}, {row.min, row.max})))
       hyper.*row.field = static_cast<float>(*value);
@@ -228,6 +229,7 @@ Status read_factors(const HyperSource& source, const ArchSpec& spec, Hyper& hype
     const double magnitude = 0.1 * scaling.mscale_all_dims * std::log(scaling.factor) + 1;
     hyper.attention_scale *= static_cast<float>(magnitude * magnitude);
   }
+  if (spec.mixer_beside_attention) TRY(read_multipliers(source, hyper));
   TRY(read_temperature(source, spec, hyper));
   // Files of the larger Llama 4 do not say that it goes without.
   constexpr std::uint32_t larger_experts = 128;
@@ -319,6 +321,7 @@ Result<Hyper> read_hyper(const Package& package, const ArchSpec& spec) {
   TRY(read_mixers(source, spec, hyper));
   TRY(read_windows(source, spec, hyper));
   TRY(read_local_heads(source, spec, hyper));
+  TRY(read_streams(package, source, spec, hyper));
   TRY(read_rotating_layers(source, spec, hyper));
   TRY(read_rope(source, package, spec, hyper));
   TRY(read_experts(source, spec, hyper));

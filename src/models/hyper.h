@@ -1,7 +1,9 @@
 // Hyper: the numbers that make an architecture one model, read from GGUF keys or config.json.
 #pragma once
 
+#include <array>
 #include <cstdint>
+#include <limits>
 #include <string>
 #include <vector>
 
@@ -70,6 +72,16 @@ struct LayerHyper {
   bool attends = true;
   bool recurs = false;  // has the architecture's mixer
   bool has_mlp = true;
+  // Of its gates, those within so many deviations of their mean pass as zero; -inf: none do.
+  float gate_cut = -std::numeric_limits<float>::infinity();
+};
+
+// Several streams side by side, one of which every layer reads and gives to.
+// Source: Baykal et al. 2023 (AltUp); the Gemma 3n model card.
+struct StreamsHyper {
+  std::uint32_t count = 1, active = 0;
+  std::uint32_t side = 0;  // of a narrow way beside attention (LAuReL)
+  bool scaled = false;     // what is given, before vectors of layers' own are gated by it
 };
 
 // Attention through a latent of keys and values, which is all that is kept of them.
@@ -88,6 +100,8 @@ struct MixerHyper {
   bool tiled = false;  // head h reads group h % groups; otherwise h / (heads / groups)
   float step_min = 0, step_max = 0;  // of a step; max 0: no limits
   bool gate_after_norm = false;
+  // Of what is projected in (gate, x, B, C, steps) and of what is given.
+  std::array<float, 5> factors_in{1, 1, 1, 1, 1};
 
   std::uint32_t inner() const { return heads * head_dim; }
   std::uint32_t channels() const;  // that the convolution runs over
@@ -105,6 +119,7 @@ struct Hyper {
   std::uint32_t value_dim = 0;  // of a head
   LatentHyper latent;
   MixerHyper mixer;
+  StreamsHyper streams;
   // Queries are multiplied by 1 + scale * log(1 + floor((position + offset) / floor)).
   bool unit_after_rope = false;  // rotated queries and keys get length one
   float temperature_scale = 0, temperature_floor = 1, temperature_offset = 0;
@@ -116,6 +131,8 @@ struct Hyper {
   float attention_scale = 0;
   float attention_softcap = 0, output_softcap = 0;  // 0: none
   float embedding_scale = 1, residual_scale = 1, logit_scale = 1;
+  // Of what attention, the mixer and the MLP give, and of the MLP's gates.
+  float attention_factor = 1, mixer_factor = 1, mlp_factor = 1, gate_factor = 1;
   bool parallel = false;  // attention and MLP read the same stream
   ops::Activation activation = ops::Activation::silu;
 

@@ -65,19 +65,13 @@ Status read_choice(const HyperSource& source, const ArchSpec& spec, Hyper& hyper
   return Done{};
 }
 
-bool has_router(const ArchSpec& spec) {
-  for (const auto rows : spec.tensors)
-    for (const TensorRow& row : rows)
-      if (row.role == Role::router) return true;
-  return false;
-}
-
 }  // namespace
 
 Status read_experts(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
   // Configurations of dense models may speak of experts too.
-  const auto experts = has_router(spec) ? TRY(source.count(keys::experts, 0, max_experts))
-                                        : std::optional<std::uint32_t>();
+  const auto experts = has_role(spec, Role::router)
+                           ? TRY(source.count(keys::experts, 0, max_experts))
+                           : std::optional<std::uint32_t>();
   if (!experts || *experts == 0) {
     // Granite 4 without experts keeps the one that is shared.
     if (const auto shared = TRY(source.count({"", "shared_intermediate_size"}, 1, max_dim)))

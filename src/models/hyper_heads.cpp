@@ -94,11 +94,6 @@ Status read_local_heads(const HyperSource& source, const ArchSpec& spec, Hyper& 
           .value_or(0);
   if (static_cast<std::uint64_t>(hyper.per_layer_dim) * hyper.layers.size() > max_dim)
     return Error(ErrorKind::corrupt, "the vectors of layers' own pass their limit");
-  const bool mixes = TRY(source.flag({"", "enable_moe_block"})).value_or(false);
-  const auto experts = TRY(source.count({"expert_count", ""}, 0, max_experts));
-  if (mixes || experts.value_or(0) > 0)
-    return Error(ErrorKind::unsupported,
-                 fmt::format("{} with experts beside its MLP: we run those without", spec.name));
   return Done{};
 }
 

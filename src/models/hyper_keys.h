@@ -27,7 +27,7 @@ constexpr Keys window_pattern{"attention.sliding_window_pattern", "sliding_windo
 constexpr Keys experts{"expert_count",
                        "num_local_experts|num_experts|n_routed_experts|moe_num_experts"};
 constexpr Keys experts_used{"expert_used_count",
-                            "num_experts_per_tok|experts_per_token|moe_k|moe_topk"};
+                            "num_experts_per_tok|experts_per_token|moe_k|moe_topk|top_k_experts"};
 constexpr Keys expert_hidden{"expert_feed_forward_length", "moe_intermediate_size"};
 constexpr Keys shared_hidden{"expert_shared_feed_forward_length",
                              "shared_expert_intermediate_size|shared_intermediate_size"};

@@ -17,11 +17,16 @@ const LayerType* layer_type(std::string_view name);  // nullptr: not one we know
 Status read_windows(const HyperSource& source, const ArchSpec& spec, Hyper& hyper);
 // Sizes of heads by the kind of layer, whose keys a layer reads, and vectors of layers' own.
 Status read_local_heads(const HyperSource& source, const ArchSpec& spec, Hyper& hyper);
+// Streams side by side, and the layers whose gates mostly pass as zero.
+Status read_streams(const Package& package, const HyperSource& source, const ArchSpec& spec,
+                    Hyper& hyper);
 Status read_rotating_layers(const HyperSource& source, const ArchSpec& spec, Hyper& hyper);
 // The latent of keys and values, before the sizes of heads.
 Status read_latent(const HyperSource& source, Hyper& hyper);
 // Which layers attend, which recur, which have an MLP; and the sizes of what recurs.
 Status read_mixers(const HyperSource& source, const ArchSpec& spec, Hyper& hyper);
+// Factors of what goes through attention, the mixer and the MLP beside each other.
+Status read_multipliers(const HyperSource& source, Hyper& hyper);
 Status read_experts(const HyperSource& source, const ArchSpec& spec, Hyper& hyper);
 
 }  // namespace hearth::models

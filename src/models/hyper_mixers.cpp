@@ -103,6 +103,7 @@ Status read_mamba(const HyperSource& source, const Hyper& hyper, MixerHyper& mix
             .value_or(TRY(source.count({"", "mamba_expand|expand"}, 1, 64)).value_or(2) *
                       hyper.dim / mixer.heads);
   }
+  mixer.gate_after_norm = TRY(source.flag({"", "mamba_norm_before_gate"})).value_or(false);
   // An upper limit that is infinite is no number in JSON.
   const Json* limits = source.is_gguf() ? nullptr : source.member("time_step_limit");
   if (limits != nullptr && limits->is_array() && limits->as_array().size() == 2 &&
@@ -129,6 +130,35 @@ Status read_delta(const HyperSource& source, MixerHyper& mixer) {
 }
 
 }  // namespace
+
+Status read_multipliers(const HyperSource& source, Hyper& hyper) {
+  if (source.is_gguf()) return Done{};
+  for (const char* bias : {"attention_bias", "mlp_bias", "projectors_bias"})
+    if (TRY(source.flag({"", bias})).value_or(false))
+      return Error(ErrorKind::unsupported, fmt::format("config.json: {} with multipliers", bias));
+  const Range range{-1e9, 1e9};
+  const auto one = [&](const char* key) -> Result<float> {
+    return static_cast<float>(TRY(source.real({"", key}, range)).value_or(1));
+  };
+  const auto several = [&](const char* key, std::size_t count) -> Result<std::vector<double>> {
+    auto held = TRY(source.reals({"", key}, range)).value_or(std::vector<double>(count, 1));
+    if (held.size() != count)
+      return Error(ErrorKind::corrupt, fmt::format("config.json: {} holds {} numbers: needs {}",
+                                                   key, held.size(), count));
+    return held;
+  };
+  const float in = TRY(one("attention_in_multiplier")), key = TRY(one("key_multiplier"));
+  hyper.attention_scale *= in * in * key;  // queries and keys both come of what it multiplies
+  hyper.attention_factor = in * TRY(one("attention_out_multiplier"));
+  const auto mlp = TRY(several("mlp_multipliers", 2));
+  hyper.gate_factor = static_cast<float>(mlp[0]);
+  hyper.mlp_factor = static_cast<float>(mlp[1]);
+  const float mixer_in = TRY(one("ssm_in_multiplier"));
+  const auto parts = TRY(several("ssm_multipliers", hyper.mixer.factors_in.size()));
+  for (std::size_t i = 0; i < parts.size(); ++i)
+    hyper.mixer.factors_in[i] = mixer_in * static_cast<float>(parts[i]);
+  return Done{};
+}
 
 Status read_latent(const HyperSource& source, Hyper& hyper) {
   LatentHyper& latent = hyper.latent;

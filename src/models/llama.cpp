@@ -15,15 +15,16 @@ constexpr TensorRow rope_rows[] = {
     {Role::rope_divisors, "rope_freqs", "", Extent::rotary_half, Extent::none, absent,
      optional_part},
 };
+// GGUF files of the first months have a tensor for each expert.
 constexpr TensorRow mixtral_experts[] = {
     {Role::router, "blk.{}.ffn_gate_inp", "layers.{}.block_sparse_moe.gate", Extent::experts,
      Extent::dim},
-    {Role::experts_gate, "blk.{}.ffn_gate_exps", "layers.{}.block_sparse_moe.experts.{e}.w1",
-     Extent::expert_hidden, Extent::dim},
-    {Role::experts_up, "blk.{}.ffn_up_exps", "layers.{}.block_sparse_moe.experts.{e}.w3",
-     Extent::expert_hidden, Extent::dim},
-    {Role::experts_down, "blk.{}.ffn_down_exps", "layers.{}.block_sparse_moe.experts.{e}.w2",
-     Extent::dim, Extent::expert_hidden},
+    {Role::experts_gate, "blk.{}.ffn_gate_exps|blk.{}.ffn_gate.{e}",
+     "layers.{}.block_sparse_moe.experts.{e}.w1", Extent::expert_hidden, Extent::dim},
+    {Role::experts_up, "blk.{}.ffn_up_exps|blk.{}.ffn_up.{e}",
+     "layers.{}.block_sparse_moe.experts.{e}.w3", Extent::expert_hidden, Extent::dim},
+    {Role::experts_down, "blk.{}.ffn_down_exps|blk.{}.ffn_down.{e}",
+     "layers.{}.block_sparse_moe.experts.{e}.w2", Extent::dim, Extent::expert_hidden},
 };
 
 constexpr std::string_view llama_types[] = {"llama", "mistral", "mixtral"};

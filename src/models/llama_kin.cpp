@@ -56,12 +56,15 @@ constexpr std::string_view ministral3_types[] = {"ministral3"};
 constexpr std::string_view seed_types[] = {"seed_oss"};
 constexpr std::string_view exaone4_types[] = {"exaone4"};
 constexpr std::string_view granitemoe_types[] = {"granitemoe", "granitemoeshared"};
+constexpr std::string_view llama4_words[] = {"interleave_moe_layer_step"};
 
 }  // namespace
 
 const ArchSpec llama4{
     .name = "llama4",
     .hf_types = llama4_types,
+    .hf_class = "Llama4ForCausalLM",
+    .hf_words = llama4_words,
     .tensors = {whole, rope_rows, norms, plain_attention, llama4_mlp, llama4_experts},
     .defaults = {.rope_theta = 500000,
                  .expert_gate = ExpertGate::sigmoid,
@@ -82,6 +85,7 @@ const ArchSpec llama4{
 const ArchSpec ministral3{
     .name = "mistral3",
     .hf_types = ministral3_types,
+    .hf_class = "Ministral3ForCausalLM",
     .tensors = {whole, rope_rows, norms, plain_attention, mlp},
     .defaults = {.rope_theta = 1e6, .temperature_floor = 0},
     .rope_interleaved_gguf = true,
@@ -91,6 +95,7 @@ const ArchSpec ministral3{
 const ArchSpec seed_oss{
     .name = "seed_oss",
     .hf_types = seed_types,
+    .hf_class = "SeedOssForCausalLM",
     .tensors = {whole, late_norms, plain_attention, mlp},
     .defaults = {.norm_eps = 1e-6},
 };
@@ -98,6 +103,7 @@ const ArchSpec seed_oss{
 const ArchSpec exaone4{
     .name = "exaone4",
     .hf_types = exaone4_types,
+    .hf_class = "Exaone4ForCausalLM",
     .tensors = {whole, rope_rows, after_norms, plain_attention, head_norms, mlp},
     .rope = RopeRule::local_if_any,
     .local = {.period = 4, .global_at = 3},
@@ -106,6 +112,7 @@ const ArchSpec exaone4{
 const ArchSpec granitemoe{
     .name = "granitemoe",
     .hf_types = granitemoe_types,
+    .hf_class = "GraniteMoeForCausalLM",
     .tensors = {whole, rope_rows, norms, plain_attention, granite_experts},
     .hypers = granite_factors,
     .defaults = {.norm_eps = 1e-6, .normalise_experts = true},

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "models/architectures.h"
 #include "models/describe.h"
+#include "models/t5.h"
 #include "models/text_side.h"
 #include "models/transformer.h"
 #include "models/vision/tower.h"
@@ -106,12 +107,14 @@ std::uint32_t context_of(const Hyper& hyper, const LoadOptions& options) {
 
 Result<std::shared_ptr<const Model>> load(ops::Context& ctx, const Package& package,
                                           const LoadOptions& options) {
+  const ArchSpec* spec = TRY(architecture_of(package));
+  if (spec == &t5) return load_t5(ctx, package, options);
   auto owned = std::make_unique<Parts>();
   Parts& parts = *owned;
   parts.package = package;
   parts.plain = options.reference;
   Trunk& trunk = parts.trunk;
-  trunk.spec = TRY(architecture_of(package));
+  trunk.spec = spec;
   TRY(check_scheme(package));
   trunk.hyper = TRY(read_hyper(package, *trunk.spec));
   parts.info = TRY(info_of(package, *trunk.spec, trunk.hyper, options.kv_dtype));

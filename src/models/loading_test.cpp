@@ -240,5 +240,52 @@ TEST_CASE("an unedited copy still loads") {
   CHECK(load_model(ctx, *package, {}).ok());
 }
 
+// blk.0.ffn_up_exps.weight as blk.0.ffn_up.0.weight and so on.
+void take_experts_apart(GgufContents& contents) {
+  std::vector<GgufTensor> all;
+  for (const GgufTensor& tensor : contents.tensors) {
+    const auto at = tensor.name.find("_exps");
+    if (at == std::string::npos) {
+      all.push_back(tensor);
+      continue;
+    }
+    const std::uint64_t experts = tensor.shape.front();
+    for (std::uint64_t e = 0; e < experts; ++e) {
+      GgufTensor one = tensor;
+      one.name.replace(at, 5, fmt::format(".{}", e));
+      one.shape.erase(one.shape.begin());
+      one.data = [data = tensor.data, e, experts]() -> Result<std::span<const std::byte>> {
+        const auto whole = TRY(data());
+        return whole.subspan(e * whole.size() / experts, whole.size() / experts);
+      };
+      all.push_back(std::move(one));
+    }
+  }
+  contents.tensors = std::move(all);
+}
+
+TEST_CASE("GGUF files of the first months hold a tensor for each expert") {
+  const Golden golden = read_golden("mixtral");
+  const auto base = open_package(golden.folder + "/model.gguf");
+  REQUIRE(base.ok());
+  GgufContents contents = contents_of(*base);
+  const std::size_t together = contents.tensors.size();
+  take_experts_apart(contents);
+  REQUIRE(contents.tensors.size() > together);
+  const testing::ScratchFolder folder;
+  REQUIRE(write_gguf(folder.path("old.gguf"), contents).ok());
+  const auto package = open_package(folder.path("old.gguf"));
+  REQUIRE(package.ok());
+  ThreadPool pool(1);
+  ops::Context ctx{.kernels = &kernels::reference(), .pool = &pool};
+  const auto model = load_model(ctx, *package, {});
+  REQUIRE_MESSAGE(model.ok(), model.error().message());
+  TestPages pages((*model)->kv_layout(), 1);
+  const Rowset prompt{0, 0, golden.tokens("prompt")};
+  const auto logits = step(**model, ctx, pages, {&prompt, 1});
+  REQUIRE(logits.ok());
+  CHECK(difference(*logits, golden.logits) < 1e-3);
+}
+
 }  // namespace
 }  // namespace hearth::models

@@ -136,8 +136,20 @@ void gated_norm(const Mix& mix, View y, View gate) {
   if (!mix.hyper.gate_after_norm) norm();
 }
 
+// What was projected in, times the factors of its parts.
+void scale_parts(const Mix& mix, View in) {
+  const MixerHyper& hyper = mix.hyper;
+  const std::size_t inner = hyper.inner(), keys = std::size_t{hyper.groups} * hyper.state;
+  const std::size_t widths[] = {inner, inner, keys, keys, hyper.heads};
+  std::size_t first = 0;
+  for (std::size_t i = 0; i < std::size(widths); first += widths[i++])
+    if (hyper.factors_in[i] != 1)
+      ops::scale(mix.ctx, in.slice_columns(first, widths[i]), hyper.factors_in[i]);
+}
+
 View mamba(const Mix& mix, View x) {
   const View in = project(mix, x, mix.layer[Role::mixer_in]);
+  scale_parts(mix, in);
   const std::size_t inner = mix.hyper.inner(), channels = mix.hyper.channels();
   const View gate = mix.arena.view(x.rows, inner), input = mix.arena.view(x.rows, channels);
   for (std::size_t i = 0; i < x.rows; ++i) {

@@ -29,7 +29,9 @@ constexpr std::string_view qwen2_types[] = {"qwen2"};
 constexpr std::string_view qwen2vl_types[] = {"qwen2_vl", "qwen2_vl_text", "qwen2_5_vl",
                                               "qwen2_5_vl_text"};
 constexpr std::string_view qwen2moe_types[] = {"qwen2_moe"};
-constexpr std::string_view qwen3_types[] = {"qwen3"};
+// Of Qwen3-VL what reads and writes: without pictures its three axes are one.
+constexpr std::string_view qwen3_also[] = {"qwen3vl"}, qwen3moe_also[] = {"qwen3vlmoe"};
+constexpr std::string_view qwen3_types[] = {"qwen3", "qwen3_vl", "qwen3_vl_text"};
 constexpr std::string_view qwen3moe_types[] = {"qwen3_moe"};
 constexpr std::string_view qwen2moe_words[] = {"num_experts"};
 constexpr std::string_view qwen3moe_words[] = {"num_experts"};
@@ -64,6 +66,7 @@ const ArchSpec qwen2moe{
 
 const ArchSpec qwen3{
     .name = "qwen3",
+    .gguf_also = qwen3_also,
     .hf_types = qwen3_types,
     .hf_class = "Qwen3ForCausalLM",
     .tensors = {whole, norms, plain_attention, head_norms, mlp},
@@ -72,6 +75,7 @@ const ArchSpec qwen3{
 
 const ArchSpec qwen3moe{
     .name = "qwen3moe",
+    .gguf_also = qwen3moe_also,
     .hf_types = qwen3moe_types,
     .hf_class = "Qwen3MoeForCausalLM",
     .hf_words = qwen3moe_words,

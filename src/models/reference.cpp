@@ -279,14 +279,18 @@ Table attention(ops::Context& ctx, const Trunk& trunk, std::size_t index, const 
   return multiply(ctx, mixed, layer[Role::attention_out]);
 }
 
+constexpr float no_cut = -std::numeric_limits<float>::infinity();
+
 Table dense_mlp(ops::Context& ctx, const Trunk& trunk, const Table& x, const Weight& gate_weight,
-                const Weight& up_weight, const Weight& down_weight) {
+                const Weight& up_weight, const Weight& down_weight, float gate_cut) {
   Table up = multiply(ctx, x, up_weight);
   if (trunk.spec->mlp == MlpKind::plain) {
     for (float& value : up.values) value = activation(trunk.hyper.activation, value);
     return multiply(ctx, up, down_weight);
   }
   Table gate = multiply(ctx, x, gate_weight);
+  for (float& value : gate.values) value *= trunk.hyper.gate_factor;
+  if (std::isfinite(gate_cut)) cut_plainly(gate, gate_cut);
   gated(trunk, gate, up);
   return multiply(ctx, gate, down_weight);
 }
@@ -344,14 +348,16 @@ std::vector<std::pair<std::size_t, float>> choose(const Hyper& hyper, const floa
   return chosen;
 }
 
-Table sparse_mlp(ops::Context& ctx, const Trunk& trunk, const Layer& layer, const Table& x) {
-  const Table logits = multiply(ctx, x, layer[Role::router]);
+Table sparse_mlp(ops::Context& ctx, const Trunk& trunk, const Layer& layer, const Table& x,
+                 const Table& routed) {
+  const Table logits = multiply(ctx, routed, layer[Role::router]);
   Table out(x.rows, x.dim);
   const std::size_t hidden = trunk.hyper.expert_hidden;
   for (std::size_t i = 0; i < x.rows; ++i) {
     for (auto [e, share] : choose(trunk.hyper, logits.row(i), layer[Role::router_bias].values)) {
       Table row(1, x.dim);
       std::copy_n(x.row(i), x.dim, row.row(0));
+      if (layer[Role::experts_scale].present()) share *= layer[Role::experts_scale].values[e];
       if (trunk.spec->scales_expert_input) {
         for (float& value : row.values) value *= share;
         share = 1;
@@ -367,7 +373,7 @@ Table sparse_mlp(ops::Context& ctx, const Trunk& trunk, const Layer& layer, cons
   }
   if (!layer[Role::shared_up].present()) return out;
   const Table shared = dense_mlp(ctx, trunk, x, layer[Role::shared_gate], layer[Role::shared_up],
-                                 layer[Role::shared_down]);
+                                 layer[Role::shared_down], no_cut);
   const Weight& router = layer[Role::shared_router];
   for (std::size_t i = 0; i < x.rows; ++i) {
     float share = 1;
@@ -382,14 +388,29 @@ Table sparse_mlp(ops::Context& ctx, const Trunk& trunk, const Layer& layer, cons
   return out;
 }
 
-Table mlp(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Table& x) {
-  const Layer& layer = trunk.weights.layers[index];
-  if (trunk.hyper.layers[index].sparse) return sparse_mlp(ctx, trunk, layer, x);
-  return dense_mlp(ctx, trunk, x, layer[Role::gate], layer[Role::up], layer[Role::down]);
-}
-
 void add(Table& x, const Table& y, float scale) {
   for (std::size_t i = 0; i < x.values.size(); ++i) x.values[i] += scale * y.values[i];
+}
+
+// x: the stream, behind the MLP's norm; before: without it.
+Table mlp(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Table& x,
+          const Table& before) {
+  const Layer& layer = trunk.weights.layers[index];
+  const bool sparse = trunk.hyper.layers[index].sparse;
+  if (sparse && !trunk.spec->experts_beside_mlp) return sparse_mlp(ctx, trunk, layer, x, x);
+  Table sum = dense_mlp(ctx, trunk, x, layer[Role::gate], layer[Role::up], layer[Role::down],
+                        trunk.hyper.layers[index].gate_cut);
+  for (float& value : sum.values) value *= trunk.hyper.mlp_factor;
+  if (!sparse) return sum;
+  norm(trunk, sum, layer[Role::beside_post_norm]);
+  Table routed = before, own = before;
+  norm(trunk, routed, layer[Role::router_scale]);
+  for (float& value : routed.values) value /= std::sqrt(static_cast<float>(trunk.hyper.dim));
+  norm(trunk, own, layer[Role::experts_norm]);
+  Table mixed = sparse_mlp(ctx, trunk, layer, own, routed);
+  norm(trunk, mixed, layer[Role::experts_post_norm]);
+  add(sum, mixed, 1);
+  return sum;
 }
 
 // What attention and the mixer give to the stream.
@@ -397,37 +418,74 @@ Table mix(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& 
           const Table& normed) {
   const LayerHyper& at = trunk.hyper.layers[index];
   Table sum(normed.rows, trunk.hyper.dim);
-  if (at.attends) add(sum, attention(ctx, trunk, index, rows, normed), 1);
+  if (at.attends)
+    add(sum, attention(ctx, trunk, index, rows, normed), trunk.hyper.attention_factor);
   if (at.recurs) {
     const Table mixed = run_mixer_plainly(ctx, trunk, index, rows, normed);
-    add(sum, multiply(ctx, mixed, trunk.weights.layers[index][Role::mixer_out]), 1);
+    add(sum, multiply(ctx, mixed, trunk.weights.layers[index][Role::mixer_out]),
+        trunk.hyper.mixer_factor);
   }
   return sum;
 }
 
-// What a token's own vector of the layer adds to the stream; then the factor of it all.
-void add_own_vector(ops::Context& ctx, const Trunk& trunk, std::size_t index,
-                    const Table& per_layer, Table& x) {
+// Everything that goes from layer to layer.
+struct Flow {
+  Table x;                     // the residual stream, or the one of several that layers read
+  std::vector<Table> streams;  // empty: one
+  Table per_layer;             // the vectors of layers' own; 0 rows: none
+};
+
+// What a token's own vector of the layer makes of x.
+Table own_vector(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Table& per_layer,
+                 const Table& x) {
   const Layer& layer = trunk.weights.layers[index];
-  if (per_layer.rows > 0) {
-    Table gate = multiply(ctx, x, layer[Role::layer_gate]);
-    for (std::size_t i = 0; i < gate.rows; ++i)
-      for (std::size_t d = 0; d < gate.dim; ++d)
-        gate.row(i)[d] = activation(trunk.hyper.activation, gate.row(i)[d]) *
-                         per_layer.row(i)[index * gate.dim + d];
-    Table own = multiply(ctx, gate, layer[Role::layer_projection]);
-    norm(trunk, own, layer[Role::layer_norm]);
-    add(x, own, 1);
-  }
-  if (layer[Role::layer_scale].present())
-    for (float& value : x.values) value *= layer[Role::layer_scale].values.front();
+  Table gate = multiply(ctx, x, layer[Role::layer_gate]);
+  for (std::size_t i = 0; i < gate.rows; ++i)
+    for (std::size_t d = 0; d < gate.dim; ++d)
+      gate.row(i)[d] = activation(trunk.hyper.activation, gate.row(i)[d]) *
+                       per_layer.row(i)[index * gate.dim + d];
+  Table own = multiply(ctx, gate, layer[Role::layer_projection]);
+  norm(trunk, own, layer[Role::layer_norm]);
+  return own;
 }
 
-void block(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows,
-           const Table& per_layer, Table& x) {
+// The layer is done: streams follow it, the token's own vector is added; then the factor of it all.
+void end_layer(ops::Context& ctx, const Trunk& trunk, std::size_t index, Flow& flow) {
+  const Layer& layer = trunk.weights.layers[index];
+  if (!flow.streams.empty()) {
+    correct_plainly(trunk, layer, flow.streams, flow.x);
+    flow.x = flow.streams[trunk.hyper.streams.active];
+    for (std::size_t i = 0; i < flow.x.values.size() && trunk.hyper.streams.scaled; ++i)
+      flow.x.values[i] *= layer[Role::stream_scale].values[i % flow.x.dim];
+  }
+  if (flow.per_layer.rows > 0) {
+    const Table own = own_vector(ctx, trunk, index, flow.per_layer, flow.x);
+    if (flow.streams.empty()) add(flow.x, own, 1);
+    for (std::size_t s = 1; s < flow.streams.size(); ++s) add(flow.streams[s], own, 1);
+  }
+  if (layer[Role::layer_scale].present())
+    for (float& value : flow.x.values) value *= layer[Role::layer_scale].values.front();
+}
+
+// A narrow way beside attention: x = (x + normed + norm(up down normed)) / sqrt(2).
+void add_side(ops::Context& ctx, const Trunk& trunk, const Layer& layer, const Table& normed,
+              Table& x) {
+  if (!layer[Role::side_down].present()) return;
+  Table side = multiply(ctx, multiply(ctx, normed, layer[Role::side_down]), layer[Role::side_up]);
+  norm(trunk, side, layer[Role::side_norm]);
+  for (std::size_t i = 0; i < x.values.size(); ++i)
+    x.values[i] = (x.values[i] + normed.values[i] + side.values[i]) / std::sqrt(2.0f);
+}
+
+void block(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows, Flow& flow) {
   const Layer& layer = trunk.weights.layers[index];
   const LayerHyper& at = trunk.hyper.layers[index];
   const float scale = trunk.hyper.residual_scale;
+  Table& x = flow.x;
+  if (!flow.streams.empty()) {
+    predict_plainly(trunk, layer, flow.streams);
+    x = flow.streams[trunk.hyper.streams.active];
+  }
   const Table before = x;
   Table normed = x;
   if (at.attends || at.recurs) {
@@ -435,6 +493,7 @@ void block(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows&
     Table branch = mix(ctx, trunk, index, rows, normed);
     norm(trunk, branch, layer[Role::attention_post_norm]);
     add(x, branch, scale);
+    add_side(ctx, trunk, layer, normed, x);
     norm(trunk, x, layer[Role::attention_sum_norm]);
   }
   if (!at.has_mlp) return;
@@ -442,11 +501,11 @@ void block(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows&
   // A parallel block without a norm of its own for the MLP shares the first one.
   if (trunk.hyper.parallel && !layer[Role::mlp_norm].present()) second = normed;
   norm(trunk, second, layer[Role::mlp_norm]);
-  Table branch = mlp(ctx, trunk, index, second);
+  Table branch = mlp(ctx, trunk, index, second, x);
   norm(trunk, branch, layer[Role::mlp_post_norm]);
   add(x, branch, scale);
   norm(trunk, x, layer[Role::mlp_sum_norm]);
-  add_own_vector(ctx, trunk, index, per_layer, x);
+  end_layer(ctx, trunk, index, flow);
 }
 
 Table embed(ops::Context& ctx, const Trunk& trunk, const Rows& rows) {
@@ -483,8 +542,9 @@ Table embed_for_layers(ops::Context& ctx, const Trunk& trunk, const Rows& rows, 
   norm(trunk, out, whole[Role::per_layer_norm]);
   Floats own(out.dim);
   for (std::size_t i = 0; i < out.rows; ++i) {
-    read_row(ctx, whole[Role::per_layer_embedding].stored, static_cast<std::size_t>(rows.tokens[i]),
-             own.data());
+    const ops::StoredMatrix& table = whole[Role::per_layer_embedding].stored;
+    const auto token = static_cast<std::size_t>(rows.tokens[i]);
+    read_row(ctx, table, token < table.rows ? token : 0, own.data());
     for (std::size_t d = 0; d < out.dim; ++d) {
       const float told = own[d] * std::sqrt(static_cast<float>(hyper.per_layer_dim));
       out.row(i)[d] = (out.row(i)[d] + told) * std::sqrt(0.5f);
@@ -497,12 +557,15 @@ Table embed_for_layers(ops::Context& ctx, const Trunk& trunk, const Rows& rows, 
 
 Status run_plainly(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hidden,
                    std::stop_token stop) {
-  Table x = embed(ctx, trunk, rows);
-  const Table per_layer = embed_for_layers(ctx, trunk, rows, x);
+  Table embedded = embed(ctx, trunk, rows);
+  Flow flow{embedded, {}, embed_for_layers(ctx, trunk, rows, embedded)};
+  if (trunk.hyper.streams.count > 1) flow.streams = spread_plainly(ctx, trunk, embedded);
   for (std::size_t i = 0; i < trunk.hyper.layers.size(); ++i) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped between layers");
-    block(ctx, trunk, i, rows, per_layer, x);
+    block(ctx, trunk, i, rows, flow);
   }
+  Table& x = flow.x;
+  if (!flow.streams.empty()) x = gather_plainly(ctx, trunk, flow.streams);
   norm(trunk, x, trunk.weights.whole[Role::output_norm]);
   for (std::size_t i = 0; i < rows.wanted.size(); ++i)
     std::copy_n(x.row(rows.wanted[i]), x.dim, hidden.row(i));

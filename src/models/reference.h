@@ -43,4 +43,13 @@ Table attend_latent(ops::Context& ctx, const Trunk& trunk, std::size_t index, co
 Table run_mixer_plainly(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows,
                         const Table& x);
 
+// Streams side by side: streams.h.
+std::vector<Table> spread_plainly(ops::Context& ctx, const Trunk& trunk, const Table& x);
+void predict_plainly(const Trunk& trunk, const Layer& layer, std::vector<Table>& streams);
+void correct_plainly(const Trunk& trunk, const Layer& layer, std::vector<Table>& streams,
+                     const Table& given);
+Table gather_plainly(ops::Context& ctx, const Trunk& trunk, const std::vector<Table>& streams);
+// Gates that mostly pass as zero: gates.h.
+void cut_plainly(Table& x, float deviations);
+
 }  // namespace hearth::models

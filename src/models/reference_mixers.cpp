@@ -170,7 +170,17 @@ Table mamba(ops::Context& ctx, const Trunk& trunk, const Layer& layer, std::span
             const Table& x) {
   const MixerHyper& mixer = trunk.hyper.mixer;
   const std::size_t inner = mixer.inner(), channels = mixer.channels();
-  const Table in = multiply(ctx, x, layer[Role::mixer_in]);
+  Table in = multiply(ctx, x, layer[Role::mixer_in]);
+  const std::size_t keys = (channels - inner) / 2;
+  for (std::size_t i = 0; i < in.rows; ++i)
+    for (std::size_t d = 0; d < in.dim; ++d) {
+      const std::size_t part = d < inner                  ? 0
+                               : d < 2 * inner            ? 1
+                               : d < 2 * inner + keys     ? 2
+                               : d < 2 * inner + 2 * keys ? 3
+                                                          : 4;
+      in.row(i)[d] *= mixer.factors_in[part];
+    }
   Table input(x.rows, channels), y(x.rows, inner);
   for (std::size_t i = 0; i < x.rows; ++i) std::copy_n(in.row(i) + inner, channels, input.row(i));
   input = convolve(trunk, layer, runs, input);

@@ -121,9 +121,8 @@ constexpr std::array<TensorRow, 3> shared_experts() {
 
 constexpr std::array<TensorRow, 1> router_bias(Presence weight = required_part) {
   return {{{Role::router_bias, "blk.{}.exp_probs_b.bias!",
-            "layers.{}.mlp.gate.e_score_correction_bias!|layers.{}.mlp.moe_statics."
-            "e_score_correction_bias!",
-            Extent::experts, Extent::none, absent, weight}}};
+            "layers.{}.mlp.gate.e_score_correction_bias!", Extent::experts, Extent::none, absent,
+            weight}}};
 }
 
 // How GLM and others name the norms before both branches in GGUF.

@@ -72,7 +72,33 @@ std::string_view TensorFinder::pattern(const TensorRow& row) const {
 }
 
 bool TensorFinder::by_expert(const TensorRow& row) const {
-  return pattern(row).find("{e}") != std::string_view::npos;
+  const std::string_view usual = pattern(row).substr(0, pattern(row).find('|'));
+  return usual.find("{e}") != std::string_view::npos;
+}
+
+bool TensorFinder::held_by_expert(const TensorRow& row, std::size_t layer) const {
+  for (std::string_view rest = pattern(row); !rest.empty();) {
+    const auto bar = rest.find('|');
+    TensorRow one = row;
+    one.gguf = one.hf = rest.substr(0, bar);
+    if (find(one, {layer, 0}, Part::weight) != nullptr) return by_expert(one);
+    if (bar == rest.npos) break;
+    rest.remove_prefix(bar + 1);
+  }
+  return by_expert(row);
+}
+
+std::size_t TensorFinder::stack(const TensorRow& row) const {
+  switch (about(row.role).held) {
+    case Held::of_experts:
+      return hyper_.experts;
+    case Held::of_heads:
+      return hyper_.heads;
+    case Held::of_streams:
+      return hyper_.streams.count - 1;
+    default:
+      return 1;
+  }
 }
 
 std::vector<std::string> TensorFinder::names(const TensorRow& row, Place place, Part part) const {
@@ -103,138 +129,10 @@ const TensorEntry* TensorFinder::find(const TensorRow& row, Place place, Part pa
   return nullptr;
 }
 
-bool TensorFinder::needed(const TensorRow& row, std::size_t layer) const {
-  using enum Role;
-  const bool own = row.role == per_layer_embedding || row.role == per_layer_projection ||
-                   row.role == per_layer_norm || (row.role >= layer_gate && row.role <= layer_norm);
-  if (own) return hyper_.per_layer_dim > 0;
-  if (!of_layer(row.role)) return true;
-  const LayerHyper& at = hyper_.layers[layer];
-  const bool sparse = at.sparse && at.has_mlp;
-  const bool narrow = hyper_.latent.q_rank > 0;
-  if (row.role >= q_a && row.role <= q_b) return at.attends && narrow;
-  if (row.role == q) return at.attends && !narrow;
-  if (row.role == k || row.role == v || row.role == k_norm) return at.attends && !at.borrows_kv;
-  if (row.role > attention_norm && row.role <= v_b) return at.attends;
-  if (row.role >= mixer_in && row.role <= mixer_out) return at.recurs;
-  switch (row.role) {
-    case attention_norm:
-      return at.attends || at.recurs;
-    case mlp_norm:
-      return at.has_mlp;
-    case gate_up:
-    case gate:
-    case up:
-    case down:
-      return at.has_mlp && !at.sparse;
-    case router:
-    case router_bias:
-    case experts_gate_up:
-    case experts_gate:
-    case experts_up:
-    case experts_down:
-      return sparse;
-    case shared_router:
-    case shared_gate_up:
-    case shared_gate:
-    case shared_up:
-    case shared_down:
-      return sparse && hyper_.shared_hidden > 0;
-    default:
-      return true;
-  }
-}
-
-std::uint64_t TensorFinder::extent(Extent extent, std::size_t layer) const {
-  const LayerHyper none;
-  const LayerHyper& at = layer < hyper_.layers.size() ? hyper_.layers[layer] : none;
-  const std::uint64_t q = std::uint64_t{hyper_.heads} * at.head_dim;
-  const std::uint64_t kv = std::uint64_t{at.kv_heads} * at.head_dim;
-  switch (extent) {
-    case Extent::none:
-      return 0;
-    case Extent::one:
-      return 1;
-    case Extent::dim:
-      return hyper_.dim;
-    case Extent::vocab:
-      return hyper_.vocab;
-    case Extent::context:
-    case Extent::types:
-    case Extent::labels:
-      return 0;
-    case Extent::heads:
-      return hyper_.heads;
-    case Extent::head:
-      return at.head_dim;
-    case Extent::q:
-      return q;
-    case Extent::kv:
-      return kv;
-    case Extent::kv_heads:
-      return at.kv_heads;
-    case Extent::qkv:
-      return q + 2 * kv;
-    case Extent::q2:
-      return 2 * q;
-    case Extent::mixed:
-      return std::uint64_t{hyper_.heads} * hyper_.value_dim;
-    case Extent::q_rank:
-      return hyper_.latent.q_rank;
-    case Extent::kv_rank:
-      return hyper_.latent.kv_rank;
-    case Extent::kv_rank_rope:
-      return std::uint64_t{hyper_.latent.kv_rank} + hyper_.latent.turning;
-    case Extent::key_plain:
-      return hyper_.latent.plain;
-    case Extent::value_dim:
-      return hyper_.value_dim;
-    case Extent::kv_expanded:
-      return std::uint64_t{hyper_.heads} * (hyper_.latent.plain + hyper_.value_dim);
-    case Extent::mixer_rows:
-      return hyper_.mixer.in_rows();
-    case Extent::mixer_all:
-      return std::uint64_t{hyper_.mixer.channels()} + hyper_.mixer.inner();
-    case Extent::mixer_inner:
-      return hyper_.mixer.inner();
-    case Extent::mixer_channels:
-      return hyper_.mixer.channels();
-    case Extent::mixer_kernel:
-      return hyper_.mixer.kernel;
-    case Extent::mixer_heads:
-      return hyper_.mixer.heads;
-    case Extent::mixer_heads2:
-      return 2 * std::uint64_t{hyper_.mixer.heads};
-    case Extent::mixer_head_dim:
-      return hyper_.mixer.head_dim;
-    case Extent::hidden:
-      return at.hidden;
-    case Extent::hidden2:
-      return 2 * std::uint64_t{at.hidden};
-    case Extent::experts:
-      return hyper_.experts;
-    case Extent::expert_hidden:
-      return hyper_.expert_hidden;
-    case Extent::expert_hidden2:
-      return 2 * std::uint64_t{hyper_.expert_hidden};
-    case Extent::shared_hidden:
-      return hyper_.shared_hidden;
-    case Extent::shared_hidden2:
-      return 2 * std::uint64_t{hyper_.shared_hidden};
-    case Extent::per_layer:
-      return hyper_.per_layer_dim;
-    case Extent::per_layer_all:
-      return hyper_.per_layer_dim * hyper_.layers.size();
-    case Extent::rotary_half:
-      return hyper_.rotary_dims / 2;
-  }
-  return 0;
-}
-
 std::vector<std::uint64_t> TensorFinder::shape(const TensorRow& row, std::size_t layer,
                                                bool stacked) const {
   std::vector<std::uint64_t> shape;
-  if (stacked) shape.push_back(of_heads(row.role) ? hyper_.heads : hyper_.experts);
+  if (stacked) shape.push_back(stack(row));
   shape.push_back(extent(row.rows, layer));
   if (row.columns != Extent::none) shape.push_back(extent(row.columns, layer));
   return shape;

@@ -24,7 +24,10 @@ class TensorFinder {
 
   // The row's name under this naming is empty: it is stored otherwise, or not at all.
   std::string_view pattern(const TensorRow& row) const;
-  bool by_expert(const TensorRow& row) const;  // one tensor for each expert
+  // One tensor for each matrix of a stack: as this naming usually has it, and as the file does.
+  bool by_expert(const TensorRow& row) const;
+  bool held_by_expert(const TensorRow& row, std::size_t layer) const;
+  std::size_t stack(const TensorRow& row) const;  // how many matrices a role of several has
 
   std::string name(const TensorRow& row, Place place, Part part) const;
   const TensorEntry* find(const TensorRow& row, Place place, Part part) const;
@@ -32,8 +35,8 @@ class TensorFinder {
   // Whether a layer has this part at all: dense layers have no experts.
   bool needed(const TensorRow& row, std::size_t layer) const;
   std::uint64_t extent(Extent extent, std::size_t layer) const;
-  // The shape of the weight, outermost first; 0 stands for any size.  With `stacked` the experts
-  // come first.
+  // The shape of the weight, outermost first; 0 stands for any size.  With `stacked` the matrices
+  // of a stack come first.
   std::vector<std::uint64_t> shape(const TensorRow& row, std::size_t layer, bool stacked) const;
 
   const Package& package() const { return package_; }
@@ -48,58 +51,6 @@ class TensorFinder {
   const Hyper& hyper_;
   std::string prefix_;  // of Hugging Face names
 };
-
-constexpr bool is_vector(Role role) {
-  using enum Role;
-  switch (role) {
-    case embedding_norm:
-    case output_norm:
-    case pooler_norm:
-    case rope_divisors:
-    case rope_short:
-    case rope_long:
-    case per_layer_norm:
-    case layer_norm:
-    case layer_scale:
-    case attention_norm:
-    case q_norm:
-    case k_norm:
-    case sinks:
-    case q_a_norm:
-    case kv_a_norm:
-    case router_bias:
-    case mixer_conv:
-    case mixer_decay:
-    case mixer_skip:
-    case mixer_step:
-    case mixer_norm:
-    case attention_post_norm:
-    case attention_sum_norm:
-    case mlp_norm:
-    case mlp_post_norm:
-    case mlp_sum_norm:
-      return true;
-    default:
-      return false;
-  }
-}
-// Vectors whose elements alone count: files disagree about extents of one and groups.
-constexpr bool is_loose(Role role) {
-  using enum Role;
-  return role == router_bias || role == layer_scale || (role >= mixer_conv && role <= mixer_norm);
-}
-constexpr bool is_norm(Role role) {
-  using enum Role;
-  return is_vector(role) && role != rope_divisors && role != rope_short && role != rope_long &&
-         role != sinks && !is_loose(role);
-}
-constexpr bool of_experts(Role role) {
-  using enum Role;
-  return role == experts_gate_up || role == experts_gate || role == experts_up ||
-         role == experts_down;
-}
-// A matrix for each head.
-constexpr bool of_heads(Role role) { return role == Role::k_b || role == Role::v_b; }
 
 std::string text_of_shape(std::span<const std::uint64_t> shape);  // "[4, 32]"
 

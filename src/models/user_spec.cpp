@@ -9,7 +9,7 @@
 #include "base/guarded.h"
 #include "base/nearest.h"
 #include "models/architectures.h"
-#include "models/role_names.h"
+#include "models/roles.h"
 #include "models/user_list.h"
 
 namespace hearth::models {

@@ -50,7 +50,9 @@ struct Loader {
  private:
   Status load_vector(const TensorEntry& entry, Weight& out) const;
   Status load_matrix(const TensorEntry& entry, Weight& out) const;
-  std::vector<std::size_t> row_order() const;
+  std::vector<std::size_t> row_order() const {
+    return order_of_form(finder.hyper(), row.role, form());
+  }
   Status load_stacked_experts(const TensorEntry& entry, Weight& out) const;
   Status load_separate_experts(Weight& out) const;
   Status load_alternating_experts(Weight& out) const;
@@ -117,19 +119,19 @@ Status Loader::load_matrix(const TensorEntry& entry, Weight& out) const {
   return Done{};
 }
 
-// Of the rows as they are loaded; empty: as they are stored.
-std::vector<std::size_t> Loader::row_order() const {
-  const Hyper& hyper = finder.hyper();
+}  // namespace
+
+std::vector<std::size_t> order_of_form(const Hyper& hyper, Role role, Form form) {
   const MixerHyper& mixer = hyper.mixer;
   const std::size_t values = mixer.groups == 0 ? 0 : mixer.heads / mixer.groups;
-  switch (form()) {
+  switch (form) {
     case Form::qkv_by_head:
       return order_by_head(hyper.heads, hyper.head_dim);
     case Form::query_gate_by_head:
       return order_by_group(hyper.heads,
                             std::array<std::size_t, 2>{hyper.head_dim, hyper.head_dim});
     case Form::mixer_by_group:
-      if (row.role == Role::mixer_ba)
+      if (role == Role::mixer_ba)
         return order_by_group(mixer.groups, std::array<std::size_t, 2>{values, values});
       return order_by_group(mixer.groups, std::array<std::size_t, 4>{mixer.state, mixer.state,
                                                                      values * mixer.head_dim,
@@ -138,6 +140,8 @@ std::vector<std::size_t> Loader::row_order() const {
       return {};
   }
 }
+
+namespace {
 
 Status Loader::load_stacked_experts(const TensorEntry& entry, Weight& out) const {
   TRY(check_shape(entry, finder.shape(row, layer, true)));
@@ -152,7 +156,7 @@ Status Loader::load_separate_experts(Weight& out) const {
   const auto shape = finder.shape(row, layer, false);
   Bytes all;  // where experts are made
   std::vector<std::size_t> ends;
-  for (std::size_t e = 0; e < finder.hyper().experts; ++e) {
+  for (std::size_t e = 0; e < finder.stack(row); ++e) {
     const TensorEntry* entry = finder.find(row, at(e), Part::weight);
     if (entry == nullptr) return missing(finder, row, at(e), shape);
     TRY(check_shape(*entry, shape));
@@ -271,7 +275,7 @@ Status Loader::load_bias(Weight& out) const {
 }
 
 Status Loader::load(Weight& out) const {
-  if (of_experts(row.role) && finder.by_expert(row)) {
+  if (is_stack(row.role) && finder.held_by_expert(row, layer)) {
     TRY(load_separate_experts(out));
     return load_bias(out);
   }
@@ -280,7 +284,7 @@ Status Loader::load(Weight& out) const {
     return load_bias(out);
   }
   const TensorEntry* entry = finder.find(row, at(), Part::weight);
-  const bool stacked = of_experts(row.role) || of_heads(row.role);
+  const bool stacked = is_stack(row.role);
   if (entry == nullptr) {
     if (row.weight == Presence::optional) return Done{};
     return missing(finder, row, at(), finder.shape(row, layer, stacked));
@@ -326,8 +330,9 @@ bool is_alternative(const TensorFinder& finder, const TensorRow& row, std::size_
       return has({qkv});
     case gate:
       return has({gate_up});
-    case query_gate:
-      return false;
+    case experts_gate:
+    case experts_up:
+      return has({experts_gate_up});
     case kv_b:
       return has({k_b});
     case k_b:
@@ -451,7 +456,8 @@ std::vector<Batch> batches_of(Weights& weights, int threads) {
   for (Layer& layer : weights.layers)
     for (Weight& weight : layer.weights) add(weight);
   add(weights.whole[Role::output]);
-  add(weights.whole[Role::per_layer_projection]);
+  for (const Role role : {Role::per_layer_projection, Role::stream_in, Role::stream_out})
+    add(weights.whole[role]);
   return batches;
 }
 

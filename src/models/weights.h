@@ -48,6 +48,9 @@ struct Weights {
 // is missing or has the wrong shape: name, held, needed), unsupported (its type).
 Result<Weights> load_weights(const TensorFinder& finder);
 
+// Which stored row each loaded row of a tensor is, where files hold it so; empty: as it is stored.
+std::vector<std::size_t> order_of_form(const Hyper& hyper, Role role, Form form);
+
 // What of one row of the architecture a layer holds, as it is stored; a fused one whole.
 Status load_weight(const TensorFinder& finder, const TensorRow& row, std::size_t layer,
                    Weight& out);

@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
-#include "adapt/translate/origin.h"
+#include "adapt/translate/extras.h"
 #include "models/describe.h"
 #include "models/hyper_keys.h"
 #include "models/rope_tables.h"
@@ -34,6 +34,14 @@ class Config {
     set(chosen, std::move(value));
   }
 
+  // Whether the class reads one of the alternatives.
+  bool reads(Keys keys) const {
+    for (const std::string_view word : spec_.hf_words)
+      if (("|" + std::string(keys.hf) + "|").find(fmt::format("|{}|", word)) != std::string::npos)
+        return true;
+    return false;
+  }
+
   Json json = Json::object();
 
  private:
@@ -55,6 +63,10 @@ Class class_of(const Origin& origin) {
   const ArchSpec& spec = origin.spec;
   if (spec.name == "llama" && hyper.experts > 0) return {"mixtral", "MixtralForCausalLM"};
   if (spec.name == "llama" && windowed) return {"mistral", "MistralForCausalLM"};
+  if (spec.name == "granitemoe" && hyper.shared_hidden > 0)
+    return {"granitemoeshared", "GraniteMoeSharedForCausalLM"};
+  if (spec.name == "deepseek2" && hyper.expert_gate == ExpertGate::sigmoid)
+    return {"deepseek_v3", "DeepseekV3ForCausalLM"};
   if (spec.name == "olmo2" && windowed) return {"olmo3", "Olmo3ForCausalLM"};
   const bool ranks = kind_of(origin.package, spec, hyper) == ModelKind::reranker;
   if (ranks && spec.name == "modern-bert")
@@ -68,22 +80,33 @@ void add_sizes(const Origin& origin, Config& out) {
   out.set(keys::vocabulary, hyper.vocab);
   out.set(keys::dim, hyper.dim);
   out.set(keys::layers, hyper.layers.size());
-  out.set(keys::hidden, hyper.layers.front().hidden);
-  out.set(keys::heads, hyper.heads);
-  out.set(keys::context, hyper.context);
-  const bool grouped = hyper.layers.front().kv_heads != hyper.heads;
-  if (grouped || origin.spec.defaults.kv_heads > 0 || origin.spec.kind == Kind::generator)
-    out.set(keys::kv_heads, hyper.layers.front().kv_heads);
-  if (origin.spec.kind == Kind::generator && origin.spec.rope != RopeRule::none)
-    out.set(keys::head_dim, hyper.head_dim);
+  std::uint32_t hidden = 0;
+  for (const LayerHyper& layer : hyper.layers)
+    if (layer.has_mlp) hidden = std::max(hidden, layer.hidden);
   out.set(origin.spec.norm == NormKind::rms ? keys::rms_eps : keys::layer_eps,
           real(hyper.norm_eps));
+  const bool attends = std::ranges::any_of(hyper.layers, &LayerHyper::attends);
+  if (hidden > 0) out.set(keys::hidden, hidden);
+  if (attends || hidden > 0) out.set(keys::context, hyper.context);
+  if (!attends) return;
+  out.set(keys::heads, hyper.heads);
+  const bool latent = hyper.latent.kv_rank > 0;
+  const std::uint32_t kv_heads = latent ? hyper.heads : hyper.max_kv_heads();
+  if (kv_heads != hyper.heads || origin.spec.defaults.kv_heads > 0 ||
+      origin.spec.kind == Kind::generator)
+    out.set(keys::kv_heads, kv_heads);
+  const bool kept = origin.spec.rope != RopeRule::none || origin.spec.mixer != MixerKind::none;
+  if (origin.spec.kind == Kind::generator && kept)
+    out.set(keys::head_dim, latent ? hyper.latent.turning : hyper.head_dim);
 }
 
-Status check_layers(const Hyper& hyper) {
+Status check_layers(const ArchSpec& spec, const Hyper& hyper) {
+  if (spec.local_heads) return Done{};  // their classes have words for it
+  std::uint32_t hidden = 0;
+  for (const LayerHyper& layer : hyper.layers) hidden = std::max(hidden, layer.hidden);
   for (const LayerHyper& layer : hyper.layers)
-    if (layer.kv_heads != hyper.layers.front().kv_heads ||
-        layer.hidden != hyper.layers.front().hidden)
+    if ((layer.attends && layer.kv_heads != hyper.max_kv_heads()) ||
+        (layer.has_mlp && layer.hidden != hidden))
       return Error(ErrorKind::unsupported,
                    "layers of different sizes: a Hugging Face folder of this architecture has one "
                    "size for all");
@@ -98,12 +121,133 @@ void add_experts(const Hyper& hyper, Config& out) {
   if (hyper.layers.front().hidden != hyper.expert_hidden && hyper.shared_hidden == 0 &&
       hyper.expert_hidden == 0)
     return;
-  if (hyper.shared_hidden > 0) out.set(keys::shared_hidden, hyper.shared_hidden);
+  if (out.reads(keys::shared_experts) && hyper.shared_hidden % hyper.expert_hidden == 0)
+    out.set(keys::shared_experts, hyper.shared_hidden / hyper.expert_hidden);
+  else if (hyper.shared_hidden > 0)
+    out.set(keys::shared_hidden, hyper.shared_hidden);
   out.set(keys::normalise_experts, hyper.normalise_experts);
+  if (out.reads(keys::dense_first) || out.reads(keys::sparse_step)) return;  // an Extra
   Json dense = Json::array();
   for (std::size_t i = 0; i < hyper.layers.size(); ++i)
     if (!hyper.layers[i].sparse) dense.push_back(i);
   if (dense.size() > 0) out.set("mlp_only_layers", std::move(dense));
+}
+
+bool has_bias(const Origin& origin, Role wanted) {
+  for (const auto rows : origin.spec.tensors)
+    for (const TensorRow& row : rows)
+      if (row.role == wanted && !origin.finder.pattern(row).empty() &&
+          origin.finder.find(row, {}, TensorFinder::Part::bias) != nullptr)
+        return true;
+  return false;
+}
+
+void add_extras(const Origin& origin, Config& out) {
+  const Hyper& hyper = origin.hyper;
+  for (const Extra& extra : extras()) {
+    if (extra.keys.hf.empty() || !extra.wanted(origin.spec, hyper)) continue;
+    const bool several = extra.keys.hf.find('|') != std::string_view::npos;
+    if (several && !out.reads(extra.keys)) continue;
+    const double value = extra.value(hyper);
+    if (extra.type == Extra::Type::count)
+      out.set(extra.keys, static_cast<std::int64_t>(value));
+    else if (extra.type == Extra::Type::real)
+      out.set(extra.keys, real(value));
+    else
+      out.set(extra.keys, value != 0);
+  }
+  if (hyper.latent.kv_rank > 0 && hyper.latent.q_rank == 0) out.set("q_lora_rank", Json());
+  if (hyper.latent.kv_rank > 0 && hyper.expert_gate == ExpertGate::softmax)
+    out.set("topk_method", hyper.expert_groups > 1 ? "group_limited_greedy" : "greedy");
+  if (origin.spec.defaults.chunk > 0) {  // experts have the usual width's name
+    out.set("intermediate_size_mlp", hyper.layers.front().hidden);
+    out.set(keys::hidden, hyper.expert_hidden);
+    out.set("use_qk_norm", hyper.unit_after_rope);
+  }
+}
+
+// The rotation of local layers and of global ones, some of whose pairs may stand still.
+Status add_own_rope(const Origin& origin, Config& out) {
+  const Hyper& hyper = origin.hyper;
+  Json global = Json::object({{"rope_type", "default"}, {"rope_theta", real(hyper.rope.theta)}});
+  double share = 1;
+  if (hyper.rope.scaling.kind == RopeScalingKind::proportional) share = hyper.rope.scaling.share;
+  if (const TensorEntry* divisors = origin.package.find("rope_freqs.weight")) {
+    const auto values = TRY(read_floats(*divisors));
+    share = static_cast<double>(std::ranges::count(values, 1.0f)) /
+            static_cast<double>(std::max<std::size_t>(1, values.size()));
+  }
+  if (share < 1) {
+    global.set("rope_type", "proportional");
+    global.set("partial_rotary_factor", real(share));
+  }
+  out.set("rope_parameters",
+          Json::object({{"full_attention", std::move(global)},
+                        {"sliding_attention",
+                         Json::object({{"rope_type", "default"},
+                                       {"rope_theta", real(hyper.rope_local.theta)}})}}));
+  return Done{};
+}
+
+// Gemma 3n and 4: what differs from layer to layer.
+void add_own_layers(const Origin& origin, Config& out) {
+  const Hyper& hyper = origin.hyper;
+  if (!origin.spec.local_heads) return;
+  const std::uint32_t hidden = hyper.layers.front().hidden;
+  out.set(keys::hidden, hidden);
+  if (hyper.per_layer_dim > 0) {
+    const TensorEntry* table = origin.package.find("per_layer_token_embd.weight");
+    out.set("vocab_size_per_layer_input", table != nullptr ? table->shape.front() : hyper.vocab);
+  }
+  if (hyper.streams.count == 1) {
+    const bool wide = hyper.layers.back().borrows_kv && hyper.layers.back().hidden == 2 * hidden;
+    out.set("use_double_wide_mlp", wide);
+    bool equal = true;  // keys stand in for the values of global layers
+    for (std::size_t i = 0; i < hyper.layers.size(); ++i)
+      if (!hyper.layers[i].local && !hyper.layers[i].borrows_kv)
+        equal = equal && origin.package.find(fmt::format("blk.{}.attn_v.weight", i)) == nullptr;
+    out.set("attention_k_eq_v", equal);
+    return;
+  }
+  Json widths = Json::array(), shares = Json::array();
+  for (const LayerHyper& layer : hyper.layers) {
+    widths.push_back(layer.hidden);
+    const double cut = static_cast<double>(layer.gate_cut);
+    shares.push_back(real(std::isfinite(cut) ? 0.5 * std::erfc(-cut / std::sqrt(2.0)) : 0.0));
+  }
+  out.set(keys::hidden, std::move(widths));
+  out.set("activation_sparsity_pattern", std::move(shares));
+}
+
+// What the layers of models that recur are, in the words of their classes.
+void add_kinds(const Origin& origin, Config& out) {
+  const MixerKind mixer = origin.spec.mixer;
+  if (mixer == MixerKind::none || origin.spec.mixer_beside_attention) return;
+  const bool granite = origin.spec.name == "granitehybrid";
+  const char* recurring = mixer == MixerKind::short_conv ? "conv"
+                          : granite                      ? "mamba"
+                                                         : "linear_attention";
+  Json types = Json::array();
+  for (const LayerHyper& layer : origin.hyper.layers)
+    types.push_back(layer.recurs     ? recurring
+                    : !layer.attends ? "mlp"
+                    : granite        ? "attention"
+                                     : "full_attention");
+  if (origin.spec.one_branch && has_role(origin.spec, Role::q))
+    out.set("layers_block_type", std::move(types));
+  else if (!origin.spec.one_branch)
+    out.set("layer_types", std::move(types));
+  if (mixer == MixerKind::short_conv) {
+    out.set("block_auto_adjust_ff_dim", false);
+    out.set("conv_bias", has_bias(origin, Role::mixer_conv));
+  }
+  if (mixer == MixerKind::mamba2) {
+    out.set(granite ? "mamba_conv_bias" : "use_conv_bias", has_bias(origin, Role::mixer_conv));
+    out.set(origin.spec.one_branch ? "use_bias" : "mamba_proj_bias",
+            has_bias(origin, Role::mixer_in));
+  }
+  if (origin.spec.rope == RopeRule::by_file)
+    out.set("position_embedding_type", origin.hyper.layers.front().rotates ? "rope" : "nope");
 }
 
 // The numbers that give these divisors (Llama 3.1 and on); false: none that we know.
@@ -168,6 +312,12 @@ Result<Json> scaling_of(const Origin& origin, std::vector<std::string>& losses) 
       out.set("beta_fast", real(scaling.beta_fast));
       out.set("beta_slow", real(scaling.beta_slow));
       if (scaling.attention_factor > 0) out.set("attention_factor", real(scaling.attention_factor));
+      if (scaling.mscale_all_dims > 0) {
+        out.set("mscale", real(scaling.mscale));
+        out.set("mscale_all_dim", real(scaling.mscale_all_dims));
+      }
+      if (origin.spec.tempered == Tempered::all)
+        out.set("llama_4_scaling_beta", real(origin.hyper.temperature_scale));
       if (!scaling.truncate) out.set("truncate", false);
       break;
     case RopeScalingKind::llama3:
@@ -193,6 +343,7 @@ Status add_rope(const Origin& origin, Config& out, std::vector<std::string>& los
   if (origin.spec.rope == RopeRule::none) return Done{};
   const Hyper& hyper = origin.hyper;
   const ArchSpec& spec = origin.spec;
+  if (spec.local_heads) return add_own_rope(origin, out);
   Json scaling = TRY(scaling_of(origin, losses));
   if (spec.local_rope_unscaled && scaling.is_object()) {
     const Json theta = real(hyper.rope.theta);
@@ -211,7 +362,8 @@ Status add_rope(const Origin& origin, Config& out, std::vector<std::string>& los
     out.set("original_max_position_embeddings",
             static_cast<std::int64_t>(hyper.rope.scaling.original_context));
   if (scaling.is_object()) out.set("rope_scaling", std::move(scaling));
-  if (hyper.rotary_dims != hyper.head_dim || spec.defaults.rotary_share != 1) {
+  const bool latent = hyper.latent.kv_rank > 0;
+  if (!latent && (hyper.rotary_dims != hyper.head_dim || spec.defaults.rotary_share != 1)) {
     const Json share = real(static_cast<double>(hyper.rotary_dims) / hyper.head_dim);
     out.set("partial_rotary_factor", share);
     if (spec.name == "gptneox") out.set("rotary_pct", share);
@@ -230,10 +382,13 @@ void add_windows(const Origin& origin, Config& out) {
              origin.spec.name == "phi3") {
     out.set(keys::window, Json());
   }
-  if (origin.spec.local.period > 0 && (window > 0 || origin.spec.rope == RopeRule::local_layers)) {
+  if (origin.spec.local.period > 0 && (window > 0 || origin.spec.defaults.chunk > 0 ||
+                                       origin.spec.rope == RopeRule::local_layers)) {
     Json types = Json::array();
     for (const LayerHyper& layer : hyper.layers)
-      types.push_back(layer.local ? "sliding_attention" : "full_attention");
+      types.push_back(!layer.local      ? "full_attention"
+                      : layer.chunk > 0 ? "chunked_attention"
+                                        : "sliding_attention");
     out.set("layer_types", std::move(types));
   }
   if (origin.spec.rope == RopeRule::three_of_four) {
@@ -285,15 +440,6 @@ void add_factors(const Origin& origin, Config& out) {
             activation_name(hyper.activation));
 }
 
-bool has_bias(const Origin& origin, Role wanted) {
-  for (const auto rows : origin.spec.tensors)
-    for (const TensorRow& row : rows)
-      if (row.role == wanted && !origin.finder.pattern(row).empty() &&
-          origin.finder.find(row, {}, TensorFinder::Part::bias) != nullptr)
-        return true;
-  return false;
-}
-
 // Which optional parts the tensors have: classes make parameters by these.
 void add_parts(const Origin& origin, Config& out) {
   const bool attention = has_bias(origin, Role::q) || has_bias(origin, Role::qkv);
@@ -303,13 +449,14 @@ void add_parts(const Origin& origin, Config& out) {
   if (name == "llama" || name == "smollm3" || name == "granite")
     out.set("mlp_bias", has_bias(origin, Role::down));
   if (name == "starcoder2") out.set("use_bias", attention);
+  if (name == "seed_oss") out.set("attention_out_bias", has_bias(origin, Role::attention_out));
   if (name == "modern-bert") {
     out.set("attention_bias", attention);
     out.set("mlp_bias", has_bias(origin, Role::down));
     out.set("norm_bias", has_bias(origin, Role::output_norm));
     out.set("classifier_bias", has_bias(origin, Role::pooler));
   }
-  if (name == "command-r") {
+  if (name == "command-r" || name == "glm4moe") {
     bool normed = false;
     for (const auto rows : origin.spec.tensors)
       for (const TensorRow& row : rows)
@@ -373,13 +520,16 @@ Status write_config(const Origin& origin, Package& package, std::vector<std::str
   if (spec.hf_class.empty() || origin.hyper.layers.empty())
     return Error(ErrorKind::unsupported,
                  fmt::format("{} has no form as a Hugging Face folder", spec.name));
-  TRY(check_layers(origin.hyper));
+  TRY(check_layers(spec, origin.hyper));
   Config out(spec);
   const Class kind = class_of(origin);
   out.set("architectures", Json(Json::Array{Json(kind.name)}));
   out.set("model_type", kind.type);
   add_sizes(origin, out);
   add_experts(origin.hyper, out);
+  add_extras(origin, out);
+  add_kinds(origin, out);
+  add_own_layers(origin, out);
   if (kind.type == "mixtral" || spec.name == "gpt-oss")
     out.set(keys::hidden, origin.hyper.expert_hidden);
   TRY(add_rope(origin, out, losses));

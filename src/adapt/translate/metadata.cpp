@@ -6,7 +6,7 @@
 #include <cmath>
 #include <map>
 
-#include "adapt/translate/origin.h"
+#include "adapt/translate/extras.h"
 #include "base/files.h"
 #include "formats/meta_llama.h"
 #include "models/describe.h"
@@ -68,12 +68,21 @@ void add_sizes(const Origin& origin, Pairs& out) {
   out.count(keys::layers, hyper.layers.size());
   out.count(keys::vocabulary, hyper.vocab);
   if (origin.spec.kind == Kind::static_embedder) return;
-  out.counts(keys::hidden, of_layers(hyper, &LayerHyper::hidden));
-  out.count(keys::heads, hyper.heads);
-  out.counts(keys::kv_heads, of_layers(hyper, &LayerHyper::kv_heads));
-  out.count(keys::head_dim, hyper.head_dim);
-  out.count(keys::value_dim, hyper.head_dim);
+  auto widths = of_layers(hyper, &LayerHyper::hidden);
+  for (std::size_t i = 0; i < widths.size(); ++i)
+    if (!hyper.layers[i].has_mlp) widths[i] = 0;
+  out.counts(keys::hidden, widths);
+  const bool attends = std::ranges::any_of(hyper.layers, &LayerHyper::attends);
+  out.count(keys::heads, attends ? hyper.heads : 0);
   out.real(origin.spec.norm == NormKind::rms ? keys::rms_eps : keys::layer_eps, hyper.norm_eps);
+  if (!attends) return;
+  auto kv_heads = of_layers(hyper, &LayerHyper::kv_heads);
+  if (origin.spec.attention_every > 0 && attention_interval(hyper) > 0)  // the interval tells
+    std::ranges::fill(kv_heads, hyper.max_kv_heads());
+  out.counts(keys::kv_heads, kv_heads);
+  const std::uint32_t rank = hyper.latent.kv_rank;  // what latents keep of a key and a value
+  out.count(keys::head_dim, rank > 0 ? rank + hyper.latent.turning : hyper.head_dim);
+  out.count(keys::value_dim, rank > 0 ? rank : hyper.head_dim);
 }
 
 void add_experts(const Hyper& hyper, Pairs& out) {
@@ -82,13 +91,32 @@ void add_experts(const Hyper& hyper, Pairs& out) {
   out.count(keys::experts_used, hyper.experts_used);
   out.count(keys::expert_hidden, hyper.expert_hidden);
   if (hyper.shared_hidden > 0) out.count(keys::shared_hidden, hyper.shared_hidden);
+  if (hyper.shared_hidden > 0 && hyper.shared_hidden % hyper.expert_hidden == 0)
+    out.count(keys::shared_experts, hyper.shared_hidden / hyper.expert_hidden);
   out.flag(keys::normalise_experts, hyper.normalise_experts);
-  const auto dense = std::ranges::find(hyper.layers, true, &LayerHyper::sparse);
-  if (dense != hyper.layers.begin())
-    out.count(keys::dense_first, static_cast<std::uint64_t>(dense - hyper.layers.begin()));
 }
 
-void add_scaling(const RopeScaling& scaling, Pairs& out, std::vector<std::string>& losses) {
+void add_extras(const Origin& origin, Pairs& out) {
+  const Hyper& hyper = origin.hyper;
+  if (hyper.streams.count > 1) {
+    std::vector<float> cuts;
+    for (const LayerHyper& layer : hyper.layers) cuts.push_back(layer.gate_cut);
+    out.own({"activation_sparsity_scale", ""}, GgufValue::array<float>(cuts));
+  }
+  for (const Extra& extra : extras()) {
+    if (extra.keys.gguf.empty() || !extra.wanted(origin.spec, hyper)) continue;
+    const double value = extra.value(hyper);
+    if (extra.type == Extra::Type::count)
+      out.count(extra.keys, static_cast<std::uint64_t>(value));
+    else if (extra.type == Extra::Type::real)
+      out.real(extra.keys, value);
+    else
+      out.flag(extra.keys, value != 0);
+  }
+}
+
+void add_scaling(const RopeScaling& scaling, bool is_latent, Pairs& out,
+                 std::vector<std::string>& losses) {
   const auto kind = [&](const char* name) {
     out.own({"rope.scaling.type", ""}, GgufValue::text(name));
     out.real({"rope.scaling.factor", ""}, scaling.factor);
@@ -113,6 +141,11 @@ void add_scaling(const RopeScaling& scaling, Pairs& out, std::vector<std::string
       original();
       out.real({"rope.scaling.yarn_beta_fast", ""}, scaling.beta_fast);
       out.real({"rope.scaling.yarn_beta_slow", ""}, scaling.beta_slow);
+      if (scaling.mscale_all_dims > 0) {  // models with latents write a tenth of it
+        out.real({"rope.scaling.yarn_log_multiplier", ""},
+                 is_latent ? 0.1 * scaling.mscale_all_dims : scaling.mscale_all_dims);
+        break;
+      }
       const double usual = 0.1 * std::log(scaling.factor) + 1;
       if (scaling.attention_factor > 0)
         out.real({"rope.scaling.yarn_attn_factor", ""}, scaling.attention_factor / usual);
@@ -130,11 +163,12 @@ void add_scaling(const RopeScaling& scaling, Pairs& out, std::vector<std::string
 }
 
 void add_rope(const Origin& origin, Pairs& out, std::vector<std::string>& losses) {
-  if (origin.spec.rope == RopeRule::none) return;
   const Hyper& hyper = origin.hyper;
+  const bool none_turns = std::ranges::none_of(hyper.layers, &LayerHyper::rotates);
+  if (origin.spec.rope == RopeRule::none || none_turns) return;
   out.count({"rope.dimension_count", ""}, hyper.rotary_dims);
   out.real({"rope.freq_base", ""}, hyper.rope.theta);
-  add_scaling(hyper.rope.scaling, out, losses);
+  add_scaling(hyper.rope.scaling, hyper.latent.kv_rank > 0, out, losses);
   if (origin.spec.defaults.rope_theta_local > 0)
     out.real({"rope.freq_base_swa", ""}, hyper.rope_local.theta);
 }
@@ -157,7 +191,8 @@ void add_windows(const Origin& origin, Pairs& out) {
   // Readers of encoders and of OLMo look for it, others know the architecture's own.
   if (local.period > 0 && local.global_at == 0 && follows_pattern(origin.spec, hyper))
     return out.count(keys::window_pattern, local.period);
-  if (follows_pattern(origin.spec, hyper) && !origin.spec.local_rope_unscaled) return;
+  const bool told = origin.spec.local_rope_unscaled || origin.spec.local_heads;
+  if (follows_pattern(origin.spec, hyper) && !told) return;
   std::vector<bool> flags;
   for (const LayerHyper& layer : hyper.layers) flags.push_back(layer.local);
   out.flags(keys::window_pattern, flags);
@@ -209,6 +244,7 @@ Status write_metadata(const Origin& origin, Package& out, std::vector<std::strin
   add_sizes(origin, pairs);
   if (origin.spec.kind != Kind::static_embedder) {
     add_experts(origin.hyper, pairs);
+    add_extras(origin, pairs);
     add_rope(origin, pairs, losses);
     add_windows(origin, pairs);
     add_factors(origin, pairs);

@@ -72,16 +72,20 @@ def commands():
 
 
 def thousand():
-    with World() as world:
-        world.run("pull", "hf:org/model")
-        first = world.store / "hf--org--model--Q8_0"
-        facts, data = (first / "model.json").read_text(), (first / "model-Q8_0.gguf").read_bytes()
-        for i in range(999):
-            folder = world.store / f"hf--org--m{i}--Q8_0"
-            folder.mkdir()
-            (folder / "model-Q8_0.gguf").write_bytes(data[:4096 + i])
-            (folder / "model.json").write_text(facts.replace("org/model", f"org/m{i}"))
-        report_command("hearth list, 1,000 models", lambda: world.run("list"), 50)
+    """Models that run, and files that are none: their weights are holes, which take no room."""
+    for what, head in (("models", 1 << 16), ("damaged files", 1 << 12)):
+        with World() as world:
+            world.run("pull", "hf:org/model")
+            first = world.store / "hf--org--model--Q8_0"
+            facts, data = (first / "model.json").read_text(), (first / "model-Q8_0.gguf").read_bytes()
+            for i in range(999):
+                folder = world.store / f"hf--org--m{i}--Q8_0"
+                folder.mkdir()
+                with open(folder / "model-Q8_0.gguf", "wb") as file:
+                    file.write(data[:head])
+                    file.truncate(len(data) + i if what == "models" else head + i)
+                (folder / "model.json").write_text(facts.replace("org/model", f"org/m{i}"))
+            report_command(f"hearth list, 1,000 {what}", lambda: world.run("list"), 50)
 
 
 def configuration():

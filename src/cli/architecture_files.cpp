@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/files.h"
-#include "config/config.h"
+#include "base/user_folders.h"
 #include "config/file_values.h"
 #include "models/user_spec.h"
 
@@ -28,8 +28,7 @@ Status read_one(const std::string& path) {
 }  // namespace
 
 std::string architectures_folder() {
-  const std::string settings = user_settings_file();
-  return settings.empty() ? "" : join_path(parent_folder(settings), "architectures");
+  return in_user_folder(UserFolder::config, "hearth/architectures");
 }
 
 std::vector<Error> read_architectures(const std::string& folder) {

@@ -8,7 +8,7 @@
 
 namespace hearth::cli {
 
-// Where they lie: `architectures` beside the settings file; empty: nowhere.
+// Where they lie: `architectures` beside the settings file.
 std::string architectures_folder();
 
 // Makes those of a folder known: files that end in .toml, .json, .yaml or .yml, by name.  One that

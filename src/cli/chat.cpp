@@ -2,10 +2,10 @@
 #include <fmt/core.h>
 
 #include <charconv>
-#include <cstdlib>
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "base/user_folders.h"
 #include "base/utf8.h"
 #include "cli/conversation.h"
 #include "cli/first_model.h"
@@ -279,12 +279,7 @@ Status answer(Chat& chat, const std::string& text) {
   return Done{};
 }
 
-std::string history_path() {
-  if (const char* folder = std::getenv("XDG_DATA_HOME"); folder && *folder)
-    return join_path(folder, "hearth/chat_history");
-  const char* home = std::getenv("HOME");
-  return home && *home ? join_path(home, ".local/share/hearth/chat_history") : "";
-}
+std::string history_path() { return in_user_folder(UserFolder::data, "hearth/chat_history"); }
 
 // The servers that are set, unless nothing of them can be used.
 Status reach_servers(Chat& chat, const Arguments& arguments) {

@@ -106,8 +106,7 @@ Result<ConfigFile> target_of(const Arguments& arguments) {
                                                   : Layer::user_file;
   for (const ConfigFile& file : standard_sources().files)
     if (file.layer == layer) return file;
-  if (layer == Layer::project_file) return ConfigFile{layer, ".hearth.toml"};
-  return invalid("no folder for settings: neither XDG_CONFIG_HOME nor HOME is set");
+  return ConfigFile{layer, ".hearth.toml"};  // a project's first
 }
 
 Result<std::string> text_of_file(const ConfigFile& file) {

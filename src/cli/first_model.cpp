@@ -57,9 +57,6 @@ Result<std::optional<Recommendation>> choose_first_model(const Arguments& argume
 
 Status set_user_setting(std::string_view key, const Json& value) {
   const std::string path = user_settings_file();
-  if (path.empty())
-    return Error(ErrorKind::invalid,
-                 "no folder for settings: neither XDG_CONFIG_HOME nor HOME is set");
   if (!path.ends_with(".toml"))
     return Error(ErrorKind::invalid,
                  fmt::format("{}: only TOML files are changed by command: set {} = {} there", path,

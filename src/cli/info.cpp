@@ -3,11 +3,13 @@
 #include <time.h>
 
 #include <chrono>
+#include <utility>
 
 #include "cli/interrupts.h"
 #include "cli/measure.h"
 #include "cli/rows.h"
 #include "hardware/profile.h"
+#include "hardware/watts.h"
 #include "kernels/select.h"
 
 namespace hearth::cli {
@@ -109,15 +111,23 @@ void print(Output& out, const Profile& profile, const std::string& kernels) {
 
 // Once a second until Ctrl-C: for people the picture is drawn anew, for programs one line each.
 Status watch(App& app, const Arguments& arguments, Profile profile, const std::string& kernels) {
+  using Clock = std::chrono::steady_clock;
   const InterruptScope interrupts;
+  Clock::time_point looked = Clock::now();
   while (!interrupts.token().stop_requested()) {
+    const hardware::Condition before = profile.condition;
+    const std::chrono::duration<double> since = Clock::now() - std::exchange(looked, Clock::now());
     profile.memory = hardware::read_memory();
     profile.condition = hardware::read_condition();
+    const auto watts = hardware::processor_watts(before, profile.condition, since.count());
     if (arguments.has("--json")) {
-      app.out.text(write_json(described(profile, kernels)) + "\n");
+      Json json = described(profile, kernels);
+      json.set("processor_watts", watts ? Json(*watts) : Json());
+      app.out.text(write_json(json) + "\n");
     } else {
       if (app.out.is_terminal()) app.out.text("\033[H\033[2J");
       print(app.out, profile, kernels);
+      if (watts) app.out.row("power", fmt::format("{:.1f} W, of the processor", *watts));
       app.out.text("");
     }
     for (int tenth = 0; tenth < 10 && !interrupts.token().stop_requested(); ++tenth) {

@@ -12,6 +12,7 @@
 #include "library/aliases.h"
 #include "library/catalog_view.h"
 #include "library/hub_search.h"
+#include "library/known_sums.h"
 
 namespace hearth::cli {
 namespace {
@@ -56,15 +57,19 @@ Status list_local(App& app, const Arguments& arguments, const LibraryContext& co
     app.out.json(Json::object({{"models", std::move(list)}, {"names", std::move(names)}}));
     return Done{};
   }
+  const KnownSums sums = read_known_sums(context.folders);
   std::vector<Row> rows;
   for (const auto& [name, alias] : aliases)
     rows.push_back({name, "", "", "", "", "a name", alias.model});
   for (const LocalModel& model : models) {
     const ModelFacts& facts = model.facts;
+    const std::string what = facts.problem.empty()    ? facts.kind
+                             : damage_of(model, sums) ? "damaged"
+                                                      : "does not run";
     rows.push_back({model.name, readable_bytes(model.bytes),
                     facts.parameters > 0 ? readable_count(facts.parameters) : "",
-                    facts.quantisation, context_text(facts.context_length),
-                    facts.problem.empty() ? facts.kind : "does not run", std::string(model.tool)});
+                    facts.quantisation, context_text(facts.context_length), what,
+                    std::string(model.tool)});
   }
   if (rows.empty()) {
     app.out.line("No models on this machine yet, but the built-in one: `hearth chat builtin`.");

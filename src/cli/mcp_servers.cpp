@@ -4,10 +4,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/files.h"
 #include "base/log.h"
+#include "base/user_folders.h"
 #include "base/utf8.h"
 #include "cli/settings.h"
 #include "cli/table.h"
@@ -21,13 +21,6 @@ std::string remark_of(const mcp::ServerState& state) {
   if (!state.problem.empty()) return state.problem;
   if (state.left_out.empty()) return "";
   return fmt::format("{} tools left out: too large or too many", state.left_out.size());
-}
-
-std::string data_path(const char* name) {
-  if (const char* folder = std::getenv("XDG_DATA_HOME"); folder && *folder)
-    return join_path(join_path(folder, "hearth"), name);
-  const char* home = std::getenv("HOME");
-  return join_path(join_path(home && *home ? home : ".", ".local/share/hearth"), name);
 }
 
 }  // namespace
@@ -69,8 +62,8 @@ Result<std::vector<mcp::ServerSettings>> mcp_settings(const Arguments& arguments
   return servers;
 }
 
-std::string consent_path() { return data_path("mcp_consents.json"); }
-std::string grants_path() { return data_path("mcp_grants.json"); }
+std::string consent_path() { return in_user_folder(UserFolder::data, "hearth/mcp_consents.json"); }
+std::string grants_path() { return in_user_folder(UserFolder::data, "hearth/mcp_grants.json"); }
 
 Result<Json> read_pairs(std::span<const std::string> words) {
   Json object = Json::object();

@@ -8,6 +8,7 @@
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "library/aliases.h"
+#include "library/known_sums.h"
 #include "library/live.h"
 #include "library/resolve.h"
 #include "library/store.h"
@@ -66,27 +67,45 @@ Status remove(App& app, const Arguments& arguments) {
   return Done{};
 }
 
+// A file whose bytes lie on the disk once more.
+struct Twice {
+  std::string name, path, copy;
+  std::uint64_t bytes = 0;
+};
+
 Status usage(App& app, const Arguments& arguments) {
   const LibraryContext context = TRY(library_context(arguments));
   struct Sum {
     std::uint64_t bytes = 0, models = 0;
   };
   std::map<std::string_view, Sum> tools;
+  const KnownSums sums = read_known_sums(context.folders);
+  std::vector<Twice> twice;
+  std::map<std::string, LocalModel> seen;  // by the sum of their only file
   for (const LocalModel& model : find_local_models(context.folders)) {
-    tools[model.tool].bytes += model.bytes;
     ++tools[model.tool].models;
+    const std::string sum = sum_of(model, sums);
+    const auto [first, is_new] = seen.try_emplace(sum.empty() ? model.path : sum, model);
+    if (!is_new && first->second.identity == model.identity) continue;  // the very same file
+    tools[model.tool].bytes += model.bytes;
+    if (!is_new) twice.push_back({model.name, model.path, first->second.path, model.bytes});
   }
   const auto partials = partial_downloads(context.folders.models);
   const std::uint64_t free = free_disk_bytes(context.folders.models);
   if (arguments.has("--json")) {
-    Json sums = Json::array(), unfinished = Json::array();
+    Json by_tool = Json::array(), unfinished = Json::array(), copies = Json::array();
     for (const auto& [tool, sum] : tools)
-      sums.push_back(Json::object({{"from", tool}, {"models", sum.models}, {"bytes", sum.bytes}}));
+      by_tool.push_back(
+          Json::object({{"from", tool}, {"models", sum.models}, {"bytes", sum.bytes}}));
     for (const PartialDownload& partial : partials)
       unfinished.push_back(Json::object({{"name", partial.name}, {"bytes", partial.bytes}}));
+    for (const Twice& one : twice)
+      copies.push_back(Json::object(
+          {{"name", one.name}, {"bytes", one.bytes}, {"path", one.path}, {"copy", one.copy}}));
     app.out.json(Json::object({{"store", context.folders.models},
                                {"free_bytes", free},
-                               {"sums", std::move(sums)},
+                               {"sums", std::move(by_tool)},
+                               {"copies", std::move(copies)},
                                {"unfinished", std::move(unfinished)}}));
     return Done{};
   }
@@ -95,6 +114,9 @@ Status usage(App& app, const Arguments& arguments) {
                                   sum.models == 1 ? "model" : "models"));
   for (const PartialDownload& partial : partials)
     app.out.row("unfinished", fmt::format("{} of {}", readable_bytes(partial.bytes), partial.name));
+  for (const Twice& one : twice)
+    app.out.row("twice", fmt::format("{}, {}: {} and {}", one.name, readable_bytes(one.bytes),
+                                     one.path, one.copy));
   app.out.row("free", fmt::format("{} at {}", readable_bytes(free), context.folders.models));
   return Done{};
 }

@@ -22,7 +22,7 @@ Result<std::vector<LocalModel>> wanted_models(const Arguments& arguments,
 }
 
 Result<Verdict> verify_with_progress(App& app, const Arguments& arguments, const LocalModel& model,
-                                     VerifyLevel level) {
+                                     VerifyLevel level, const LibraryFolders& folders) {
   const InterruptScope interrupts;
   std::uint64_t done = 0;
   const VerifyHooks hooks{.stop = interrupts.token(), .read = [&](std::uint64_t bytes) {
@@ -32,7 +32,7 @@ Result<Verdict> verify_with_progress(App& app, const Arguments& arguments, const
                             app.out.progress(model.name, std::min(share, 1.0));
                           }};
   OpenModel open;  // lives as long as what is loaded is used
-  auto verdict = verify(model, level, hooks, [&]() -> Result<Lease> {
+  auto verdict = verify(model, level, folders, hooks, [&]() -> Result<Lease> {
     open = TRY(open_model(app, arguments, model.path));
     return open.lease;
   });
@@ -69,10 +69,9 @@ void print(Output& out, const LocalModel& model, const Verdict& verdict, VerifyL
   if (!verdict.problem.empty())
     out.line(fmt::format("{}: {}: {}", model.name, name_of(verdict.failed_at), verdict.problem));
   if (!verdict.is_right()) return out.line(fmt::format("  {}", verdict.advice(model)));
-  const bool is_known = level != VerifyLevel::checksum || !verdict.files.empty();
-  std::string_view words = is_known ? "right" : "no checksum is known";
-  if (level == VerifyLevel::run)
-    words = verdict.files.empty() ? "runs; no checksum is known" : "right, and runs";
+  const bool is_known = level < VerifyLevel::checksum || verdict.has_promise();
+  std::string words = is_known ? "right" : "no checksum was known; it is remembered from now on";
+  if (level == VerifyLevel::run) words = is_known ? "right, and runs" : "runs; " + words;
   out.line(fmt::format("{}: {}", model.name, words));
 }
 
@@ -87,11 +86,12 @@ Status run(App& app, const Arguments& arguments) {
   Json list = Json::array();
   int wrong = 0, unknown = 0;
   for (const LocalModel& model : TRY(wanted_models(arguments, context.folders))) {
-    const Verdict verdict = TRY(verify_with_progress(app, arguments, model, level));
+    const Verdict verdict =
+        TRY(verify_with_progress(app, arguments, model, level, context.folders));
     const bool repairs = verdict.has_wrong_files() && arguments.has("--repair");
     // Of all models, those of which nothing is known are many.
     const bool says_nothing =
-        level == VerifyLevel::checksum && verdict.files.empty() && !is_named && verdict.is_right();
+        level == VerifyLevel::checksum && !verdict.has_promise() && !is_named && verdict.is_right();
     if (!json && !says_nothing && !repairs) print(app.out, model, verdict, level);
     if (repairs) TRY(repair(app, context, model, verdict.files));
     if (repairs && !json) app.out.line(fmt::format("{}: repaired", model.name));
@@ -99,7 +99,9 @@ Status run(App& app, const Arguments& arguments) {
     unknown += says_nothing ? 1 : 0;
     list.push_back(to_json(model, verdict, repairs));
   }
-  if (!json && unknown > 0) app.out.line(fmt::format("No checksum is known of {} more.", unknown));
+  if (!json && unknown > 0)
+    app.out.line(fmt::format("No checksum was known of {} more; theirs are remembered from now on.",
+                             unknown));
   if (json)
     app.out.json(
         Json::object({{"level", name_of(level)}, {"models", std::move(list)}, {"wrong", wrong}}));
@@ -121,7 +123,9 @@ const Command verify_command{
     .summary = "Tell whether models are what was promised, and whether they run.",
     .details =
         "Without MODEL, all of this machine. Checksums are known of those in Hearth's store,\n"
-        "Hugging Face's cache and Ollama.\n\n"
+        "Hugging Face's cache and Ollama; those of other files are remembered at the first time,\n"
+        "so that later damage is seen. A model with damaged files is set aside: nothing uses it\n"
+        "until it is mended.\n\n"
         "  header    it opens and says what it is\n"
         "  tensors   all that its architecture needs is there, in shape, with its tokenizer\n"
         "  checksum  its bytes are those that were promised\n"

@@ -6,6 +6,7 @@
 #include <cstdlib>
 
 #include "base/files.h"
+#include "base/json.h"
 #include "base/utf8.h"
 
 namespace hearth {
@@ -13,22 +14,33 @@ namespace {
 
 using Kind = Conflict::Kind;
 
+constexpr std::uint64_t max_key_store_bytes = 16u << 20;
+
 bool is_loopback(std::string_view host) {
   return host == "localhost" || host == "::1" || host.starts_with("127.");
 }
 
-void check_server(const ServerConfig& server, std::vector<Conflict>& conflicts) {
+// `hearth keys` made some.
+bool has_stored_keys(const Config& config) {
+  const auto text = read_file(key_store_path(config), max_key_store_bytes);
+  const auto json = text ? parse_json(*text) : Result<Json>(Json());
+  const Json* keys = json ? json->find("keys") : nullptr;
+  return keys && keys->is_array() && !keys->as_array().empty();
+}
+
+void check_server(const Config& config, std::vector<Conflict>& conflicts) {
+  const ServerConfig& server = config.server;
   if (server.tls_cert.empty() != server.tls_key.empty())
     conflicts.push_back(
         {Kind::contradiction,
          {"server.tls_cert", "server.tls_key"},
          fmt::format("server.tls_cert = '{}' and server.tls_key = '{}': TLS needs both",
                      printable(server.tls_cert), printable(server.tls_key))});
-  if (!is_loopback(server.host) && server.api_key_file.empty())
+  if (!is_loopback(server.host) && server.api_key_file.empty() && !has_stored_keys(config))
     conflicts.push_back({Kind::exposure,
                          {"server.host", "server.api_key_file"},
                          fmt::format("server.host = '{}' opens the server to the network: needs "
-                                     "server.api_key_file",
+                                     "server.api_key_file, or keys that `hearth keys create` makes",
                                      printable(server.host))});
 }
 
@@ -80,7 +92,7 @@ ConfigFacts read_config_facts(std::uint64_t memory_bytes) {
 
 std::vector<Conflict> find_conflicts(const Config& config, const ConfigFacts& facts) {
   std::vector<Conflict> conflicts;
-  check_server(config.server, conflicts);
+  check_server(config, conflicts);
   check_runtime(config.runtime, conflicts);
   check_memory(config.models, facts, conflicts);
   check_port(config.server, facts, conflicts);

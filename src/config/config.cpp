@@ -5,10 +5,10 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <cstdlib>
 
 #include "base/files.h"
 #include "base/nearest.h"
+#include "base/user_folders.h"
 #include "base/utf8.h"
 #include "config/checks.h"
 #include "config/file_values.h"
@@ -95,8 +95,7 @@ std::string project_file() {
 
 std::vector<ConfigFile> standard_files() {
   std::vector<ConfigFile> files = {{Layer::system_file, "/etc/hearth/config.toml"}};
-  if (std::string path = user_settings_file(); !path.empty())
-    files.push_back({Layer::user_file, path});
+  files.push_back({Layer::user_file, user_settings_file()});
   if (std::string path = project_file(); !path.empty())
     files.push_back({Layer::project_file, path});
   return files;
@@ -129,40 +128,28 @@ std::string Setting::variable() const {
   return name;
 }
 
-namespace {
-
-std::string in_user_folder(const char* variable, std::string_view standard, std::string_view own) {
-  if (const char* folder = std::getenv(variable); folder && *folder) return join_path(folder, own);
-  const char* home = std::getenv("HOME");
-  return join_path(join_path(home && *home ? home : ".", standard), own);
-}
-std::string in_data_folder(std::string_view own) {
-  return in_user_folder("XDG_DATA_HOME", ".local/share", own);
-}
-
-}  // namespace
-
 std::string collections_folder(const Config& config) {
-  return config.collections.folder.empty() ? in_data_folder("hearth/collections")
+  return config.collections.folder.empty() ? in_user_folder(UserFolder::data, "hearth/collections")
                                            : config.collections.folder;
 }
 
 std::string key_store_path(const Config& config) {
-  return config.server.key_store.empty()
-             ? in_user_folder("XDG_CONFIG_HOME", ".config", "hearth/keys.json")
-             : config.server.key_store;
+  return config.server.key_store.empty() ? in_user_folder(UserFolder::config, "hearth/keys.json")
+                                         : config.server.key_store;
 }
 
 std::string mcp_config_path(const Config& config) {
-  return config.mcp.config.empty() ? in_user_folder("XDG_CONFIG_HOME", ".config", "hearth/mcp.json")
+  return config.mcp.config.empty() ? in_user_folder(UserFolder::config, "hearth/mcp.json")
                                    : config.mcp.config;
 }
 
-std::string key_usage_path() { return in_data_folder("hearth/key_usage.json"); }
+std::string key_usage_path() { return in_user_folder(UserFolder::data, "hearth/key_usage.json"); }
 
 std::string audit_log_path(const Config& config) {
   const std::string& path = config.server.audit_log;
-  return path == "none" ? "" : path.empty() ? in_data_folder("hearth/audit.jsonl") : path;
+  return path == "none" ? ""
+         : path.empty() ? in_user_folder(UserFolder::data, "hearth/audit.jsonl")
+                        : path;
 }
 
 Result<const Setting*> find_setting(std::string_view key) {
@@ -177,14 +164,7 @@ Result<const Setting*> find_setting(std::string_view key) {
 
 // The one that is there, or else the one that `hearth config set` will make.
 std::string user_settings_file() {
-  const char* xdg = std::getenv("XDG_CONFIG_HOME");
-  const char* home = std::getenv("HOME");
-  std::string folder;
-  if (xdg && xdg[0] == '/')
-    folder = join_path(xdg, "hearth");
-  else if (home && *home)
-    folder = join_path(home, ".config/hearth");
-  if (folder.empty()) return "";
+  const std::string folder = in_user_folder(UserFolder::config, "hearth");
   for (const std::string_view ending : {"toml", "yaml", "yml", "json"})
     if (std::string path = join_path(folder, fmt::format("config.{}", ending)); is_file(path))
       return path;

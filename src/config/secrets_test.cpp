@@ -115,8 +115,9 @@ TEST_CASE("values that are at odds with each other or the machine") {
   } rows[] = {
       {"half of TLS", [](Config& c) { c.server.tls_cert = "a"; }, Conflict::Kind::contradiction,
        "TLS needs both"},
-      {"open without keys", [](Config& c) { c.server.host = "0.0.0.0"; }, Conflict::Kind::exposure,
-       "needs server.api_key_file"},
+      {"open without keys",
+       [](Config& c) { c.server.host = "0.0.0.0", c.server.key_store = "/nowhere"; },
+       Conflict::Kind::exposure, "needs server.api_key_file"},
       {"more context than the most",
        [](Config& c) { c.runtime.context = 9, c.runtime.max_context = 8; },
        Conflict::Kind::contradiction, "runtime.context = 9 is more than runtime.max_context = 8"},

@@ -4,22 +4,39 @@
 
 #include <algorithm>
 #include <cstdlib>
+#include <set>
 
 #include "base/files.h"
 #include "base/json.h"
 #include "hardware/system_files.h"
+#include "hardware/watts.h"
 
 namespace hearth::hardware {
 namespace {
+
+constexpr std::string_view processor_sensors[] = {"k10temp", "zenpower", "coretemp"};
+
+void add_heat(Condition& now, const std::string& text) {
+  const auto thousandths = number_in(text);
+  if (!thousandths || *thousandths > 200'000) return;  // a sensor that is not there
+  const double celsius = static_cast<double>(*thousandths) / 1000;
+  now.hottest_celsius = std::max(now.hottest_celsius.value_or(celsius), celsius);
+}
 
 void read_heat(Condition& now, const std::string& root) {
   for (const std::string& name : names_in(root, "sys/class/thermal")) {
     if (!name.starts_with("thermal_zone")) continue;
     const std::string zone = "sys/class/thermal/" + name;
-    const auto thousandths = number_in(read_text(root, zone + "/temp"));
-    if (!thousandths || *thousandths > 200'000) continue;  // a sensor that is not there
-    const double celsius = static_cast<double>(*thousandths) / 1000;
-    now.hottest_celsius = std::max(now.hottest_celsius.value_or(celsius), celsius);
+    add_heat(now, read_text(root, zone + "/temp"));
+  }
+  // AMD's processors have no zone.  Source: Linux, Documentation/hwmon/sysfs-interface.rst.
+  for (const std::string& name : names_in(root, "sys/class/hwmon")) {
+    const std::string sensors = "sys/class/hwmon/" + name;
+    const std::string driver = read_text(root, sensors + "/name");
+    if (std::ranges::find(processor_sensors, driver) == std::end(processor_sensors)) continue;
+    for (const std::string& file : names_in(root, sensors))
+      if (file.starts_with("temp") && file.ends_with("_input"))
+        add_heat(now, read_text(root, join_path(sensors, file)));
   }
   for (const std::string& name : names_in(root, "sys/devices/system/cpu"))
     if (name.starts_with("cpu"))
@@ -47,9 +64,11 @@ void read_power(Condition& now, const std::string& root) {
   }
   // Source: Linux, Documentation/ABI/testing/sysfs-platform_profile.
   now.saves_power = read_text(root, "sys/firmware/acpi/platform_profile") == "low-power";
+  std::set<std::string> counted;  // one package may be told of in two ways
   for (const std::string& name : names_in(root, "sys/class/powercap")) {
     const std::string zone = "sys/class/powercap/" + name;
-    if (!read_text(root, zone + "/name").starts_with("package")) continue;
+    const std::string package = read_text(root, zone + "/name");
+    if (!package.starts_with("package") || !counted.insert(package).second) continue;
     if (const auto millionths = number_in(read_text(root, zone + "/energy_uj")))
       now.processor_joules =
           now.processor_joules.value_or(0) + static_cast<double>(*millionths) / 1e6;
@@ -79,6 +98,13 @@ Condition read_condition(const std::string& root) {
   now.memory_pressure = pressure(root, "memory");
   now.processor_pressure = pressure(root, "cpu");
   return now;
+}
+
+std::optional<double> processor_watts(const Condition& before, const Condition& now,
+                                      double seconds) {
+  if (!before.processor_joules || !now.processor_joules || seconds <= 0) return std::nullopt;
+  const double joules = *now.processor_joules - *before.processor_joules;
+  return joules < 0 ? std::nullopt : std::optional(joules / seconds);
 }
 
 std::string read_enclosure(const std::string& root) {

@@ -6,6 +6,7 @@
 #include "hardware/devices.h"
 #include "hardware/fake_machine.h"
 #include "hardware/memory.h"
+#include "hardware/watts.h"
 
 using namespace hearth;
 using namespace hearth::hardware;
@@ -134,6 +135,35 @@ TEST_CASE("a laptop that is hot, on battery and short of memory") {
   machine.put("sys/class/power_supply/AC/type", "Mains\n");
   machine.put("sys/class/power_supply/AC/online", "1\n");
   CHECK(read_condition(machine.root()).on_mains == true);
+}
+
+TEST_CASE("heat of a processor that has no thermal zone") {
+  const FakeMachine machine;
+  machine.put("sys/class/hwmon/hwmon0/name", "nvme\n");
+  machine.put("sys/class/hwmon/hwmon0/temp1_input", "80000\n");
+  machine.put("sys/class/hwmon/hwmon1/name", "k10temp\n");
+  machine.put("sys/class/hwmon/hwmon1/temp1_input", "61500\n");
+  machine.put("sys/class/hwmon/hwmon1/temp3_input", "64250\n");
+  machine.put("sys/class/hwmon/hwmon1/temp3_label", "Tccd1\n");
+  CHECK(read_condition(machine.root()).hottest_celsius == 64.25);
+}
+
+TEST_CASE("what the processor takes, by its counter of energy") {
+  const FakeMachine machine;
+  for (const char* zone : {"intel-rapl:0", "intel-rapl-mmio:0"}) {  // the same package twice
+    machine.put(fmt::format("sys/class/powercap/{}/name", zone), "package-0\n");
+    machine.put(fmt::format("sys/class/powercap/{}/energy_uj", zone), "7000000\n");
+  }
+  machine.put("sys/class/powercap/intel-rapl:1/name", "package-1\n");
+  machine.put("sys/class/powercap/intel-rapl:1/energy_uj", "5000000\n");
+  const Condition before = read_condition(machine.root());
+  CHECK(before.processor_joules == 12);
+  machine.put("sys/class/powercap/intel-rapl:1/energy_uj", "50000000\n");
+  const Condition now = read_condition(machine.root());
+  CHECK(processor_watts(before, now, 0.5) == 90);
+  CHECK(!processor_watts(now, before, 0.5));  // it began anew
+  CHECK(!processor_watts(now, now, 0));
+  CHECK(!processor_watts({}, now, 1));
 }
 
 TEST_CASE("a machine that tells nothing") {

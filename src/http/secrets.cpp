@@ -8,13 +8,11 @@
 
 #include <random>
 
+#include "base/digest.h"
+
 namespace hearth::http {
 
-Sha256 sha256(std::string_view bytes) {
-  Sha256 digest;
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest.data());
-  return digest;
-}
+Sha256 sha256(std::string_view bytes) { return hearth::sha256(bytes); }
 
 std::array<std::uint8_t, 20> sha1(std::string_view bytes) {
   std::array<std::uint8_t, 20> digest{};
@@ -33,15 +31,7 @@ Sha256 hmac_sha256(std::string_view key, std::string_view bytes) {
   return code;
 }
 
-std::string hex_text(std::span<const std::uint8_t> bytes) {
-  constexpr std::string_view digits = "0123456789abcdef";
-  std::string text;
-  for (const std::uint8_t byte : bytes) {
-    text += digits[byte >> 4];
-    text += digits[byte & 15];
-  }
-  return text;
-}
+std::string hex_text(std::span<const std::uint8_t> bytes) { return hearth::hex_text(bytes); }
 
 std::uint64_t random_u64() {
   std::uint64_t value = 0;

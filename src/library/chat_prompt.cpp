@@ -1,11 +1,11 @@
 #include <fmt/core.h>
-#include <openssl/sha.h>
 
 #include <array>
 #include <chrono>
 #include <cstring>
 
 #include "base/check.h"
+#include "base/digest.h"
 #include "library/library.h"
 #include "library/pictures.h"
 #include "models/vision/vision.h"
@@ -54,9 +54,8 @@ Result<PromptPicture> read_prompt_picture(const Vision& vision, const std::strin
                                                    max_conversation_points));
   PromptPicture result;
   result.prepared = std::make_shared<const PreparedPicture>(TRY(vision.prepare(picture)));
-  std::array<unsigned char, 32> digest;
+  const Sha256 digest = sha256(bytes);
   static_assert(sizeof digest == sizeof result.digest);
-  SHA256(reinterpret_cast<const unsigned char*>(bytes.data()), bytes.size(), digest.data());
   std::memcpy(result.digest.data(), digest.data(), digest.size());
   return result;
 }

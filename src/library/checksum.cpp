@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "base/check.h"
+#include "base/digest.h"
 
 namespace hearth {
 namespace {
@@ -16,22 +17,13 @@ namespace {
 struct ContextDeleter {
   void operator()(EVP_MD_CTX* context) const { EVP_MD_CTX_free(context); }
 };
-using Context = std::unique_ptr<EVP_MD_CTX, ContextDeleter>;
-
-std::string finish(EVP_MD_CTX* context) {
-  std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
-  unsigned size = 0;
-  HEARTH_CHECK(EVP_DigestFinal_ex(context, digest.data(), &size) == 1);
-  std::string hex;
-  for (unsigned i = 0; i < size; ++i) hex += fmt::format("{:02x}", digest[i]);
-  return hex;
-}
 
 }  // namespace
 
 struct Checksum::State {
   std::uint64_t git_bytes;
-  Context sha256{EVP_MD_CTX_new()}, git{EVP_MD_CTX_new()};
+  Sha256Stream sha256 = {};
+  std::unique_ptr<EVP_MD_CTX, ContextDeleter> git{EVP_MD_CTX_new()};
 };
 
 Checksum::Checksum(std::uint64_t git_bytes) : state_(new State{.git_bytes = git_bytes}) {
@@ -40,7 +32,7 @@ Checksum::Checksum(std::uint64_t git_bytes) : state_(new State{.git_bytes = git_
 Checksum::~Checksum() = default;
 
 void Checksum::restart() {
-  HEARTH_CHECK(EVP_DigestInit_ex(state_->sha256.get(), EVP_sha256(), nullptr) == 1);
+  state_->sha256.restart();
   HEARTH_CHECK(EVP_DigestInit_ex(state_->git.get(), EVP_sha1(), nullptr) == 1);
   const std::string head = fmt::format("blob {}", state_->git_bytes);
   EVP_DigestUpdate(state_->git.get(), head.c_str(), head.size() + 1);  // its zero byte too
@@ -48,13 +40,17 @@ void Checksum::restart() {
 
 void Checksum::add(std::span<const std::byte> bytes) {
   constexpr std::uint64_t largest_git_file = 64u << 20;  // larger ones are not kept in Git itself
-  EVP_DigestUpdate(state_->sha256.get(), bytes.data(), bytes.size());
+  state_->sha256.add(bytes);
   if (state_->git_bytes <= largest_git_file)
     EVP_DigestUpdate(state_->git.get(), bytes.data(), bytes.size());
 }
 
-std::string Checksum::sha256() { return finish(state_->sha256.get()); }
-std::string Checksum::git_blob() { return finish(state_->git.get()); }
+std::string Checksum::sha256() { return hex_text(state_->sha256.finish()); }
+std::string Checksum::git_blob() {
+  std::array<std::uint8_t, 20> id{};
+  HEARTH_CHECK(EVP_DigestFinal_ex(state_->git.get(), id.data(), nullptr) == 1);
+  return hex_text(id);
+}
 
 Status add_file(Checksum& checksum, const std::string& path,
                 const std::function<bool(std::uint64_t bytes)>& read) {

@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "base/json.h"
 #include "base/nearest.h"
+#include "base/user_folders.h"
 #include "base/utf8.h"
 #include "library/json_members.h"
 #include "library/local_models.h"
@@ -35,7 +36,7 @@ std::string stored_token() {
   std::string path = variable("HF_TOKEN_PATH");
   if (path.empty()) {
     const std::string root = variable("HF_HOME");
-    path = root.empty() ? join_path(variable("HOME"), ".cache/huggingface/token")
+    path = root.empty() ? in_user_folder(UserFolder::cache, "huggingface/token")
                         : join_path(root, "token");
   }
   std::string token = read_file(path, 4096).value_or("");

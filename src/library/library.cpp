@@ -20,6 +20,7 @@
 #include "kernels/select.h"
 #include "library/builtin.h"
 #include "library/engine_speeds.h"
+#include "library/known_sums.h"
 #include "library/recommended.h"
 #include "library/remote.h"
 #include "library/resolve.h"
@@ -159,6 +160,7 @@ Result<Lease> Library::State::connect(const LocalModel& model, const LoadOrder& 
 
 Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
   if (model.tool == "remote") return ModelNeeds{};
+  if (auto damage = damage_of(model, read_known_sums(options.folders))) return *std::move(damage);
   Package package = TRY(open_found(model, options.tower));
   if (auto why = why_not_for_text(package, model.name)) return *std::move(why);
   const Tuned now = tuned.with([](const Tuned& held) { return held; });

@@ -65,7 +65,8 @@ void LiveLibrary::note(const std::string& name, ModelEvent event, double share) 
 
 // Fetches again what of a model of our store is not what was promised.
 Status LiveLibrary::repair(const LocalModel& model, std::stop_token stop) {
-  const std::vector<VerifiedFile> files = TRY(verify(model, {.stop = stop, .read = {}}));
+  const std::vector<VerifiedFile> files =
+      TRY(verify(model, installed.folders(), {.stop = stop, .read = {}}));
   if (std::ranges::all_of(files, [](const VerifiedFile& file) { return file.problem.empty(); }))
     return Error(ErrorKind::corrupt, "its files are those that were promised");
   const Manifest manifest = TRY(prepare_repair(installed.folders(), network_, model, files));

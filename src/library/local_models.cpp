@@ -9,6 +9,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "library/split_files.h"
 #include "library/store.h"
 #include "library/towers.h"
 
@@ -31,12 +32,8 @@ bool is_main_gguf(std::string_view name) {
 
 std::uint64_t bytes_with_parts(const std::string& path, std::uint64_t bytes) {
   const SplitPlace split = split_place(path);
-  for (int part = 2; part <= split.parts; ++part) {
-    const std::string sibling =
-        join_path(parent_folder(path),
-                  fmt::format("{}-{:05}-of-{:05}.gguf", model_stem(path), part, split.parts));
-    if (const auto identity = file_identity(sibling)) bytes += identity->bytes;
-  }
+  for (int part = 2; part <= split.parts; ++part)
+    if (const auto identity = file_identity(part_path(path, part))) bytes += identity->bytes;
   return bytes;
 }
 
@@ -272,11 +269,12 @@ void scan_store(const LibraryFolders& folders, Models& models) {
   }
 }
 
-// The same file on two shelves is one model, and the same name for two files is no name.
+// The same file on two shelves is one model, and the same name for two files is no name.  What our
+// store shares with a shelf has a name there, too.
 void keep_distinct(Models& models) {
   std::set<std::pair<std::uint64_t, std::uint64_t>> files;
   std::erase_if(models, [&](const LocalModel& model) {
-    return model.identity.inode != 0 &&
+    return model.tool != "hearth" && model.identity.inode != 0 &&
            !files.insert({model.identity.device, model.identity.inode}).second;
   });
   std::set<std::string_view> names;

@@ -13,6 +13,7 @@
 #include "library/recommend.h"
 #include "library/resolve.h"
 #include "library/store.h"
+#include "models/user_spec.h"
 
 namespace hearth {
 namespace {
@@ -144,12 +145,22 @@ TEST_CASE("facts are read once, and again when the file is another") {
   std::string text = read_file(cache, 1 << 20).value_or("");
   for (std::size_t at = 0; (at = text.find("\tllama\t", at)) != text.npos;)
     text.replace(at, 7, "\tlarma\t");
+  text.replace(text.find("sick.gguf: "), 11, "of before: ");
   home.put("cache/facts.tsv", text);
   home.put_model("lmstudio/someone/repo/Other-Q4_K_M.gguf");
   models = find_local_models(home.folders);
   describe_local_models(home.folders, models);
   CHECK(named("bee:1b").facts.architecture == "larma");
   CHECK(named("Other-Q4_K_M").facts.architecture == "llama");
+  CHECK(named("sick").facts.problem.find("of before: ") != std::string::npos);
+
+  // A Hearth that knows other architectures believes nothing of it.
+  REQUIRE(
+      add_architecture(std::vector<ArchitectureValue>{{"name", "acme"}, {"base", "llama"}}).ok());
+  describe_local_models(home.folders, models);
+  forget_added_architectures();
+  CHECK(named("bee:1b").facts.architecture == "llama");
+  CHECK(named("sick").facts.problem.find("sick.gguf") != std::string::npos);
 
   home.put("cache/facts.tsv", text.substr(0, text.size() / 2) + "\n\t\t\nnonsense");
   describe_local_models(home.folders, models);

@@ -11,10 +11,12 @@
 #include "formats/package.h"
 #include "graphs/open.h"
 #include "library/builtin.h"
+#include "library/known_sums.h"
 #include "library/local_models.h"
 #include "library/speech_models.h"
 #include "library/towers.h"
 #include "models/model.h"
+#include "models/user_spec.h"
 #include "text/answer/answer.h"
 #include "text/chat_format.h"
 
@@ -22,8 +24,6 @@ namespace hearth {
 namespace {
 
 constexpr std::uint64_t max_cache_bytes = 64u << 20;
-// Another number after a change of what is stored, or of what is read: old caches are passed over.
-constexpr std::string_view cache_head = "hearth facts 3 " HEARTH_VERSION "\n";
 constexpr std::size_t max_problem_bytes = 500;
 
 std::string_view kind_name(ModelKind kind) {
@@ -85,10 +85,25 @@ struct Known {
 };
 using Cache = std::map<std::string_view, Known>;
 
+// Another number after a change of what is stored, or of what is read: old caches are passed over,
+// and those of a Hearth that knows other architectures.
+std::string cache_head() {
+  return fmt::format("hearth facts 4 {} {:08x}\n", HEARTH_VERSION, added_architectures_mark());
+}
+
+// Another program, even of the same version, may run what this one cannot.
+std::string program_line() {
+  const auto program = file_identity("/proc/self/exe").value_or(FileIdentity{});
+  return fmt::format("{} {}\n", program.bytes, program.modified_ns);
+}
+
 Cache parse_cache(std::string_view text) {
   Cache cache;
-  if (!text.starts_with(cache_head)) return cache;
-  text.remove_prefix(cache_head.size());
+  const std::string head = cache_head(), program = program_line();
+  if (!text.starts_with(head)) return cache;
+  text.remove_prefix(head.size());
+  const bool is_ours = text.starts_with(program);
+  text.remove_prefix(text.find('\n') + 1);  // of npos: 0
   while (!text.empty()) {
     const std::size_t end = std::min(text.find('\n'), text.size());
     Line line{text.substr(0, end)};
@@ -100,6 +115,8 @@ Cache parse_cache(std::string_view text) {
     known.identity.bytes = line.number<std::uint64_t>();
     known.identity.modified_ns = line.number<std::int64_t>();
     known.facts = line.rest;
+    const bool has_problem = !known.facts.ends_with('\t');
+    if (has_problem && !is_ours) continue;
     cache.emplace_hint(cache.end(), path, known);
   }
   return cache;
@@ -135,18 +152,26 @@ void append_line(std::string& text, const LocalModel& model) {
                       facts.weight_bytes, facts.problem);
 }
 
-}  // namespace
+// What was read of a model, and whether it may read otherwise though its main file stays the same.
+struct Reading {
+  ModelFacts facts;
+  bool may_change = false;
+};
 
-namespace {
+// What is wrong with a single file stays wrong; what is missing beside one may come.
+Reading with_problem(ModelFacts facts, const std::string& path, const Error& error) {
+  const bool stands_alone = path.ends_with(".gguf") && split_place(path).parts == 1;
+  const bool is_in_file =
+      error.kind() == ErrorKind::corrupt || error.kind() == ErrorKind::unsupported;
+  facts.problem = field(error.message());
+  return {std::move(facts), !stands_alone || !is_in_file};
+}
 
 // Of an operator graph.
-ModelFacts graph_facts(const std::string& path) {
+Reading read_graph(const std::string& path) {
   ModelFacts facts;
   const auto program = graphs::open_graph(path);
-  if (!program) {
-    facts.problem = field(program.error().message());
-    return facts;
-  }
+  if (!program) return with_problem(std::move(facts), path, program.error());
   facts.kind = "graph";
   facts.title = field(program->graph->name);
   facts.architecture = field(program->format);
@@ -154,30 +179,22 @@ ModelFacts graph_facts(const std::string& path) {
     facts.parameters += static_cast<std::uint64_t>(constant.value.tensor.count);
     facts.weight_bytes += constant.value.tensor.byte_count();
   }
-  return facts;
+  return {std::move(facts)};
 }
 
-}  // namespace
-
-ModelFacts read_facts(const LocalModel& model) {
-  if (graphs::is_graph(model.path) && !has_text_side(model.path)) return graph_facts(model.path);
+Reading read_header(const LocalModel& model) {
+  if (graphs::is_graph(model.path) && !has_text_side(model.path)) return read_graph(model.path);
   ModelFacts facts;
   const auto builtin = builtin_file(model.path);
   auto package = builtin ? open_package(model.path, MappedFile::of_program(*builtin))
                          : open_package(model.path);
   // A tower that cannot be read is told when the model is loaded.
   if (package && !builtin) (void)attach_tower(*package, model.tower).ok();
-  if (!package) {
-    facts.problem = field(package.error().message());
-    return facts;
-  }
+  if (!package) return with_problem(std::move(facts), model.path, package.error());
   facts.architecture = field(package->metadata.string("general.architecture").value_or(""));
   const bool is_speech = speech::is_whisper(*package);
   const auto info = describe_any(*package);
-  if (!info) {
-    facts.problem = field(info.error().message());
-    return facts;
-  }
+  if (!info) return with_problem(std::move(facts), model.path, info.error());
   facts.kind = is_speech ? speech_kind : kind_name(info->kind);
   facts.title = field(info->name);
   facts.capabilities = is_speech ? "transcription" : capabilities_of(*package, *info);
@@ -189,28 +206,48 @@ ModelFacts read_facts(const LocalModel& model) {
   facts.dim = info->dim;
   facts.vocabulary = info->vocabulary;
   facts.weight_bytes = info->weight_bytes;
-  return facts;
+  return {std::move(facts)};
 }
 
-void describe_local_models(const LibraryFolders& folders, std::vector<LocalModel>& models) {
+// Files that were found wrong tell less of themselves than that.
+void mark_damaged(const LibraryFolders& folders, std::vector<LocalModel>& models) {
+  KnownSums sums = read_known_sums(folders);
+  std::erase_if(sums, [](const auto& known) { return known.second.problem.empty(); });
+  if (sums.empty()) return;
+  for (LocalModel& model : models)
+    if (const auto damage = damage_of(model, sums)) model.facts.problem = damage->message();
+}
+
+// From the cache where the file is the same, otherwise from the header.
+void describe(const LibraryFolders& folders, std::vector<LocalModel>& models) {
   const std::string path = join_path(folders.cache, "facts.tsv");
   const auto text = read_file(path, max_cache_bytes);
   const Cache cache = text ? parse_cache(*text) : Cache();
-  std::size_t known = 0;
+  std::size_t known = 0, kept = 0;
+  std::string fresh = cache_head() + program_line();
   for (LocalModel& model : models) {
     const auto found = cache.find(model.path);
-    const bool is_held = found != cache.end() && found->second.identity == model.identity;
-    if (is_held) model.facts = parse_facts(found->second.facts);
-    // What could not be read may be by now: architectures are added.
-    const std::string problem = model.facts.problem;
-    if (!is_held || !problem.empty()) model.facts = read_facts(model);
-    if (is_held && model.facts.problem == problem) ++known;
+    const bool is_known = found != cache.end() && found->second.identity == model.identity;
+    auto [facts, may_change] =
+        is_known ? Reading{parse_facts(found->second.facts)} : read_header(model);
+    model.facts = std::move(facts);
+    known += is_known;
+    if (may_change) continue;
+    append_line(fresh, model);
+    ++kept;
   }
-  if (known == models.size() && known == cache.size()) return;
-  std::string fresh(cache_head);
-  for (const LocalModel& model : models) append_line(fresh, model);
+  if (known == kept && known == cache.size()) return;
   // Only a cache: without room for it everything still works, and the last of two writers wins.
   (void)replace_file(path, std::as_bytes(std::span(fresh))).ok();
+}
+
+}  // namespace
+
+ModelFacts read_facts(const LocalModel& model) { return read_header(model).facts; }
+
+void describe_local_models(const LibraryFolders& folders, std::vector<LocalModel>& models) {
+  describe(folders, models);
+  mark_damaged(folders, models);
 }
 
 }  // namespace hearth

@@ -14,6 +14,7 @@
 
 #include "base/files.h"
 #include "base/store_files.h"
+#include "library/reuse.h"
 
 namespace hearth {
 namespace {
@@ -258,9 +259,10 @@ Result<Pulled> pull(const Reference& reference, const std::string& name,
                     plan.reference, static_cast<double>(plan.bytes()) / 1e9,
                     static_cast<double>(hooks.most_bytes) / 1e9));
   if (!is_complete(partial, plan, pulled.manifest)) {
-    TRY(check_disk(partial, plan));
     TRY(make_folders(partial));
     remove_strangers(partial, plan);
+    TRY(reuse_files(plan, partial, folders, hooks));
+    TRY(check_disk(partial, plan));
     Fetching fetching(plan, partial, network, hooks);
     std::vector<StoredFile> files = TRY(fetching.run());
     pulled.manifest = {.reference = plan.reference,

@@ -3,10 +3,10 @@
 #include <fmt/core.h>
 
 #include <array>
-#include <cstdlib>
 
 #include "base/files.h"
 #include "base/nearest.h"
+#include "base/user_folders.h"
 #include "base/utf8.h"
 
 namespace hearth {
@@ -134,8 +134,7 @@ Result<Reference> parse_url(std::string_view whole) {
 
 Reference path_reference(std::string_view text) {
   std::string path(text);
-  if (const char* home = std::getenv("HOME"); home && path.starts_with("~/"))
-    path = join_path(home, path.substr(2));
+  if (path.starts_with("~/")) path = join_path(home_folder(), path.substr(2));
   return of(Reference::Kind::path, path);
 }
 

@@ -200,11 +200,11 @@ curl_socket_t open_public(void* user, curlsocktype, curl_sockaddr* address) {
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-// The connection goes to a proxy then, which has rules of its own.
-bool has_proxy() {
+// The variable that names a proxy, which has rules of its own; nullptr: none does.
+const char* proxy_variable() {
   for (const char* name : {"http_proxy", "https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"})
-    if (const char* value = std::getenv(name); value && *value) return true;
-  return false;
+    if (const char* value = std::getenv(name); value && *value) return name;
+  return nullptr;
 }
 
 Error network_error(CURLcode code, const char* detail, const std::string& host) {
@@ -217,8 +217,14 @@ Error network_error(CURLcode code, const char* detail, const std::string& host) 
     case CURLE_URL_MALFORMAT:
       return Error(ErrorKind::io, fmt::format("{}: {}", host, what));
     default:
-      return Error(ErrorKind::unavailable, fmt::format("{}: {}", host, what));
+      break;
   }
+  const bool has_no_connection =
+      code == CURLE_COULDNT_CONNECT || code == CURLE_COULDNT_RESOLVE_PROXY;
+  const char* proxy = has_no_connection ? proxy_variable() : nullptr;
+  return Error(ErrorKind::unavailable,
+               proxy ? fmt::format("{}: {} ({} names a proxy)", host, what, proxy)
+                     : fmt::format("{}: {}", host, what));
 }
 
 List headers_of(const TransferRequest& request, bool is_first_origin) {
@@ -268,7 +274,7 @@ Status run_hop(const TransferRequest& request, const Origin& first, const Transf
   curl().setopt(c, CURLOPT_NOPROGRESS, 0L);
   curl().setopt(c, CURLOPT_XFERINFOFUNCTION, on_progress);
   curl().setopt(c, CURLOPT_XFERINFODATA, &hop);
-  if (request.only_public && !has_proxy()) {
+  if (request.only_public && !proxy_variable()) {
     curl().setopt(c, CURLOPT_OPENSOCKETFUNCTION, open_public);
     curl().setopt(c, CURLOPT_OPENSOCKETDATA, &hop);
   }

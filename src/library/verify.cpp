@@ -13,7 +13,9 @@
 #include "kernels/select.h"
 #include "library/checksum.h"
 #include "library/download.h"
+#include "library/known_sums.h"
 #include "library/speech_models.h"
+#include "library/split_files.h"
 #include "library/store.h"
 
 namespace hearth {
@@ -21,39 +23,49 @@ namespace {
 
 namespace fs = std::filesystem;
 
-bool is_sha256(std::string_view text) {
-  return text.size() == 64 && std::ranges::all_of(text, [](char c) {
-           return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f');
-         });
-}
+using Promise = VerifiedFile::Promise;
 
-// The SHA-256 in the name of the file that `path` leads to: "<hash>" or "sha256-<hash>".
-std::string promised_by_name(const std::string& path) {
-  std::error_code error;
-  std::string name = fs::canonical(path, error).filename().string();
-  if (name.starts_with("sha256-")) name.erase(0, 7);
-  return is_sha256(name) ? name : "";
-}
-
-std::vector<VerifiedFile> promised_files(const LocalModel& model) {
+std::vector<VerifiedFile> files_in_store(const LocalModel& model) {
+  const auto manifest = read_manifest(model.folder);
+  if (!manifest) return {{model.folder, "", manifest.error().message()}};
   std::vector<VerifiedFile> files;
-  if (model.tool == "hearth") {
-    const auto manifest = read_manifest(model.folder);
-    if (!manifest) return {{model.folder, "", manifest.error().message()}};
-    for (const StoredFile& file : manifest->files)
-      if (is_sha256(file.sha256))
-        files.push_back({join_path(model.folder, file.name), file.sha256, ""});
-    return files;
+  for (const StoredFile& file : manifest->files)
+    if (is_sha256(file.sha256))
+      files.push_back({join_path(model.folder, file.name), file.sha256, ""});
+  return files;
+}
+
+// All parts of a split file, all files of a folder.
+std::vector<std::string> paths_of(const LocalModel& model) {
+  std::vector<std::string> paths;
+  std::error_code error;
+  const std::string own = fs::absolute(model.path, error).string();
+  if (is_folder(own)) {
+    for (const std::string& name : list_folder(own).value_or({}))
+      if (const std::string path = join_path(own, name); is_file(path)) paths.push_back(path);
+    return paths;
   }
-  std::vector<std::string> paths{model.path};
-  if (is_folder(model.path)) {
-    paths.clear();
-    for (const std::string& name : list_folder(model.path).value_or({}))
-      paths.push_back(join_path(model.path, name));
+  const int parts = split_place(own).parts;
+  for (int part = 1; part <= parts; ++part) paths.push_back(part_path(own, part));
+  return paths;
+}
+
+// What is to be read of a model, and what it needs to be.
+std::vector<VerifiedFile> files_of(const LocalModel& model, const KnownSums& known) {
+  if (model.tool == "hearth") return files_in_store(model);
+  if (model.tool == "program" || model.tool == "remote") return {};  // no files here
+  std::vector<VerifiedFile> files;
+  for (const std::string& path : paths_of(model)) {
+    VerifiedFile file{path, promised_by_name(path), ""};
+    if (file.sha256.empty()) {
+      const auto before = known.find(path);
+      const bool is_same = before != known.end() && !before->second.sha256.empty() &&
+                           before->second.identity == file_identity(path);
+      if (is_same) file.sha256 = before->second.sha256;
+      file.promise = is_same ? Promise::memory : Promise::none;
+    }
+    files.push_back(std::move(file));
   }
-  for (const std::string& path : paths)
-    if (std::string sum = promised_by_name(path); !sum.empty())
-      files.push_back({path, std::move(sum), ""});
   return files;
 }
 
@@ -131,15 +143,21 @@ bool Verdict::has_wrong_files() const {
   return std::ranges::any_of(files, [](const VerifiedFile& file) { return !file.problem.empty(); });
 }
 
+bool Verdict::has_promise() const {
+  return std::ranges::any_of(
+      files, [](const VerifiedFile& file) { return file.promise != Promise::none; });
+}
+
 std::string Verdict::advice(const LocalModel& model) const {
   if (is_right()) return "";
   const bool is_ours = model.tool == "hearth";
   if (has_wrong_files() && is_ours)
     return fmt::format("`hearth verify --repair {}` fetches what is wrong again", model.name);
+  if (has_wrong_files() && model.tool == "path") return "fetch it again from where it came";
   if (has_wrong_files())
     return fmt::format("it belongs to another program ({}), which has to fetch it again",
                        model.tool);
-  if (!files.empty())
+  if (has_promise())
     return "its files are those that were promised: what was published does not run here";
   if (is_ours && failed_at != VerifyLevel::run)
     return fmt::format("`hearth verify {}` tells whether its files are what was promised",
@@ -147,8 +165,8 @@ std::string Verdict::advice(const LocalModel& model) const {
   return "no checksum of it is known: fetch it again from where it came";
 }
 
-Result<Verdict> verify(const LocalModel& model, VerifyLevel level, const VerifyHooks& hooks,
-                       const std::function<Result<Lease>()>& load) {
+Result<Verdict> verify(const LocalModel& model, VerifyLevel level, const LibraryFolders& folders,
+                       const VerifyHooks& hooks, const std::function<Result<Lease>()>& load) {
   Verdict verdict;
   const auto check = [&](VerifyLevel at, auto&& passes) -> Status {
     if (!verdict.problem.empty()) return Done{};
@@ -162,7 +180,7 @@ Result<Verdict> verify(const LocalModel& model, VerifyLevel level, const VerifyH
     return Done{};
   };
   if (level == VerifyLevel::checksum || level == VerifyLevel::run)
-    verdict.files = TRY(verify(model, hooks));
+    verdict.files = TRY(verify(model, folders, hooks));
   if (level == VerifyLevel::checksum) return verdict;
   TRY(check(VerifyLevel::header, [&] { return check_header(model); }));
   if (level == VerifyLevel::header) return verdict;
@@ -176,25 +194,51 @@ Result<Verdict> verify(const LocalModel& model, VerifyLevel level, const VerifyH
   return verdict;
 }
 
-Result<std::vector<VerifiedFile>> verify(const LocalModel& model, const VerifyHooks& hooks) {
-  std::vector<VerifiedFile> files = promised_files(model);
+namespace {
+
+// Reads it.  Errors: cancelled.
+Status check_bytes(VerifiedFile& file, const VerifyHooks& hooks) {
+  Checksum checksum(~0ull);
+  const Status status = add_file(checksum, file.path, [&](std::uint64_t bytes) {
+    if (hooks.read) hooks.read(bytes);
+    return !hooks.stop.stop_requested();
+  });
+  if (hooks.stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
+  if (!status) {
+    file.problem = status.error().message();
+    return Done{};
+  }
+  const std::string sum = checksum.sha256();
+  if (file.promise == Promise::none)
+    file.sha256 = sum;
+  else if (sum != file.sha256 && file.promise == Promise::memory)
+    file.problem = fmt::format(
+        "SHA-256 is {}, was {}, though nothing has written it since: the "
+        "disk may be failing",
+        sum, file.sha256);
+  else if (sum != file.sha256)
+    file.problem = fmt::format("SHA-256 is {}, needs {}", sum, file.sha256);
+  return Done{};
+}
+
+}  // namespace
+
+Result<std::vector<VerifiedFile>> verify(const LocalModel& model, const LibraryFolders& folders,
+                                         const VerifyHooks& hooks) {
+  std::vector<VerifiedFile> files = files_of(model, read_known_sums(folders));
+  KnownSums read;
   for (VerifiedFile& file : files) {
     if (!file.problem.empty()) continue;
-    if (!is_file(file.path)) {
+    const auto identity = file_identity(file.path);
+    if (!identity) {
       file.problem = "is missing";
       continue;
     }
-    Checksum checksum(~0ull);
-    const Status status = add_file(checksum, file.path, [&](std::uint64_t bytes) {
-      if (hooks.read) hooks.read(bytes);
-      return !hooks.stop.stop_requested();
-    });
-    if (hooks.stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
-    if (!status)
-      file.problem = status.error().message();
-    else if (const std::string sum = checksum.sha256(); sum != file.sha256)
-      file.problem = fmt::format("SHA-256 is {}, needs {}", sum, file.sha256);
+    TRY(check_bytes(file, hooks));
+    read[file.path] = {.identity = *identity, .sha256 = file.sha256, .problem = file.problem};
   }
+  // Without room for it the verdict is as good, and only not remembered.
+  (void)remember_sums(folders, read).ok();
   return files;
 }
 

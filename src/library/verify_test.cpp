@@ -73,7 +73,7 @@ TEST_CASE("each level finds what the one before cannot see") {
   for (const auto& row : rows) {
     CAPTURE(row.what);
     const auto verdict =
-        verify(row.model, row.level, {}, [&] { return (*library)->acquire(row.model.path); });
+        verify(row.model, row.level, {}, {}, [&] { return (*library)->acquire(row.model.path); });
     REQUIRE(verdict);
     INFO(verdict->problem);
     CHECK(verdict->is_right() == row.is_right);

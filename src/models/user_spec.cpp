@@ -6,6 +6,8 @@
 #include <deque>
 #include <memory>
 
+#include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/guarded.h"
 #include "base/nearest.h"
 #include "models/architectures.h"
@@ -29,6 +31,7 @@ struct Owned {
 struct Added {
   std::vector<std::shared_ptr<const Owned>> all;  // of every file ever read: models hold on to them
   std::vector<const ArchSpec*> known;             // newest first
+  std::uint32_t mark = 0;                         // a checksum of all values that were added
 };
 
 Guarded<Added>& added() {
@@ -317,13 +320,22 @@ Status add_architecture(std::span<const ArchitectureValue> values) {
     std::erase_if(list.known,
                   [&](const models::ArchSpec* spec) { return spec->name == owned->spec.name; });
     list.known.insert(list.known.begin(), &owned->spec);
+    for (const auto& [key, value] : values)
+      list.mark = crc32c(bytes_of(fmt::format("{} = {}\n", key, write_json(value))), list.mark);
     list.all.push_back(std::move(owned));
   });
   return Done{};
 }
 
 void forget_added_architectures() {
-  models::added().with([](models::Added& list) { list.known.clear(); });
+  models::added().with([](models::Added& list) {
+    list.known.clear();
+    list.mark = 0;
+  });
+}
+
+std::uint32_t added_architectures_mark() {
+  return models::added().with([](const models::Added& list) { return list.mark; });
 }
 
 }  // namespace hearth

@@ -281,7 +281,7 @@ std::size_t cut_into_items(const Context& ctx, std::span<Job> jobs) {
   const std::size_t fair = panels / (8 * threads);
   std::size_t items = 0;
   for (Job& job : jobs) {
-    if (job.few)  // four panels read at once come a quarter faster than one after the other
+    if (job.few)  // panels of one item are read at once: more loads wait for memory together
       job.item_panels = panels >= 3 * few_panels * threads ? few_panels : fair >= 2 ? 2 : 1;
     else
       job.item_panels = fair >= most_panels ? most_panels : fair >= 4 ? 4 : 2;

@@ -1,7 +1,6 @@
 #include "runtime/prefix_store.h"
 
 #include <fmt/core.h>
-#include <openssl/evp.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -12,6 +11,7 @@
 
 #include "base/check.h"
 #include "base/crc32c.h"
+#include "base/digest.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "base/store_files.h"
@@ -35,11 +35,8 @@ static_assert(sizeof(Header) == 40);
 
 class Hasher {
  public:
-  Hasher() : context_(EVP_MD_CTX_new(), EVP_MD_CTX_free) {
-    HEARTH_CHECK(context_ && EVP_DigestInit_ex(context_.get(), EVP_sha256(), nullptr) == 1);
-  }
   void add(const void* bytes, std::size_t size) {
-    HEARTH_CHECK(EVP_DigestUpdate(context_.get(), bytes, size) == 1);
+    stream_.add({static_cast<const std::byte*>(bytes), size});
   }
   void add(std::string_view text) {  // with its length: no two lists of texts are alike
     const std::uint64_t size = text.size();
@@ -47,37 +44,20 @@ class Hasher {
     add(text.data(), text.size());
   }
   PrefixStore::Id finish() {
-    std::array<unsigned char, EVP_MAX_MD_SIZE> digest;
-    HEARTH_CHECK(EVP_DigestFinal_ex(context_.get(), digest.data(), nullptr) == 1);
+    const Sha256 digest = stream_.finish();
     PrefixStore::Id id;
     std::copy_n(digest.begin(), id.size(), id.begin());
     return id;
   }
 
  private:
-  std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context_;
+  Sha256Stream stream_;
 };
-
-std::string hex(const PrefixStore::Id& id) {
-  std::string text;
-  for (const std::uint8_t byte : id) text += fmt::format("{:02x}", byte);
-  return text;
-}
 
 std::string folder_name(const std::string& model) {
   Hasher hasher;
   hasher.add(model);
-  return hex(hasher.finish());
-}
-
-bool parse_hex(std::string_view text, PrefixStore::Id& id) {
-  if (text.size() != 2 * id.size()) return false;
-  for (std::size_t i = 0; i < text.size(); ++i) {
-    const std::size_t digit = std::string_view("0123456789abcdef").find(text[i]);
-    if (digit == std::string_view::npos) return false;
-    id[i / 2] = static_cast<std::uint8_t>(i % 2 == 0 ? digit << 4 : id[i / 2] | digit);
-  }
-  return true;
+  return hex_text(hasher.finish());
 }
 
 }  // namespace
@@ -134,7 +114,7 @@ PrefixStore::Id PrefixStore::next(const Id& before, std::span<const Token> token
 }
 
 std::string PrefixStore::path_of(const Id& id) const {
-  return join_path(folder_, hex(id) + std::string(suffix));
+  return join_path(folder_, hex_text(id) + std::string(suffix));
 }
 
 bool PrefixStore::holds(const Id& id) const {

@@ -1,6 +1,7 @@
 """hearth pull against a hub that misbehaves, and what is left when it is killed."""
 import concurrent.futures
 import hashlib
+import http.server
 import json
 import os
 import pathlib
@@ -317,6 +318,122 @@ class Pull(unittest.TestCase):
             self.assertEqual(path.read_bytes(), MODEL + bytes([2]) * 9)
             self.assertIn("right", world.run("verify", "hf:org/split").out)
             self.assertEqual(world.run("verify", "--level", "all").returncode, 2)
+
+    def test_a_damaged_model_is_set_aside_until_it_is_mended(self):
+        with World() as world:
+            self.assertEqual(world.run("pull", "hf:org/model").returncode, 0)
+            path = world.store / WHOLE[0]
+            path.write_bytes(MODEL[:-1] + b"?")
+            answer = lambda: world.run("run", "hf:org/model", "Hello", "--max-tokens", "1")
+            listed = lambda: json.loads(world.run("list", "--json").out)["models"][0]
+            self.assertEqual(answer().returncode, 0)  # nobody knows yet
+            self.assertEqual(world.run("verify").returncode, 5)
+            refused = answer()
+            self.assertEqual(refused.returncode, 5)
+            self.assertIn("is set aside", refused.err)
+            self.assertIn("hearth verify --repair hf:org/model", refused.err)
+            self.assertIn("damaged", world.run("list").out)
+            self.assertIn("is set aside", listed()["problem"])
+            self.assertEqual(world.run("verify", "--repair").returncode, 0)
+            self.assertEqual((answer().returncode, listed()["problem"]), (0, ""))
+            # Whoever mends it by hand need not say so.
+            path.write_bytes(MODEL[:-1] + b"?")
+            self.assertEqual(world.run("verify").returncode, 5)
+            path.write_bytes(MODEL)
+            self.assertEqual(answer().returncode, 0)
+
+    def test_checksums_are_remembered(self):
+        with World() as world:
+            shelf = pathlib.Path(world.home.name, "shelf")
+            shelf.mkdir()
+            world.environment["HEARTH_LIBRARY_FOLDERS"] = str(shelf)
+            path = shelf / "mine.gguf"
+            path.write_bytes(MODEL)
+            self.assertIn("is remembered from now on", world.run("verify", "mine").out)
+            self.assertIn("mine: right", world.run("verify", "mine").out)
+            # A disk that fails changes bytes, and no times.
+            before = path.stat()
+            with open(path, "r+b") as file:
+                file.seek(len(MODEL) - 1)
+                file.write(b"?")
+            os.utime(path, ns=(before.st_atime_ns, before.st_mtime_ns))
+            damaged = world.run("verify", "mine")
+            self.assertEqual(damaged.returncode, 5)
+            self.assertIn("the disk may be failing", damaged.out)
+            self.assertEqual(world.run("run", "mine", "Hello").returncode, 5)
+            path.write_bytes(MODEL[:-2])  # another file
+            self.assertIn("is remembered from now on", world.run("verify", "mine").out)
+
+    def test_what_is_here_is_not_fetched_again(self):
+        """Ollama, and a folder, have the file that the hub is asked for."""
+        with World() as world:
+            home = pathlib.Path(world.home.name)
+            blob = home / ".ollama/models/blobs" / f"sha256-{SHA}"
+            manifest = home / ".ollama/models/manifests/registry.ollama.ai/library/tiny/1b"
+            for path in (blob, manifest):
+                path.parent.mkdir(parents=True)
+            blob.write_bytes(MODEL)
+            manifest.write_text(json.dumps({"layers": [{"mediaType": "application/vnd.ollama.image.model",
+                                                        "digest": f"sha256:{SHA}", "size": len(MODEL)}]}))
+            run = world.run("pull", "hf:org/model")
+            self.check_whole(world, run, "is the same file: not fetched")
+            self.assertEqual(world.hub.served, [])
+            self.assertEqual((world.store / WHOLE[0]).stat().st_ino, blob.stat().st_ino)
+            for name in ("ollama:tiny:1b", "hf:org/model"):
+                self.assertEqual(world.run("run", name, "Hello", "--max-tokens", "1").returncode, 0)
+            usage = json.loads(world.run("du", "--json").out)  # counted once
+            self.assertEqual((usage["copies"], sum(s["bytes"] for s in usage["sums"])), ([], len(MODEL)))
+            self.assertEqual(world.run("rm", "hf:org/model").returncode, 0)
+            self.assertTrue(blob.exists())
+            # A damaged one is no help.
+            blob.write_bytes(MODEL[:-1] + b"?")
+            self.check_whole(world, world.run("pull", "hf:org/model"))
+            self.assertEqual(len(world.hub.served), 1)
+        with World() as world:
+            shelf = pathlib.Path(world.home.name, "shelf")
+            shelf.mkdir()
+            world.environment["HEARTH_LIBRARY_FOLDERS"] = str(shelf)
+            (shelf / "mine.gguf").write_bytes(MODEL)
+            (shelf / "other.gguf").write_bytes(MODEL[:-1] + b"?")
+            self.check_whole(world, world.run("pull", "hf:org/model"), "is the same file")
+            self.assertEqual(world.hub.served, [])
+            self.assertNotEqual((world.store / WHOLE[0]).stat().st_ino, (shelf / "mine.gguf").stat().st_ino)
+            world.run("verify")  # from now on it is known that these are the same
+            copies = json.loads(world.run("du", "--json").out)["copies"]
+            self.assertEqual([(c["name"], c["copy"]) for c in copies],
+                             [("mine", str(world.store / WHOLE[0]))])
+            self.assertIn("twice", world.run("du").out)
+
+    def test_proxies(self):
+        seen = []
+
+        class Proxy(http.server.BaseHTTPRequestHandler):
+            def log_message(self, *_):
+                pass
+
+            def do_GET(self):
+                seen.append((self.path, self.headers["Proxy-Authorization"]))
+                self.send_response(302)  # straight on, for those that may
+                self.send_header("Location", f"{self.path}{'&' if '?' in self.path else '?'}direct=1")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
+
+        proxy = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Proxy)
+        threading.Thread(target=proxy.serve_forever, args=(0.05,), daemon=True).start()
+        address = f"http://user:word@127.0.0.1:{proxy.server_port}"
+        with World(http_proxy=address) as world:
+            run = world.run("pull", "hf:org/model")
+            self.assertIn("redirects", run.err)  # all of them came to the proxy
+            self.assertEqual(world.hub.requests, [])
+            self.assertTrue(seen[0][0].startswith(world.hub.url), seen)
+            self.assertEqual(seen[0][1], "Basic dXNlcjp3b3Jk")
+            self.assertNotIn("word", run.err)
+        seen.clear()
+        with World(http_proxy=address, no_proxy="127.0.0.1,localhost") as world:
+            self.check_whole(world, world.run("pull", "hf:org/model"))
+            self.assertEqual(seen, [])
+        proxy.shutdown()
+        proxy.server_close()
 
     def test_offline(self):
         with World(HF_HUB_OFFLINE="1") as world:

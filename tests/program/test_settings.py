@@ -242,6 +242,13 @@ class Machine(unittest.TestCase):
             self.assertIn("need 4500 MiB: there are 4096", refused.err)
             self.assertNotEqual(refused.returncode, 0)
 
+    def test_keys_of_either_kind_may_open_the_server(self):
+        with World(HEARTH_SERVER_HOST="0.0.0.0") as world:
+            refused = world.run("config", "validate")
+            self.assertIn("`hearth keys create`", refused.err)
+            self.assertEqual(world.run("keys", "create", "ada").returncode, 0)
+            self.assertEqual(world.run("config", "validate").returncode, 0)
+
     def test_a_secret_is_named_and_never_shown(self):
         with World() as world:
             refused = world.run("config", "set", "library.token", "hf_very_secret")

@@ -291,15 +291,16 @@ Checked<Json> verify_one(Service& service, const Call& call) {
   // One that was loaded for this alone goes again.
   if (!service.pool->peek(model->name)) options.keep_alive = std::chrono::milliseconds(0);
   const Workers::Aside aside;  // it reads gigabytes
-  const Verdict verdict = TRY(
-      verify(*model, *level, hooks, [&] { return service.pool->acquire(model->name, options); }));
+  const Verdict verdict = TRY(verify(*model, *level, library->installed.folders(), hooks,
+                                     [&] { return service.pool->acquire(model->name, options); }));
+  library->installed.note_change();  // a damaged model is set aside
   Json list = Json::array();
   for (const VerifiedFile& file : verdict.files)
     list.push_back(
         Json::object({{"path", file.path}, {"sha256", file.sha256}, {"problem", file.problem}}));
   return Json::object({{"name", model->name},
                        {"level", name_of(*level)},
-                       {"checked", *level != VerifyLevel::checksum || !verdict.files.empty()},
+                       {"checked", *level != VerifyLevel::checksum || verdict.has_promise()},
                        {"right", verdict.is_right()},
                        {"problem", verdict.problem},
                        {"advice", verdict.advice(*model)},

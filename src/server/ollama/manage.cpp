@@ -166,9 +166,8 @@ Check find_blob(Service& service, Call& call) {
 Check put_blob(Service& service, Call& call) {
   LiveLibrary* library = TRY(library_of(service));
   const std::string path = TRY(blob_path(*library, call.rest));
-  std::string hex;
-  for (const auto byte : http::sha256(call.request.body)) hex += fmt::format("{:02x}", byte);
-  if (call.rest.substr(7) != hex) return invalid_value("digest", "is not that of the body");
+  if (call.rest.substr(7) != http::hex_text(http::sha256(call.request.body)))
+    return invalid_value("digest", "is not that of the body");
   TRY(make_folders(parent_folder(path)));
   TRY(replace_file(path, std::as_bytes(std::span(call.request.body))));
   return reply_nothing(service, call, 201);

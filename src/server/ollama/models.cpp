@@ -37,12 +37,9 @@ std::string upper(std::string text) {
 
 // Tells files apart without reading them: gigabytes would have to be hashed.
 std::string digest_of(const ModelCard& card) {
-  std::string hex;
-  for (const auto byte :
-       http::sha256(fmt::format("{}\n{}\n{}\n{}\n{}", card.id, card.architecture, card.file_bytes,
-                                card.parameters, card.quantisation)))
-    hex += fmt::format("{:02x}", byte);
-  return hex;
+  return http::hex_text(
+      http::sha256(fmt::format("{}\n{}\n{}\n{}\n{}", card.id, card.architecture, card.file_bytes,
+                               card.parameters, card.quantisation)));
 }
 
 Json details_of(const ModelCard& card) {

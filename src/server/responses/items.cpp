@@ -69,9 +69,8 @@ std::string unseal(std::string_view content) {
 std::string function_name(std::string_view space, std::string_view name) {
   std::string text = space.empty() ? std::string(name) : fmt::format("{}__{}", space, name);
   if (text.size() <= max_name_bytes) return text;
-  std::string hash;
-  const http::Sha256 bytes = http::sha256(text);
-  for (std::size_t i = 0; i < hash_bytes; ++i) hash += fmt::format("{:02x}", bytes[i]);
+  const http::Sha256 digest = http::sha256(text);
+  const std::string hash = http::hex_text(std::span(digest).first(hash_bytes));
   return text.substr(0, max_name_bytes - 1 - hash.size()) + "_" + hash;
 }
 

@@ -113,6 +113,8 @@ struct Library::State {
   Result<ModelNeeds> needs(const LocalModel& model);
   Result<Lease> load(const LocalModel& model, const LoadOrder& order);
   Result<Lease> connect(const LocalModel& model, const LoadOrder& order);
+  Result<std::shared_ptr<Adapters>> adapters_for(ops::Context& ctx, const Model& model,
+                                                 const std::string& name) const;
   ModelSource source();
 
   std::unique_ptr<ModelPool> pool;  // last: its models go first
@@ -167,6 +169,20 @@ Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
   return needs;
 }
 
+// nullptr: none fits.
+Result<std::shared_ptr<Adapters>> Library::State::adapters_for(ops::Context& ctx,
+                                                               const Model& model,
+                                                               const std::string& name) const {
+  if (options.adapters.empty() || model.info().kind != ModelKind::generator)
+    return std::shared_ptr<Adapters>();
+  if (options.adapters_must_fit) return Adapters::read(ctx, model, options.adapters);
+  auto fitting = TRY(Adapters::read(ctx, model, options.adapters, [&](const Error& error) {
+    log_warning("adapter_left_out model={} why={}", name, error.message());
+  }));
+  if (fitting->entries().empty()) fitting.reset();
+  return fitting;
+}
+
 Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& order) {
   if (model.tool == "remote") return connect(model, order);
   auto node = opened.with([&](auto& packages) { return packages.extract(model.path); });
@@ -206,7 +222,12 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   runner.prefixes.model = fmt::format("{} {} {} {}", HEARTH_VERSION, table->name,
                                       runner.context_tokens, identity_of(model.path));
   if (runner.kv_budget_bytes == 0) runner.kv_budget_bytes = order.kv_budget_bytes;
+  loaded->adapters = TRY(adapters_for(ctx, *made, model.name));
   loaded->runner = TRY(make_runner(std::move(made), *table, threads, runner));
+  if (loaded->adapters) {
+    loaded->weight_bytes += loaded->adapters->bytes();
+    loaded->runner = with_standard_adapters(std::move(loaded->runner), loaded->adapters);
+  }
   // Loading takes long: what was asked for meanwhile counts.
   loaded->runner->limit(tuned.with([](const Tuned& held) { return limits_of(held.runner); }));
   loaded->grammars = std::make_shared<GrammarEngine>(loaded->model().tokenizer());
@@ -290,6 +311,8 @@ void Library::tune(const LibraryTuning& tuning) {
   pool.min_free_bytes = bounded_free_bytes(pool.min_free_bytes);
   state_->pool->set_limits(pool);
 }
+
+const std::vector<AdapterWish>& Library::adapters() const { return state_->options.adapters; }
 
 int Library::threads() const { return state_->threads->limit(); }
 std::string_view Library::kernels() const { return state_->table->name; }

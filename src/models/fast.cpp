@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/adapter.h"
 #include "models/experts.h"
 #include "models/latent.h"
 #include "models/mixers.h"
@@ -21,9 +22,15 @@ struct Step {
   std::span<const ops::RopePlace> grid = {};  // empty, or [rows]
   std::span<const std::uint32_t> ahead = {};  // empty, or [rows]
   View per_layer = {};  // the vectors of layers' own, one layer after the other
+  std::span<const AdaptedRows> adapted = {};
 
   const Hyper& hyper() const { return trunk.hyper; }
 };
+
+// What adapters add to a product of the layer.
+void adapt(Step& step, std::size_t layer, Role role, View y, View x) {
+  if (!step.adapted.empty()) add_adapted(step.ctx, step.adapted, layer, role, y, x, step.arena);
+}
 
 void norm(Step& step, View y, View x, const Weight& w) {
   if (step.trunk.spec->norm == NormKind::rms)
@@ -93,6 +100,7 @@ void keep_wanted(Step& step, Readers& readers) {
   step.places = pick(step.arena, step.places, wanted);
   step.positions = pick(step.arena, step.positions, wanted);
   if (!step.ahead.empty()) step.ahead = pick(step.arena, step.ahead, wanted);
+  step.adapted = adapted_rows(step.rows.adapters, step.places, step.arena);
 }
 
 void turn(Step& step, View x, std::uint32_t dim, const ops::RopeTable& table) {
@@ -151,6 +159,7 @@ void read_queries(Step& step, std::size_t index, Readers& readers) {
   const Layer& layer = step.trunk.weights.layers[index];
   readers.q = step.arena.view(readers.before.rows, layer[Role::q].matrix.rows());
   ops::matmul(step.ctx, readers.q, readers.before, layer[Role::q].matrix, layer[Role::q].bias);
+  adapt(step, index, Role::q, readers.q, readers.before);
   place_heads(step, index, readers.q, View(readers.q.data, 0, 0));
 }
 
@@ -167,11 +176,15 @@ View read_heads(Step& step, std::size_t index, Readers& readers) {
                                  {k, &layer[Role::k].matrix, layer[Role::k].bias},
                                  {v, &layer[Role::v].matrix, layer[Role::v].bias}};
   ops::matmul_many(step.ctx, std::span(jobs).first(has_values ? 3 : 2), readers.before);
+  adapt(step, index, Role::q, readers.q, readers.before);
+  adapt(step, index, Role::k, k, readers.before);
+  if (has_values) adapt(step, index, Role::v, v, readers.before);
   if (!has_values) std::copy_n(k.data, k.rows * k.dim, v.data);
   if (step.trunk.spec->unit_values) unite(step, v, dim);
   if (const Weight& gate = layer[Role::mix_gate]; gate.present()) {
     readers.gate = step.arena.view(rows, readers.q.dim);
     ops::matmul(step.ctx, readers.gate, readers.before, gate.matrix, gate.bias);
+    adapt(step, index, Role::mix_gate, readers.gate, readers.before);
   }
   place_heads(step, index, readers.q, k);
   if (step.trunk.spec->kind != Kind::generator) {
@@ -230,32 +243,40 @@ Mixed mix(Step& step, std::size_t index, Readers& readers) {
 }
 
 // x += scale * norm(input * w); straight into x where nothing stands between.
-void add_branch(Step& step, View input, const Weight& w, const Weight& post_norm) {
+void add_branch(Step& step, std::size_t index, Role role, View input, Role post) {
+  const Layer& layer = step.trunk.weights.layers[index];
+  const Weight &w = layer[role], &post_norm = layer[post];
   if (!post_norm.present() && step.hyper().residual_scale == 1) {
     ops::matmul_add(step.ctx, step.x, input, w.matrix, w.bias);
+    adapt(step, index, role, step.x, input);
     return;
   }
   const View y = step.arena.view(step.x.rows, step.x.dim);
   ops::matmul(step.ctx, y, input, w.matrix, w.bias);
+  adapt(step, index, role, y, input);
   if (post_norm.present()) norm(step, y, y, post_norm);
   if (step.hyper().residual_scale != 1) ops::scale(step.ctx, y, step.hyper().residual_scale);
   ops::add(step.ctx, step.x, y);
 }
 
-void dense_mlp(Step& step, const Layer& layer, View input) {
+void dense_mlp(Step& step, std::size_t index, View input) {
+  const Layer& layer = step.trunk.weights.layers[index];
   const View up = step.arena.view(input.rows, layer[Role::up].matrix.rows());
   if (step.trunk.spec->mlp == MlpKind::plain) {
     ops::matmul(step.ctx, up, input, layer[Role::up].matrix, layer[Role::up].bias);
+    adapt(step, index, Role::up, up, input);
     ops::activate(step.ctx, up, step.hyper().activation);
-    add_branch(step, up, layer[Role::down], layer[Role::mlp_post_norm]);
+    add_branch(step, index, Role::down, up, Role::mlp_post_norm);
     return;
   }
   const View gate = step.arena.view(input.rows, up.dim);
   const ops::MatmulJob jobs[] = {{gate, &layer[Role::gate].matrix, layer[Role::gate].bias},
                                  {up, &layer[Role::up].matrix, layer[Role::up].bias}};
   ops::matmul_many(step.ctx, jobs, input);
+  adapt(step, index, Role::gate, gate, input);
+  adapt(step, index, Role::up, up, input);
   ops::activate_mul(step.ctx, gate, up, step.hyper().activation);
-  add_branch(step, gate, layer[Role::down], layer[Role::mlp_post_norm]);
+  add_branch(step, index, Role::down, gate, Role::mlp_post_norm);
 }
 
 void sparse_mlp(Step& step, const Layer& layer, View input) {
@@ -280,7 +301,7 @@ void mlp_branch(Step& step, std::size_t index, View second) {
   if (step.hyper().layers[index].sparse)
     sparse_mlp(step, layer, second);
   else
-    dense_mlp(step, layer, second);
+    dense_mlp(step, index, second);
   sum_norm(step, layer[Role::mlp_sum_norm]);
 }
 
@@ -316,10 +337,9 @@ void block(Step& step, std::size_t index) {
       second = own.present() ? normed(step, step.x, own) : readers.before;
     }
     if (at.attends)
-      add_branch(step, mixed.attention, layer[Role::attention_out],
-                 layer[Role::attention_post_norm]);
+      add_branch(step, index, Role::attention_out, mixed.attention, Role::attention_post_norm);
     if (at.recurs)
-      add_branch(step, mixed.recurrent, layer[Role::mixer_out], layer[Role::attention_post_norm]);
+      add_branch(step, index, Role::mixer_out, mixed.recurrent, Role::attention_post_norm);
     sum_norm(step, layer[Role::attention_sum_norm]);
   }
   if (!at.has_mlp) return;
@@ -402,6 +422,7 @@ Status run_fast(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hi
             rows.positions,
             rows.places};
   read_inputs(step);
+  step.adapted = adapted_rows(rows.adapters, rows.places, arena);
   embed(step);
   const auto layers_begin = arena.mark();
   for (std::size_t i = 0; i < trunk.hyper.layers.size(); ++i) {

@@ -49,7 +49,6 @@ struct Loader {
  private:
   Status load_vector(const TensorEntry& entry, Weight& out) const;
   Status load_matrix(const TensorEntry& entry, Weight& out) const;
-  std::vector<std::size_t> row_order() const;
   Status load_stacked_experts(const TensorEntry& entry, Weight& out) const;
   Status load_separate_experts(Weight& out) const;
   Status load_alternating_experts(Weight& out) const;
@@ -110,32 +109,10 @@ Status Loader::load_matrix(const TensorEntry& entry, Weight& out) const {
   if (form() == Form::transposed) {
     rebuild(out, transpose(entry.data, entry.shape[0], entry.shape[1], type.block_bytes));
     std::swap(out.stored.rows, out.stored.columns);
-  } else if (const auto order = row_order(); !order.empty()) {
+  } else if (const auto order = row_order(finder, row); !order.empty()) {
     rebuild(out, pick_rows(entry.data, entry.data.size() / entry.shape[0], order));
   }
   return Done{};
-}
-
-// Of the rows as they are loaded; empty: as they are stored.
-std::vector<std::size_t> Loader::row_order() const {
-  const Hyper& hyper = finder.hyper();
-  const MixerHyper& mixer = hyper.mixer;
-  const std::size_t values = mixer.groups == 0 ? 0 : mixer.heads / mixer.groups;
-  switch (form()) {
-    case Form::qkv_by_head:
-      return order_by_head(hyper.heads, hyper.head_dim);
-    case Form::query_gate_by_head:
-      return order_by_group(hyper.heads,
-                            std::array<std::size_t, 2>{hyper.head_dim, hyper.head_dim});
-    case Form::mixer_by_group:
-      if (row.role == Role::mixer_ba)
-        return order_by_group(mixer.groups, std::array<std::size_t, 2>{values, values});
-      return order_by_group(mixer.groups, std::array<std::size_t, 4>{mixer.state, mixer.state,
-                                                                     values * mixer.head_dim,
-                                                                     values * mixer.head_dim});
-    default:
-      return {};
-  }
 }
 
 Status Loader::load_stacked_experts(const TensorEntry& entry, Weight& out) const {
@@ -260,7 +237,7 @@ Status Loader::load_bias(Weight& out) const {
   TRY(check_shape(*entry, shape));
   out.bias = TRY(read_floats(*entry));
 
-  std::vector<std::size_t> order = row_order();
+  std::vector<std::size_t> order = row_order(finder, row);
   if (form() == Form::expert_stack && row.role == Role::experts_gate_up)
     order = order_of_alternating(shape[1]);
   const std::vector<float> held = out.bias;
@@ -379,6 +356,28 @@ Status tie_output(const TensorFinder& finder, Weights& weights) {
 }
 
 }  // namespace
+
+std::vector<std::size_t> row_order(const TensorFinder& finder, const TensorRow& row) {
+  const Hyper& hyper = finder.hyper();
+  const MixerHyper& mixer = hyper.mixer;
+  const std::size_t values = mixer.groups == 0 ? 0 : mixer.heads / mixer.groups;
+  const bool is_hf = finder.package().naming == Naming::huggingface;
+  switch (is_hf ? row.hf_form : row.gguf_form) {
+    case Form::qkv_by_head:
+      return order_by_head(hyper.heads, hyper.head_dim);
+    case Form::query_gate_by_head:
+      return order_by_group(hyper.heads,
+                            std::array<std::size_t, 2>{hyper.head_dim, hyper.head_dim});
+    case Form::mixer_by_group:
+      if (row.role == Role::mixer_ba)
+        return order_by_group(mixer.groups, std::array<std::size_t, 2>{values, values});
+      return order_by_group(mixer.groups, std::array<std::size_t, 4>{mixer.state, mixer.state,
+                                                                     values * mixer.head_dim,
+                                                                     values * mixer.head_dim});
+    default:
+      return {};
+  }
+}
 
 Status load_weight(const TensorFinder& finder, const TensorRow& row, std::size_t layer,
                    Weight& out) {

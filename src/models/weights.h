@@ -54,6 +54,9 @@ Status load_weight(const TensorFinder& finder, const TensorRow& row, std::size_t
 // Its bias alone.
 Status load_bias(const TensorFinder& finder, const TensorRow& row, std::size_t layer, Weight& out);
 
+// Which stored row each row of a loaded matrix is; empty: as they are stored.
+std::vector<std::size_t> row_order(const TensorFinder& finder, const TensorRow& row);
+
 // Makes the matrices of the fast path.  Errors: unsupported, exhausted, cancelled.
 Status prepare(ops::Context& ctx, Weights& weights, const std::function<void(double)>& progress,
                std::stop_token stop);

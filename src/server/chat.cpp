@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include "server/generation.h"
+#include "server/message_files.h"
 #include "server/reply.h"
 #include "server/rows.h"
 #include "server/tools/loop.h"
@@ -29,9 +30,10 @@ Checked<std::optional<std::int64_t>> read_context(const Json& body, const Loaded
 }
 
 Check run(Service& service, Call& call) {
-  const Json body = TRY(parse_body(call.request.body));
+  Json body = TRY(parse_body(call.request.body));
   Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
+  if (Json* messages = body.find("messages")) TRY(place_files(service, call, *messages));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   Asked asked =
       TRY(read_parameters(body, Dialect::chat, tokenizer.size(), lease->standard_sampling()));

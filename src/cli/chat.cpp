@@ -315,6 +315,7 @@ std::span<const Option> options() {
                    "Which tools of servers run without asking: ask (none, as it is without this), "
                    "reads (those that say they only read), all; none: no servers."});
     all.push_back(mmproj_flag);
+    all.push_back(lora_flag);
     for (const Option& option : setting_options("mcp.")) all.push_back(option);
     return all;
   }();

@@ -5,8 +5,6 @@
 
 namespace hearth::cli {
 
-extern const Command transcribe_command;
-
 std::span<const Command* const> commands() {
   static constexpr std::array list{&init_command,
                                    &run_command,

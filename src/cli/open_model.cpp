@@ -23,6 +23,13 @@ Result<LibraryOptions> library_options(const Arguments& arguments) {
   return options;
 }
 
+Result<std::vector<AdapterWish>> adapter_wishes(const Arguments& arguments) {
+  std::vector<AdapterWish> wishes;
+  for (const std::string& text : arguments.all("--lora"))
+    wishes.push_back(TRY(read_adapter_wish(text)));
+  return wishes;
+}
+
 std::string output_stem(const LocalModel& model) {
   return model.tool == "path" ? model.path : store_name(model.name);
 }
@@ -46,6 +53,8 @@ Result<OpenModel> open_model(App& app, const Arguments& arguments, const std::st
   LibraryOptions options = TRY(library_options(arguments));
   options.tower = arguments.text("--mmproj");
   options.engine = arguments.text("--engine", "");
+  options.adapters = TRY(adapter_wishes(arguments));
+  options.adapters_must_fit = true;
   open.library = TRY(Library::create(options));
   open.lease = TRY(acquire(app, arguments, *open.library, reference));
   const Aliases aliases = read_aliases(options.folders);

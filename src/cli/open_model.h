@@ -20,6 +20,12 @@ struct OpenModel {
 constexpr Option mmproj_flag{"--mmproj", "FILE",
                              "The model's vision tower (GGUF), when it is not beside the model."};
 
+constexpr Option lora_flag{"--lora", "[NAME=]PATH",
+                           "A LoRA adapter (a PEFT folder or a GGUF file); may be given several "
+                           "times.  With a name it is in use for MODEL:NAME alone.",
+                           true};
+Result<std::vector<AdapterWish>> adapter_wishes(const Arguments& arguments);
+
 // From the runtime.* settings: file, environment, --threads, --cpu, --context, --deterministic.
 Result<LibraryOptions> library_options(const Arguments& arguments);
 // Shows progress while it loads.  A model that can be downloaded and is not here is, when the

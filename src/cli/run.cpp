@@ -130,6 +130,7 @@ constexpr Option own[] = {
     {"--image", "FILE",
      "A picture that goes with PROMPT (PNG, JPEG, BMP, PNM); may be given several times.", true},
     mmproj_flag,
+    lora_flag,
     {"--raw", "", "No chat template: continue PROMPT as it stands."},
     {"--engine", "NAME", "Load with this engine alone: `hearth show MODEL --engines`."},
     {"--schema", "FILE|JSON", "Answer with JSON that satisfies this JSON schema."},

@@ -92,7 +92,8 @@ std::span<const Option> options() {
     std::vector<Option> all{{"--model", "MODEL",
                              "A model to load at once and keep; the first one answers requests "
                              "that name none.  May be given several times.",
-                             true}};
+                             true},
+                            lora_flag};
     for (const std::string_view group : {"server.", "models.", "governor.", "collections.", "mcp."})
       for (const Option& option : setting_options(group)) all.push_back(option);
     return all;

@@ -20,6 +20,7 @@ Result<std::unique_ptr<LiveLibrary>> open_library(const Arguments& arguments,
   options.pool.max_models = limits.max_models;
   options.pool.memory_bytes = limits.memory_bytes;
   options.pool.min_free_bytes = limits.min_free_bytes;
+  options.adapters = TRY(adapter_wishes(arguments));
   const LibraryContext context = TRY(download_context(arguments));
   return LiveLibrary::create(options, context.network);
 }

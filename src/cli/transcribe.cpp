@@ -182,7 +182,6 @@ constexpr Option options[] = {
 
 }  // namespace
 
-extern const Command transcribe_command;  // for commands.cpp
 const Command transcribe_command{
     .name = "transcribe",
     .arguments = "FILE...",

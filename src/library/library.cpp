@@ -120,6 +120,8 @@ struct Library::State {
   Result<std::shared_ptr<const Model>> load_draft(const Tuned& wish, const LocalModel& large,
                                                   std::stop_token stop);
   Result<Lease> connect(const LocalModel& model, const LoadOrder& order);
+  Result<std::shared_ptr<Adapters>> adapters_for(ops::Context& ctx, const Model& model,
+                                                 const std::string& name) const;
   ModelSource source();
 
   std::unique_ptr<ModelPool> pool;  // last: its models go first
@@ -195,6 +197,20 @@ Result<std::shared_ptr<const Model>> Library::State::load_draft(const Tuned& wis
   return *std::move(loaded);
 }
 
+// nullptr: none fits.
+Result<std::shared_ptr<Adapters>> Library::State::adapters_for(ops::Context& ctx,
+                                                               const Model& model,
+                                                               const std::string& name) const {
+  if (options.adapters.empty() || model.info().kind != ModelKind::generator)
+    return std::shared_ptr<Adapters>();
+  if (options.adapters_must_fit) return Adapters::read(ctx, model, options.adapters);
+  auto fitting = TRY(Adapters::read(ctx, model, options.adapters, [&](const Error& error) {
+    log_warning("adapter_left_out model={} why={}", name, error.message());
+  }));
+  if (fitting->entries().empty()) fitting.reset();
+  return fitting;
+}
+
 Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& order) {
   if (model.tool == "remote") return connect(model, order);
   auto node = opened.with([&](auto& packages) { return packages.extract(model.path); });
@@ -242,7 +258,12 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
     else
       log_warning("no_draft_model why={}", fits.error().message());
   }
+  loaded->adapters = TRY(adapters_for(ctx, *made, model.name));
   loaded->runner = TRY(make_runner(std::move(made), *table, threads, runner));
+  if (loaded->adapters) {
+    loaded->weight_bytes += loaded->adapters->bytes();
+    loaded->runner = with_standard_adapters(std::move(loaded->runner), loaded->adapters);
+  }
   // Loading takes long: what was asked for meanwhile counts.
   loaded->runner->limit(tuned.with([](const Tuned& held) { return limits_of(held.runner); }));
   loaded->grammars = std::make_shared<GrammarEngine>(loaded->model().tokenizer());
@@ -328,6 +349,8 @@ void Library::tune(const LibraryTuning& tuning) {
   pool.min_free_bytes = bounded_free_bytes(pool.min_free_bytes);
   state_->pool->set_limits(pool);
 }
+
+const std::vector<AdapterWish>& Library::adapters() const { return state_->options.adapters; }
 
 int Library::threads() const { return state_->threads->limit(); }
 std::string_view Library::kernels() const { return state_->table->name; }

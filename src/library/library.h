@@ -13,6 +13,7 @@
 #include "base/guarded.h"
 #include "base/result.h"
 #include "formats/package.h"
+#include "library/adapters.h"
 #include "library/folders.h"
 #include "library/model_pool.h"
 #include "library/reference.h"
@@ -60,6 +61,9 @@ struct LibraryOptions {
   ModelPool::Observer observer;
   decltype(ModelSource::repair) repair;
   std::string engine = {};  // the only one that loads models; empty: the best of each
+  // Each model that generates is loaded with those that fit it.
+  std::vector<AdapterWish> adapters = {};
+  bool adapters_must_fit = false;  // a model that one of them does not fit is not loaded
 };
 
 // A model in use.  Immutable but for what Runner allows; thread-safe.
@@ -78,6 +82,7 @@ struct LoadedModel {
   std::unique_ptr<Runner> runner;
   std::shared_ptr<GrammarEngine> grammars;  // that its answers can be held to; thread-safe
   std::string engine;                       // that runs it: "transformer"
+  std::shared_ptr<Adapters> adapters;       // nullptr: it has none
 
   const Model& model() const { return runner->model(); }
   SamplingOptions standard_sampling() const;  // `sampling`, and what the person wished
@@ -97,6 +102,7 @@ class Library {
   std::vector<Lease> loaded() const;  // in order of loading
   ModelPool& pool();
   void tune(const LibraryTuning& tuning);
+  const std::vector<AdapterWish>& adapters() const;  // of LibraryOptions
 
   int threads() const;
   std::string_view kernels() const;  // name of the table in use

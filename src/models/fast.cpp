@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "models/adapter.h"
 #include "models/experts.h"
 #include "models/gates.h"
 #include "models/latent.h"
@@ -24,9 +25,15 @@ struct Step {
   std::span<const std::uint32_t> ahead = {};  // empty, or [rows]
   View per_layer = {};  // the vectors of layers' own, one layer after the other
   View streams = {};    // where several run side by side; x is then the one that a layer reads
+  std::span<const AdaptedRows> adapted = {};
 
   const Hyper& hyper() const { return trunk.hyper; }
 };
+
+// What adapters add to a product of the layer.
+void adapt(Step& step, std::size_t layer, Role role, View y, View x) {
+  if (!step.adapted.empty()) add_adapted(step.ctx, step.adapted, layer, role, y, x, step.arena);
+}
 
 void norm(Step& step, View y, View x, const Weight& w) {
   if (step.trunk.spec->norm == NormKind::rms)
@@ -97,6 +104,7 @@ void keep_wanted(Step& step, Readers& readers) {
   step.places = pick(step.arena, step.places, wanted);
   step.positions = pick(step.arena, step.positions, wanted);
   if (!step.ahead.empty()) step.ahead = pick(step.arena, step.ahead, wanted);
+  step.adapted = adapted_rows(step.rows.adapters, step.places, step.arena);
 }
 
 void turn(Step& step, View x, std::uint32_t dim, const ops::RopeTable& table) {
@@ -155,6 +163,7 @@ void read_queries(Step& step, std::size_t index, Readers& readers) {
   const Layer& layer = step.trunk.weights.layers[index];
   readers.q = step.arena.view(readers.before.rows, layer[Role::q].matrix.rows());
   ops::matmul(step.ctx, readers.q, readers.before, layer[Role::q].matrix, layer[Role::q].bias);
+  adapt(step, index, Role::q, readers.q, readers.before);
   place_heads(step, index, readers.q, View(readers.q.data, 0, 0));
 }
 
@@ -171,11 +180,15 @@ View read_heads(Step& step, std::size_t index, Readers& readers) {
                                  {k, &layer[Role::k].matrix, layer[Role::k].bias},
                                  {v, &layer[Role::v].matrix, layer[Role::v].bias}};
   ops::matmul_many(step.ctx, std::span(jobs).first(has_values ? 3 : 2), readers.before);
+  adapt(step, index, Role::q, readers.q, readers.before);
+  adapt(step, index, Role::k, k, readers.before);
+  if (has_values) adapt(step, index, Role::v, v, readers.before);
   if (!has_values) std::copy_n(k.data, k.rows * k.dim, v.data);
   if (step.trunk.spec->unit_values) unite(step, v, dim);
   if (const Weight& gate = layer[Role::mix_gate]; gate.present()) {
     readers.gate = step.arena.view(rows, readers.q.dim);
     ops::matmul(step.ctx, readers.gate, readers.before, gate.matrix, gate.bias);
+    adapt(step, index, Role::mix_gate, readers.gate, readers.before);
   }
   place_heads(step, index, readers.q, k);
   if (step.trunk.spec->kind != Kind::generator) {
@@ -235,20 +248,23 @@ Mixed mix(Step& step, std::size_t index, Readers& readers) {
 
 // One branch's last step.
 struct Branch {
-  const Weight &w, &post_norm;
+  Role weight, post_norm;
   float factor;  // of what it gives
 };
 
 // x += factor * norm(input * w); straight into x where nothing stands between.
-void add_branch(Step& step, View input, const Branch& branch) {
-  const auto& [w, post_norm, own] = branch;
-  const float factor = own * step.hyper().residual_scale;
+void add_branch(Step& step, std::size_t index, View input, const Branch& branch) {
+  const Layer& layer = step.trunk.weights.layers[index];
+  const Weight &w = layer[branch.weight], &post_norm = layer[branch.post_norm];
+  const float factor = branch.factor * step.hyper().residual_scale;
   if (!post_norm.present() && factor == 1) {
     ops::matmul_add(step.ctx, step.x, input, w.matrix, w.bias);
+    adapt(step, index, branch.weight, step.x, input);
     return;
   }
   const View y = step.arena.view(step.x.rows, step.x.dim);
   ops::matmul(step.ctx, y, input, w.matrix, w.bias);
+  adapt(step, index, branch.weight, y, input);
   if (post_norm.present()) norm(step, y, y, post_norm);
   if (factor != 1) ops::scale(step.ctx, y, factor);
   ops::add(step.ctx, step.x, y);
@@ -268,6 +284,7 @@ View mlp_inside(Step& step, std::size_t index, View input) {
   const View up = step.arena.view(input.rows, layer[Role::up].matrix.rows());
   if (step.trunk.spec->mlp == MlpKind::plain) {
     ops::matmul(step.ctx, up, input, layer[Role::up].matrix, layer[Role::up].bias);
+    adapt(step, index, Role::up, up, input);
     ops::activate(step.ctx, up, step.hyper().activation);
     return up;
   }
@@ -275,6 +292,8 @@ View mlp_inside(Step& step, std::size_t index, View input) {
   const ops::MatmulJob jobs[] = {{gate, &layer[Role::gate].matrix, layer[Role::gate].bias},
                                  {up, &layer[Role::up].matrix, layer[Role::up].bias}};
   ops::matmul_many(step.ctx, jobs, input);
+  adapt(step, index, Role::gate, gate, input);
+  adapt(step, index, Role::up, up, input);
   pass_gates(step, step.hyper().layers[index], gate, up);
   return gate;
 }
@@ -294,6 +313,7 @@ void mlp_beside_experts(Step& step, std::size_t index, View input) {
   const View inside = mlp_inside(step, index, input);
   const View sum = step.arena.view(input.rows, input.dim);
   ops::matmul(step.ctx, sum, inside, layer[Role::down].matrix, layer[Role::down].bias);
+  adapt(step, index, Role::down, sum, inside);
   norm(step, sum, sum, layer[Role::beside_post_norm]);
 
   const View routed = step.arena.view(input.rows, input.dim);
@@ -325,8 +345,8 @@ void mlp_branch(Step& step, std::size_t index, View second) {
   else if (sparse)
     sparse_mlp(step, layer, second);
   else
-    add_branch(step, mlp_inside(step, index, second),
-               {layer[Role::down], layer[Role::mlp_post_norm], step.hyper().mlp_factor});
+    add_branch(step, index, mlp_inside(step, index, second),
+               {Role::down, Role::mlp_post_norm, step.hyper().mlp_factor});
   sum_norm(step, layer[Role::mlp_sum_norm]);
 }
 
@@ -396,13 +416,11 @@ void block(Step& step, std::size_t index) {
       second = own.present() ? normed(step, step.x, own) : readers.before;
     }
     if (at.attends)
-      add_branch(step, mixed.attention,
-                 {layer[Role::attention_out], layer[Role::attention_post_norm],
-                  step.hyper().attention_factor});
+      add_branch(step, index, mixed.attention,
+                 {Role::attention_out, Role::attention_post_norm, step.hyper().attention_factor});
     if (at.recurs)
-      add_branch(
-          step, mixed.recurrent,
-          {layer[Role::mixer_out], layer[Role::attention_post_norm], step.hyper().mixer_factor});
+      add_branch(step, index, mixed.recurrent,
+                 {Role::mixer_out, Role::attention_post_norm, step.hyper().mixer_factor});
     if (layer[Role::side_down].present()) add_side(step, layer, readers.before);
     sum_norm(step, layer[Role::attention_sum_norm]);
   }
@@ -494,6 +512,7 @@ Status run_fast(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hi
             rows.positions,
             rows.places};
   read_inputs(step);
+  step.adapted = adapted_rows(rows.adapters, rows.places, arena);
   embed(step);
   const auto layers_begin = arena.mark();
   for (std::size_t i = 0; i < trunk.hyper.layers.size(); ++i) {

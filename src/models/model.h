@@ -21,7 +21,15 @@
 
 namespace hearth {
 
-class Vision;  // models/vision/vision.h
+class Vision;     // models/vision/vision.h
+struct Adapter;   // models/adapter.h
+struct LoraFile;  // formats/lora.h
+
+// A LoRA adapter in use, and how strongly.
+struct AdapterUse {
+  std::shared_ptr<const Adapter> adapter;
+  float scale = 1;
+};
 
 enum class ModelKind { generator, embedder, reranker };
 
@@ -65,6 +73,8 @@ struct Batch {
   std::span<const ops::KvSequence> sequences;
   std::span<const std::uint32_t> output_rows;  // rows whose logits are wanted, ascending
   std::span<const RowInput> inputs = {};       // empty, or [rows]
+  // Empty, or of each sequence those that change its rows: of this model, by read_adapter().
+  std::span<const std::span<const AdapterUse>> adapters = {};
 };
 
 struct LoadOptions {
@@ -110,6 +120,13 @@ class Model {
                                                         std::span<const std::vector<Token>> texts,
                                                         std::stop_token stop = {}) const = 0;
   virtual std::uint32_t embedding_dim() const = 0;
+
+  // What a file adds to this model.  Errors: unsupported (this model's, or this file's parts),
+  // corrupt (it does not fit).
+  virtual Result<std::shared_ptr<const Adapter>> read_adapter(ops::Context&,
+                                                              const LoraFile&) const {
+    return Error(ErrorKind::unsupported, info().name + " takes no LoRA adapters");
+  }
 };
 
 // What the model is and needs, from headers alone.  Errors as load.

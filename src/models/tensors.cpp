@@ -49,6 +49,8 @@ std::string with_part(std::string name, TensorFinder::Part part) {
 
 }  // namespace
 
+std::span<const std::string_view> known_prefixes() { return prefixes; }
+
 TensorFinder::TensorFinder(const Package& package, const ArchSpec& spec, const Hyper& hyper)
     : package_(package), spec_(spec), hyper_(hyper) {
   if (package.naming == Naming::gguf) return;

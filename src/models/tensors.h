@@ -9,6 +9,9 @@
 
 namespace hearth::models {
 
+// Where the trunk of a model may hang in a Hugging Face file, the usual place first.
+std::span<const std::string_view> known_prefixes();
+
 // Looks tensors up under the names of one package.  Points into all three.
 class TensorFinder {
  public:

@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <numeric>
 
+#include "models/adapter.h"
 #include "models/pooling.h"
 
 namespace hearth::models {
@@ -67,6 +68,12 @@ class Transformer final : public Model {
   Result<std::vector<std::vector<float>>> embed(ops::Context& ctx,
                                                 std::span<const std::vector<Token>> texts,
                                                 std::stop_token stop) const override;
+  Result<std::shared_ptr<const Adapter>> read_adapter(ops::Context& ctx,
+                                                      const LoraFile& file) const override {
+    if (parts_.plain)
+      return Error(ErrorKind::unsupported, "adapters do not change a model of the plain path");
+    return models::read_adapter(ctx, parts_.trunk, parts_.package.naming, file);
+  }
 
  private:
   Status check(std::span<const Token> tokens) const;
@@ -106,6 +113,7 @@ Status Transformer::forward(ops::Context& ctx, const Batch& batch, std::span<flo
   TRY(check(batch.tokens));
   HEARTH_CHECK(batch.places.size() == batch.tokens.size());
   HEARTH_CHECK(batch.inputs.empty() || batch.inputs.size() == batch.tokens.size());
+  HEARTH_CHECK(batch.adapters.empty() || batch.adapters.size() == batch.sequences.size());
   HEARTH_CHECK(trunk.kv.state_bytes == 0 ||
                std::ranges::all_of(batch.sequences, [](const ops::KvSequence& sequence) {
                  return sequence.state != nullptr;
@@ -130,7 +138,8 @@ Status Transformer::forward(ops::Context& ctx, const Batch& batch, std::span<flo
                   .starts = {},
                   .types = {},
                   .wanted = batch.output_rows,
-                  .inputs = batch.inputs};
+                  .inputs = batch.inputs,
+                  .adapters = batch.adapters};
   TRY(run(ctx, rows, hidden, arena, stop));
   if (batch.output_rows.empty()) return Done{};
   const View out(logits.data(), batch.output_rows.size(), trunk.hyper.vocab);

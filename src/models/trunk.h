@@ -37,6 +37,7 @@ struct Rows {
   std::span<const std::uint8_t> types;    // [rows], of the type embedding; empty: all 0
   std::span<const std::uint32_t> wanted;  // rows whose result is wanted, ascending
   std::span<const RowInput> inputs = {};  // empty, or [rows]
+  std::span<const std::span<const AdapterUse>> adapters = {};  // empty, or of each sequence
 };
 
 // The last hidden state, output norm applied: hidden [wanted, dim].  Errors: cancelled.

@@ -50,9 +50,6 @@ struct Loader {
  private:
   Status load_vector(const TensorEntry& entry, Weight& out) const;
   Status load_matrix(const TensorEntry& entry, Weight& out) const;
-  std::vector<std::size_t> row_order() const {
-    return order_of_form(finder.hyper(), row.role, form());
-  }
   Status load_stacked_experts(const TensorEntry& entry, Weight& out) const;
   Status load_separate_experts(Weight& out) const;
   Status load_alternating_experts(Weight& out) const;
@@ -113,7 +110,7 @@ Status Loader::load_matrix(const TensorEntry& entry, Weight& out) const {
   if (form() == Form::transposed) {
     rebuild(out, transpose(entry.data, entry.shape[0], entry.shape[1], type.block_bytes));
     std::swap(out.stored.rows, out.stored.columns);
-  } else if (const auto order = row_order(); !order.empty()) {
+  } else if (const auto order = row_order(finder, row); !order.empty()) {
     rebuild(out, pick_rows(entry.data, entry.data.size() / entry.shape[0], order));
   }
   return Done{};
@@ -265,7 +262,7 @@ Status Loader::load_bias(Weight& out) const {
   TRY(check_shape(*entry, shape));
   out.bias = TRY(read_floats(*entry));
 
-  std::vector<std::size_t> order = row_order();
+  std::vector<std::size_t> order = row_order(finder, row);
   if (form() == Form::expert_stack && row.role == Role::experts_gate_up)
     order = order_of_alternating(shape[1]);
   const std::vector<float> held = out.bias;
@@ -385,6 +382,11 @@ Status tie_output(const TensorFinder& finder, Weights& weights) {
 }
 
 }  // namespace
+
+std::vector<std::size_t> row_order(const TensorFinder& finder, const TensorRow& row) {
+  const bool is_hf = finder.package().naming == Naming::huggingface;
+  return order_of_form(finder.hyper(), row.role, is_hf ? row.hf_form : row.gguf_form);
+}
 
 Status load_weight(const TensorFinder& finder, const TensorRow& row, std::size_t layer,
                    Weight& out) {

@@ -57,6 +57,9 @@ Status load_weight(const TensorFinder& finder, const TensorRow& row, std::size_t
 // Its bias alone.
 Status load_bias(const TensorFinder& finder, const TensorRow& row, std::size_t layer, Weight& out);
 
+// Which stored row each row of a loaded matrix is; empty: as they are stored.
+std::vector<std::size_t> row_order(const TensorFinder& finder, const TensorRow& row);
+
 // Makes the matrices of the fast path, those that may wait with `later`.  Errors: unsupported,
 // exhausted, cancelled.
 Status prepare(ops::Context& ctx, Weights& weights, ops::LatePacking& later,

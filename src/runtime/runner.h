@@ -87,6 +87,8 @@ struct GenerateRequest {
   std::shared_ptr<const Constraint> constraint = {};
   std::string cache_salt;      // prefixes are shared only between requests of one salt (one tenant)
   std::stop_token stop_token;  // ends the request within one step
+  // LoRA adapters of the runner's model; nothing: as the runner's owner wishes.
+  std::optional<std::vector<AdapterUse>> adapters = {};
 };
 
 struct RunnerOptions {

@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "base/log.h"
+#include "models/adapter.h"
 #include "runtime/step_stop.h"
 
 namespace hearth {
@@ -26,6 +27,15 @@ std::span<const std::uint64_t> allowed_tokens(Sequence& sequence, std::vector<st
 double seconds(Clock::time_point from, Clock::time_point to) {
   if (from == Clock::time_point{} || to == Clock::time_point{}) return 0;
   return std::chrono::duration<double>(to - from).count();
+}
+
+// Keys and values that adapters had a part in are of no use without them.
+std::string cache_salt(const GenerateRequest& asked) {
+  std::string salt = asked.cache_salt;
+  if (asked.adapters)
+    for (const AdapterUse& use : *asked.adapters)
+      salt += fmt::format("\n{} {}", use.adapter->key, use.scale);
+  return salt;
 }
 
 Error no_memory(const Sequence& sequence, const KvCache& cache) {
@@ -57,12 +67,12 @@ Stepper::Stepper(const Model& model, const ops::Context& context, const StepperO
 }
 
 void Stepper::add(std::unique_ptr<ActiveRequest> request) {
-  const PrefixNode root =
-      cache_.root(request->asked.cache_salt, request->deterministic, request->tier);
+  const std::string salt = cache_salt(request->asked);
+  const PrefixNode root = cache_.root(salt, request->deterministic, request->tier);
   StoredPrefix stored{.store = store_, .root = {}};
   if (!request->rows.empty()) stored.store = nullptr;  // pictures are not kept on the disk
   if (stored.store != nullptr)
-    stored.root = store_->root(request->asked.cache_salt, request->deterministic, request->tier);
+    stored.root = store_->root(salt, request->deterministic, request->tier);
   request->usage.prompt_tokens = static_cast<std::int64_t>(request->asked.prompt.size());
   request->choices.push_back(std::make_unique<Sequence>(
       *request, 0, SequencePages(cache_, root, stored), model_.tokenizer()));
@@ -144,7 +154,7 @@ void Stepper::guess_by_model(const Scheduler::GuessingRoom& room, const std::sto
     // Nor does it see, or spend more than a request has allowed.
     if (most == 0 || std::ranges::any_of(sequence->tokens, is_picture_row)) continue;
     if (!sequence->draft_reader)
-      sequence->draft_reader.emplace(draft_model_->begin(sequence->request.asked.cache_salt));
+      sequence->draft_reader.emplace(draft_model_->begin(cache_salt(sequence->request.asked)));
     stop.add(sequence->request.asked.stop_token);
     wishes.push_back({&*sequence->draft_reader, sequence->tokens, most});
     wishing.push_back(sequence);
@@ -171,6 +181,7 @@ Status Stepper::forward(const Plan& plan, std::stop_token leaving) {
   tokens_.clear();
   places_.clear();
   sequences_.clear();
+  adapters_.clear();
   inputs_.clear();
   output_rows_.clear();
   outputs_.clear();
@@ -184,6 +195,7 @@ Status Stepper::forward(const Plan& plan, std::stop_token leaving) {
     stop.add(request.asked.stop_token);
     append_rows(slice);
   }
+  collect_adapters(plan);
   stop.arm();
   TRY(read_pictures(plan, stop.token()));
 
@@ -197,7 +209,8 @@ Status Stepper::forward(const Plan& plan, std::stop_token leaving) {
                          .places = places_,
                          .sequences = sequences_,
                          .output_rows = output_rows_,
-                         .inputs = inputs_},
+                         .inputs = inputs_,
+                         .adapters = adapters_},
                         {logits_.get(), size}, stop.token());
 }
 
@@ -226,6 +239,16 @@ void Stepper::append_rows(const Slice& slice) {
     tokens_.push_back(is_picture_row(token) ? Token{0} : token);
     places_.push_back({index, static_cast<std::uint32_t>(position)});
   }
+}
+
+void Stepper::collect_adapters(const Plan& plan) {
+  const auto uses = [](const Slice& slice) -> std::span<const AdapterUse> {
+    const auto& asked = slice.sequence->request.asked.adapters;
+    return asked ? std::span<const AdapterUse>(*asked) : std::span<const AdapterUse>();
+  };
+  if (std::ranges::all_of(plan.slices, [&](const Slice& slice) { return uses(slice).empty(); }))
+    return;
+  for (const Slice& slice : plan.slices) adapters_.push_back(uses(slice));
 }
 
 // What every row is told beside its token, where one of the prompts holds pictures.

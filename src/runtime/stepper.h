@@ -69,6 +69,7 @@ class Stepper {
   void run(const Plan& plan, const std::stop_token& leaving);
   Status forward(const Plan& plan, std::stop_token leaving);
   void append_rows(const Slice& slice);
+  void collect_adapters(const Plan& plan);
   Status read_pictures(const Plan& plan, const std::stop_token& stop);
   void give_up(const Plan& plan, const Error& error, const std::stop_token& leaving);
   void answer(const Plan& plan);
@@ -103,7 +104,8 @@ class Stepper {
   std::vector<Token> tokens_;
   std::vector<ops::RowPlace> places_;
   std::vector<ops::KvSequence> sequences_;
-  std::vector<RowInput> inputs_;  // where a prompt holds pictures
+  std::vector<std::span<const AdapterUse>> adapters_;  // of each sequence; empty: none has any
+  std::vector<RowInput> inputs_;                       // where a prompt holds pictures
   std::vector<std::uint32_t> output_rows_;
   std::vector<Output> outputs_;
   std::unique_ptr<float[]> logits_;

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include "server/generation.h"
+#include "server/message_files.h"
 #include "server/reply.h"
 #include "server/rows.h"
 #include "server/tools/loop.h"
@@ -53,6 +54,7 @@ Check run(Service& service, Call& call) {
   const Preset preset = service.preset_of(body);
   body = with_preset(preset, std::move(body));
   TRY(check_generates(*lease));
+  if (Json* messages = body.find("messages")) TRY(place_files(service, call, *messages));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   Asked asked =
       TRY(read_parameters(body, Dialect::chat, tokenizer.size(), lease->standard_sampling()));

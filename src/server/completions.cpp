@@ -12,12 +12,13 @@ namespace {
 constexpr std::size_t max_prompts = 128;
 
 Checked<Prompt> make_prompt(const Tokenizer& tokenizer, const TextOrTokens& given,
-                            const std::optional<std::string>& suffix, const Asked& asked) {
+                            const std::optional<std::string>& suffix, const Asked& asked,
+                            FimWindow& window) {
   Prompt prompt;
   const std::string* text = std::get_if<std::string>(&given);
   if (suffix) {
     if (!text) return unsupported_value("suffix", "needs a prompt of text");
-    prompt.tokens = TRY(fill_in_the_middle(tokenizer, *text, *suffix));
+    prompt.tokens = TRY(fill_in_the_middle(tokenizer, *text, *suffix, window));
   } else if (text) {
     prompt.tokens = TRY(tokenizer.encode(*text, {.add_special = true, .parse_special = true}));
   } else {
@@ -49,8 +50,12 @@ Check run(Service& service, Call& call) {
   const auto given = TRY(read_prompts(body, "prompt", max_prompts, tokenizer.size()));
   const auto suffix = TRY(read_text(body, "suffix", max_suffix_bytes));
   if (suffix && task.asked.echo) return unsupported_value("suffix", "does not go with echo");
+  FimWindow window = TRY(read_window(body, *lease, task.asked));
+  if (window.room > 0 && !suffix)
+    return unsupported_value("truncation", "of a text without a suffix: nothing of it may go");
   for (const TextOrTokens& item : given)
-    task.prompts.push_back(TRY(make_prompt(tokenizer, item, suffix, task.asked)));
+    task.prompts.push_back(TRY(make_prompt(tokenizer, item, suffix, task.asked, window)));
+  task.asked.warning += window.warning;
   TRY(hold(*lease, {.rule = task.asked.rule}, {}, task));
   auto encoder = openai_encoder(Dialect::completion, task.asked.include_usage, tokenizer);
   std::make_shared<Generation>(service, std::move(call), std::move(lease), std::move(task),

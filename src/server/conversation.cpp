@@ -197,6 +197,14 @@ bool is_chosen(const ChatInput& input) {
   return input.tools.is_array() && std::ranges::any_of(input.tools.as_array(), is_meant);
 }
 
+Checked<Truncation> read_truncation(const Json& body) {
+  const Json* truncation = given(body, "truncation");
+  if (!truncation || *truncation == Json("disabled")) return Truncation::disabled;
+  if (*truncation == Json("auto")) return Truncation::turns;
+  if (*truncation == Json("window")) return Truncation::window;
+  return invalid_value("truncation", "needs to be disabled, auto or window");
+}
+
 Checked<ChatInput> read_chat_input(const Json& body) {
   ChatInput input;
   const Json* messages = body.find("messages");
@@ -207,11 +215,7 @@ Checked<ChatInput> read_chat_input(const Json& body) {
     input.messages.push_back(TRY(read_message(messages->as_array()[i], i)));
   TRY(read_tools(body, input));
   TRY(read_tool_choice(body, input));
-  if (const Json* truncation = body.find("truncation"); truncation && !truncation->is_null()) {
-    if (*truncation != Json("auto") && *truncation != Json("disabled"))
-      return invalid_value("truncation", "needs to be auto or disabled");
-    input.may_cut = *truncation == Json("auto");
-  }
+  input.truncation = TRY(read_truncation(body));
   input.choice.is_single = !TRY(read_bool(body, "parallel_tool_calls")).value_or(true);
   if (const Json* variables = body.find("chat_template_kwargs");
       variables && !variables->is_null()) {

@@ -17,6 +17,15 @@ struct ToolChoice {
   bool is_single = false;  // no second call in one answer
 };
 
+// What of a prompt that is too long may go.
+enum class Truncation {
+  disabled,  // nothing: that is an error
+  turns,     // "auto": the oldest turns
+  window,    // the oldest turns, then the middle of long texts
+};
+// Errors: 400 for another word.
+Checked<Truncation> read_truncation(const Json& body);
+
 struct ChatInput {
   Json messages = Json::array();  // contents are texts, or texts and pictures
   Json tools;                     // null: none
@@ -25,7 +34,7 @@ struct ChatInput {
   std::string warning;              // what was left out
   std::vector<ToolWish> wishes;     // servers whose tools are to run here
   bool forbids_tools = false;       // tool_choice is none
-  bool may_cut = false;             // the oldest turns may go where all of them are too long
+  Truncation truncation = Truncation::disabled;
   std::optional<std::int64_t> context_tokens;  // fewer than the model has: the request's wish
 };
 

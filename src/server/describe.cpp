@@ -116,6 +116,11 @@ std::vector<ModelCard> cards_of(Service& service) {
   std::vector<ModelCard> all;
   for (const Lease& lease : loaded)
     if (lease) all.push_back(card_of(*lease));
+  for (const Lease& lease : service.pool->loaded())
+    for (std::size_t i = 0; lease->adapters && i < lease->adapters->entries().size(); ++i) {
+      all.push_back(card_of(*with_adapter(lease, i)));
+      all.back().parent = lease->id;
+    }
   for (ModelCard& card : cards) all.push_back(std::move(card));
   return all;
 }

@@ -21,6 +21,7 @@ struct ModelCard {
   std::int64_t created_seconds = 0;  // Unix time
   std::vector<std::string> capabilities;
   bool is_loaded = false;
+  std::string parent = {};  // of a model with an adapter: the model without
 };
 
 ModelCard card_of(const LoadedModel& loaded);

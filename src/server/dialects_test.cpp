@@ -331,3 +331,92 @@ TEST_CASE("the oldest turns go where that is asked for, and it is told") {
   CHECK(has(fewer.head, "turns were left out"));
   CHECK(ask("/v1/chat/completions", turns(1, 1), R"(,"truncation":"always")").status == 400);
 }
+
+TEST_CASE("a window of a long text is kept where that is asked for, and it is told") {
+  Running running;
+  std::string file;
+  for (int i = 0; i < 200; ++i) file += fmt::format("line {}\\n", i);
+  const auto ask = [&](std::string_view messages, std::string_view more) {
+    return running.request(
+        "POST", chat_path,
+        fmt::format(R"({{"model":"fake","max_tokens":5,"messages":{}{}}})", messages, more));
+  };
+  const std::string messages = fmt::format(
+      R"([{{"role":"user","content":"old"}},{{"role":"assistant","content":"yes"}},)"
+      R"({{"role":"user","content":[{{"type":"text","text":"{}"}},{{"type":"text","text":"why?"}}]}}])",
+      file);
+  CHECK(ask(messages, R"(,"truncation":"auto")").status == 400);
+  const auto answer = ask(messages, R"(,"truncation":"window")");
+  CHECK(answer.status == 200);
+  CHECK(has(answer.head, "tokens were left out of the middle of long texts, and all turns but"));
+  const std::string prompt =
+      running.generator->model().tokenizer().decode(running.runner().last().prompt, true);
+  CHECK(has(prompt, "line 0\n"));
+  CHECK(has(prompt, "tokens are left out here]\nline "));
+  CHECK(has(prompt, "line 199\n"));
+  CHECK(has(prompt, "why?"));
+  CHECK_FALSE(has(prompt, "line 100\n"));
+  CHECK(running.runner().last().prompt.size() + 5 <= 1000);
+  CHECK(running.runner().last().prompt.size() > 850);
+
+  // What fills in the middle slides to the place.
+  const auto fill = [&](std::string_view more) {
+    return running.request(
+        "POST", "/v1/completions",
+        fmt::format(R"({{"model":"fake","max_tokens":5,"prompt":"{}","suffix":"{}"{}}})", file,
+                    file, more));
+  };
+  CHECK(fill("").status == 400);
+  const auto filled = fill(R"(,"truncation":"window")");
+  CHECK(filled.status == 200);
+  CHECK(has(filled.head, "far from the place were left out"));
+  const std::string around =
+      running.generator->model().tokenizer().decode(running.runner().last().prompt, false);
+  CHECK(has(around, "line 199\nline 0\n"));
+  CHECK_FALSE(has(around, "line 100\n"));
+}
+
+namespace {
+
+// A request of the shape that Claude Code sends: a first line of the instructions whose hash is
+// another one each time, marks of the client's own cache that move, reminders in between.
+std::string coding_request(int turn) {
+  std::string tools, instructions;
+  for (int i = 0; i < 24; ++i) {
+    tools += fmt::format(
+        R"({}{{"name":"Tool{}","description":"Does the thing number {}, carefully.","input_schema":{{"$schema":"http://json-schema.org/draft-07/schema#","type":"object","properties":{{"path":{{"type":"string","minLength":1}},"limit":{{"type":"integer","minimum":0}}}},"required":["path"],"additionalProperties":false}}}})",
+        i == 0 ? "" : ",", i, i);
+    instructions += fmt::format("Rule {}: look before you change anything. ", i);
+  }
+  std::string messages =
+      R"({"role":"user","content":[{"type":"text","text":"<system-reminder>Today is a day.</system-reminder>"},{"type":"text","text":"What is the weather?")";
+  messages += turn == 1 ? R"(,"cache_control":{"type":"ephemeral"}}]})" : "}]}";
+  if (turn == 2)
+    messages +=
+        R"(,{"role":"assistant","content":[{"type":"text","text":"Look.\n"},{"type":"tool_use","id":"toolu_1","name":"Tool3","input":{"path":"Oslo"}}]},{"role":"user","content":[{"type":"tool_result","tool_use_id":"toolu_1","content":"Rain","cache_control":{"type":"ephemeral"}}]},{"role":"system","content":"The task list is empty."},{"role":"user","content":"And now?"})";
+  return fmt::format(
+      R"({{"model":"scripted","max_tokens":40,"thinking":{{"type":"adaptive"}},"metadata":{{"user_id":"u{}"}},"system":[{{"type":"text","text":"x-anthropic-billing-header: cc_version=2.1.197.{}; cc_entrypoint=cli; cch={};"}},{{"type":"text","text":"You are a coding agent.","cache_control":{{"type":"ephemeral"}}}},{{"type":"text","text":"{}","cache_control":{{"type":"ephemeral"}}}}],"tools":[{}],"messages":[{}]}})",
+      turn, turn == 1 ? "a1b" : "f9c", turn == 1 ? "00d3e" : "9ab41", instructions, tools,
+      messages);
+}
+
+}  // namespace
+
+TEST_CASE("the second turn of a coding agent reads nine tenths of the first from the cache") {
+  ScriptedOptions options;
+  options.script = {{{}, {}, "Done."}};
+  options.context = 65'536;
+  Scripted scripted(std::move(options));
+  const auto tokens = [&](int turn, const char* name) {
+    const auto answer = parse_json(scripted.ask("/v1/messages?beta=true", coding_request(turn)));
+    REQUIRE(answer);
+    const std::int64_t cached = at(*answer, "usage.cache_read_input_tokens").as_integer();
+    const std::int64_t read = at(*answer, "usage.input_tokens").as_integer();
+    return std::string_view(name) == "cached" ? cached : cached + read;
+  };
+  const std::int64_t first = tokens(1, "all");
+  CHECK(first > 5000);
+  const std::int64_t cached = tokens(2, "cached");
+  CAPTURE(first);
+  CHECK(10 * cached >= 9 * first);
+}

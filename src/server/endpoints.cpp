@@ -4,7 +4,6 @@
 #include <array>
 
 #include "server/rows.h"
-#include "server/transcriptions.h"
 
 namespace hearth::server {
 namespace {
@@ -49,12 +48,12 @@ std::span<const Endpoint* const> endpoints() {
         &health_endpoint,          &livez_endpoint,          &readyz_endpoint,
         &metrics_endpoint,         &openapi_endpoint,        &root_endpoint};
     for (const auto& rows :
-         {response_rows(),      access_rows(),     batch_rows(),        message_batch_rows(),
-          rerank_rows(),        graph_rows(),      mcp_rows(),          llama_server_rows(),
-          lm_studio_rows(),     collection_rows(), vector_store_rows(), file_rows(),
-          model_rows(),         download_rows(),   upload_rows(),       event_rows(),
-          system_rows(),        config_rows(),     optimization_rows(), ollama_manage_rows(),
-          transcription_rows(), unable_rows()})
+         {response_rows(),      conversation_rows(),  access_rows(),     batch_rows(),
+          message_batch_rows(), rerank_rows(),        graph_rows(),      mcp_rows(),
+          llama_server_rows(),  lm_studio_rows(),     collection_rows(), vector_store_rows(),
+          file_rows(),          model_rows(),         download_rows(),   upload_rows(),
+          event_rows(),         system_rows(),        config_rows(),     optimization_rows(),
+          ollama_manage_rows(), transcription_rows(), unable_rows()})
       for (const Endpoint& row : rows) all.push_back(&row);
     return all;
   }();

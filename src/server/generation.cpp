@@ -23,6 +23,8 @@ void add(Usage& sum, const Usage& part) {
   sum.decode_seconds += part.decode_seconds;
 }
 
+const std::vector<Adapters::Entry> no_adapters;
+
 std::int64_t context_for(const Task& task, const Runner& runner) {
   const std::int64_t context = runner.context_tokens();
   return std::min(context, task.context_tokens.value_or(context));
@@ -66,11 +68,34 @@ Check Generation::submit(std::size_t index, const Prompt& prompt) {
   request.max_tokens = room_for(prompt);
   // The best is the likeliest per token.
   request.logprobs = request.logprobs || request.n > asked_.n;
+  request.adapters = adapters_;
   request.cache_salt = call_.tenant;
   request.stop_token = cancel_.get_token();
   TRY(lease_->runner->submit(
       std::move(request),
       [self = shared_from_this(), index](const Event& event) { self->on_event(index, event); }));
+  return Done{};
+}
+
+Check Generation::choose_adapters() {
+  if (!asked_.adapters) return Done{};
+  const auto& entries = lease_->adapters ? lease_->adapters->entries() : no_adapters;
+  std::vector<float> scales(entries.size(), 0);
+  for (const auto& [which, scale] : *asked_.adapters) {
+    const auto named = [&](const Adapters::Entry& entry) {
+      const auto* name = std::get_if<std::string>(&which);
+      return name != nullptr ? entry.name == *name
+                             : std::cmp_equal(&entry - entries.data(), std::get<0>(which));
+    };
+    const auto found = std::ranges::find_if(entries, named);
+    if (found == entries.end())
+      return invalid_value("lora",
+                           fmt::format("names an adapter that {} has not: it has {}, listed at "
+                                       "/lora-adapters",
+                                       lease_->id, entries.size()));
+    scales[static_cast<std::size_t>(found - entries.begin())] = scale;
+  }
+  adapters_ = lease_->adapters ? lease_->adapters->uses(scales) : std::vector<AdapterUse>();
   return Done{};
 }
 
@@ -86,6 +111,8 @@ void Generation::refuse(Problem problem) {
 
 void Generation::start() {
   const std::vector<Prompt>& prompts = task_.prompts;
+  Check chosen = choose_adapters();
+  if (!chosen.ok()) return refuse(std::move(chosen).error());
   for (const Prompt& prompt : prompts) {
     const auto tokens = static_cast<std::int64_t>(prompt.tokens.size());
     const bool needs_room = !(asked_.max_tokens && *asked_.max_tokens == 0);

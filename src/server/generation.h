@@ -44,6 +44,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
 
   // max_tokens for a prompt; sets what the answer says about it.
   std::int64_t room_for(const Prompt& prompt);
+  // What the request's "lora" means for this model.
+  Check choose_adapters();
   Check submit(std::size_t index, const Prompt& prompt);
   // Answers with a problem that is known before anything is submitted.
   void refuse(Problem problem);
@@ -90,7 +92,8 @@ class Generation : public std::enable_shared_from_this<Generation> {
   const Asked& asked_;  // of the task
   const std::int64_t context_tokens_;
   const std::unique_ptr<Encoder> encoder_;
-  const std::unique_ptr<ToolLoop> loop_;  // nullptr: there is one round
+  const std::unique_ptr<ToolLoop> loop_;             // nullptr: there is one round
+  std::optional<std::vector<AdapterUse>> adapters_;  // of every round; nothing: not said
   AnswerFrame frame_;
   std::stop_source cancel_;
   // Passes the client's leaving on to the runner.

@@ -2,6 +2,7 @@
 // Source: llama.cpp, tools/server/README.md.
 #include <fmt/core.h>
 
+#include "library/adapters.h"
 #include "server/answer_rule.h"
 #include "server/describe.h"
 #include "server/generation.h"
@@ -110,7 +111,7 @@ Check refuse_unsupported(const Json& body) {
 }
 
 Check generate(Service& service, Call& call, const Json& given,
-               Checked<std::vector<Token>> (*read)(const Json&, const Tokenizer&)) {
+               Checked<std::vector<Token>> (*read)(const Json&, const Tokenizer&, FimWindow&)) {
   TRY(refuse_unsupported(given));
   const Json body = with_preset(service.preset_of(given), translated(given));
   Lease lease = TRY(service.model_of(call, body, true));
@@ -121,7 +122,9 @@ Check generate(Service& service, Call& call, const Json& given,
       TRY(read_parameters(body, Dialect::completion, tokenizer.size(), lease->standard_sampling()));
   task.prompt_field = "prompt";
   Prompt prompt;
-  prompt.tokens = TRY(read(body, tokenizer));
+  FimWindow window = TRY(read_window(body, *lease, task.asked));
+  prompt.tokens = TRY(read(body, tokenizer, window));
+  task.asked.warning += window.warning;
   std::string text = tokenizer.decode(prompt.tokens, true);
   task.prompts.push_back(std::move(prompt));
   TRY(hold(*lease, {.rule = task.asked.rule}, {}, task));
@@ -131,7 +134,7 @@ Check generate(Service& service, Call& call, const Json& given,
   return Done{};
 }
 
-Checked<std::vector<Token>> read_prompt(const Json& body, const Tokenizer& tokenizer) {
+Checked<std::vector<Token>> read_prompt(const Json& body, const Tokenizer& tokenizer, FimWindow&) {
   const auto prompts = TRY(read_prompts(body, "prompt", max_prompts, tokenizer.size()));
   const std::string* text = std::get_if<std::string>(&prompts.front());
   if (!text) return std::get<std::vector<Token>>(prompts.front());
@@ -139,7 +142,8 @@ Checked<std::vector<Token>> read_prompt(const Json& body, const Tokenizer& token
 }
 
 // The text before the place, behind other files where there are some.
-Checked<std::vector<Token>> read_infill(const Json& body, const Tokenizer& tokenizer) {
+Checked<std::vector<Token>> read_infill(const Json& body, const Tokenizer& tokenizer,
+                                        FimWindow& window) {
   std::string before;
   if (const Json* extra = body.find("input_extra"); extra && extra->is_array()) {
     if (extra->size() > max_extra_files)
@@ -152,7 +156,7 @@ Checked<std::vector<Token>> read_infill(const Json& body, const Tokenizer& token
   before += TRY(read_text(body, "input_prefix", max_suffix_bytes)).value_or("");
   before += TRY(read_text(body, "prompt", max_suffix_bytes)).value_or("");
   const auto after = TRY(read_text(body, "input_suffix", max_suffix_bytes)).value_or("");
-  return fill_in_the_middle(tokenizer, before, after);
+  return fill_in_the_middle(tokenizer, before, after, window);
 }
 
 Check completion(Service& service, Call& call) {
@@ -174,11 +178,16 @@ Json settings_of(const LoadedModel& loaded) {
                        {"min_p", sampling.min_p}});
 }
 
-Checked<Json> props(Service& service, const Call& call) {
+// The model that the query names, or the standard one.
+Checked<Lease> queried_model(Service& service, const Call& call) {
   Json body = Json::object();
   for (const auto& [name, value] : call.request.query)
     if (name == "model") body.set("model", value);
-  const Lease lease = TRY(service.model_of(call, body, true));
+  return service.model_of(call, body, true);
+}
+
+Checked<Json> props(Service& service, const Call& call) {
+  const Lease lease = TRY(queried_model(service, call));
   const ModelInfo& info = lease->model().info();
   return Json::object({{"default_generation_settings", settings_of(*lease)},
                        {"total_slots", 1},
@@ -208,7 +217,40 @@ Checked<Json> slots(Service& service, const Call&) {
   return list;
 }
 
-Checked<Json> no_adapters(Service&, const Call&) { return Json::array(); }
+Checked<Json> list_adapters(Service& service, const Call& call) {
+  const Lease lease = TRY(queried_model(service, call));
+  Json list = Json::array();
+  if (!lease->adapters) return list;
+  const std::vector<float> scales = lease->adapters->scales();
+  for (const auto& entry : lease->adapters->entries()) {
+    const std::size_t id = list.size();
+    list.push_back(Json::object(
+        {{"id", id}, {"name", entry.name}, {"path", entry.path}, {"scale", scales[id]}}));
+  }
+  return list;
+}
+
+// How strongly each is in use where a request does not say; those not named are not.
+Checked<Json> scale_adapters(Service& service, const Call& call) {
+  const Lease lease = TRY(queried_model(service, call));
+  auto list = parse_json(call.request.body);
+  if (!list || !list->is_array()) return invalid_value("", "needs a list of {\"id\", \"scale\"}");
+  const std::size_t count = lease->adapters ? lease->adapters->entries().size() : 0;
+  if (count == 0 && list->size() > 0)
+    return invalid_value("", fmt::format("names adapters: {} has none", lease->id));
+  std::vector<float> scales(count, 0);
+  for (const Json& item : list->as_array()) {
+    const auto last = static_cast<std::int64_t>(count) - 1;
+    const auto id = item.is_object() ? TRY(read_integer(item, "id", 0, last)) : std::nullopt;
+    const auto scale =
+        item.is_object() ? TRY(read_number(item, "scale", {-max_adapter_scale, max_adapter_scale}))
+                         : std::nullopt;
+    if (!id || !scale) return invalid_value("", "needs a list of {\"id\", \"scale\"}");
+    scales[static_cast<std::size_t>(*id)] = static_cast<float>(*scale);
+  }
+  if (lease->adapters) lease->adapters->set_scales(std::move(scales));
+  return Json::object({{"success", true}});
+}
 
 constexpr auto worker = Endpoint::Place::worker;
 constexpr Endpoint rows[] = {
@@ -219,8 +261,10 @@ constexpr Endpoint rows[] = {
     {"GET", "/props", "What a model reads and how it samples (llama-server).", Scope::chat, "", "",
      worker, reply_json<props>},
     {"GET", "/slots", "What runs (llama-server).", Scope::chat, "", "", worker, reply_json<slots>},
-    {"GET", "/lora-adapters", "Adapters that are in use: none (llama-server).", Scope::chat, "", "",
-     worker, reply_json<no_adapters>},
+    {"GET", "/lora-adapters", "LoRA adapters of a model, and their scales (llama-server).",
+     Scope::chat, "", "", worker, reply_json<list_adapters>},
+    {"POST", "/lora-adapters", "How strongly they are in use where a request does not say.",
+     Scope::manage, "", "", worker, reply_json<scale_adapters>},
 };
 
 }  // namespace

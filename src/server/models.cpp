@@ -18,28 +18,30 @@ Json describe(const ModelCard& card) {
   const bool sees = std::ranges::find(card.capabilities, "vision") != card.capabilities.end();
   const bool hears =
       std::ranges::find(card.capabilities, "transcription") != card.capabilities.end();
-  return Json::object(
-      {{"id", card.id},
-       {"object", "model"},
-       {"created", card.created_seconds},
-       {"owned_by", "hearth"},
-       {"context_length", card.context},
-       {"max_model_len", card.context},
-       {"architecture",
-        Json::object(
-            {{"name", card.architecture},
-             {"input_modalities", hears  ? Json(Json::Array{"audio"})
-                                  : sees ? Json(Json::Array{"text", "image"})
-                                         : text},
-             {"output_modalities", is_generator ? text : Json(Json::Array{"embedding"})}})},
-       {"capabilities", std::move(capabilities)},
-       {"loaded", card.is_loaded},
-       {"meta", Json::object({{"n_ctx_train", card.trained_context},
-                              {"n_params", card.parameters},
-                              {"n_vocab", card.vocabulary},
-                              {"n_embd", card.dim},
-                              {"size", card.file_bytes},
-                              {"quantization", card.quantisation}})}});
+  Json model =
+      Json::object({{"id", card.id},
+                    {"object", "model"},
+                    {"created", card.created_seconds},
+                    {"owned_by", "hearth"},
+                    {"context_length", card.context},
+                    {"max_model_len", card.context},
+                    {"architecture",
+                     Json::object({{"name", card.architecture},
+                                   {"input_modalities", hears  ? Json(Json::Array{"audio"})
+                                                        : sees ? Json(Json::Array{"text", "image"})
+                                                               : text},
+                                   {"output_modalities",
+                                    is_generator ? text : Json(Json::Array{"embedding"})}})},
+                    {"capabilities", std::move(capabilities)},
+                    {"loaded", card.is_loaded},
+                    {"meta", Json::object({{"n_ctx_train", card.trained_context},
+                                           {"n_params", card.parameters},
+                                           {"n_vocab", card.vocabulary},
+                                           {"n_embd", card.dim},
+                                           {"size", card.file_bytes},
+                                           {"quantization", card.quantisation}})}});
+  if (!card.parent.empty()) model.set("parent", card.parent);
+  return model;
 }
 
 // Source: Anthropic API reference, "List Models".

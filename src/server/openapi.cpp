@@ -22,6 +22,9 @@ void add_sampling(Json& properties) {
   properties.set("ignore_eos", type("boolean", "Go on past the model's own end."));
   properties.set("deterministic", type("boolean", "The same bits whatever else runs."));
   properties.set("tier", type("string", "How closely to keep to f32: accurate, exact or turbo."));
+  properties.set("lora", list_of(type("object",
+                                      "A LoRA adapter in use: its id or name, and a scale.  "
+                                      "Absent: those in use where nothing is said.")));
   properties.set(
       "response_format",
       type("object", "What the answer must be: type text, json_object, or json_schema."));
@@ -53,8 +56,9 @@ Json chat_request() {
                            "guessed from, so that they come faster.")},
        {"reasoning_effort", type("string", "How much to think; none: not at all.")},
        {"truncation", type("string",
-                           "auto: the oldest turns go where all are too long, and "
-                           "x-hearth-warning says so; disabled, the standard.")},
+                           "Of what is too long: auto: the oldest turns go; window: then the "
+                           "middle of long texts too; disabled, the standard: an error.  "
+                           "x-hearth-warning says what went.")},
        {"chat_template_kwargs", type("object", "Variables of the model's template.")}});
   add_sampling(properties);
   return object_of(std::move(properties), {"model", "messages"});

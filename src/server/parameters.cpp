@@ -5,6 +5,7 @@
 #include <charconv>
 
 #include "http/secrets.h"
+#include "library/adapters.h"
 #include "server/answer_rule.h"
 
 namespace hearth::server {
@@ -166,6 +167,31 @@ Checked<std::optional<ops::Tier>> read_tier(const Json& body) {
   return tier;
 }
 
+// [{"id": 0, "scale": 0.5}]; a name may stand for the number.
+Check read_adapters(const Json& body, std::optional<std::vector<Asked::Adapter>>& adapters) {
+  const Json* list = given(body, "lora");
+  if (!list) return Done{};
+  if (!list->is_array() || list->size() > max_adapters)
+    return invalid_value("lora", fmt::format("needs a list of up to {}", max_adapters));
+  adapters.emplace();
+  for (const Json& item : list->as_array()) {
+    const Json* id = given(item, "id");
+    const std::string_view name = text_of(item, id != nullptr ? "id" : "name");
+    const bool is_number = id != nullptr && id->is_integer();
+    if (!is_number && name.empty())
+      return invalid_value("lora", "needs objects with an id, or a name, and a scale");
+    Asked::Adapter adapter;
+    if (is_number)
+      adapter.which = id->as_integer();
+    else
+      adapter.which = std::string(name);
+    adapter.scale =
+        real(TRY(read_number(item, "scale", {-max_adapter_scale, max_adapter_scale})).value_or(1));
+    adapters->push_back(std::move(adapter));
+  }
+  return Done{};
+}
+
 // n, best_of and the two ways to ask for log probabilities.
 Check read_answers(const Json& body, Dialect dialect, Asked& asked) {
   asked.n = static_cast<int>(TRY(read_integer(body, "n", 1, max_answers)).value_or(1));
@@ -244,6 +270,7 @@ Checked<Asked> read_parameters(const Json& body, Dialect dialect, std::int32_t v
   asked.generate.ignore_end = TRY(read_bool(body, "ignore_eos")).value_or(false);
   asked.generate.deterministic = TRY(read_bool(body, "deterministic")).value_or(false);
   asked.generate.tier = TRY(read_tier(body));
+  TRY(read_adapters(body, asked.adapters));
   return asked;
 }
 

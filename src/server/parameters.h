@@ -4,6 +4,9 @@
 
 #include <optional>
 #include <span>
+#include <string>
+#include <variant>
+#include <vector>
 
 #include "base/json.h"
 #include "runtime/runner.h"
@@ -33,6 +36,12 @@ struct Asked {
   AnswerRule rule;                   // what the answer must be
   std::string_view rule_field = {};  // that said so, for messages
   bool echo = false;                 // completions: the prompt comes before the answer
+  // LoRA adapters of the model, by their place in its list or their name, with scales.
+  struct Adapter {
+    std::variant<std::int64_t, std::string> which;
+    float scale = 1;
+  };
+  std::optional<std::vector<Adapter>> adapters;  // nothing: those in use where nothing is said
   // Fields that were left out of what the model sees, for the warning header.
   std::string warning;
 };

@@ -2,6 +2,11 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
+#include "server/conversation.h"
+#include "server/cut.h"
+
 namespace hearth::server {
 
 Checked<std::vector<Token>> read_tokens(const Json& list, std::string_view param,
@@ -47,19 +52,34 @@ Checked<std::vector<TextOrTokens>> read_prompts(const Json& body, std::string_vi
   return prompts;
 }
 
+Checked<FimWindow> read_window(const Json& body, const LoadedModel& loaded, const Asked& asked) {
+  if (TRY(read_truncation(body)) == Truncation::disabled) return FimWindow();
+  const std::int64_t context = loaded.runner->context_tokens();
+  const std::int64_t answer =
+      std::clamp<std::int64_t>(asked.max_tokens.value_or(context / 8), 1, 1 + context / 4);
+  return FimWindow{.room = static_cast<std::size_t>(context - answer)};
+}
+
 Checked<std::vector<Token>> fill_in_the_middle(const Tokenizer& tokenizer,
-                                               const std::string& prompt,
-                                               const std::string& suffix) {
+                                               const std::string& prompt, const std::string& suffix,
+                                               FimWindow& window) {
   const SpecialTokens& special = tokenizer.special();
   if (!special.fim_prefix || !special.fim_suffix || !special.fim_middle)
     return unsupported_value("suffix", "this model cannot fill in the middle");
   std::vector<Token> tokens;
   if (special.add_bos && special.bos) tokens.push_back(*special.bos);
   tokens.push_back(*special.fim_prefix);
-  const auto before = TRY(tokenizer.encode(prompt, {}));
+  auto before = TRY(tokenizer.encode(prompt, {}));
+  auto after = TRY(tokenizer.encode(suffix, {}));
+  constexpr std::size_t marks = 4;
+  if (window.room > marks)
+    if (const std::size_t left_out = slide_to(before, after, window.room - marks); left_out > 0)
+      window.warning = fmt::format(
+          "{} tokens far from the place were left out: the text had {} and more than "
+          "the context",
+          left_out, before.size() + after.size() + left_out);
   tokens.insert(tokens.end(), before.begin(), before.end());
   tokens.push_back(*special.fim_suffix);
-  const auto after = TRY(tokenizer.encode(suffix, {}));
   tokens.insert(tokens.end(), after.begin(), after.end());
   tokens.push_back(*special.fim_middle);
   return tokens;

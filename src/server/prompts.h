@@ -7,7 +7,12 @@
 
 #include "base/json.h"
 #include "server/errors.h"
+#include "server/parameters.h"
 #include "text/tokenizer.h"
+
+namespace hearth {
+struct LoadedModel;
+}
 
 namespace hearth::server {
 
@@ -26,8 +31,16 @@ constexpr std::size_t max_suffix_bytes = 1u << 20;
 
 // The middle between `prompt` and `suffix`, as the model was taught to be asked for it.  Errors:
 // 400 when it was not.
+// Where the two are too long for `room` tokens and something may go, what stands nearest to the
+// place is kept, and `warning` says what went.
+struct FimWindow {
+  std::size_t room = 0;  // 0: all is kept
+  std::string warning = {};
+};
 Checked<std::vector<Token>> fill_in_the_middle(const Tokenizer& tokenizer,
-                                               const std::string& prompt,
-                                               const std::string& suffix);
+                                               const std::string& prompt, const std::string& suffix,
+                                               FimWindow& window);
+// What a request says of such windows.
+Checked<FimWindow> read_window(const Json& body, const LoadedModel& loaded, const Asked& asked);
 
 }  // namespace hearth::server

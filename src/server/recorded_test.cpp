@@ -51,6 +51,7 @@ std::string without_chance(std::string text) {
   hide(text, "\"id\":\"chatcmpl-", "\"");
   hide(text, "\"id\":\"cmpl-", "\"");
   hide(text, "\"id\":\"msg_", "\"");
+  hide(text, "\"id\":\"conv_", "\"");
   hide(text, "\"id\":\"call_", "\"");
   hide(text, "\"id\":\"toolu_", "\"");
   for (const char* start : {"\"resp_", "\"msg_", "\"rs_"}) hide(text, start, "\"");

@@ -244,7 +244,9 @@ TEST_CASE("responses: what is refused, and how") {
        400, "input", "it does not see"},
       {R"({"model":"fake","input":"x","max_output_tokens":0})", 400, "max_output_tokens", "from 1"},
       {ask(R"("x")", R"(,"text":{"format":{"type":"dance"}})"), 400, "text.format", "dance"},
-      {ask(R"("x")", R"(,"conversation":"c")"), 400, "conversation", "not offered"},
+      {ask(R"("x")", R"(,"conversation":"c")"), 404, "conversation", "no conversation"},
+      {ask(R"("x")", R"(,"conversation":3)"), 400, "conversation", "needs the id"},
+      {ask(R"("x")", R"(,"prompt":{"id":"p"})"), 400, "prompt", "OpenAI keeps"},
       {ask(R"("x")", R"(,"tool_choice":{"type":"file_search"})"), 400, "tool_choice", "needs auto"},
       {ask(R"("x")", R"(,"background":true,"store":false)"), 400, "background", "store"},
       {ask("\"" + std::string(1200, 'x') + "\""), 400, "input", "maximum context length"},
@@ -266,4 +268,68 @@ TEST_CASE("responses: what is refused, and how") {
   const auto failing =
       events_of(running.request("POST", path, ask(R"("failing")", R"(,"stream":true)")).body);
   CHECK(failing.back().name == "response.failed");
+}
+
+TEST_CASE("responses of a conversation: what was said in it comes before") {
+  Running running;
+  const Json made =
+      running.json("POST", "/v1/conversations",
+                   R"({"items":[{"role":"user","content":"first"}],"metadata":{"topic":"sea"}})");
+  CHECK(at(made, "object") == Json("conversation"));
+  CHECK(at(made, "metadata.topic") == Json("sea"));
+  const std::string id = at(made, "id").as_string();
+  const std::string of_it = fmt::format(R"(,"conversation":"{}","store":false)", id);
+  const Json answer = running.json("POST", path, ask(R"("second")", of_it));
+  CHECK(at(answer, "conversation.id") == Json(id));
+  CHECK(has(prompt_of(running), "first"));
+  running.json("POST", path,
+               ask(R"("third")", fmt::format(R"(,"conversation":{{"id":"{}"}})", id)));
+  CHECK(has(prompt_of(running), "second"));
+  CHECK(has(prompt_of(running), "abc"));  // what was answered
+
+  const std::string items = "/v1/conversations/" + id + "/items";
+  const Json list = running.json("GET", items + "?order=asc");
+  REQUIRE(at(list, "data").size() == 5);
+  CHECK(at(list, "data.0.content.0.text") == Json("first"));
+  CHECK(at(list, "data.2.role") == Json("assistant"));
+  const std::string item = at(list, "data.0.id").as_string();
+  CHECK(at(running.json("GET", items + "/" + item), "content.0.text") == Json("first"));
+  CHECK(at(running.json("DELETE", items + "/" + item), "id") == Json(id));
+  const Json added =
+      running.json("POST", items, R"({"items":[{"role":"assistant","content":"more"}]})");
+  CHECK(at(added, "data.0.content.0.type") == Json("output_text"));
+  running.json("POST", path, ask(R"("last")", of_it));
+  CHECK_FALSE(has(prompt_of(running), "first"));
+  CHECK(has(prompt_of(running), "more"));
+  CHECK(at(running.json("POST", "/v1/conversations/" + id, R"({"metadata":{"topic":"x"}})"),
+           "metadata.topic") == Json("x"));
+
+  // An answer that is asked for again later, and what went before it.
+  const Json stored =
+      running.json("POST", path, ask(R"("kept")", fmt::format(R"(,"conversation":"{}")", id)));
+  running.json("POST", path,
+               ask(R"("after")",
+                   fmt::format(R"(,"previous_response_id":"{}")", at(stored, "id").as_string())));
+  CHECK(has(prompt_of(running), "more"));
+  CHECK(has(prompt_of(running), "kept"));
+
+  CHECK(at(running.json("DELETE", "/v1/conversations/" + id), "deleted") == Json(true));
+  CHECK(running.request("POST", path, ask(R"("x")", of_it)).status == 404);
+  CHECK(running.request("GET", items).status == 404);
+  CHECK(
+      running
+          .request("POST", path, ask(R"("x")", R"(,"conversation":"c","previous_response_id":"r")"))
+          .status == 400);
+  CHECK(running.request("POST", "/v1/conversations", R"({"items":[{"role":"king","content":"x"}]})")
+            .status == 400);
+  CHECK(running.request("POST", path, ask(R"("x")", R"(,"prompt":{"id":"p"})")).status == 400);
+}
+
+TEST_CASE("an answer that fails is no part of its conversation") {
+  Running running;
+  const std::string id = at(running.json("POST", "/v1/conversations", "{}"), "id").as_string();
+  CHECK(
+      running.request("POST", path, ask(R"("failing")", fmt::format(R"(,"conversation":"{}")", id)))
+          .status == 500);
+  CHECK(at(running.json("GET", "/v1/conversations/" + id + "/items"), "data").size() == 0);
 }

@@ -83,6 +83,8 @@ class ScriptedModel final : public Model {
   static Result<std::shared_ptr<ScriptedModel>> create(ScriptedOptions options) {
     auto model = std::make_shared<ScriptedModel>();
     model->tokenizer_ = TRY(byte_tokenizer());
+    for (Token token = 0; token < model->tokenizer_->size(); ++token)
+      model->pieces_.emplace_back(model->tokenizer_->piece(token, true));
     model->format_ =
         std::make_unique<ChatFormat>(TRY(ChatFormat::parse(std::string(chat_template))));
     model->info_.name = "scripted";
@@ -135,7 +137,7 @@ class ScriptedModel final : public Model {
       std::memcpy(&token,
                   sequence.pages[i / ops::kv_page_tokens] + i % ops::kv_page_tokens * sizeof token,
                   sizeof token);
-      text += tokenizer_->piece(token, true);
+      text += pieces_[static_cast<std::size_t>(token)];
     }
     const Token end = tokenizer_->special().end_of_generation.front();
     const std::size_t mark = text.rfind(answer_open);
@@ -153,6 +155,7 @@ class ScriptedModel final : public Model {
   }
 
   std::unique_ptr<const Tokenizer> tokenizer_;
+  std::vector<std::string> pieces_;  // of all tokens
   std::unique_ptr<const ChatFormat> format_;
   ModelInfo info_;
   KvLayout layout_;

@@ -264,7 +264,6 @@ TEST_CASE("what nobody here can do is said by name") {
       {"/v1/chat/completions",
        R"([{"type":"input_audio","input_audio":{"data":"AA","format":"wav"}}])",
        "unsupported_value"},
-      {"/v1/chat/completions", R"([{"type":"file","file":{"file_id":"x"}}])", "unsupported_value"},
       {"/v1/responses", R"([{"type":"input_image","image_url":"data:image/png;base64,AA"}])",
        "unsupported_value"},
       {"/v1/messages", R"([{"type":"image","source":{"type":"base64","data":"AA"}}])",

@@ -65,7 +65,8 @@ Lease Service::find_loaded_as(const std::string& id) const {
         if (const auto reference = parse_reference(own);
             reference && equal_without_case(reference->text(), wanted->text()))
           return lease;
-  return nullptr;
+  const AdapterPlace adapted = find_adapter(models, without_latest(id));
+  return adapted.model ? with_adapter(adapted.model, adapted.index) : nullptr;
 }
 
 Problem Service::no_such_model(const std::string& name) const {
@@ -112,22 +113,48 @@ Checked<Lease> Service::find_model(const std::string& asked, const AcquireOption
   // Again, when another one was switched to between the two looks.
   for (int look = 0; look < 2; ++look)
     if (const Lease lease = find_loaded(asked))
-      if (Lease held = pool->acquire_loaded(lease->id, options)) return held;
+      if (Lease held = hold(lease, options)) return held;
   return load(meant_by(asked), options);
+}
+
+// A use of a model in memory; nullptr: it has left.
+Lease Service::hold(const Lease& lease, const AcquireOptions& options) const {
+  if (Lease held = pool->acquire_loaded(lease->id, options)) return held;
+  const AdapterPlace adapted = find_adapter(pool->loaded(), lease->id);
+  if (!adapted.model) return nullptr;
+  // It holds its base, whose time begins anew with each use.
+  const Lease base = pool->acquire_loaded(adapted.model->id, options);
+  return base ? with_adapter(base, adapted.index) : nullptr;
 }
 
 Checked<Lease> Service::find_own_model(const std::string& name, const AcquireOptions& options) {
   if (const Lease lease = find_loaded_as(name))
-    if (Lease held = pool->acquire_loaded(lease->id, options)) return held;
+    if (Lease held = hold(lease, options)) return held;
   return load(name, options);
 }
 
 Checked<Lease> Service::load(const std::string& name, const AcquireOptions& options) {
   if (!installed) return no_such_model(name);
   const Workers::Aside aside;  // it takes seconds
+  if (Lease adapted = load_adapted(name, options)) return adapted;
   auto lease = pool->acquire(name, options);
   if (!lease) return model_problem(name, lease.error());
   return *std::move(lease);
+}
+
+// "MODEL:ADAPTER" of a model that is not in memory; nullptr: it is none.  Before the name is looked
+// for: what follows a model's name may be a tag of it.
+Lease Service::load_adapted(const std::string& name, const AcquireOptions& options) {
+  const auto colon = name.rfind(':');
+  if (library == nullptr || colon == name.npos) return nullptr;
+  const std::string adapter = name.substr(colon + 1);
+  if (std::ranges::none_of(library->library->adapters(),
+                           [&](const AdapterWish& wish) { return wish.name == adapter; }))
+    return nullptr;
+  const auto base = pool->acquire(name.substr(0, colon), options);
+  if (!base) return nullptr;
+  const AdapterPlace place = find_adapter({*base}, adapter);
+  return place.model ? with_adapter(*base, place.index) : nullptr;
 }
 
 Checked<Lease> Service::model_of(const Call& call, const Json& body, bool may_be_absent) {

@@ -103,6 +103,8 @@ struct Service {
   // Only what is in memory; nullptr: it is not there.  No use of it.
   Lease find_loaded(const std::string& name) const;
   Lease find_loaded_as(const std::string& name) const;
+  Lease hold(const Lease& lease, const AcquireOptions& options) const;
+  Lease load_adapted(const std::string& name, const AcquireOptions& options);
   // The name behind "default" and names that were switched.
   std::string meant_by(const std::string& name) const;
   Problem no_such_model(const std::string& name) const;

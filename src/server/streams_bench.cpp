@@ -198,6 +198,25 @@ double processor_seconds() {
   return static_cast<double>(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
          static_cast<double>(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
 }
+double processor_seconds_of_clients() {
+  rusage use{};
+  ::getrusage(RUSAGE_CHILDREN, &use);
+  return static_cast<double>(use.ru_utime.tv_sec + use.ru_stime.tv_sec) +
+         static_cast<double>(use.ru_utime.tv_usec + use.ru_stime.tv_usec) / 1e6;
+}
+
+// Of all cores: what everybody computed, and what the machine underneath gave to others.
+// Source: proc(5), /proc/stat.
+double machine_seconds() {
+  const auto text = read_file("/proc/stat", 1 << 20);
+  std::array<double, 8> used{};  // user nice system idle iowait irq softirq steal
+  if (text)
+    std::sscanf(text->c_str(), "cpu %lf %lf %lf %lf %lf %lf %lf %lf", &used[0], &used[1], &used[2],
+                &used[3], &used[4], &used[5], &used[6], &used[7]);
+  const double all = used[0] + used[1] + used[2] + used[5] + used[6] + used[7];
+  return all / static_cast<double>(::sysconf(_SC_CLK_TCK));
+}
+
 std::size_t open_files() { return list_folder("/proc/self/fd").value_or({}).size(); }
 
 // ---- The server. ----
@@ -257,7 +276,8 @@ void streams_at_once(int streams, int seconds) {
   const auto running = start(static_cast<std::uint32_t>(streams), 4096);
   const std::uint16_t port = running->server->port();
   const std::size_t before = resident_bytes();
-  const double used = processor_seconds();
+  const double used = processor_seconds(), by_clients = processor_seconds_of_clients();
+  const double by_all = machine_seconds();
   const auto begin = Clock::now();
   const pid_t pid = as_process([&] {
     Clients clients(port);
@@ -290,8 +310,14 @@ void streams_at_once(int streams, int seconds) {
   }
   take_ended(status);
   const double each = static_cast<double>(most - before) / 1024 / streams;
-  fmt::print("  server: {:.0f} % of one core\n",
-             100 * (processor_seconds() - used) / seconds_since(begin));
+  const double took = seconds_since(begin), server = processor_seconds() - used;
+  const double clients = processor_seconds_of_clients() - by_clients;
+  // Where others compute too, ticks come late whatever the server does.
+  fmt::print(
+      "  server: {:.0f} % of one core, its clients: {:.0f} %, everything else on this machine: "
+      "{:.0f} %\n",
+      100 * server / took, 100 * clients / took,
+      100 * std::max(0.0, machine_seconds() - by_all - server - clients) / took);
   bar(each <= max_stream_kib,
       fmt::format("at most {:.0f} KiB a stream: {:.1f} KiB", max_stream_kib, each));
 }

@@ -6,6 +6,7 @@
 
 #include "library/pictures.h"
 #include "server/answer_rule.h"
+#include "server/cut.h"
 #include "server/tool_messages.h"
 #include "text/chat_format.h"
 
@@ -47,59 +48,6 @@ Check force_call(const Model& model, const ToolChoice& choice, Prompt& prompt, R
   if (reading.is_thinking) reading.beginning = end_of_thought(reading.form) + reading.beginning;
   const auto more = TRY(model.tokenizer().encode(reading.beginning, {.parse_special = true}));
   prompt.tokens.insert(prompt.tokens.end(), more.begin(), more.end());
-  return Done{};
-}
-
-bool has_role(const Json& message, std::string_view role) {
-  const Json* own = message.find("role");
-  return own && *own == Json(std::string(role));
-}
-
-// Without the turns between the instructions at the beginning and the message `from`.
-Json without_oldest(const Json& messages, std::size_t from) {
-  Json left = Json::array();
-  for (const Json& message : messages.as_array()) {
-    if (!has_role(message, "system") && !has_role(message, "developer")) break;
-    left.push_back(message);
-  }
-  for (std::size_t i = std::max(from, left.size()); i < messages.size(); ++i)
-    left.push_back(messages.as_array()[i]);
-  return left;
-}
-
-// Leaves out as few of the oldest turns as it can, whole ones, so that there is room for an answer.
-// `prompt` stays as it is where the last turn alone is too long.
-Status cut(const LoadedModel& loaded, ChatInput& input, Asked& asked, ChatPrompt& prompt) {
-  const std::int64_t has = loaded.runner->context_tokens();
-  const std::int64_t context = std::min(has, input.context_tokens.value_or(has));
-  const auto whole = static_cast<std::int64_t>(prompt.tokens.size());
-  if (!input.may_cut || whole < context) return Done{};
-  const std::int64_t answer =
-      std::clamp<std::int64_t>(asked.max_tokens.value_or(context / 8), 1, 1 + context / 4);
-  std::vector<std::size_t> turns;  // where they begin
-  for (std::size_t i = 0; i < input.messages.size(); ++i)
-    if (has_role(input.messages.as_array()[i], "user")) turns.push_back(i);
-  // The first turn from which on all fits: fewer turns are never longer.
-  std::optional<ChatPrompt> best;
-  std::size_t low = 1, high = turns.size();
-  while (low < high) {
-    const std::size_t middle = low + (high - low) / 2;
-    ChatInput shorter = input;
-    shorter.messages = without_oldest(input.messages, turns[middle]);
-    ChatPrompt tried = TRY(conversation_prompt(loaded.model(), shorter));
-    if (static_cast<std::int64_t>(tried.tokens.size()) + answer > context) {
-      low = middle + 1;
-      continue;
-    }
-    best = std::move(tried);
-    high = middle;
-  }
-  if (!best) return Done{};
-  prompt = std::move(*best);
-  if (!asked.warning.empty()) asked.warning += "; ";
-  asked.warning +=
-      fmt::format("the oldest {} of {} turns were left out: the prompt had {} tokens of {}", low,
-                  turns.size(), whole, context);
   return Done{};
 }
 

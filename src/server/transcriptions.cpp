@@ -1,6 +1,5 @@
 // POST /v1/audio/transcriptions and /v1/audio/translations.
 // Source: OpenAI API reference, "Create transcription", "Create translation".
-#include "server/transcriptions.h"
 
 #include <fmt/core.h>
 
@@ -14,6 +13,7 @@
 #include "server/collections/multipart.h"
 #include "server/graph_pool.h"
 #include "server/reply.h"
+#include "server/rows.h"
 #include "speech/audio.h"
 #include "speech/forms.h"
 

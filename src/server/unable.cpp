@@ -4,7 +4,6 @@
 
 #include "server/interfaces.h"
 #include "server/rows.h"
-#include "server/transcriptions.h"
 
 namespace hearth::server {
 namespace {

@@ -2,6 +2,7 @@
 #include "server/anthropic/anthropic.h"
 #include "server/fields.h"
 #include "server/generation.h"
+#include "server/message_files.h"
 #include "server/reply.h"
 #include "server/rows.h"
 #include "server/tools/loop.h"
@@ -23,8 +24,9 @@ Checked<ToolTask> read_task(Service& service, const Call& call, const Json& body
                             const LoadedModel& loaded) {
   TRY(check_generates(loaded));
   std::string warning;
-  const Json regular =
-      with_preset(service.preset_of(body), TRY(anthropic::translate_request(body, warning)));
+  Json regular = TRY(anthropic::translate_request(body, warning));
+  TRY(place_files(service, call, *regular.find("messages")));
+  regular = with_preset(service.preset_of(body), std::move(regular));
   Asked asked = TRY(read_parameters(regular, Dialect::chat, loaded.model().tokenizer().size(),
                                     loaded.standard_sampling()));
   asked.warning = std::move(warning);

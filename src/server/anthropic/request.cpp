@@ -6,6 +6,7 @@
 #include "base/utf8.h"
 #include "server/anthropic/anthropic.h"
 #include "server/fields.h"
+#include "server/message_files.h"
 #include "server/responses/items.h"
 
 namespace hearth::server::anthropic {
@@ -41,7 +42,32 @@ Checked<Json> read_image(const Json& block, const std::string& place) {
       {{"type", "image_url"}, {"image_url", Json::object({{"url", std::move(url)}})}});
 }
 
-// A text, or blocks of text and pictures, as parts.
+// A document as the shared form has files.  Its source is text, base64, content or file.
+Checked<Json> read_document(const Json& block, const std::string& place) {
+  const Json* source = block.find("source");
+  const std::string_view kind = source ? text_of(*source, "type") : "";
+  std::string_view name = text_of(block, "title");
+  if (name.empty()) name = "document";
+  if (kind == "text") return text_part(file_text(name, text_of(*source, "data")));
+  if (kind == "content") {
+    const Json* content = source->find("content");
+    std::string text = content && content->is_string() ? content->as_string() : "";
+    if (content && content->is_array())
+      for (const Json& part : content->as_array()) text += text_of(part, "text");
+    return text_part(file_text(name, text));
+  }
+  Json file = Json::object({{"filename", name}});
+  if (kind == "base64")
+    file.set("file_data", text_of(*source, "data"));
+  else if (kind == "file")
+    file.set("file_id", text_of(*source, "file_id"));
+  else
+    return unsupported_value(place,
+                             "has a document whose source is none of text, base64, content, file");
+  return Json::object({{"type", "file"}, {"file", std::move(file)}});
+}
+
+// A text, or blocks of text, pictures and documents, as parts.
 Checked<Json> read_texts(const Json& content, const std::string& place) {
   Json parts = Json::array();
   if (content.is_string()) {
@@ -53,6 +79,10 @@ Checked<Json> read_texts(const Json& content, const std::string& place) {
     const Json* text = block.find("text");
     if (text_of(block, "type") == "image") {
       parts.push_back(TRY(read_image(block, place)));
+      continue;
+    }
+    if (text_of(block, "type") == "document") {
+      parts.push_back(TRY(read_document(block, place)));
       continue;
     }
     if (text_of(block, "type") != "text")
@@ -71,7 +101,7 @@ Checked<Json> read_system(const Json& system) {
   Json kept = Json::array();
   for (const Json& part : parts.as_array()) {
     const Json* held = part.find("text");
-    if (held == nullptr) return unsupported_value("system", "has a picture: needs text");
+    if (held == nullptr) return unsupported_value("system", "has a picture or file: needs text");
     std::string text = without_billing_line(held->as_string());
     if (!text.empty()) kept.push_back(text_part(text));
   }

@@ -53,8 +53,10 @@ Checked<Task> make_task(const LoadedModel& loaded, const Question& question, con
     return unsupported_value("images", "this model reads text, it does not see");
   if (question.suffix || question.is_raw || (!model.chat_format() && !shows)) {
     Prompt prompt;
+    FimWindow whole;  // nothing of it goes
     if (question.suffix)
-      prompt.tokens = TRY(fill_in_the_middle(model.tokenizer(), question.prompt, *question.suffix));
+      prompt.tokens =
+          TRY(fill_in_the_middle(model.tokenizer(), question.prompt, *question.suffix, whole));
     else
       prompt.tokens = TRY(model.tokenizer().encode(
           question.prompt, {.add_special = true, .parse_special = question.is_raw}));

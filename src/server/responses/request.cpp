@@ -203,11 +203,9 @@ Check read_numbers(const Json& body, Json& result) {
 }
 
 Check refuse_unsupported(const Json& body) {
-  for (const std::string_view name : {"conversation", "prompt"})
-    if (given(body, name)) return unsupported_value(name, "is not offered");
-  const Json* truncation = given(body, "truncation");
-  if (truncation && *truncation != Json("auto") && *truncation != Json("disabled"))
-    return invalid_value("truncation", "needs to be auto or disabled");
+  if (given(body, "prompt"))
+    return unsupported_value("prompt",
+                             "names a text that OpenAI keeps: say it in instructions or input");
   return Done{};
 }
 
@@ -221,26 +219,39 @@ std::string_view id_start(std::string_view type) {
 
 }  // namespace
 
-Checked<Json> read_items(const Json& body, std::string_view id) {
-  const Json* input = given(body, "input");
+Checked<Json> read_items(const Json& body, std::string_view id, std::string_view field) {
+  const Json* input = given(body, field);
   Json items = Json::array();
   if (!input) return items;
-  if (input->is_string()) {
+  if (input->is_string() && field == "input") {
     // Some clients ask for nothing, so that the model is loaded.
     items.push_back(Json::object({{"type", "message"}, {"role", "user"}, {"content", *input}}));
   } else if (input->is_array()) {
     items = *input;
   } else {
-    return invalid_value("input", "needs a text or a list of items");
+    return invalid_value(field, "needs a text or a list of items");
   }
   for (std::size_t i = 0; i < items.size(); ++i) {
     Json& item = items.as_array()[i];
-    if (!item.is_object()) return invalid_value(fmt::format("input[{}]", i), "needs an object");
+    if (!item.is_object()) return invalid_value(fmt::format("{}[{}]", field, i), "needs an object");
     if (text_of(item, "type").empty()) item.set("type", "message");
     if (!given(item, "id"))
       item.set("id", fmt::format("{}{}i{}", id_start(text_of(item, "type")), id, i));
   }
   return items;
+}
+
+Json listed(Json item) {
+  const Json* content = item.find("content");
+  if (!content || *item.find("type") != Json("message")) return item;
+  if (content->is_string()) {
+    const bool is_ours = item.find("role") && *item.find("role") == Json("assistant");
+    item.set("content",
+             Json(Json::Array{Json::object(
+                 {{"type", is_ours ? "output_text" : "input_text"}, {"text", *content}})}));
+  }
+  if (!item.find("status")) item.set("status", "completed");
+  return item;
 }
 
 Checked<Translated> translate_request(const Json& body, std::span<const Json* const> items) {

@@ -5,6 +5,7 @@
 #include "server/collections/files.h"
 #include "server/fields.h"
 #include "server/generation.h"
+#include "server/message_files.h"
 #include "server/reply.h"
 #include "server/responses/responses.h"
 #include "server/responses/store.h"
@@ -34,7 +35,21 @@ Problem in_own_words(Problem problem) {
 struct Turn {
   std::shared_ptr<StoredResponse> record;
   bool is_stored = true, is_background = false;
+  std::string conversation;  // what it belongs to; empty: to none
 };
+
+// "conv_...", or an object with that id.
+Checked<std::string> read_conversation(const Json& body) {
+  const Json* conversation = given(body, "conversation");
+  if (!conversation) return std::string();
+  const std::string_view id =
+      conversation->is_string() ? conversation->as_string() : text_of(*conversation, "id");
+  if (id.empty() || id.size() > max_id_bytes)
+    return invalid_value("conversation", "needs the id of a conversation");
+  if (given(body, "previous_response_id"))
+    return invalid_value("conversation", "does not go with previous_response_id");
+  return std::string(id);
+}
 
 Checked<Turn> read_turn(Service& service, const Call& call, const Json& body) {
   Turn turn;
@@ -49,6 +64,12 @@ Checked<Turn> read_turn(Service& service, const Call& call, const Json& body) {
   turn.record->id = "resp_" + id;
   turn.record->tenant = call.tenant;
   turn.record->input = std::make_shared<const Json>(TRY(responses::read_items(body, id)));
+  turn.conversation = TRY(read_conversation(body));
+  if (!turn.conversation.empty()) {
+    auto conversation = service.responses->conversations.find(turn.conversation, call.tenant);
+    if (!conversation) return no_such_conversation(turn.conversation, "conversation");
+    turn.record->before = std::move(conversation->items);
+  }
   const auto before = TRY(read_text(body, "previous_response_id", max_id_bytes));
   if (!before) return turn;
   turn.record->previous = service.responses->find(*before, call.tenant);
@@ -87,6 +108,8 @@ Json echo_of(const Json& body, const Turn& turn) {
                             {"tools", or_else("tools", Json::array())},
                             {"top_p", or_else("top_p", 1.0)},
                             {"truncation", or_else("truncation", "disabled")}});
+  if (!turn.conversation.empty())
+    echo.set("conversation", Json::object({{"id", turn.conversation}}));
   if (const Json* user = body.find("user"); user && user->is_string()) echo.set("user", *user);
   return echo;
 }
@@ -131,6 +154,7 @@ Checked<Prepared> prepare_shared(Service& service, const Call& call, const Json&
   const auto items = all_items(record);
   if (items.empty()) return invalid_value("input", "is missing");
   responses::Translated translated = TRY(responses::translate_request(body, items));
+  TRY(place_files(service, call, *translated.body.find("messages")));
   translated.body = with_preset(service.preset_of(body), std::move(translated.body));
   const Tokenizer& tokenizer = loaded.model().tokenizer();
   Asked asked = TRY(read_parameters(translated.body, Dialect::chat, tokenizer.size(),
@@ -225,6 +249,25 @@ Call put_into_background(Service& service, Call& call, const Turn& turn, const J
   return rest;
 }
 
+// A conversation is what was said in it: of answers that failed, nothing.
+void add_to_conversation(Service& service, const Turn& turn, const Json& response) {
+  const Json* status = response.find("status");
+  if (!status || (*status != Json("completed") && *status != Json("incomplete"))) return;
+  ConversationItems items;
+  for (const Json* list : {turn.record->input.get(), response.find("output")})
+    for (const Json& item : list->as_array()) items.push_back(std::make_shared<const Json>(item));
+  (void)service.responses->conversations.add(turn.conversation, turn.record->tenant, items);
+}
+
+void keep(Service& service, const Turn& turn, const Json& response) {
+  if (!turn.conversation.empty()) add_to_conversation(service, turn, response);
+  if (!turn.is_stored) return;
+  auto record = std::make_shared<StoredResponse>(*turn.record);
+  record->response = response;
+  ResponseStore& store = *service.responses;
+  turn.is_background ? store.finish(std::move(record)) : store.put(std::move(record));
+}
+
 Check create(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   Lease lease = TRY(service.model_of(call, body));
@@ -234,12 +277,7 @@ Check create(Service& service, Call& call) {
   prepared.form.echo = echo_of(body, turn);
   if (turn.is_background)
     call = put_into_background(service, call, turn, prepared.form.echo, lease->id);
-  if (turn.is_stored)
-    prepared.form.keep = [store = service.responses.get(), turn](const Json& response) {
-      auto record = std::make_shared<StoredResponse>(*turn.record);
-      record->response = response;
-      turn.is_background ? store->finish(std::move(record)) : store->put(std::move(record));
-    };
+  prepared.form.keep = [&service, turn](const Json& response) { keep(service, turn, response); };
   std::make_shared<Generation>(
       service, std::move(call), std::move(lease), std::move(prepared.made.task),
       responses::make_encoder(std::move(prepared.form)), std::move(prepared.made.loop))
@@ -288,24 +326,10 @@ Checked<Json> cancel(Service& service, const Call& call) {
   return ended ? Checked<Json>(ended->response) : Checked<Json>(no_such_response(turn->id));
 }
 
-// As it is told: contents are parts.
-Json listed(Json item) {
-  const Json* content = item.find("content");
-  if (!content || *item.find("type") != Json("message")) return item;
-  if (content->is_string()) {
-    const bool is_ours = item.find("role") && *item.find("role") == Json("assistant");
-    item.set("content",
-             Json(Json::Array{Json::object(
-                 {{"type", is_ours ? "output_text" : "input_text"}, {"text", *content}})}));
-  }
-  if (!item.find("status")) item.set("status", "completed");
-  return item;
-}
-
 Checked<Json> input_items(Service& service, const Call& call) {
   const StoredTurn turn = TRY(find(service, call));
   std::vector<Json> items;
-  for (const Json& item : turn->input->as_array()) items.push_back(listed(item));
+  for (const Json& item : turn->input->as_array()) items.push_back(responses::listed(item));
   return list_page(call, std::move(items));
 }
 

@@ -38,7 +38,10 @@ struct Translated {
 Checked<Translated> translate_request(const Json& body, std::span<const Json* const> items);
 
 // The body's "input" as a list of items, each with an id that begins with its kind and has `id`.
-Checked<Json> read_items(const Json& body, std::string_view id);
+Checked<Json> read_items(const Json& body, std::string_view id, std::string_view field = "input");
+
+// An item as it is told: contents are parts.
+Json listed(Json item);
 
 // A thought as its `encrypted_content`, for clients that keep it instead of us.  It is not
 // encrypted: there is nobody to hide it from.

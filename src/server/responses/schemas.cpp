@@ -9,6 +9,7 @@ void add_responses(Json& all) {
        {"input", any_of({type("string"), items})},
        {"instructions", type("string", "Said to the model before everything.")},
        {"previous_response_id", type("string", "Go on from a stored response.")},
+       {"conversation", any_of({type("string", "Of /v1/conversations."), type("object")})},
        {"store", type("boolean", "Keep the response, in memory; true when absent.")},
        {"background", type("boolean", "Answer at once; the response is asked for later.")},
        {"max_output_tokens", type("integer", "Lowered to the room left in the context.")},
@@ -22,8 +23,9 @@ void add_responses(Json& all) {
        {"include", list_of(type("string"))},
        {"metadata", type("object", "Given back as it is.")},
        {"truncation", type("string",
-                           "auto: the oldest turns go where all are too long, and x-hearth-warning "
-                           "says so; disabled, the standard: that is an error.")}});
+                           "Of what is too long: auto: the oldest turns go; window: then the "
+                           "middle of long texts too; disabled, the standard: an error.  "
+                           "x-hearth-warning says what went.")}});
   add_sampling_numbers(request);
   all.set("ResponseRequest", object_of(std::move(request), {"model"}));
   all.set("Response",
@@ -36,6 +38,12 @@ void add_responses(Json& all) {
                                   {"model", type("string")},
                                   {"output", items},
                                   {"usage", any_of({type("object"), type("null")})}})));
+  all.set("ConversationRequest",
+          object_of(Json::object({{"items", items}, {"metadata", type("object")}})));
+  all.set("Conversation", object_of(Json::object({{"id", type("string")},
+                                                  {"object", type("string")},
+                                                  {"created_at", type("integer")},
+                                                  {"metadata", type("object")}})));
   all.set("ResponseItems", object_of(Json::object({{"object", type("string")}, {"data", items}})));
   all.set("ResponseTokens", object_of(Json::object({{"input_tokens", type("integer")}})));
 }

@@ -11,6 +11,7 @@ std::vector<const Json*> all_items(const StoredResponse& turn) {
   for (const StoredResponse* one = &turn; one; one = one->previous.get()) turns.push_back(one);
   std::vector<const Json*> items;
   for (auto one = turns.rbegin(); one != turns.rend(); ++one) {
+    for (const auto& item : (*one)->before) items.push_back(item.get());
     for (const Json& item : (*one)->input->as_array()) items.push_back(&item);
     const Json* output = (*one)->response.find("output");
     if (!output) continue;

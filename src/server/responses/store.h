@@ -11,16 +11,18 @@
 #include <vector>
 
 #include "base/json.h"
+#include "server/responses/conversations.h"
 
 namespace hearth::server {
 
 // Immutable.
 struct StoredResponse {
   std::string id, tenant;
-  std::shared_ptr<const StoredResponse> previous;  // the turn before, or nullptr
-  std::shared_ptr<const Json> input;               // items of this turn
-  Json response;                                   // the object, with its "output"
-  std::size_t depth = 1;                           // turns, with this one
+  std::shared_ptr<const StoredResponse> previous;   // the turn before, or nullptr
+  std::vector<std::shared_ptr<const Json>> before;  // items of a conversation, ahead of this turn
+  std::shared_ptr<const Json> input;                // items of this turn
+  Json response;                                    // the object, with its "output"
+  std::size_t depth = 1;                            // turns, with this one
 
   bool is_running() const;  // of the background, and not over
 };
@@ -45,6 +47,8 @@ class ResponseStore {
   // Stops one that runs.  nullptr: there is none of this id; what does not run stays as it is.
   StoredTurn cancel(std::string_view id, std::string_view tenant);
   void cancel_all();
+
+  ConversationStore conversations;  // that responses belong to
 
  private:
   struct Entry {

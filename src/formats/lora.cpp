@@ -1,0 +1,170 @@
+#include "formats/lora.h"
+
+#include <fmt/core.h>
+
+#include <cmath>
+#include <map>
+#include <optional>
+
+#include "base/files.h"
+#include "formats/safetensors.h"
+
+namespace hearth {
+namespace {
+
+constexpr std::uint64_t max_config_bytes = 1 << 20;
+constexpr std::string_view weights_name = "adapter_model.safetensors";
+constexpr std::string_view config_name = "adapter_config.json";
+constexpr std::string_view peft_prefix = "base_model.model.";
+constexpr std::uint64_t max_rank = 4096;
+
+// How a naming ends the names of the two matrices of a module.
+struct Ending {
+  std::string_view text;
+  bool is_up;
+};
+constexpr Ending peft_endings[] = {{".lora_A.weight", false},
+                                   {".lora_B.weight", true},
+                                   {".lora_A.default.weight", false},
+                                   {".lora_B.default.weight", true}};
+constexpr Ending gguf_endings[] = {{".weight.lora_a", false}, {".weight.lora_b", true}};
+
+struct Halves {
+  const TensorEntry* down = nullptr;
+  const TensorEntry* up = nullptr;
+};
+using Modules = std::map<std::string, Halves, std::less<>>;
+
+Error not_lora(const std::string& name) {
+  return Error(
+      ErrorKind::unsupported,
+      fmt::format("{} is no matrix of LoRA: adapters with other parts (DoRA, biases, whole "
+                  "layers, embeddings) are not run",
+                  name));
+}
+
+Result<Modules> modules_of(const std::vector<TensorEntry>& tensors,
+                           std::span<const Ending> endings) {
+  Modules modules;
+  for (const TensorEntry& tensor : tensors) {
+    const Ending* ending = nullptr;
+    for (const Ending& each : endings)
+      if (tensor.name.ends_with(each.text)) ending = &each;
+    if (ending == nullptr || tensor.shape.size() != 2) return not_lora(tensor.name);
+    std::string_view name = tensor.name;
+    name.remove_suffix(ending->text.size());
+    if (name.starts_with(peft_prefix)) name.remove_prefix(peft_prefix.size());
+    Halves& halves = modules[std::string(name)];
+    (ending->is_up ? halves.up : halves.down) = &tensor;
+  }
+  if (modules.empty()) return Error(ErrorKind::unsupported, "holds no matrices of LoRA");
+  return modules;
+}
+
+// Both halves, and one rank.
+Result<LoraPair> pair_of(const std::string& module, const Halves& halves) {
+  if (halves.up == nullptr || halves.down == nullptr)
+    return Error(ErrorKind::corrupt, fmt::format("{} has one of its two matrices", module));
+  const std::uint64_t rank = halves.down->shape[0];
+  if (rank == 0 || rank > max_rank || halves.up->shape[1] != rank)
+    return Error(ErrorKind::corrupt,
+                 fmt::format("{}: matrices of rank {} and {}: needs one of 1 to {}", module, rank,
+                             halves.up->shape[1], max_rank));
+  return LoraPair{.module = module, .down = *halves.down, .up = *halves.up};
+}
+
+// A pattern names a module, or the end of its name.
+std::optional<double> of_pattern(const Json& config, std::string_view name,
+                                 std::string_view module) {
+  const Json* patterns = config.find(name);
+  if (patterns == nullptr || !patterns->is_object()) return std::nullopt;
+  for (const auto& [pattern, value] : patterns->as_object()) {
+    const bool is_end = module.size() > pattern.size() && module.ends_with(pattern) &&
+                        module[module.size() - pattern.size() - 1] == '.';
+    if (value.is_number() && (module == pattern || is_end)) return value.as_number();
+  }
+  return std::nullopt;
+}
+
+std::string text_of(const Json& config, std::string_view name) {
+  const Json* value = config.find(name);
+  return value != nullptr && value->is_string() ? value->as_string() : std::string();
+}
+
+Status check_peft(const Json& config) {
+  if (const std::string kind = text_of(config, "peft_type"); !kind.empty() && kind != "LORA")
+    return Error(ErrorKind::unsupported,
+                 fmt::format("an adapter of the type {}: LORA is run", kind));
+  if (const Json* dora = config.find("use_dora"); dora != nullptr && *dora == Json(true))
+    return Error(ErrorKind::unsupported, "an adapter of DoRA: plain LoRA is run");
+  return Done{};
+}
+
+double peft_factor(const Json& config, std::string_view module, double rank) {
+  const Json* alpha = config.find("lora_alpha");
+  const double standard = alpha != nullptr && alpha->is_number() ? alpha->as_number() : rank;
+  const Json* rooted = config.find("use_rslora");
+  const bool is_rooted = rooted != nullptr && *rooted == Json(true);
+  return of_pattern(config, "alpha_pattern", module).value_or(standard) /
+         (is_rooted ? std::sqrt(rank) : rank);
+}
+
+Result<LoraFile> open_peft(const std::string& folder) {
+  const std::string weights = join_path(folder, weights_name);
+  const std::string text = TRY(read_file(join_path(folder, config_name), max_config_bytes));
+  const Json config = TRY(parse_json(text));
+  TRY(check_peft(config));
+  const auto file = TRY(MappedFile::open(weights));
+  const std::vector<TensorEntry> tensors = TRY(read_safetensors(file->bytes()));
+  LoraFile lora;
+  lora.naming = Naming::huggingface;
+  lora.base = text_of(config, "base_model_name_or_path");
+  lora.bytes = file->bytes().size();
+  lora.storage.push_back(file);
+  for (const auto& [module, halves] : TRY(modules_of(tensors, peft_endings))) {
+    LoraPair pair = TRY(pair_of(module, halves));
+    pair.factor = peft_factor(config, module, static_cast<double>(pair.down.shape[0]));
+    lora.pairs.push_back(std::move(pair));
+  }
+  return lora;
+}
+
+Result<LoraFile> open_gguf(const std::string& path) {
+  const Package package = TRY(open_package(path));
+  const auto kind = package.metadata.string("general.type");
+  const auto what = package.metadata.string("adapter.type");
+  if (!kind || *kind != "adapter" || !what || *what != "lora")
+    return Error(ErrorKind::unsupported, "is a model, not a LoRA adapter");
+  LoraFile lora;
+  lora.naming = Naming::gguf;
+  if (const auto base = package.metadata.string("general.base_model.0.name")) lora.base = *base;
+  if (const auto name = package.metadata.string("general.architecture")) lora.architecture = *name;
+  lora.bytes = package.file_bytes;
+  lora.storage = package.storage;
+  const auto alpha = package.metadata.real("adapter.lora.alpha");
+  for (const auto& [module, halves] : TRY(modules_of(package.tensors, gguf_endings))) {
+    LoraPair pair = TRY(pair_of(module, halves));
+    if (alpha && *alpha != 0) pair.factor = *alpha / static_cast<double>(pair.down.shape[0]);
+    lora.pairs.push_back(std::move(pair));
+  }
+  return lora;
+}
+
+Result<LoraFile> open_any(const std::string& path) {
+  if (is_folder(path)) return open_peft(path);
+  if (path.ends_with(".gguf")) return open_gguf(path);
+  if (file_name(path) == weights_name) return open_peft(parent_folder(path));
+  return Error(ErrorKind::unsupported, fmt::format("needs a GGUF file, or a folder with {} and {}",
+                                                   config_name, weights_name));
+}
+
+}  // namespace
+
+Result<LoraFile> open_lora(const std::string& path) {
+  auto lora = open_any(path);
+  if (!lora) return std::move(lora).error().within(path);
+  lora->path = path;
+  return lora;
+}
+
+}  // namespace hearth

@@ -4,7 +4,7 @@ namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
 constexpr std::size_t page_vectors = 32 / lanes;
-constexpr std::size_t score_rows = lanes == 16 ? 8 : lanes == 8 ? 2 : 1;
+constexpr std::size_t score_rows = lanes == 16 ? 8 : lanes == 8 || registers == 32 ? 2 : 1;
 
 // Fully unrolled by the compiler, so that the sums stay in registers.
 template <std::size_t rows, typename T>
@@ -107,7 +107,7 @@ float softmax_step(float* s, float* max, float* sum_so_far, const SoftmaxStep* s
   return factor;
 }
 
-constexpr std::size_t mix_rows = lanes == 16 ? 4 : 2;
+constexpr std::size_t mix_rows = registers == 32 ? 4 : 2;
 constexpr std::size_t mix_vectors = 4;
 
 // Columns [0, vectors * lanes) of `rows` rows; `rest` > 0: only so many lanes of the last vector.

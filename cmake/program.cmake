@@ -1,5 +1,5 @@
 # The program `hearth`.
-if(EXISTS ${PROJECT_SOURCE_DIR}/src/cli/main.cpp)
+if(TARGET hearth_cli)
   hearth_program(hearth src/cli/main.cpp)
   target_link_libraries(hearth PRIVATE hearth_cli)
   set_target_properties(hearth PROPERTIES RUNTIME_OUTPUT_DIRECTORY ${PROJECT_BINARY_DIR})

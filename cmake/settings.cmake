@@ -13,6 +13,7 @@ option(HEARTH_TESTS "Build the tests." ON)
 option(HEARTH_BENCHES "Build the benchmarks." ON)
 option(HEARTH_FUZZERS "Build the libFuzzer programs (clang)." OFF)
 option(HEARTH_COVERAGE "Count executed lines for gcovr." OFF)
+option(HEARTH_KERNELS_ONLY "Build the kernels and their tests alone, without other libraries." OFF)
 option(HEARTH_WERROR "Treat warnings as errors." OFF)
 set(HEARTH_SANITIZE "" CACHE STRING "Value of -fsanitize=, or empty.")
 
@@ -28,11 +29,14 @@ if(HEARTH_PCH AND CMAKE_CXX_COMPILER_ID STREQUAL "GNU")
   add_compile_options($<$<COMPILE_LANGUAGE:CXX>:-fpch-preprocess>)  # what ccache needs
 endif()
 find_program(MOLD mold)
-if(MOLD)
+if(MOLD AND NOT CMAKE_CROSSCOMPILING)
   add_link_options(-fuse-ld=mold)
 endif()
 
 add_compile_options(-Wall -Wextra -Wshadow -Wconversion)
+if(NOT CMAKE_SYSTEM_PROCESSOR MATCHES "^(x86_64|AMD64|amd64)$")
+  add_compile_options(-fsigned-char)  # as on x86-64; Arm's is unsigned
+endif()
 if(CMAKE_CXX_COMPILER_ID MATCHES Clang)
   add_compile_options(-Wno-sign-conversion)  # g++ leaves it out of -Wconversion
   add_compile_options(-Wno-deprecated-declarations)  # libstdc++ 12's own, in std::stable_sort
@@ -59,6 +63,17 @@ if(HEARTH_COVERAGE)
 endif()
 
 find_package(Threads REQUIRED)
+find_path(DOCTEST_INCLUDE doctest/doctest.h PATHS /usr/include)
+if(HEARTH_TESTS)
+  enable_testing()
+endif()
+if(HEARTH_KERNELS_ONLY)
+  # They need only headers of other libraries, and these serve any machine.
+  add_library(fmt::fmt INTERFACE IMPORTED)
+  target_compile_definitions(fmt::fmt INTERFACE FMT_HEADER_ONLY)
+  add_library(Boost::json INTERFACE IMPORTED)
+  return()
+endif()
 find_package(fmt REQUIRED)
 find_package(Boost 1.74 REQUIRED COMPONENTS json)
 find_package(OpenSSL REQUIRED)
@@ -79,7 +94,4 @@ find_path(ARCHIVE_INCLUDE archive.h REQUIRED)  # likewise
 find_path(SNDFILE_INCLUDE sndfile.h REQUIRED)  # likewise
 find_path(WSLAY_INCLUDE wslay/wslay.h REQUIRED)
 find_library(WSLAY_LIBRARY wslay REQUIRED)
-find_path(DOCTEST_INCLUDE doctest/doctest.h)
-if(HEARTH_TESTS)
-  enable_testing()
-endif()
+

@@ -7,7 +7,7 @@ set -eu
 folder="$1/CMakeFiles/hearth_kernels.dir/src/kernels"
 bad=0
 checked=0
-for object in "$folder"/portable.cpp.o "$folder"/portable_search.cpp.o "$folder"/portable_conv.cpp.o "$folder"/x86/*.o; do
+for object in "$folder"/portable.cpp.o "$folder"/portable_search.cpp.o "$folder"/portable_conv.cpp.o "$folder"/x86/*.o "$folder"/arm/*.o; do
   [ -e "$object" ] || continue
   checked=$((checked + 1))
   # Instrumented builds add symbols of the sanitizers and of coverage.

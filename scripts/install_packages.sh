@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages Hearth needs: install_packages.sh build|test
+# Installs the Debian packages Hearth needs: install_packages.sh build|test|aarch64
 # docs/dependencies.md says why each is there.  Quick when all are installed.
 set -euo pipefail
 
@@ -9,6 +9,8 @@ build=(cmake ninja-build g++ ccache mold pkg-config libfmt-dev libboost1.81-dev
   libwslay-dev)
 test=(doctest-dev clang-format-19 python3 python3-venv curl dpkg-dev file binutils openssl ca-certificates)
 
+aarch64=(cmake ninja-build ccache g++-aarch64-linux-gnu qemu-user libfmt-dev libboost1.81-dev doctest-dev)
+
 case ${1:-} in
   build) wanted=("${build[@]}") ;;
   test)
@@ -17,7 +19,8 @@ case ${1:-} in
     node -e 'process.exit(Number(process.versions.node.split(".")[0]) >= 18 ? 0 : 1)' 2> /dev/null &&
       command -v npm > /dev/null || wanted+=(nodejs npm)
     ;;
-  *) echo "usage: $0 build|test" >&2; exit 2 ;;
+  aarch64) wanted=("${aarch64[@]}") ;;
+  *) echo "usage: $0 build|test|aarch64" >&2; exit 2 ;;
 esac
 
 missing=()

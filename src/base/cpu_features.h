@@ -13,7 +13,7 @@ struct CpuFeatures {
   bool avx_vnni = false, avx512_vnni = false, avx512_bf16 = false, avx512_fp16 = false;
   bool amx_tile = false, amx_bf16 = false, amx_int8 = false;
   // aarch64
-  bool dot_product = false, int8_matmul = false, bf16 = false, sve = false;
+  bool dot_product = false, int8_matmul = false, bf16 = false, sve = false, crc32 = false;
 
   std::vector<std::string> names() const;  // of those that are there: "avx2", "avx512", ...
 };

@@ -3,6 +3,12 @@
 #include <array>
 #include <cstring>
 
+#if defined(__aarch64__)
+#include <arm_acle.h>
+
+#include "base/cpu_features.h"
+#endif
+
 namespace hearth {
 namespace {
 
@@ -54,6 +60,17 @@ __attribute__((target("sse4.2"))) std::uint32_t by_instruction(const std::byte* 
   for (; left > 0; --left, ++p) crc = __builtin_ia32_crc32qi(crc, static_cast<unsigned char>(*p));
   return crc;
 }
+#elif defined(__aarch64__)
+__attribute__((target("+crc"))) std::uint32_t by_instruction(const std::byte* p, std::size_t left,
+                                                             std::uint32_t crc) {
+  for (; left >= 8; left -= 8, p += 8) {
+    std::uint64_t word;
+    std::memcpy(&word, p, sizeof word);
+    crc = __crc32cd(crc, word);
+  }
+  for (; left > 0; --left, ++p) crc = __crc32cb(crc, static_cast<std::uint8_t>(*p));
+  return crc;
+}
 #endif
 
 }  // namespace
@@ -61,6 +78,9 @@ __attribute__((target("sse4.2"))) std::uint32_t by_instruction(const std::byte* 
 std::uint32_t crc32c(std::span<const std::byte> bytes, std::uint32_t before) {
 #if defined(__x86_64__)
   static const bool has_instruction = __builtin_cpu_supports("sse4.2") != 0;
+  if (has_instruction) return ~by_instruction(bytes.data(), bytes.size(), ~before);
+#elif defined(__aarch64__)
+  static const bool has_instruction = detect_cpu_features().crc32;
   if (has_instruction) return ~by_instruction(bytes.data(), bytes.size(), ~before);
 #endif
   return crc32c_by_tables(bytes, before);

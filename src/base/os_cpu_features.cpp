@@ -66,6 +66,7 @@ CpuFeatures detect() {
   CpuFeatures f;
   const unsigned long first = getauxval(AT_HWCAP), second = getauxval(AT_HWCAP2);
   f.dot_product = (first >> 20 & 1) != 0;  // ASIMDDP
+  f.crc32 = (first >> 7 & 1) != 0;
   f.sve = (first >> 22 & 1) != 0;
   f.int8_matmul = (second >> 13 & 1) != 0;
   f.bf16 = (second >> 14 & 1) != 0;

@@ -4,9 +4,11 @@
 #include <sched.h>
 
 #include <algorithm>
+#include <charconv>
 #include <cmath>
 #include <set>
 
+#include "hardware/arm_cores.h"
 #include "hardware/system_files.h"
 
 namespace hearth::hardware {
@@ -17,7 +19,7 @@ constexpr std::string_view interesting[] = {
     "sse4_2",      "avx",      "avx2",     "fma",      "f16c",        "avx_vnni",
     "avx512f",     "avx512bw", "avx512vl", "avx512dq", "avx512_vnni", "avx512_bf16",
     "avx512_fp16", "amx_tile", "amx_bf16", "amx_int8", "asimd",       "asimddp",
-    "i8mm",        "bf16",     "sve",      "sve2",     "sme"};
+    "asimdhp",     "i8mm",     "bf16",     "sve",      "sve2",        "sme"};
 
 std::vector<std::string> features_of(std::string_view flags) {
   std::set<std::string_view> present;
@@ -32,8 +34,22 @@ std::vector<std::string> features_of(std::string_view flags) {
   return found;
 }
 
+std::uint32_t hexadecimal(std::string_view text) {  // "0xd0b"
+  std::uint32_t value = 0;
+  if (text.starts_with("0x")) text.remove_prefix(2);
+  std::from_chars(text.data(), text.data() + text.size(), value, 16);
+  return value;
+}
+
+// Kinds of cores of an Arm processor, which has no name of its own: "Cortex-A55 + Cortex-A76".
+void add_arm_core(std::string& brand, const std::string& name) {
+  if (brand.find(name) == brand.npos) brand += (brand.empty() ? "" : " + ") + name;
+}
+
 void read_cpuinfo(Cpu& cpu, const std::string& root) {
   const std::string text = read_text(root, "proc/cpuinfo");
+  std::uint32_t implementer = 0;
+  std::string arm_cores;
   for (const std::string_view line : lines_of(text)) {
     const std::size_t colon = line.find(':');
     if (colon == line.npos || colon + 2 > line.size()) continue;
@@ -42,7 +58,10 @@ void read_cpuinfo(Cpu& cpu, const std::string& root) {
     if (name == "model name" && cpu.brand.empty()) cpu.brand = value;
     if ((name == "flags" || name == "Features") && cpu.features.empty())
       cpu.features = features_of(value);
+    if (name == "CPU implementer") implementer = hexadecimal(value);
+    if (name == "CPU part") add_arm_core(arm_cores, arm_core_name(implementer, hexadecimal(value)));
   }
+  if (cpu.brand.empty()) cpu.brand = std::move(arm_cores);
 }
 
 // One entry per physical core: the siblings of each, as the kernel lists them.
@@ -110,6 +129,24 @@ std::vector<Cache> read_caches(const std::string& root) {
   return caches;
 }
 
+// Of Arm processors the kernel tells how much each core does, 1024 being the most: those far below
+// the best are made to save power.
+void count_by_capacity(Cpu& cpu, const std::string& root, const std::vector<int>& cores) {
+  std::vector<std::uint64_t> capacities;
+  for (const int core : cores)
+    if (const auto capacity = number_in(
+            read_text(root, fmt::format("sys/devices/system/cpu/cpu{}/cpu_capacity", core))))
+      capacities.push_back(*capacity);
+  if (capacities.empty()) return;
+  const std::uint64_t best = *std::max_element(capacities.begin(), capacities.end());
+  const auto small =
+      std::count_if(capacities.begin(), capacities.end(),
+                    [best](std::uint64_t capacity) { return 10 * capacity < 6 * best; });
+  if (small == 0) return;
+  cpu.efficiency_cores = static_cast<int>(small);
+  cpu.performance_cores = static_cast<int>(capacities.size()) - cpu.efficiency_cores;
+}
+
 // Different ones of a number that each core's topology tells.
 int count_packages(const std::string& root, const std::vector<int>& cores) {
   std::set<std::string> packages;
@@ -135,6 +172,7 @@ Cpu read_cpu(const std::string& root) {
   };
   cpu.efficiency_cores = count_kind("sys/devices/cpu_atom/cpus");
   if (cpu.efficiency_cores > 0) cpu.performance_cores = count_kind("sys/devices/cpu_core/cpus");
+  if (cpu.efficiency_cores == 0) count_by_capacity(cpu, root, online);
   cpu.sockets = count_packages(root, online);
   cpu.numa_nodes = std::max(
       1, static_cast<int>(list_of(read_text(root, "sys/devices/system/node/online")).size()));

@@ -43,6 +43,29 @@ TEST_CASE("a laptop with two threads per core") {
   CHECK(cpu.caches[0].bytes == 48 * 1024);
 }
 
+TEST_CASE("an Arm processor with cores of two kinds") {
+  const Machine machine;
+  std::string text;
+  for (const char* part : {"0xd05", "0xd05", "0xd0b", "0xd0b"})
+    text += fmt::format(
+        "processor\t: 0\nFeatures\t: fp asimd crc32 asimdhp asimddp\n"
+        "CPU implementer\t: 0x41\nCPU part\t: {}\n\n",
+        part);
+  machine.put("proc/cpuinfo", text);
+  machine.put("sys/devices/system/cpu/online", "0-3\n");
+  for (int core = 0; core < 4; ++core) {
+    put_core(machine, core, fmt::format("{}\n", core));
+    machine.put(fmt::format("sys/devices/system/cpu/cpu{}/cpu_capacity", core),
+                core < 2 ? "530\n" : "1024\n");
+  }
+  const Cpu cpu = read_cpu(machine.root());
+  CHECK(cpu.brand == "Cortex-A55 + Cortex-A76");
+  CHECK(cpu.features == std::vector<std::string>{"asimd", "asimddp", "asimdhp"});
+  CHECK(cpu.physical_cores == 4);
+  CHECK(cpu.performance_cores == 2);
+  CHECK(cpu.efficiency_cores == 2);
+}
+
 TEST_CASE("a container's quota and memory limit count, of either kind of control group") {
   const struct {
     std::string what, groups, cpu_path, cpu, period_path, period, limit_path, usage_path;

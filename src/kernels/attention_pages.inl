@@ -9,7 +9,7 @@ namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
 constexpr std::size_t page_vectors = kv_tokens / lanes;
-constexpr std::size_t score_rows = lanes == 16 ? 8 : lanes == 8 ? 2 : 1;
+constexpr std::size_t score_rows = lanes == 16 ? 8 : lanes == 8 || registers == 32 ? 2 : 1;
 
 struct Bf16 {
   u16 bits;

@@ -197,6 +197,9 @@ void to_half(std::uint16_t* y, const float* x, std::size_t n) {
   for (; n - i >= lanes; i += lanes)
     _mm_storeu_si128(reinterpret_cast<__m128i*>(y + i),
                      _mm256_cvtps_ph(load(x + i), _MM_FROUND_TO_NEAREST_INT));
+#elif defined(__aarch64__)
+  for (; n - i >= lanes; i += lanes)
+    vst1_u16(y + i, vreinterpret_u16_f16(vcvt_f16_f32(load(x + i))));
 #endif
   for (; i < n; ++i) y[i] = round_to_half(x[i]);
 }

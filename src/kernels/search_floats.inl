@@ -15,6 +15,8 @@ inline Vec load_values(const Bf16* p) {
 #elif HEARTH_LANES == 8
   const __m128i halves = _mm_loadu_si128(reinterpret_cast<const __m128i*>(p));
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(halves), 16));
+#elif defined(__aarch64__)
+  return vreinterpretq_f32_u32(vshll_n_u16(vld1_u16(reinterpret_cast<const u16*>(p)), 16));
 #else
   Vec v;
   for (std::size_t i = 0; i < lanes; ++i) v[i] = float_of_bits(static_cast<u32>(p[i].bits) << 16);
@@ -97,6 +99,11 @@ inline Vec butterfly(Vec v) {
   const __m512 other = _mm512_permutexvar_ps(_mm512_xor_si512(all, _mm512_set1_epi32(width)), v);
   constexpr u32 pattern = width == 1 ? 0xAAAA : width == 2 ? 0xCCCC : width == 4 ? 0xF0F0 : 0xFF00;
   return _mm512_mask_sub_ps(_mm512_add_ps(v, other), static_cast<__mmask16>(pattern), other, v);
+#elif HEARTH_LANES == 4
+  const Vec other = width == 1 ? __builtin_shufflevector(v, v, 1, 0, 3, 2)
+                               : __builtin_shufflevector(v, v, 2, 3, 0, 1);
+  const Ints set = width == 1 ? Ints{0, -1, 0, -1} : Ints{0, 0, -1, -1};
+  return set ? other - v : v + other;
 #else
   float x[lanes], y[lanes];
   memcpy(x, &v, sizeof v);

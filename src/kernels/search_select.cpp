@@ -9,6 +9,8 @@ namespace hearth::kernels {
 extern const SearchKernels portable_search_table;
 #if defined(__x86_64__)
 extern const SearchKernels avx2_search_table, avx512_search_table, amx_search_table;
+#elif defined(__aarch64__)
+extern const SearchKernels neon_search_table, dotprod_search_table;
 #endif
 
 namespace {
@@ -28,6 +30,10 @@ std::span<const SearchCandidate> search_candidates() {
       {&amx_search_table, "amx", amx_runs},
       {&avx512_search_table, "avx512", avx512_runs},
       {&avx2_search_table, "avx2", avx2_runs},
+#elif defined(__aarch64__)
+      {&dotprod_search_table, "i8mm", i8mm_runs},
+      {&dotprod_search_table, "dotprod", dotprod_runs},
+      {&neon_search_table, "neon", always},
 #endif
       {&portable_search_table, "portable", always},
   };

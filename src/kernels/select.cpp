@@ -12,6 +12,9 @@ extern const Kernels portable_table;
 #if defined(__x86_64__)
 extern const Kernels avx2_table, avx512_table;
 extern const Gemm amx_tiles;
+#elif defined(__aarch64__)
+extern const Kernels neon_table;
+extern const Gemm dotprod_rounded, dotprod_bytes, i8mm_rounded, i8mm_bytes;
 #endif
 
 namespace {
@@ -20,6 +23,15 @@ namespace {
 bool amx_runs() {
   const CpuFeatures cpu = detect_cpu_features();
   return cpu.avx512_vnni && cpu.amx_bf16 && allow_amx_tiles();
+}
+#elif defined(__aarch64__)
+Kernels with_products(const char* name, const Kernels& table, const Gemm& rounded,
+                      const Gemm& bytes) {
+  Kernels result = table;
+  result.name = name;
+  result.rounded = &rounded;
+  result.bytes = &bytes;
+  return result;
 }
 #endif
 
@@ -32,17 +44,25 @@ Kernels with_tiles(const char* name, const Kernels& table, const Gemm& tiles) {
   return result;
 }
 
-// Best first.  To add an instruction set: one file in x86/, its flags in module.cmake, one row
-// here.
+// Best first.  To add an instruction set: one file in x86/ or arm/, its flags in module.cmake, one
+// row here.
 std::span<const Candidate> candidates() {
 #if defined(__x86_64__)
   static const Kernels amx_table = with_tiles("amx", avx512_table, amx_tiles);
+#elif defined(__aarch64__)
+  static const Kernels dotprod_table =
+      with_products("dotprod", neon_table, dotprod_rounded, dotprod_bytes);
+  static const Kernels i8mm_table = with_products("i8mm", neon_table, i8mm_rounded, i8mm_bytes);
 #endif
   static const Candidate list[] = {
 #if defined(__x86_64__)
       {&amx_table, amx_runs},
       {&avx512_table, avx512_runs},
       {&avx2_table, avx2_runs},
+#elif defined(__aarch64__)
+      {&i8mm_table, i8mm_runs},
+      {&dotprod_table, dotprod_runs},
+      {&neon_table, always},
 #endif
       {&portable_table, always},
   };

@@ -21,7 +21,7 @@ std::span<const StateCandidate> state_candidates() {
 }
 
 const StateKernels& state_kernels_beside(std::string_view name) {
-  if (name.starts_with("amx")) name = "avx512";
+  name = without_products(name);
   for (const StateCandidate& candidate : state_candidates())
     if (candidate.table->name == name && candidate.supported()) return *candidate.table;
   return portable_state_table;

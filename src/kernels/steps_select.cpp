@@ -7,6 +7,8 @@ namespace hearth::kernels {
 extern const StepKernels portable_step_table;
 #if defined(__x86_64__)
 extern const StepKernels avx2_step_table, avx512_step_table;
+#elif defined(__aarch64__)
+extern const StepKernels neon_step_table, dotprod_step_table;
 #endif
 
 std::span<const StepCandidate> step_candidates() {
@@ -14,6 +16,9 @@ std::span<const StepCandidate> step_candidates() {
 #if defined(__x86_64__)
       {&avx512_step_table, avx512_runs},
       {&avx2_step_table, avx2_runs},
+#elif defined(__aarch64__)
+      {&dotprod_step_table, dotprod_runs},
+      {&neon_step_table, always},
 #endif
       {&portable_step_table, always},
   };

@@ -4,7 +4,7 @@ namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
 // Rows and panels of C held in registers at once.
-constexpr std::size_t tile_rows = lanes == 16 ? 12 : lanes == 8 ? 6 : 3;
+constexpr std::size_t tile_rows = lanes == 16 ? 12 : lanes == 8 || registers == 32 ? 6 : 3;
 constexpr std::size_t tile_panels = lanes == 16 ? 2 : 1;
 
 // A: tile after tile, each [k][height].

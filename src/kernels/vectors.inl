@@ -3,6 +3,8 @@
 
 #if defined(__AVX2__)
 #include <immintrin.h>
+#elif defined(__aarch64__)
+#include <arm_neon.h>
 #endif
 
 namespace hearth::kernels::HEARTH_ISA {
@@ -13,6 +15,11 @@ typedef std::int32_t Ints __attribute__((vector_size(HEARTH_LANES * sizeof(std::
 
 constexpr std::size_t lanes = HEARTH_LANES;
 constexpr std::size_t panel_vectors = panel_rows / lanes;
+#if HEARTH_LANES == 16 || defined(__aarch64__)
+constexpr std::size_t registers = 32;
+#else
+constexpr std::size_t registers = 16;
+#endif
 
 inline Vec load(const float* p) {
   Vec v;
@@ -45,6 +52,8 @@ inline Vec multiply_add(Vec a, Vec b, Vec c) {
   return _mm512_fmadd_ps(a, b, c);
 #elif HEARTH_LANES == 8
   return _mm256_fmadd_ps(a, b, c);
+#elif defined(__aarch64__)
+  return vfmaq_f32(c, a, b);
 #else
   return a * b + c;
 #endif
@@ -55,6 +64,8 @@ inline Vec load_halves(const u16* p) {
   return _mm512_cvtph_ps(_mm256_loadu_si256(reinterpret_cast<const __m256i*>(p)));
 #elif HEARTH_LANES == 8
   return _mm256_cvtph_ps(_mm_loadu_si128(reinterpret_cast<const __m128i*>(p)));
+#elif defined(__aarch64__)
+  return vcvt_f32_f16(vreinterpret_f16_u16(vld1_u16(p)));
 #else
   Vec v;
   for (std::size_t i = 0; i < lanes; ++i) v[i] = half_to_float(p[i]);
@@ -91,6 +102,9 @@ inline float sum(Vec v) {
 inline float largest(Vec v) {
   return fold(v, [](__m256 a, __m256 b) { return _mm256_max_ps(a, b); });
 }
+#elif defined(__aarch64__)
+inline float sum(Vec v) { return vaddvq_f32(v); }
+inline float largest(Vec v) { return vmaxvq_f32(v); }
 #else
 inline float sum(Vec v) {
   float s[lanes];

@@ -3,9 +3,9 @@
 #define HEARTH_LANES 16
 #include "kernels/portable.inl"
 //
-#include "kernels/x86/floats.inl"
+#include "kernels/floats.inl"
 //
-#include "kernels/x86/few_floats.inl"
+#include "kernels/few_floats.inl"
 
 namespace hearth::kernels {
 

@@ -4,9 +4,9 @@
 #include "kernels/vectors.inl"
 //
 #include "kernels/tiles.inl"
-#include "kernels/x86/floats.inl"
+#include "kernels/floats.inl"
 //
-#include "kernels/x86/plain.inl"
+#include "kernels/plain.inl"
 
 namespace hearth::kernels {
 extern const Gemm avx512_plain;

@@ -11,7 +11,7 @@ void few_floats(float* y, std::size_t ldy, const float* x, std::size_t ldx, cons
   const auto take = [&](std::size_t column, bool odd) {
 #pragma GCC unroll 4
     for (std::size_t p = 0; p < panels; ++p)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (std::size_t h = 0; h < panel_vectors; ++h) {
         const Vec w = column_of<kind>(panel + p * bytes, column, odd, h);
 #pragma GCC unroll 4
@@ -31,7 +31,7 @@ void few_floats(float* y, std::size_t ldy, const float* x, std::size_t ldx, cons
   for (std::size_t p = 0; p < panels; ++p)
 #pragma GCC unroll 4
     for (std::size_t r = 0; r < rows; ++r)
-#pragma GCC unroll 2
+#pragma GCC unroll 4
       for (std::size_t h = 0; h < panel_vectors; ++h)
         store(y + r * ldy + p * panel_rows + h * lanes, sums[p][h][r]);
 }
@@ -40,7 +40,9 @@ void few_floats(float* y, std::size_t ldy, const float* x, std::size_t ldx, cons
 template <Panel kind, std::size_t rows>
 void few_floats_rows(float* y, std::size_t ldy, const float* x, std::size_t ldx, const void* panels,
                      std::size_t count, std::size_t k) {
-  constexpr std::size_t together = lanes == 16 ? (rows <= 2 ? 4 : 2) : (rows == 1 ? 2 : 1);
+  constexpr std::size_t together = lanes == 16       ? (rows <= 2 ? 4 : 2)
+                                   : registers == 32 ? 4 / rows
+                                                     : (rows == 1 ? 2 : 1);
   const std::size_t bytes = panel_bytes(kind, k);
   const u8* panel = static_cast<const u8*>(panels);
   std::size_t p = 0;

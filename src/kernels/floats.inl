@@ -1,4 +1,4 @@
-// Columns of panels of floats, for 8 or 16 lanes.  Included after vectors.inl.  few_floats.inl and
+// Columns of panels of floats.  Included after vectors.inl.  few_floats.inl and
 // plain.inl take them in ascending order and multiply by fused multiply-add, as tile() does, so
 // that all ways give the same bits.
 

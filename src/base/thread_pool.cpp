@@ -7,11 +7,9 @@
 #include <mutex>
 #include <optional>
 #include <thread>
-#include <utility>
 #include <vector>
 
 #include "base/check.h"
-#include "base/displaced.h"
 
 namespace hearth {
 namespace {
@@ -21,17 +19,6 @@ constexpr std::uint64_t joined_mask = 0xFFFF, is_open = 0x10000;
 constexpr int loop_shift = 32;
 constexpr int max_threads = 4096;
 constexpr int spins = 2000;  // some 20 microseconds: longer waits belong to the kernel
-
-// A thread that loses its processor to another program in the middle of a chunk returns after some
-// milliseconds, and everybody waits for it: short loops of which two threads share the work are
-// slower then than those of one.  After such a wait the caller begins its loops alone for a while
-// (the longer, the sooner it happens again) and calls the others only to those that take longer
-// than `patience`.
-using Clock = std::chrono::steady_clock;
-constexpr auto long_wait = std::chrono::microseconds(500);
-constexpr auto least_crowded = std::chrono::milliseconds(5);
-constexpr auto most_crowded = std::chrono::milliseconds(160), soon = std::chrono::milliseconds(20);
-constexpr auto patience = std::chrono::microseconds(50);
 
 void pause() {
 #if defined(__x86_64__)
@@ -64,6 +51,7 @@ class Turns {
   void unlock() { mutex_.unlock(); }
 
  private:
+  using Clock = std::chrono::steady_clock;
   static constexpr auto quantum = std::chrono::milliseconds(2);
 
   std::mutex mutex_;
@@ -91,11 +79,6 @@ struct ThreadPool::State {
   // for: the others have done its share.
   std::atomic<std::uint64_t> gate{0};
   std::atomic<bool> leaving{false};
-  // Other programs compute on our processors: see `patience`.
-  std::atomic<bool> is_crowded{false};
-  Clock::time_point crowded_until{};
-  std::chrono::milliseconds crowded_for = least_crowded;
-  std::uint64_t displaced = 0;  // when it was last asked for
   std::vector<std::jthread> team;
 
   void work(int worker) {
@@ -104,55 +87,6 @@ struct ThreadPool::State {
       if (begin >= n) return;
       (*function)(begin, std::min(n, begin + chunk), worker);
     }
-  }
-
-  // Lets the others join the loop, from index `begin` on, and takes its part.
-  void share(std::size_t begin) {
-    next.store(begin, std::memory_order_relaxed);
-    const std::uint32_t loop = generation.load(std::memory_order_relaxed) + 1;
-    gate.store(std::uint64_t{loop} << loop_shift | is_open, std::memory_order_release);
-    generation.store(loop, std::memory_order_release);
-    generation.notify_all();
-    work(0);
-    gate.fetch_and(~is_open, std::memory_order_acq_rel);
-    wait_for_joined();
-  }
-
-  // The loop in a crowd: alone, unless it takes long.
-  void begin_alone() {
-    const auto start = Clock::now();
-    for (std::size_t begin = 0; begin < n; begin += chunk) {
-      if (n - begin > chunk && Clock::now() - start > patience) return share(begin);
-      (*function)(begin, std::min(n, begin + chunk), 0);
-    }
-  }
-
-  void wait_for_joined() {
-    const auto joined = [&] { return gate.load(std::memory_order_acquire); };
-    for (int i = 0; i < spins; ++i) {
-      if ((joined() & joined_mask) == 0) return;
-      pause();
-    }
-    const auto start = Clock::now();
-    for (std::uint64_t now; ((now = joined()) & joined_mask) != 0;)
-      gate.wait(now, std::memory_order_acquire);
-    const auto end = Clock::now();
-    if (end - start < long_wait) return;
-    const std::uint64_t before = std::exchange(displaced, times_displaced());
-    if (displaced == before) return;  // some chunks just take that long
-    const bool is_soon = start < crowded_until + soon;
-    crowded_for = is_soon ? std::min<std::chrono::milliseconds>(2 * crowded_for, most_crowded)
-                          : least_crowded;
-    crowded_until = end + crowded_for;
-    is_crowded.store(true, std::memory_order_relaxed);
-  }
-
-  // Of the caller, while it has its turn.
-  bool still_crowded() {
-    if (!is_crowded.load(std::memory_order_relaxed)) return false;
-    if (Clock::now() < crowded_until) return true;
-    is_crowded.store(false, std::memory_order_relaxed);
-    return false;
   }
 
   bool join(std::uint32_t loop) {
@@ -167,9 +101,7 @@ struct ThreadPool::State {
     for (;;) {
       for (int most; (most = allowed.load(std::memory_order_acquire)) <= worker;)
         allowed.wait(most, std::memory_order_acquire);
-      // Who sleeps meanwhile gets a processor sooner when there is work.
-      const int most = is_crowded.load(std::memory_order_relaxed) ? 0 : spins;
-      for (int i = 0; i < most && generation.load(std::memory_order_acquire) == seen; ++i) pause();
+      for (int i = 0; i < spins && generation.load(std::memory_order_acquire) == seen; ++i) pause();
       generation.wait(seen, std::memory_order_acquire);
       seen = generation.load(std::memory_order_acquire);
       if (leaving.load(std::memory_order_relaxed)) return;
@@ -213,10 +145,20 @@ void ThreadPool::run(std::size_t n, std::size_t chunk, RangeFunction function) {
   state.function = function;
   state.n = n;
   state.chunk = chunk;
-  if (state.still_crowded())
-    state.begin_alone();
-  else
-    state.share(0);
+  state.next.store(0, std::memory_order_relaxed);
+  const std::uint32_t loop = state.generation.load(std::memory_order_relaxed) + 1;
+  state.gate.store(std::uint64_t{loop} << loop_shift | is_open, std::memory_order_release);
+  state.generation.store(loop, std::memory_order_release);
+  state.generation.notify_all();
+  state.work(0);
+  state.gate.fetch_and(~is_open, std::memory_order_acq_rel);
+  const auto joined = [&] { return state.gate.load(std::memory_order_acquire); };
+  for (int i = 0; i < spins; ++i) {
+    if ((joined() & joined_mask) == 0) return;
+    pause();
+  }
+  for (std::uint64_t now; ((now = joined()) & joined_mask) != 0;)
+    state.gate.wait(now, std::memory_order_acquire);
 }
 
 }  // namespace hearth

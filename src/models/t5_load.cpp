@@ -268,7 +268,7 @@ Result<std::unique_ptr<T5Parts>> load_t5_parts(ops::Context& ctx, const Package&
   TRY(check_scheme(package));
   const Hyper hyper = TRY(read_hyper(package, t5));
   const HyperSource source(package, hyper.arch);
-  parts->info = TRY(info_of(package, t5, hyper));
+  parts->info = TRY(info_of(package, t5, hyper, options.kv_dtype));
   TextSide side = TRY(load_text_side(package, parts->info.name, hyper.vocab));
   parts->tokenizer = std::move(side.tokenizer);
   parts->chat_format = std::move(side.chat_format);

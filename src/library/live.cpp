@@ -86,7 +86,8 @@ void LiveLibrary::watch(std::function<void(const LibraryNews& news)> tell) {
     installed.trust_notes(is_told);
     installed.note_change();
     std::set<std::string> names;
-    for (const LocalModel& model : *installed.list()) names.insert(model.name);
+    const InstalledModels::List here = installed.list();  // another thread may look again
+    for (const LocalModel& model : *here) names.insert(model.name);
     LibraryNews news;
     std::ranges::set_difference(names, seen->names, std::back_inserter(news.came));
     std::ranges::set_difference(seen->names, names, std::back_inserter(news.left));

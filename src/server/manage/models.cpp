@@ -97,7 +97,8 @@ Json describe(const LocalModel& model, bool is_loaded) {
 Checked<Json> list(Service& service, const Call&) {
   LiveLibrary* library = TRY(library_of(service));
   Json models = Json::array();
-  for (const LocalModel& model : *library->installed.list())
+  const InstalledModels::List here = library->installed.list();  // another thread may look again
+  for (const LocalModel& model : *here)
     models.push_back(describe(model, service.pool->peek(model.name) != nullptr));
   return Json::object({{"models", std::move(models)}, {"default", service.meant_by("default")}});
 }

@@ -51,6 +51,36 @@ test('stored turns: retrieve, input items, go on, delete', async () => {
   await assert.rejects(client.responses.retrieve(gone.id), OpenAI.NotFoundError);
 });
 
+test('conversations: made, gone on with, listed, deleted', async () => {
+  const made = await client.conversations.create({ metadata: { topic: 'serving' }, items: [{ role: 'user', content: 'hello' }] });
+  assert.equal(made.object, 'conversation');
+  const answer = await client.responses.create(ask({ conversation: made.id }));
+  assert.equal(answer.conversation.id, made.id);
+  const items = [];
+  for await (const item of client.conversations.items.list(made.id, { order: 'asc' })) items.push(item);
+  assert.deepEqual(items.map((item) => item.role), ['user', 'user', 'assistant']);
+  assert.equal(items[2].content[0].text, answer.output_text);
+  const before = answer.usage.input_tokens;
+  const more = await client.responses.create(ask({ conversation: { id: made.id }, stream: false }));
+  assert.ok(more.usage.input_tokens > before + answer.usage.output_tokens);
+  assert.equal((await client.conversations.items.retrieve(items[0].id, { conversation_id: made.id })).id, items[0].id);
+  await client.conversations.items.delete(items[0].id, { conversation_id: made.id });
+  assert.equal((await client.conversations.update(made.id, { metadata: { topic: 'x' } })).metadata.topic, 'x');
+  assert.equal((await client.conversations.delete(made.id)).deleted, true);
+  await assert.rejects(client.conversations.retrieve(made.id), OpenAI.NotFoundError);
+});
+
+test('a file in a message is read', async () => {
+  const plain = await client.responses.create(ask());
+  const file_data = 'data:text/plain;base64,' + Buffer.from('The sea is deep.\n').toString('base64');
+  const answer = await client.responses.create(ask({ input: [{ role: 'user', content: [
+    { type: 'input_file', filename: 'sea.txt', file_data }, { type: 'input_text', text: 'How do I serve a model?' }] }] }));
+  assert.ok(answer.usage.input_tokens > plain.usage.input_tokens + 10);
+  await assert.rejects(client.responses.create(ask({ input: [{ role: 'user', content: [
+    { type: 'input_file', filename: 'a.pdf', file_data: 'data:application/pdf;base64,' + Buffer.from('%PDF-1.7').toString('base64') }] }] })),
+    (error) => error instanceof OpenAI.BadRequestError && /PDF/.test(error.message));
+});
+
 test('structured output', async () => {
   const schema = { type: 'object', properties: { answer: { type: 'string', maxLength: 20 }, sure: { type: 'boolean' } }, required: ['answer', 'sure'], additionalProperties: false };
   const response = await client.responses.create(ask({ max_output_tokens: 200, text: { format: { type: 'json_schema', name: 'answer', strict: true, schema } } }));

@@ -55,6 +55,7 @@ constexpr std::string_view llama4_types[] = {"llama4_text", "llama4"};
 constexpr std::string_view ministral3_types[] = {"ministral3"};
 constexpr std::string_view seed_types[] = {"seed_oss"};
 constexpr std::string_view exaone4_types[] = {"exaone4"};
+constexpr std::string_view granitemoe_words[] = {"shared_intermediate_size"};
 constexpr std::string_view granitemoe_types[] = {"granitemoe", "granitemoeshared"};
 constexpr std::string_view llama4_words[] = {"interleave_moe_layer_step"};
 
@@ -113,6 +114,7 @@ const ArchSpec granitemoe{
     .name = "granitemoe",
     .hf_types = granitemoe_types,
     .hf_class = "GraniteMoeForCausalLM",
+    .hf_words = granitemoe_words,
     .tensors = {whole, rope_rows, norms, plain_attention, granite_experts},
     .hypers = granite_factors,
     .defaults = {.norm_eps = 1e-6, .normalise_experts = true},

@@ -309,8 +309,11 @@ Status T5::forward(ops::Context& ctx, const Batch& batch, std::span<float> logit
   const View x = embedded(ctx, tokens, arena);
   if (!rows.empty()) TRY(decode(ctx, batch, rows, texts, x, arena, stop));
   if (p_.scaled_output) ops::scale(ctx, x, 1 / std::sqrt(static_cast<float>(p_.dim)));
-  // The encoder's rows foretell nothing.
+  // Rows of the encoder foretell the end: a text without one fails none that runs beside it.
+  constexpr float certain = 1000;
   std::ranges::fill(logits, 0.0f);
+  for (std::size_t i = 0; i < batch.output_rows.size(); ++i)
+    logits[i * p_.info.vocabulary + static_cast<std::size_t>(p_.end)] = certain;
   const View wanted = arena.view(batch.output_rows.size(), p_.dim);
   std::vector<std::size_t> targets;
   for (std::size_t i = 0; i < batch.output_rows.size(); ++i) {

@@ -133,12 +133,14 @@ void add_experts(const Hyper& hyper, Config& out) {
   if (dense.size() > 0) out.set("mlp_only_layers", std::move(dense));
 }
 
+// In any layer: not all have every part.
 bool has_bias(const Origin& origin, Role wanted) {
   for (const auto rows : origin.spec.tensors)
     for (const TensorRow& row : rows)
-      if (row.role == wanted && !origin.finder.pattern(row).empty() &&
-          origin.finder.find(row, {}, TensorFinder::Part::bias) != nullptr)
-        return true;
+      for (std::size_t i = 0; row.role == wanted && i < origin.hyper.layers.size(); ++i)
+        if (!origin.finder.pattern(row).empty() &&
+            origin.finder.find(row, {i, 0}, TensorFinder::Part::bias) != nullptr)
+          return true;
   return false;
 }
 
@@ -245,6 +247,11 @@ void add_kinds(const Origin& origin, Config& out) {
     out.set(granite ? "mamba_conv_bias" : "use_conv_bias", has_bias(origin, Role::mixer_conv));
     out.set(origin.spec.one_branch ? "use_bias" : "mamba_proj_bias",
             has_bias(origin, Role::mixer_in));
+  }
+  if (granite && origin.hyper.experts == 0) {  // the shared one is left of its experts
+    out.set("shared_intermediate_size", origin.hyper.layers.front().hidden);
+    out.set("num_local_experts", 0);
+    out.set("num_experts_per_tok", 0);
   }
   if (origin.spec.rope == RopeRule::by_file)
     out.set("position_embedding_type", origin.hyper.layers.front().rotates ? "rope" : "nope");

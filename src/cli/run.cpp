@@ -141,7 +141,7 @@ constexpr Option own[] = {
      true},
     {"--output", "DIR", "Of a graph: write each output there as NAME.npy."},
     {"--labels", "FILE", "Of a graph: a name per line, for the classes of a result."},
-    {"--method", "NAME", "Of an ExecuTorch program: which of its methods; `forward` without it."},
+    {"--method", "NAME", "Of an ExecuTorch program or a TFLite model of several: which method."},
     {"--profile", "", "Of a graph: how long each operator takes, in a second run."},
     {"--pixels", "KIND", "Of a graph: pictures as raw, unit (0..1), signed (-1..1), imagenet."},
 };

@@ -224,7 +224,7 @@ Status run(App& app, const Arguments& arguments) {
 constexpr Option options[] = {
     {"--tensors", "", "List every tensor."},
     {"--engines", "", "Which engines could run it, how well, and why not."},
-    {"--method", "NAME", "Of an ExecuTorch program: which of its methods."},
+    {"--method", "NAME", "Of an ExecuTorch program or a TFLite model of several: which method."},
     {"--dot", "", "Of an operator graph: draw it in Graphviz's language."},
 };
 

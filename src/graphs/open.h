@@ -21,7 +21,7 @@ std::span<const Importer> importers();
 
 // Whether a path names a graph that Hearth reads; looks at the file's first bytes.
 bool is_graph(const std::string& path);
-// method: of an ExecuTorch program of several; "": its own choice.
+// method: of an ExecuTorch program or a TFLite model of several; "": its own choice.
 // Errors: not_found, unsupported, corrupt, exhausted, invalid (a method of another format); each
 // with the path.
 Result<Program> open_graph(const std::string& path, const std::string& method = "");

@@ -8,7 +8,8 @@ namespace hearth::graphs {
 namespace {
 
 constexpr auto width = static_cast<std::int64_t>(kernels::panel_rows);
-constexpr auto block = static_cast<std::int64_t>(kernels::block_columns);
+// Columns of the left factor: so many rows of two panels stay in the first-level cache.
+constexpr std::int64_t block = 128;
 constexpr std::int64_t item_panels = 8;  // of columns of the result, computed together
 constexpr std::int64_t small = 32768;    // products of so few terms are not worth packing
 
@@ -191,11 +192,8 @@ void multiply_packed(Machine& machine, const PackedProduct& p, const PackedRight
   const kernels::Gemm* gemm = table_of(machine);
   const PackedLeft left = pack_left(machine, *gemm, {p.m, right.k, p.a, p.lda});
   const std::int64_t panels = (right.n + width - 1) / width;
-  const std::int64_t threads =
-      machine.ctx->pool == nullptr ? 1 : static_cast<std::int64_t>(machine.ctx->pool->threads());
-  // Several items for every thread, each of whole pairs of panels.
-  const std::int64_t each =
-      std::clamp(panels * left.blocks() / (threads * 4) / 2 * 2, std::int64_t{2}, item_panels);
+  // Pairs of panels: a block of them stays in the first-level cache while the rows pass by.
+  constexpr std::int64_t each = 2;
   const std::int64_t groups = (panels + each - 1) / each;
   parallel(machine, left.blocks() * groups, 1, [&](std::int64_t begin, std::int64_t end) {
     Buffers& own = buffers();

@@ -194,7 +194,10 @@ std::vector<Run> runs_of(const PackedBytes& packed, std::int64_t taps, std::int6
 }
 
 // Sums of one channel each.
-__attribute__((target_clones("avx512f", "avx2", "default"))) void depthwise_sums(
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+void depthwise_sums(
     std::int32_t* sums, const std::uint8_t* x, const std::ptrdiff_t* taps, std::size_t count,
     const std::int8_t* w, const std::int32_t* bias) {
   std::int32_t own[block_channels];
@@ -208,7 +211,10 @@ __attribute__((target_clones("avx512f", "avx2", "default"))) void depthwise_sums
   for (std::int64_t c = 0; c < block_channels; ++c) sums[c] = own[c];
 }
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) void rescale_block(
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+void rescale_block(
     std::uint8_t* y, const std::int32_t* sums, const float* scale, std::int32_t zero,
     std::int32_t low, std::int32_t high) {
   for (std::int64_t c = 0; c < block_channels; ++c) {

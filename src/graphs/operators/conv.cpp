@@ -113,7 +113,10 @@ struct Unfold {
 };
 
 // y[i] += a * x[i * step].
-__attribute__((target_clones("avx512f", "avx2", "default"))) void add_scaled(
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+void add_scaled(
     float* y, const float* x, std::int64_t step, float a, std::int64_t n) {
   if (step == 1) {
     for (std::int64_t i = 0; i < n; ++i) y[i] += a * x[i];

@@ -15,7 +15,10 @@ constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr std::array<std::string_view, 9> curve_names = {
     "none", "silu", "gelu", "gelu_tanh", "sigmoid", "tanh", "hard_swish", "hard_sigmoid", "leaky"};
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) void hard_curve(
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+void hard_curve(
     float* x, std::int64_t n, float alpha, float beta, bool multiply) {
   for (std::int64_t i = 0; i < n; ++i) {
     const float s = alpha * x[i] + beta, gate = s < 0 ? 0 : s > 1 ? 1 : s;
@@ -23,7 +26,10 @@ __attribute__((target_clones("avx512f", "avx2", "default"))) void hard_curve(
   }
 }
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) void leaky_curve(float* x,
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+void leaky_curve(float* x,
                                                                               std::int64_t n,
                                                                               float alpha) {
   for (std::int64_t i = 0; i < n; ++i) x[i] = x[i] < 0 ? alpha * x[i] : x[i];

@@ -82,7 +82,10 @@ Result<Scales> scales_of(Call& call, const Tensor& x, const Tensor& scale) {
 }
 
 // Rows of f32 to bytes and back by one scale.
-__attribute__((target_clones("avx512f", "avx2", "default"))) void to_bytes(std::uint8_t* y,
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+void to_bytes(std::uint8_t* y,
                                                                            const float* x,
                                                                            std::int64_t n,
                                                                            float scale, float zero,
@@ -104,7 +107,10 @@ __attribute__((always_inline)) inline void from_bytes_as(float* y, const T* x, s
                                                          float scale, std::int32_t zero) {
   for (std::int64_t i = 0; i < n; ++i) y[i] = static_cast<float>(x[i] - zero) * scale;
 }
-__attribute__((target_clones("avx512f", "avx2", "default"))) void from_bytes(
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+void from_bytes(
     float* y, const void* x, bool is_signed, std::int64_t n, float scale, std::int32_t zero) {
   if (is_signed)
     from_bytes_as(y, static_cast<const std::int8_t*>(x), n, scale, zero);

@@ -154,7 +154,10 @@ Result<Tensor> bound(Call& call, const Tensor& x, std::size_t input, std::string
   return made;
 }
 
-__attribute__((target_clones("avx512f", "avx2", "default"))) void clamp_floats(
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+void clamp_floats(
     float* y, const float* x, std::int64_t n, float low, float high) {
   for (std::int64_t i = 0; i < n; ++i) {
     const float above = x[i] < low ? low : x[i];

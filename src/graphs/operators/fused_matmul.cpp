@@ -113,10 +113,11 @@ void attend_rows(const kernels::Kernels& table, const Head& h, const Pages& page
   for (std::int64_t r = 0; r < rows; ++r) std::fill_n(y + r * h.y_step, h.width, 0.0f);
   const auto n = static_cast<std::size_t>(rows), dim = static_cast<std::size_t>(h.dim),
              width = static_cast<std::size_t>(h.width);
+  constexpr auto form = static_cast<std::size_t>(kernels::KvForm::f32);
   for (std::int64_t first = 0; first < h.keys; first += page) {
     const std::int64_t here = std::min(page, h.keys - first);
-    table.scores(scores, h.q + row * h.q_step, static_cast<std::size_t>(h.q_step),
-                 pages.keys.data() + first * h.dim, n, dim);
+    table.scores[form](scores, h.q + row * h.q_step, static_cast<std::size_t>(h.q_step),
+                       pages.keys.data() + first * h.dim, n, dim);
     for (std::int64_t r = 0; h.mask != nullptr && r < rows; ++r) {
       const float* mask = h.mask + (row + r) * h.mask_row + first * h.mask_key;
       float* s = scores + r * page;
@@ -131,10 +132,10 @@ void attend_rows(const kernels::Kernels& table, const Head& h, const Pages& page
                                     .self = 0,
                                     .first = 0,
                                     .last = static_cast<std::uint32_t>(here)};
-    for (std::int64_t r = 0; r < rows; ++r)
-      factors[r] = table.softmax_step(scores + r * page, most + r, sums + r, &step);
-    table.mix(y, static_cast<std::size_t>(h.y_step), factors, scores,
-              pages.values.data() + first * h.width, n, width, 0, static_cast<std::size_t>(here));
+    table.softmax_step(scores, most, sums, factors, n, &step);
+    table.mix[form](y, static_cast<std::size_t>(h.y_step), factors, scores,
+                    pages.values.data() + first * h.width, n, width, 0,
+                    static_cast<std::size_t>(here));
   }
   for (std::int64_t r = 0; r < rows; ++r) table.scale(y + r * h.y_step, 1 / sums[r], width);
 }

@@ -207,7 +207,7 @@ Result<ModelInfo> plain_info(const Package& package) {
   return info;
 }
 
-Result<ModelInfo> describe_gguf(const Package& package) {
+Result<ModelInfo> describe_gguf(const Package& package, std::optional<Dtype> = {}) {
   if (package.format != "gguf") return unsupported("no GGUF file");
   TRY(Library::open());
   const auto known = describe(package);

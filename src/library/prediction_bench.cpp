@@ -59,6 +59,7 @@ Status compare(const std::string& path, int threads, int rounds) {
                                       .kernels = {},
                                       .runner = {},
                                       .kv_dtype = {},
+                                      .draft = {},
                                       .sampling = {},
                                       .folders = standard_folders(),
                                       .pool = {},

@@ -4,6 +4,7 @@
 #include "kernels/vectors.inl"
 //
 #include "kernels/tiles.inl"
+//
 #include "kernels/floats.inl"
 //
 #include "kernels/plain.inl"

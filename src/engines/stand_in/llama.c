@@ -1,5 +1,6 @@
-/* A stand-in for libllama.so, for the test of its adapter alone: the functions of llama.cpp's public header that the
- * adapter calls, in front of a "model" whose next token is a sum over what it has read.  It is no part of llama.cpp. */
+/* A stand-in for libllama.so, for the test of its adapter alone: the functions of llama.cpp's
+ * public header that the adapter calls, in front of a "model" whose next token is a sum over what
+ * it has read.  It is no part of llama.cpp. */
 #include <stdbool.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -60,7 +61,8 @@ struct llama_model* llama_model_load_from_file(const char* path, struct llama_mo
   model->loaded = 1;
   return model;
 }
-struct llama_context* llama_init_from_model(struct llama_model* model, struct llama_context_params params) {
+struct llama_context* llama_init_from_model(struct llama_model* model,
+                                            struct llama_context_params params) {
   if (model == NULL || params.more[111] != 9) return NULL;
   struct llama_context* context = calloc(1, sizeof *context);
   context->room = params.n_ctx;
@@ -89,7 +91,8 @@ int32_t llama_decode(struct llama_context* context, llama_batch batch) {
   for (int32_t i = 0; i < batch.n_tokens; ++i) context->tokens[context->count++] = batch.token[i];
   uint32_t sum = 0;
   for (uint32_t i = 0; i < context->count; ++i) sum = sum * 31 + (uint32_t)context->tokens[i] + 7;
-  for (uint32_t i = 0; i < vocabulary; ++i) context->logits[i] = i == sum % vocabulary ? 10.0f : 0.0f;
+  for (uint32_t i = 0; i < vocabulary; ++i)
+    context->logits[i] = i == sum % vocabulary ? 10.0f : 0.0f;
   return 0;
 }
 float* llama_get_logits_ith(struct llama_context* context, int32_t i) {

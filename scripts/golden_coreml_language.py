@@ -9,7 +9,6 @@ Needs coremltools 9 and torch.  Source: Apple, "On Device Llama 3.1 with Core ML
 """
 import json
 import shutil
-import struct
 import sys
 from pathlib import Path
 
@@ -18,19 +17,10 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 
+from small_safetensors import read_safetensors
+
 torch.set_num_threads(1)
 ROOM, COUNT = 256, 80
-
-
-def read_safetensors(path):
-    raw = path.read_bytes()
-    (size,) = struct.unpack("<Q", raw[:8])
-    out = {}
-    for name, entry in json.loads(raw[8:8 + size]).items():
-        if name != "__metadata__":
-            begin, end = entry["data_offsets"]
-            out[name] = torch.tensor(np.frombuffer(raw[8 + size + begin:8 + size + end], np.float32).reshape(entry["shape"]))
-    return out
 
 
 class Llama(torch.nn.Module):
@@ -84,7 +74,8 @@ class Llama(torch.nn.Module):
 def main():
     source, out = Path(sys.argv[1]), Path(sys.argv[2])
     config = json.loads((source / "config.json").read_text())
-    model = Llama(read_safetensors(source / "model.safetensors"), config).eval()
+    weights = {k: torch.tensor(v) for k, v in read_safetensors(source / "model.safetensors").items()}
+    model = Llama(weights, config).eval()
     example = (torch.zeros((1, 3), dtype=torch.int32), torch.zeros((1, 1, 3, 5)))
     with torch.no_grad():
         traced = torch.jit.trace(model, example, check_trace=False)

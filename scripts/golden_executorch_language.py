@@ -9,30 +9,18 @@ dynamic shapes; weights in half precision.  Needs executorch 1.5 and torch.
 """
 import json
 import shutil
-import struct
 import sys
 from pathlib import Path
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from executorch.exir import EdgeCompileConfig, to_edge
 from executorch.runtime import Runtime
 
+from small_safetensors import read_safetensors
+
 torch.set_num_threads(1)
 ROOM, COUNT = 256, 80
-
-
-def read_safetensors(path):
-    raw = path.read_bytes()
-    (size,) = struct.unpack("<Q", raw[:8])
-    out = {}
-    for name, entry in json.loads(raw[8:8 + size]).items():
-        if name != "__metadata__":
-            begin, end = entry["data_offsets"]
-            array = np.frombuffer(raw[8 + size + begin:8 + size + end], np.float32).reshape(entry["shape"])
-            out[name] = torch.tensor(array).half()
-    return out
 
 
 class Llama(torch.nn.Module):
@@ -90,7 +78,8 @@ class Llama(torch.nn.Module):
 def main():
     source, out = Path(sys.argv[1]), Path(sys.argv[2])
     config = json.loads((source / "config.json").read_text())
-    model = Llama(read_safetensors(source / "model.safetensors"), config).eval()
+    weights = {k: torch.tensor(v).half() for k, v in read_safetensors(source / "model.safetensors").items()}
+    model = Llama(weights, config).eval()
     example = (torch.zeros((1, 1), dtype=torch.int64), torch.zeros(1, dtype=torch.int64))
     constants = {"get_vocab_size": config["vocab_size"], "get_max_seq_len": ROOM, "get_bos_id": config["bos_token_id"],
                  "get_n_eos": 1, "use_kv_cache": True}

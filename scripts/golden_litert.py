@@ -21,7 +21,7 @@ import flatbuffers
 import numpy as np
 from flatbuffers import flexbuffers
 
-from language_graphs import read_safetensors
+from small_safetensors import read_safetensors
 
 ROOM, PREFILL = 256, 8
 F32, F16, I32, I64 = 0, 1, 2, 4

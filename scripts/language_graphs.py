@@ -12,7 +12,6 @@ Needs onnx, onnxruntime and numpy (made with 1.23, 1.31, 2.4).  Deterministic.
 """
 import json
 import shutil
-import struct
 import sys
 from pathlib import Path
 
@@ -20,20 +19,7 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-
-def read_safetensors(path):
-    raw = path.read_bytes()
-    (size,) = struct.unpack("<Q", raw[:8])
-    header = json.loads(raw[8 : 8 + size])
-    tensors = {}
-    for name, entry in header.items():
-        if name == "__metadata__":
-            continue
-        begin, end = entry["data_offsets"]
-        assert entry["dtype"] == "F32"
-        array = np.frombuffer(raw[8 + size + begin : 8 + size + end], np.float32)
-        tensors[name] = array.reshape(entry["shape"]).copy()
-    return tensors
+from small_safetensors import read_safetensors
 
 
 class Builder:

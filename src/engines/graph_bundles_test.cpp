@@ -2,9 +2,7 @@
 // goes on as its own runtime, or PyTorch, does.  tests/golden/engines is written by
 // scripts/golden_litert.py, golden_coreml_language.py and golden_executorch_language.py.
 #include <doctest/doctest.h>
-#include <stdlib.h>
 
-#include <charconv>
 #include <cstring>
 #include <filesystem>
 #include <fstream>
@@ -12,41 +10,24 @@
 #include "base/bytes.h"
 #include "base/files.h"
 #include "engines/engines.h"
+#include "engines/testing.h"
 #include "formats/litert.h"
+#include "formats/scratch_folder.h"
 #include "formats/zip.h"
 #include "kernels/select.h"
 #include "runtime/runner.h"
 
 using namespace hearth;
+using namespace hearth::testing;
 
 namespace {
 
 const std::string golden_folder = "tests/golden/engines/";
 
-// Gone at the brace.
-struct Scratch {
-  Scratch() { REQUIRE(::mkdtemp(path.data()) != nullptr); }
-  ~Scratch() { std::filesystem::remove_all(path); }
-  Scratch(const Scratch&) = delete;
-  Scratch& operator=(const Scratch&) = delete;
-  std::string path = std::filesystem::temp_directory_path() / "hearth-bundle-XXXXXX";
-};
-
 void write(const std::string& path, std::span<const std::byte> bytes) {
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(bytes.data()),
              static_cast<std::streamsize>(bytes.size()));
-}
-
-std::vector<Token> expected_tokens(const std::string& folder) {
-  const std::string text = *read_file(golden_folder + folder + "/expected.txt", 1 << 16);
-  std::vector<Token> tokens;
-  for (const char *at = text.data(), *end = at + text.size(); at < end; ++at) {
-    Token token = 0;
-    at = std::from_chars(at, end, token).ptr;
-    tokens.push_back(token);
-  }
-  return tokens;
 }
 
 struct Loaded {
@@ -73,30 +54,17 @@ Loaded load(const std::string& path) {
   return loaded;
 }
 
-std::vector<Token> go_on(Runner& runner, std::vector<Token> prompt, std::int64_t count) {
-  GenerateRequest request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = count;
-  request.sampling.temperature = 0;
-  request.ignore_end = true;
-  const auto answer = generate(runner, std::move(request));
-  REQUIRE_MESSAGE(answer.ok(), answer.error().message());
-  std::vector<Token> tokens;
-  for (const TokenInfo& token : answer->tokens) tokens.push_back(token.token);
-  return tokens;
-}
-
 void check_story(const std::string& path, const std::string& golden) {
   CAPTURE(path);
   const Loaded loaded = load(path);
   CHECK(loaded.model->info().kind == ModelKind::generator);
   CHECK(loaded.model->info().context_length == 256);
   CHECK(loaded.model->info().vocabulary == 512);
-  const std::vector<Token> expected = expected_tokens(golden);
+  const std::vector<Token> expected = expected_tokens(golden_folder + golden);
   for (const std::ptrdiff_t prompt : {1, 40, 9, 2, 79}) {
     CAPTURE(prompt);
-    CHECK(go_on(*loaded.runner, {expected.begin(), expected.begin() + prompt},
-                std::ssize(expected) - prompt) ==
+    CHECK(generated(*loaded.runner, greedy({expected.begin(), expected.begin() + prompt},
+                                           std::ssize(expected) - prompt)) ==
           std::vector<Token>(expected.begin() + prompt, expected.end()));
   }
   GenerateRequest request;
@@ -160,13 +128,13 @@ TEST_CASE("the same as a .task of MediaPipe, and as a .tflite beside its tokeniz
   REQUIRE(file.ok());
   const auto bundle = read_litert((*file)->bytes());
   REQUIRE_MESSAGE(bundle.ok(), bundle.error().message());
-  const Scratch scratch;
+  const ScratchFolder scratch;
   const std::string metadata("\x10\x80\x04\x20\x01\x2a\x04</s>", 11);
-  write(scratch.path + "/model.task", bytes_of(archive({{"TF_LITE_PREFILL_DECODE", bundle->graph},
-                                                        {"TOKENIZER_MODEL", bundle->tokenizer},
-                                                        {"METADATA", bytes_of(metadata)}})));
-  check_story(scratch.path + "/model.task", "litert");
-  const std::string folder = scratch.path + "/folder";
+  write(scratch.path("model.task"), bytes_of(archive({{"TF_LITE_PREFILL_DECODE", bundle->graph},
+                                                      {"TOKENIZER_MODEL", bundle->tokenizer},
+                                                      {"METADATA", bytes_of(metadata)}})));
+  check_story(scratch.path("model.task"), "litert");
+  const std::string folder = scratch.path("folder");
   std::filesystem::create_directory(folder);
   write(folder + "/model.tflite", bundle->graph);
   write(folder + "/tokenizer.model", bundle->tokenizer);
@@ -200,10 +168,10 @@ TEST_CASE("a bundle that is damaged, or lacks something, is refused with the rea
       {"a bundle for pictures", archive({{"face_detector.tflite", bytes_of(good)}}),
        "it holds face_detector.tflite"},
   };
-  const Scratch scratch;
+  const ScratchFolder scratch;
   for (const auto& row : rows) {
     CAPTURE(row.what);
-    const std::string path = scratch.path + "/bad.task";
+    const std::string path = scratch.path("bad.task");
     write(path, bytes_of(row.text));
     const auto package = open_package(path);
     REQUIRE(!package.ok());
@@ -211,7 +179,7 @@ TEST_CASE("a bundle that is damaged, or lacks something, is refused with the rea
     CHECK(package.error().message().find(row.says) != std::string::npos);
   }
   for (std::size_t n = 0; n < 700; n += 3) {
-    write(scratch.path + "/cut.litertlm", bytes_of(good.substr(0, n)));
-    CHECK(!open_package(scratch.path + "/cut.litertlm").ok());
+    write(scratch.path("cut.litertlm"), bytes_of(good.substr(0, n)));
+    CHECK(!open_package(scratch.path("cut.litertlm")).ok());
   }
 }

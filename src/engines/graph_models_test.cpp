@@ -4,17 +4,18 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
-#include <charconv>
 #include <cmath>
 
 #include "base/files.h"
 #include "engines/engines.h"
 #include "engines/graph_binding.h"
+#include "engines/testing.h"
 #include "kernels/select.h"
 #include "models/test_support.h"
 #include "runtime/runner.h"
 
 using namespace hearth;
+using namespace hearth::testing;
 
 namespace {
 
@@ -46,34 +47,6 @@ Loaded load(const std::string& path, std::string_view engine) {
   REQUIRE_MESSAGE(model.ok(), model.error().message());
   loaded.model = *model;
   return loaded;
-}
-
-std::vector<Token> expected_tokens(const std::string& folder) {
-  const std::string text = *read_file(folder + "/expected.txt", 1 << 16);
-  std::vector<Token> tokens;
-  for (const char *at = text.data(), *end = at + text.size(); at < end; ++at) {
-    Token token = 0;
-    at = std::from_chars(at, end, token).ptr;
-    tokens.push_back(token);
-  }
-  return tokens;
-}
-
-GenerateRequest greedy(std::vector<Token> prompt, std::int64_t tokens) {
-  GenerateRequest request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = tokens;
-  request.sampling.temperature = 0;
-  request.ignore_end = true;
-  return request;
-}
-
-std::vector<Token> generated(Runner& runner, GenerateRequest request) {
-  const auto answer = generate(runner, std::move(request));
-  REQUIRE_MESSAGE(answer.ok(), answer.error().message());
-  std::vector<Token> tokens;
-  for (const TokenInfo& token : answer->tokens) tokens.push_back(token.token);
-  return tokens;
 }
 
 }  // namespace

@@ -10,10 +10,12 @@
 
 #include "base/files.h"
 #include "engines/engines.h"
+#include "engines/testing.h"
 #include "kernels/select.h"
 #include "runtime/runner.h"
 
 using namespace hearth;
+using namespace hearth::testing;
 
 namespace {
 
@@ -23,19 +25,6 @@ Token next_of(const std::vector<Token>& text) {
   std::uint32_t sum = 0;
   for (const Token token : text) sum = sum * 31 + static_cast<std::uint32_t>(token) + 7;
   return static_cast<Token>(sum % vocabulary);
-}
-
-std::vector<Token> go_on(Runner& runner, const std::vector<Token>& prompt, std::int64_t count) {
-  GenerateRequest request;
-  request.prompt = prompt;
-  request.max_tokens = count;
-  request.sampling.temperature = 0;
-  request.ignore_end = true;
-  const auto answer = generate(runner, std::move(request));
-  REQUIRE_MESSAGE(answer.ok(), answer.error().message());
-  std::vector<Token> tokens;
-  for (const TokenInfo& token : answer->tokens) tokens.push_back(token.token);
-  return tokens;
 }
 
 }  // namespace
@@ -69,7 +58,7 @@ TEST_CASE("llama.cpp's library, by a stand-in, reads what it is given and forget
   for (const std::vector<Token>& prompt : std::vector<std::vector<Token>>{
            {1}, {1, 5, 9}, {1, 5, 9, 4, 4, 4}, {1, 5}, {7, 7, 7}, {1, 5, 9, 4, 2}}) {
     std::vector<Token> text = prompt;
-    for (const Token token : go_on(**runner, prompt, 6)) {
+    for (const Token token : generated(**runner, greedy(prompt, 6))) {
       CHECK(token == next_of(text));
       text.push_back(token);
     }

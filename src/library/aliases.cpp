@@ -4,6 +4,7 @@
 
 #include "base/files.h"
 #include "base/utf8.h"
+#include "library/latest_tag.h"
 #include "library/reference.h"
 #include "library/shared_file.h"
 
@@ -11,12 +12,6 @@ namespace hearth {
 namespace {
 
 constexpr std::uint64_t max_aliases_bytes = 16u << 20;
-
-std::string_view without_latest(std::string_view name) {
-  constexpr std::string_view tag = ":latest";
-  if (name.ends_with(tag)) name.remove_suffix(tag.size());
-  return name;
-}
 
 std::string text_in(const Json& object, std::string_view name) {
   const Json* value = object.find(name);

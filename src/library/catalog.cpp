@@ -7,6 +7,7 @@
 
 #include "base/files.h"
 #include "base/json.h"
+#include "library/latest_tag.h"
 #include "library/local_models.h"
 #include "library/reference.h"
 
@@ -102,7 +103,7 @@ const CatalogEntry* find_in_catalog(const std::vector<CatalogEntry>& catalog,
                                     std::string_view name) {
   for (const CatalogEntry& entry : catalog)
     if (equal_without_case(entry.name, name)) return &entry;
-  if (name.ends_with(":latest")) name.remove_suffix(7);
+  name = without_latest(name);
   const CatalogEntry* found = nullptr;
   for (const CatalogEntry& entry : catalog)
     if (equal_without_case(family_of(entry.name), name) && (!found || entry.is_default))

@@ -6,18 +6,13 @@
 
 #include "base/utf8.h"
 #include "library/catalog.h"
+#include "library/latest_tag.h"
 #include "library/resolve.h"
 
 namespace hearth {
 namespace {
 
 constexpr std::chrono::seconds fresh_for(2);
-
-std::string_view without_latest(std::string_view name) {
-  constexpr std::string_view tag = ":latest";
-  if (name.ends_with(tag)) name.remove_suffix(tag.size());
-  return name;
-}
 
 std::vector<LocalModel> builtin_models() {
   std::vector<LocalModel> list;

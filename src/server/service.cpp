@@ -8,6 +8,7 @@
 
 #include "base/log.h"
 #include "base/utf8.h"
+#include "library/latest_tag.h"
 #include "library/local_models.h"
 #include "server/access/door.h"
 #include "server/batches/batches.h"
@@ -27,12 +28,6 @@ namespace {
 constexpr std::size_t max_model_id_bytes = 256;
 constexpr double min_retry_seconds = 1, max_retry_seconds = 60;
 constexpr std::string_view standard_name = "default";
-
-std::string_view without_latest(std::string_view id) {
-  constexpr std::string_view tag = ":latest";
-  if (id.ends_with(tag)) id.remove_suffix(tag.size());
-  return id;
-}
 
 }  // namespace
 

@@ -10,6 +10,7 @@
 #include "base/utf8.h"
 #include "http/secrets.h"
 #include "library/import.h"
+#include "library/latest_tag.h"
 #include "library/modelfile.h"
 #include "server/conversation.h"
 #include "server/fields.h"
@@ -96,18 +97,12 @@ Check reply_nothing(Service& service, Call& call, int status = 200) {
   return Done{};
 }
 
-// As it stands in the list.
-std::string own_name(const std::string& name) {
-  constexpr std::string_view tag = ":latest";
-  return name.ends_with(tag) ? name.substr(0, name.size() - tag.size()) : name;
-}
-
 Check remove(Service& service, Call& call) {
   LiveLibrary* library = TRY(library_of(service));
   const Json body = TRY(parse_body(call.request.body));
   const std::string name = TRY(read_model_name(body));
   const LibraryFolders& folders = library->installed.folders();
-  const std::string plain = own_name(name);
+  const std::string plain(without_latest(name));
   const Aliases aliases = read_aliases(folders);
   if (const Alias* alias = find_alias(aliases, plain)) {
     TRY(set_alias(folders, plain, {}));
@@ -184,7 +179,7 @@ Status import_blob(Service& service, const std::string& name, const std::string&
   const std::string path = join_path(folder, file);
   TRY(move_path(blob, path));
   ImportOptions options;
-  options.name = own_name(name);
+  options.name = without_latest(name);
   options.is_replacing = true;
   options.stop = std::move(stop);
   auto made = import_model(path, library.installed.folders(), options);
@@ -268,7 +263,9 @@ Check create(Service& service, Call& call) {
     made = import_blob(service, name, file, blob, call.responder->stop());
     if (made.ok())
       made = set_alias(library->installed.folders(), name,
-                       preset.is_empty() ? Alias() : Alias{own_name(name), std::move(preset)});
+                       preset.is_empty()
+                           ? Alias()
+                           : Alias{std::string(without_latest(name)), std::move(preset)});
   }
   if (!made.ok() && made.error().kind() == ErrorKind::corrupt)
     return Problem{400, "not_a_model", "the file is no model that can be read", "files", 0};

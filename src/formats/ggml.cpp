@@ -11,6 +11,7 @@
 #include "base/half.h"
 #include "base/utf8.h"
 #include "formats/format.h"
+#include "formats/ggml_tensor.h"
 #include "formats/limits.h"
 #include "formats/llama_vocabulary.h"
 #include "formats/meta_llama.h"
@@ -162,35 +163,19 @@ TensorEntry old_tensor(TensorEntry entry, const OldBlock& old) {
 }
 
 Result<TensorEntry> read_tensor(ByteReader& in, Age age) {
-  TensorEntry entry{.name = {}, .dtype = Dtype::f32, .shape = {}, .data = {}};
-  const auto rank = TRY(in.value<std::uint32_t>()), name_bytes = TRY(in.value<std::uint32_t>()),
-             type = TRY(in.value<std::uint32_t>());
-  if (rank == 0 || rank > 2 || name_bytes == 0 || name_bytes > 255)
-    return corrupt(
-        fmt::format("offset {}: rank {}, a name of {} bytes", in.position(), rank, name_bytes));
-  std::uint64_t elements = 1;
-  for (std::uint32_t i = 0; i < rank; ++i) {
-    const std::uint64_t extent = TRY(in.value<std::uint32_t>());
-    entry.shape.insert(entry.shape.begin(), extent);
-    elements = TRY(checked_mul(elements, extent));
-  }
-  entry.name = std::string(text_of(TRY(in.take(name_bytes))));
+  GgmlTensorHead head = TRY(read_ggml_tensor_head(in, 2));
   constexpr std::uint64_t alignment = 32;
   if (age >= Age::ggjt1) TRY(in.skip((alignment - in.position() % alignment) % alignment));
-  const OldBlock* old = old_block(type, age);
-  const auto dtype = old != nullptr ? std::optional(old->dtype) : dtype_from_gguf(type);
-  if (!dtype || elements == 0)
-    return Error(ErrorKind::unsupported, fmt::format("tensor '{}': type {} of {} elements",
-                                                     printable(entry.name), type, elements));
-  entry.dtype = *dtype;
-  if (entry.shape.back() % info(*dtype).block_elements != 0)
-    return corrupt(fmt::format("tensor '{}': rows of {} are not whole blocks",
-                               printable(entry.name), entry.shape.back()));
-  const std::uint64_t blocks = elements / info(*dtype).block_elements;
+  const OldBlock* old = old_block(head.type, age);
+  const auto dtype = old != nullptr ? std::optional(old->dtype) : dtype_from_gguf(head.type);
+  if (!dtype || head.elements == 0) return head.unsupported();
+  head.entry.dtype = *dtype;
+  TRY(head.check_rows());
+  const std::uint64_t blocks = head.elements / info(*dtype).block_elements;
   const std::uint64_t bytes =
       TRY(checked_mul(blocks, old != nullptr ? old->bytes : info(*dtype).block_bytes));
-  entry.data = TRY(in.take(bytes));
-  return old != nullptr ? old_tensor(std::move(entry), *old) : entry;
+  head.entry.data = TRY(in.take(bytes));
+  return old != nullptr ? old_tensor(std::move(head.entry), *old) : std::move(head.entry);
 }
 
 // Files of several parts (the first converter's) have the parts of each tensor in each.

@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/utf8.h"
 #include "formats/format.h"
+#include "formats/ggml_tensor.h"
 #include "formats/limits.h"
 
 namespace hearth {
@@ -120,30 +121,14 @@ Result<std::string> read_words(ByteReader& in, std::int64_t first_special) {
 }
 
 Result<TensorEntry> read_tensor(ByteReader& in) {
-  TensorEntry entry{.name = {}, .dtype = Dtype::f32, .shape = {}, .data = {}};
-  const auto rank = TRY(in.value<std::uint32_t>()), name_bytes = TRY(in.value<std::uint32_t>()),
-             type = TRY(in.value<std::uint32_t>());
-  if (rank == 0 || rank > 4 || name_bytes == 0 || name_bytes > 255)
-    return corrupt(
-        fmt::format("offset {}: rank {}, a name of {} bytes", in.position(), rank, name_bytes));
-  std::uint64_t elements = 1;
-  for (std::uint32_t i = 0; i < rank; ++i) {
-    const std::uint64_t extent = TRY(in.value<std::uint32_t>());
-    entry.shape.insert(entry.shape.begin(), extent);
-    elements = TRY(checked_mul(elements, extent));
-  }
-  entry.name = std::string(text_of(TRY(in.take(name_bytes))));
-  const auto dtype = dtype_from_gguf(type);
-  if (!dtype || elements == 0)
-    return Error(ErrorKind::unsupported, fmt::format("tensor '{}': type {} of {} elements",
-                                                     printable(entry.name), type, elements));
-  entry.dtype = *dtype;
-  if (entry.shape.back() % info(*dtype).block_elements != 0)
-    return corrupt(fmt::format("tensor '{}': rows of {} are not whole blocks",
-                               printable(entry.name), entry.shape.back()));
-  const std::uint64_t bytes = TRY(byte_size(*dtype, elements));
-  entry.data = TRY(in.take(bytes));
-  return entry;
+  GgmlTensorHead head = TRY(read_ggml_tensor_head(in, 4));
+  const auto dtype = dtype_from_gguf(head.type);
+  if (!dtype || head.elements == 0) return head.unsupported();
+  head.entry.dtype = *dtype;
+  TRY(head.check_rows());
+  const std::uint64_t bytes = TRY(byte_size(*dtype, head.elements));
+  head.entry.data = TRY(in.take(bytes));
+  return std::move(head.entry);
 }
 
 Result<Package> read_whisper_cpp(const Source& source) {

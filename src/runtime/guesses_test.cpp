@@ -23,11 +23,9 @@ FakeOptions repeating() {
   return options;
 }
 
-std::vector<std::vector<Token>> answers(std::uint32_t guessing_rows, float temperature,
-                                        StepperCounts* counts, std::uint32_t pages) {
-  Harness harness(
-      repeating(),
-      {.kv_pages = pages, .step_tokens = 48, .max_running = 16, .guessing_rows = guessing_rows});
+// Of twelve requests, some of them sampled.
+std::vector<std::vector<Token>> answers_of(Harness& harness, float temperature,
+                                           StepperCounts* counts) {
   for (std::size_t i = 0; i < 12; ++i) {
     GenerateRequest request = greedy(prompt_of(1 + i * 37 % 120, i), 1 + (i * 53) % 150);
     request.sampling.temperature = temperature;
@@ -41,6 +39,14 @@ std::vector<std::vector<Token>> answers(std::uint32_t guessing_rows, float tempe
   for (const auto& [arrival, call] : harness.calls)
     for (const Heard& heard : call.choices) all.push_back(heard.ids());
   return all;
+}
+
+std::vector<std::vector<Token>> answers(std::uint32_t guessing_rows, float temperature,
+                                        StepperCounts* counts, std::uint32_t pages) {
+  Harness harness(
+      repeating(),
+      {.kv_pages = pages, .step_tokens = 48, .max_running = 16, .guessing_rows = guessing_rows});
+  return answers_of(harness, temperature, counts);
 }
 
 }  // namespace
@@ -118,19 +124,7 @@ std::vector<std::vector<Token>> drafted_answers(double right, StepperCounts* cou
       .kv_pages = pages, .step_tokens = 48, .max_running = 16, .guessing_rows = 32};
   if (right >= 0) options.draft_model = std::make_shared<FakeModel>(small);
   Harness harness({}, options);
-  for (std::size_t i = 0; i < 12; ++i) {
-    GenerateRequest request = greedy(prompt_of(1 + i * 37 % 120, i), 1 + (i * 53) % 150);
-    request.sampling.temperature = temperature;
-    request.sampling.seed = 7 + i;
-    request.n = i == 4 && temperature > 0 ? 3 : 1;
-    harness.add(std::move(request));
-  }
-  harness.run();
-  *counts = harness.stepper->counts();
-  std::vector<std::vector<Token>> all;
-  for (const auto& [arrival, call] : harness.calls)
-    for (const Heard& heard : call.choices) all.push_back(heard.ids());
-  return all;
+  return answers_of(harness, temperature, counts);
 }
 
 }  // namespace

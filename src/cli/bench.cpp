@@ -9,6 +9,7 @@
 #include "cli/rows.h"
 #include "library/engine_speeds.h"
 #include "library/machine_speeds.h"
+#include "library/measure_speeds.h"
 
 namespace hearth::cli {
 namespace {
@@ -27,6 +28,8 @@ std::vector<Token> prompt_of(std::int64_t tokens, std::int64_t round, std::int32
   }
   return prompt;
 }
+
+constexpr double undisturbed = 0.9;  // of the time that the threads want
 
 struct Load {
   std::int64_t depth;  // tokens in the context before the prompt, not timed
@@ -87,11 +90,15 @@ Status run(App& app, const Arguments& arguments) {
                      .gen_tokens = 2,
                      .streams = 1};
   TRY(measure(*open.lease->runner, warm_up, -1, interrupts.token()));
+  const auto began = std::chrono::steady_clock::now();
+  const WorkClock work(open.library->threads());
   for (std::int64_t round = 0; round < rounds; ++round) {
     const Timing timing = TRY(measure(*open.lease->runner, load, round, interrupts.token()));
     prefill.push_back(timing.prefill);
     decode.push_back(timing.decode);
   }
+  const std::chrono::duration<double> wall = std::chrono::steady_clock::now() - began;
+  const double had = work.seconds() / wall.count();  // of the processors, beside other programs
   // What engines are compared by.  Without it everything still works.
   if (load.streams == 1 && load.depth == 0)
     (void)save_engine_speed(standard_folders(), open.lease->path, open.lease->engine,
@@ -99,7 +106,10 @@ Status run(App& app, const Arguments& arguments) {
         .ok();
   const auto speeds = load_speeds(standard_folders());
   const auto package = open_reference(open.lease->path);
-  const double expected = speeds && package && load.streams == 1
+  // Of a short context, and of all threads that were measured.
+  const bool is_foreseen =
+      speeds && load.streams == 1 && load.depth == 0 && speeds->threads == open.library->threads();
+  const double expected = is_foreseen && package
                               ? expected_tokens_per_second(
                                     *speeds, work_per_token(*package, open.lease->model().info()))
                               : 0;
@@ -119,6 +129,7 @@ Status run(App& app, const Arguments& arguments) {
                       {"prefill_tokens_per_second", median(prefill)},
                       {"decode_tokens_per_second", median(decode)},
                       {"expected_tokens_per_second", expected > 0 ? Json(expected) : Json()},
+                      {"processor_share", had},
                       {"prefill_rounds", std::move(all_prefill)},
                       {"decode_rounds", std::move(all_decode)}}));
     return Done{};
@@ -136,6 +147,11 @@ Status run(App& app, const Arguments& arguments) {
     app.out.row("expected", fmt::format("{:.1f} tokens/s by `hearth info --benchmark`: {:.0f} % of "
                                         "it reached",
                                         expected, 100 * median(decode) / expected));
+  if (had < undisturbed)
+    app.out.row("beside",
+                fmt::format("other programs, which left these threads {:.0f} % of the time "
+                            "they wanted: figures are those of a busy machine",
+                            100 * had));
   return Done{};
 }
 

@@ -1,8 +1,6 @@
 // hearth create: a model under a name of the user's own, with instructions and parameters.
 #include <fmt/core.h>
 
-#include <limits>
-
 #include "base/files.h"
 #include "base/store_files.h"
 #include "base/utf8.h"
@@ -12,7 +10,7 @@
 #include "library/import.h"
 #include "library/modelfile.h"
 #include "library/resolve.h"
-#include "server/parameters.h"
+#include "server/preset.h"
 
 namespace hearth::cli {
 namespace {
@@ -44,18 +42,11 @@ Result<Modelfile> read_wish(const Arguments& arguments) {
 
 // What the name says: the wish, and behind it what the model's own name says.
 Result<Preset> preset_of(const Modelfile& wish, const LibraryFolders& folders) {
-  Preset preset;
   const Aliases aliases = read_aliases(folders);
-  if (const Alias* alias = find_alias(aliases, wish.from)) preset = alias->preset;
-  const Json fields = TRY(preset_fields(wish.parameters));
-  auto asked = server::read_parameters(fields, server::Dialect::chat,
-                                       std::numeric_limits<std::int32_t>::max());
-  if (!asked.ok()) return Error(ErrorKind::invalid, std::move(asked).error().message);
-  for (const auto& [name, value] : fields.as_object()) preset.fields.set(name, value);
-  if (!wish.system.empty()) preset.system = wish.system;
-  if (wish.messages.size() > 0) preset.messages = wish.messages;
-  if (!wish.licence.empty()) preset.licence = wish.licence;
-  return preset;
+  const Alias* alias = find_alias(aliases, wish.from);
+  auto preset = server::preset_of(wish, alias ? alias->preset : Preset());
+  if (!preset.ok()) return Error(ErrorKind::invalid, std::move(preset).error().message);
+  return std::move(preset).value();
 }
 
 // The model's own name; a file of the user's is copied into the store under the new one.

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include "cli/collections.h"
+#include "cli/machine_rows.h"
 #include "cli/rows.h"
 #include "cli/settings.h"
 #include "hardware/cpu.h"
@@ -76,12 +77,6 @@ std::vector<Check> examine(const Arguments& arguments, const std::string& table)
   };
 }
 
-std::string join_words(const std::vector<std::string>& words) {
-  std::string text;
-  for (const std::string& word : words) text += (text.empty() ? "" : " ") + word;
-  return text;
-}
-
 // What suits this machine, and what somebody set instead.
 struct Choice {
   std::string key;
@@ -154,15 +149,9 @@ Status run(App& app, const Arguments& arguments) {
   Output& out = app.out;
   out.line(out.bold(fmt::format("hearth {}", HEARTH_VERSION)));
   out.row("processor", cpu.brand);
-  out.row("cores", fmt::format("{} physical, {} logical; Hearth may use {}", cpu.physical_cores,
-                               cpu.logical_cores, cpu.usable_cores));
-  std::string caches;
-  for (const hardware::Cache& cache : cpu.caches)
-    if (cache.type != "Instruction")
-      caches +=
-          fmt::format("{}L{} {} KiB", caches.empty() ? "" : ", ", cache.level, cache.bytes >> 10);
-  out.row("caches", caches);
-  out.row("instruction sets", join_words(cpu.features));
+  out.row("cores", cores_text(cpu));
+  out.row("caches", caches_text(cpu));
+  out.row("instruction sets", features_text(cpu));
   out.row("memory", fmt::format("{}, {} free for Hearth", readable_bytes(memory.total_bytes),
                                 readable_bytes(memory.free_bytes())));
   for (const kernels::Candidate& candidate : kernels::candidates())

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "cli/interrupts.h"
+#include "cli/machine_rows.h"
 #include "cli/measure.h"
 #include "cli/rows.h"
 #include "hardware/profile.h"
@@ -40,17 +41,6 @@ std::string bar(double share, std::string_view remark) {
 std::string used_bar(std::uint64_t free, std::uint64_t total) {
   const double used = total == 0 ? 0 : 1 - static_cast<double>(free) / static_cast<double>(total);
   return bar(used, fmt::format("{} of {} free", readable_bytes(free), readable_bytes(total)));
-}
-
-std::string cores_text(const hardware::Cpu& cpu) {
-  std::string text = fmt::format("{} physical, {} logical; Hearth may use {}", cpu.physical_cores,
-                                 cpu.logical_cores, cpu.usable_cores);
-  if (cpu.efficiency_cores > 0)
-    text += fmt::format("; {} for performance, {} for efficiency", cpu.performance_cores,
-                        cpu.efficiency_cores);
-  if (cpu.sockets > 1 || cpu.numa_nodes > 1)
-    text += fmt::format("; {} sockets, {} memory nodes", cpu.sockets, cpu.numa_nodes);
-  return text;
 }
 
 void print_condition(Output& out, const Profile& profile) {
@@ -89,12 +79,8 @@ void print(Output& out, const hardware::VulkanReport& report) {
 void print(Output& out, const Profile& profile, const std::string& kernels) {
   out.line(out.bold(profile.cpu.brand));
   out.row("cores", cores_text(profile.cpu));
-  std::string caches;
-  for (const hardware::Cache& cache : profile.cpu.caches)
-    if (cache.type != "Instruction")
-      caches +=
-          fmt::format("{}L{} {} KiB", caches.empty() ? "" : ", ", cache.level, cache.bytes >> 10);
-  out.row("caches", caches);
+  out.row("caches", caches_text(profile.cpu));
+  out.row("instruction sets", features_text(profile.cpu));
   out.row("kernels", kernels);
   if (!profile.enclosure.empty()) out.row("inside", "a " + profile.enclosure);
   for (const hardware::Gpu& gpu : profile.gpus) {

@@ -41,6 +41,35 @@ Json to_json(const LocalModel& model) {
                        {"problem", facts.problem}});
 }
 
+Row row_of(const LocalModel& model, const KnownSums& sums) {
+  const ModelFacts& facts = model.facts;
+  const std::string what = facts.problem.empty()    ? facts.kind
+                           : damage_of(model, sums) ? "damaged"
+                                                    : "does not run";
+  return {model.name,
+          readable_bytes(model.bytes),
+          facts.parameters > 0 ? readable_count(facts.parameters) : "",
+          facts.quantisation,
+          context_text(facts.context_length),
+          what,
+          std::string(model.tool)};
+}
+
+// Copies in other stores add to the row where they are: "hearth, ollama".  Two names in our own
+// store are two rows: somebody asked for both.
+void add_rows(const ModelCopies& one, const KnownSums& sums, std::vector<Row>& rows) {
+  Row first = row_of(*one.model, sums);
+  std::string& from = first.back();
+  std::vector<Row> own;
+  for (const LocalModel* copy : one.others)
+    if (copy->tool == "hearth")
+      own.push_back(row_of(*copy, sums));
+    else if (!from.contains(copy->tool))
+      from += fmt::format(", {}", copy->tool);
+  rows.push_back(std::move(first));
+  for (Row& row : own) rows.push_back(std::move(row));
+}
+
 Status list_local(App& app, const Arguments& arguments, const LibraryContext& context) {
   std::vector<LocalModel> models = find_local_models(context.folders);
   describe_local_models(context.folders, models);
@@ -49,28 +78,26 @@ Status list_local(App& app, const Arguments& arguments, const LibraryContext& co
     std::erase_if(aliases, [&](const auto& own) { return !own.first.contains(wanted); });
     std::erase_if(models, [&](const LocalModel& m) { return !m.name.contains(wanted); });
   }
+  const KnownSums sums = read_known_sums(context.folders);
+  const std::vector<ModelCopies> found = find_copies(models, sums);
   if (arguments.has("--json")) {
     Json list = Json::array();
-    for (const LocalModel& model : models) list.push_back(to_json(model));
+    for (const ModelCopies& one : found) {
+      list.push_back(to_json(*one.model));
+      for (const LocalModel* copy : one.others) {
+        list.push_back(to_json(*copy));
+        list.as_array().back().set("copy_of", one.model->name);
+      }
+    }
     Json names = Json::object();
     for (const auto& [name, alias] : aliases) names.set(name, alias.model);
     app.out.json(Json::object({{"models", std::move(list)}, {"names", std::move(names)}}));
     return Done{};
   }
-  const KnownSums sums = read_known_sums(context.folders);
   std::vector<Row> rows;
   for (const auto& [name, alias] : aliases)
     rows.push_back({name, "", "", "", "", "a name", alias.model});
-  for (const LocalModel& model : models) {
-    const ModelFacts& facts = model.facts;
-    const std::string what = facts.problem.empty()    ? facts.kind
-                             : damage_of(model, sums) ? "damaged"
-                                                      : "does not run";
-    rows.push_back({model.name, readable_bytes(model.bytes),
-                    facts.parameters > 0 ? readable_count(facts.parameters) : "",
-                    facts.quantisation, context_text(facts.context_length), what,
-                    std::string(model.tool)});
-  }
+  for (const ModelCopies& one : found) add_rows(one, sums, rows);
   if (rows.empty()) {
     app.out.line("No models on this machine yet, but the built-in one: `hearth chat builtin`.");
     app.out.line(
@@ -177,7 +204,8 @@ const Command list_command{
         "Finds what `hearth pull` fetched, and in their own places the models of Hugging Face\n"
         "programs, Ollama, LM Studio, llama.cpp, GPT4All, MLC-LLM and the folders of\n"
         "library.folders. Each name in the first column serves wherever a MODEL is asked\n"
-        "for. PART: only names that contain it.\n\n"
+        "for. PART: only names that contain it. What lies in several programs' stores\n"
+        "has one row, as far as sums of its bytes are known; `hearth du` tells where.\n\n"
         "  hearth list --available --fits --task code\n"
         "  hearth list --search \"qwen3 coder\"",
     .options = options,

@@ -79,16 +79,17 @@ Status usage(App& app, const Arguments& arguments) {
     std::uint64_t bytes = 0, models = 0;
   };
   std::map<std::string_view, Sum> tools;
-  const KnownSums sums = read_known_sums(context.folders);
   std::vector<Twice> twice;
-  std::map<std::string, LocalModel> seen;  // by the sum of their only file
-  for (const LocalModel& model : find_local_models(context.folders)) {
-    ++tools[model.tool].models;
-    const std::string sum = sum_of(model, sums);
-    const auto [first, is_new] = seen.try_emplace(sum.empty() ? model.path : sum, model);
-    if (!is_new && first->second.identity == model.identity) continue;  // the very same file
-    tools[model.tool].bytes += model.bytes;
-    if (!is_new) twice.push_back({model.name, model.path, first->second.path, model.bytes});
+  const std::vector<LocalModel> models = find_local_models(context.folders);
+  for (const ModelCopies& one : find_copies(models, read_known_sums(context.folders))) {
+    ++tools[one.model->tool].models;
+    tools[one.model->tool].bytes += one.model->bytes;
+    for (const LocalModel* copy : one.others) {
+      ++tools[copy->tool].models;
+      if (copy->identity == one.model->identity) continue;  // the very same file
+      tools[copy->tool].bytes += copy->bytes;
+      twice.push_back({copy->name, copy->path, one.model->path, copy->bytes});
+    }
   }
   const auto partials = partial_downloads(context.folders.models);
   const std::uint64_t free = free_disk_bytes(context.folders.models);

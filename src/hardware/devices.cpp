@@ -66,9 +66,13 @@ std::string kind_of(const std::string& root, const std::string& path, dev_t devi
   if (std::ranges::find(network_systems, type) != std::end(network_systems)) return "network";
   const std::string block = fmt::format("sys/dev/block/{}:{}", major(device), minor(device));
   // A partition's queue is that of its disk, one folder up.
-  for (const std::string_view queue : {"/queue/rotational", "/../queue/rotational"}) {
-    const std::string rotational = read_text(root, fmt::format("{}{}", block, queue));
-    if (!rotational.empty()) return rotational == "1" ? "rotating" : "solid state";
+  for (const std::string& disk : {block, block + "/.."}) {
+    const std::string rotational = read_text(root, disk + "/queue/rotational");
+    if (rotational.empty()) continue;
+    if (rotational != "1") return "solid state";
+    // Virtual disks say that they turn, whatever is behind them.
+    const std::string driver = link_name(root, disk + "/device/driver");
+    return driver == "virtio_blk" || driver == "vbd" ? "virtual" : "rotating";
   }
   return "unknown";
 }

@@ -33,7 +33,7 @@ std::vector<Npu> read_npus(const std::string& root = "/");
 
 struct Disk {
   std::string path;  // the folder that was asked about
-  std::string kind;  // "solid state", "rotating", "memory", "network", "unknown"
+  std::string kind;  // "solid state", "rotating", "virtual", "memory", "network", "unknown"
   std::uint64_t total_bytes = 0, free_bytes = 0;
 };
 // Of the file system that holds `path`, or the nearest folder above it that exists.

@@ -1,5 +1,9 @@
 #include <doctest/doctest.h>
 #include <fmt/core.h>
+#include <sys/stat.h>
+#include <sys/sysmacros.h>
+
+#include <filesystem>
 
 #include "hardware/condition.h"
 #include "hardware/cpu.h"
@@ -237,6 +241,20 @@ TEST_CASE("the inside of a container, the disk below a folder that is not there 
               fmt::format("/dev/sda1 / ext4 rw 0 0\ntmpfs {} tmpfs rw 0 0\n", machine.root()));
   const Disk disk = read_disk(machine.root() + "/not/there/yet", machine.root());
   CHECK(disk.kind == "memory");
+  // What the host has behind a virtual disk is not what its queue says.
+  machine.put("proc/self/mounts", "/dev/vda / ext4 rw 0 0\n");
+  struct stat status{};
+  REQUIRE(::stat(machine.root().c_str(), &status) == 0);
+  const std::string block =
+      fmt::format("sys/dev/block/{}:{}", major(status.st_dev), minor(status.st_dev));
+  machine.put(block + "/queue/rotational", "1\n");
+  CHECK(read_disk(machine.root(), machine.root()).kind == "rotating");
+  machine.put(block + "/device/vendor", "0x554d4551\n");
+  std::filesystem::create_symlink("../../../bus/virtio/drivers/virtio_blk",
+                                  machine.root() + "/" + block + "/device/driver");
+  CHECK(read_disk(machine.root(), machine.root()).kind == "virtual");
+  machine.put(block + "/queue/rotational", "0\n");
+  CHECK(read_disk(machine.root(), machine.root()).kind == "solid state");
   CHECK(disk.total_bytes > 0);
   CHECK(disk.free_bytes <= disk.total_bytes);
 }

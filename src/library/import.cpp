@@ -156,16 +156,28 @@ std::string inner_folder(std::string folder) {
   return folder;
 }
 
-// It can be read as a model; `path` is what the user calls it.
-Status check_model(const std::string& main, const std::string& path) {
+// The file or folder `main` can be read as a model.
+Status check_model(const std::string& main) {
   if (graphs::is_graph(main) && !has_text_side(main)) {
     auto program = graphs::open_graph(main);
-    if (!program) return std::move(program).error().within(path);
+    if (!program) return std::move(program).error();
     return Done{};
   }
   const Package package = TRY(open_package(main));
-  if (const auto info = describe_any(package); !info) return Error(info.error()).within(path);
+  if (const auto info = describe_any(package); !info) return info.error();
   return Done{};
+}
+
+// The model in what is to be imported can be read; `path` is what the user calls it.
+Status check_source(const std::string& from, const std::string& path) {
+  const bool is_itself = !is_folder(from) || graphs::is_graph(from);
+  auto main = is_itself ? Result<std::string>(".") : main_of(from);
+  if (!main) return std::move(main).error().within(path);
+  const Status readable = check_model(*main == "." ? from : join_path(from, *main));
+  if (readable.ok()) return Done{};
+  const std::string& message = readable.error().message();
+  if (!message.starts_with(from)) return Error(readable.error()).within(path);
+  return Error(readable.error().kind(), path + message.substr(from.size()));
 }
 
 std::string name_after(const std::string& path) {
@@ -222,6 +234,7 @@ Result<Manifest> import_model(const std::string& path, const LibraryFolders& fol
     TRY(unpack(path, unpacked->folder, limits));
     from = inner_folder(unpacked->folder);
   }
+  TRY(check_source(from, path));  // before much is copied
   std::vector<Item> items = TRY(items_of(from));
   // A package stays a folder of its own within the model's.
   if (is_folder(from) && graphs::is_graph(from))
@@ -244,7 +257,6 @@ Result<Manifest> import_model(const std::string& path, const LibraryFolders& fol
   auto main = main_of(partial);
   if (!main) return std::move(main).error().within(path);
   manifest.main = *std::move(main);
-  TRY(check_model(manifest.main == "." ? partial : join_path(partial, manifest.main), path));
   TRY(write_manifest(partial, manifest));
   TRY(move_path(partial, folder));
   return manifest;

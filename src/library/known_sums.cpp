@@ -91,6 +91,10 @@ std::string promised_by_name(const std::string& path) {
   return is_sha256(name) ? name : "";
 }
 
+namespace {
+
+// Of the model's only file, as somebody promised it or as it was when it was last read.  Empty: not
+// known, it has several, or it is damaged.
 std::string sum_of(const LocalModel& model, const KnownSums& sums) {
   if (is_folder(model.path) || split_place(model.path).parts > 1) return "";
   const auto read = sums.find(model.path);
@@ -99,6 +103,29 @@ std::string sum_of(const LocalModel& model, const KnownSums& sums) {
   if (model.tool != "hearth") return promised_by_name(model.path);
   const auto manifest = read_manifest(model.folder);
   return manifest && manifest->files.size() == 1 ? manifest->files.front().sha256 : "";
+}
+
+}  // namespace
+
+std::vector<ModelCopies> find_copies(const std::vector<LocalModel>& models, const KnownSums& sums) {
+  std::map<std::uint64_t, int> of_size;  // sums are looked up where they may be alike
+  for (const LocalModel& model : models) ++of_size[model.bytes];
+  std::vector<ModelCopies> groups;
+  std::map<std::string, std::size_t> by_sum;
+  for (const LocalModel& model : models) {
+    const std::string sum = of_size[model.bytes] > 1 ? sum_of(model, sums) : "";
+    const auto [place, is_new] = by_sum.try_emplace(sum.empty() ? model.path : sum, groups.size());
+    if (is_new) {
+      groups.push_back({&model, {}});
+      continue;
+    }
+    ModelCopies& group = groups[place->second];
+    group.others.push_back(&model);
+    // What is ours is what is used.
+    if (model.tool == "hearth" && group.model->tool != "hearth")
+      std::swap(group.model, group.others.back());
+  }
+  return groups;
 }
 
 std::optional<Error> damage_of(const LocalModel& model, const KnownSums& sums) {

@@ -6,6 +6,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/result.h"
 #include "base/store_files.h"
@@ -31,9 +32,13 @@ bool is_sha256(std::string_view text);  // lower-case hex
 // store have it: "<hash>" or "sha256-<hash>".  Empty: none.
 std::string promised_by_name(const std::string& path);
 
-// Of the model's only file, as somebody promised it or as it was when it was last read.  Empty: not
-// known, it has several, or it is damaged.
-std::string sum_of(const LocalModel& model, const KnownSums& sums);
+// One content, which may lie on this machine more than once; pointers into the list.
+struct ModelCopies {
+  const LocalModel* model;                // ours, if one of them is
+  std::vector<const LocalModel*> others;  // with a file of the same sum
+};
+// In the order of the list.
+std::vector<ModelCopies> find_copies(const std::vector<LocalModel>& models, const KnownSums& sums);
 
 // Why the model is set aside: a file of it was found damaged, and is still the same.
 std::optional<Error> damage_of(const LocalModel& model, const KnownSums& sums);

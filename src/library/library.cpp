@@ -117,8 +117,15 @@ struct Library::State {
 
   Result<ModelNeeds> needs(const LocalModel& model);
   Result<Lease> load(const LocalModel& model, const LoadOrder& order);
-  Result<std::shared_ptr<const Model>> load_draft(const Tuned& wish, const LocalModel& large,
-                                                  std::stop_token stop);
+  // A small model that guesses for a large one; those that guess for several are loaded once.
+  struct Draft {
+    std::shared_ptr<const Model>
+        model;                    // nullptr: none is wished for, or it would be the large one
+    std::uint64_t new_bytes = 0;  // of memory, where nobody had it
+  };
+  Result<std::optional<LocalModel>> find_draft(const Tuned& wish, const LocalModel& large) const;
+  Result<std::uint64_t> draft_needs(const Tuned& wish, const LocalModel& large);
+  Result<Draft> load_draft(const Tuned& wish, const LocalModel& large, std::stop_token stop);
   Result<Lease> connect(const LocalModel& model, const LoadOrder& order);
   Result<std::shared_ptr<Adapters>> adapters_for(ops::Context& ctx, const Model& model,
                                                  const std::string& name) const;
@@ -173,19 +180,37 @@ Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
     if (const auto found = known.find(model.path); found != known.end())
       needs.weights = found->second;
   });
+  if (info->kind == ModelKind::generator) needs.weights += TRY(draft_needs(now, model));
   opened.with([&](auto& packages) { packages.insert_or_assign(model.path, std::move(package)); });
   return needs;
 }
 
-// nullptr: none is wished for, or it would guess for itself.
-Result<std::shared_ptr<const Model>> Library::State::load_draft(const Tuned& wish,
-                                                                const LocalModel& large,
-                                                                std::stop_token stop) {
-  if (wish.draft.empty()) return std::shared_ptr<const Model>();
-  const LocalModel small = TRY(find_model(wish.draft, options.folders));
-  if (small.path == large.path) return std::shared_ptr<const Model>();
+Result<std::optional<LocalModel>> Library::State::find_draft(const Tuned& wish,
+                                                             const LocalModel& large) const {
+  if (wish.draft.empty()) return std::optional<LocalModel>();
+  LocalModel small = TRY(find_model(wish.draft, options.folders));
+  if (small.path == large.path) return std::optional<LocalModel>();
+  return std::optional<LocalModel>(std::move(small));
+}
+
+// Of weights that are not in memory yet.
+Result<std::uint64_t> Library::State::draft_needs(const Tuned& wish, const LocalModel& large) {
+  const auto small = TRY(find_draft(wish, large));
+  if (!small || draft_models.with([&](auto& models) { return models[small->path].lock(); }))
+    return std::uint64_t{0};
+  const Package package = TRY(open_found(*small));
+  const auto info = describe_package(package, wish.kv_dtype);
+  if (!info) return Error(info.error()).within(small->name);
+  return std::uint64_t{info->weight_bytes};
+}
+
+Result<Library::State::Draft> Library::State::load_draft(const Tuned& wish, const LocalModel& large,
+                                                         std::stop_token stop) {
+  const auto found = TRY(find_draft(wish, large));
+  if (!found) return Draft();
+  const LocalModel& small = *found;
   auto kept = draft_models.with([&](auto& models) { return models[small.path].lock(); });
-  if (kept) return kept;
+  if (kept) return Draft{std::move(kept), 0};
   const Package package = TRY(open_found(small));
   ops::Context ctx{.kernels = table, .pool = threads.get()};
   LoadOptions wanted;
@@ -194,7 +219,8 @@ Result<std::shared_ptr<const Model>> Library::State::load_draft(const Tuned& wis
   auto loaded = load_model(ctx, package, wanted);
   if (!loaded) return std::move(loaded).error().within(small.name);
   draft_models.with([&](auto& models) { models[small.path] = *loaded; });
-  return *std::move(loaded);
+  const std::uint64_t bytes = (*loaded)->info().weight_bytes;
+  return Draft{*std::move(loaded), bytes};
 }
 
 // nullptr: none fits.
@@ -252,11 +278,14 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
                                       runner.context_tokens, identity_of(model.path));
   if (runner.kv_budget_bytes == 0) runner.kv_budget_bytes = order.kv_budget_bytes;
   if (made->info().kind == ModelKind::generator) {
-    auto draft = TRY(load_draft(now, model, order.stop));
-    if (const Status fits = draft ? check_draft_model(*made, *draft) : Done{}; fits.ok())
-      runner.draft_model = std::move(draft);
-    else
+    Draft draft = TRY(load_draft(now, model, order.stop));
+    const Status fits = draft.model ? check_draft_model(*made, *draft.model) : Done{};
+    if (fits.ok()) {
+      runner.draft_model = std::move(draft.model);
+      loaded->weight_bytes += draft.new_bytes;
+    } else {
       log_warning("no_draft_model why={}", fits.error().message());
+    }
   }
   loaded->adapters = TRY(adapters_for(ctx, *made, model.name));
   loaded->runner = TRY(make_runner(std::move(made), *table, threads, runner));

@@ -16,8 +16,6 @@
 namespace hearth {
 namespace {
 
-// Of a token's time: attention, norms, activations, threads that wait for one another.
-constexpr double share_beside_products = 0.2;
 constexpr std::uint64_t max_file_bytes = 1u << 20;
 // Types that are read as another one is: whole numbers are codes of four bits and of eight.
 constexpr std::pair<std::string_view, std::string_view> read_alike[] = {
@@ -25,12 +23,8 @@ constexpr std::pair<std::string_view, std::string_view> read_alike[] = {
 // Bytes of a Q4_K_M file, as models of 1 to 14 billion parameters have them: half of the value and
 // down matrices and the output are q6_k.
 constexpr double q6_k_share_of_four_bits = 0.33;
-// A layer has four products (of queries, keys and values; attention's output; gate and up; down),
-// and its norms, positions, activations and attention over a short context take about as long as
-// two more.
-constexpr double products_per_layer = 6;
 // Of what is stored: figures of another kind are passed over.
-constexpr int stored_form = 2;
+constexpr int stored_form = 3;
 
 std::string file_of(const LibraryFolders& folders) {
   return join_path(folders.cache, "machine.json");
@@ -64,7 +58,7 @@ Json to_json(const MachineSpeeds& speeds) {
                        {"memory", std::move(memory)},
                        {"tables", std::move(tables)},
                        {"weights", std::move(weights)},
-                       {"product_seconds", speeds.product_seconds},
+                       {"layer_seconds", speeds.layer_seconds},
                        {"logit_seconds", speeds.logit_seconds},
                        {"disk_write_bytes_per_second", speeds.disk_write_bytes_per_second},
                        {"disk_read_bytes_per_second", speeds.disk_read_bytes_per_second},
@@ -100,7 +94,7 @@ std::optional<MachineSpeeds> load_speeds(const LibraryFolders& folders) {
                              number_member(one, "float_per_second")});
   for (const Json& one : list_of(*json, "weights"))
     speeds.weights.push_back({text_member(one, "dtype"), number_member(one, "bytes_per_second")});
-  speeds.product_seconds = number_member(*json, "product_seconds");
+  speeds.layer_seconds = number_member(*json, "layer_seconds");
   speeds.logit_seconds = number_member(*json, "logit_seconds");
   speeds.disk_write_bytes_per_second = number_member(*json, "disk_write_bytes_per_second");
   speeds.disk_read_bytes_per_second = number_member(*json, "disk_read_bytes_per_second");
@@ -178,14 +172,13 @@ double share_of_experts(const Package& package) {
 }  // namespace
 
 double expected_tokens_per_second(const MachineSpeeds& speeds, const TokenWork& work) {
-  double seconds = products_per_layer * work.layers * speeds.product_seconds +
+  double seconds = work.layers * speeds.layer_seconds +
                    static_cast<double>(work.vocabulary) * speeds.logit_seconds;
   for (const auto& [dtype, bytes] : work.weight_bytes) {
     const double rate = rate_of(speeds, dtype);
     if (rate <= 0) return 0;
     seconds += bytes / rate;
   }
-  if (work.layers > 0) seconds /= 1 - share_beside_products;
   return seconds > 0 ? 1 / seconds : 0;
 }
 

@@ -36,8 +36,8 @@ struct MachineSpeeds {
     double bytes_per_second = 0;  // of weights, when one token passes through them
   };
   std::vector<Weights> weights;
-  double product_seconds = 0;  // of a product with all threads, beyond the reading of its weights
-  double logit_seconds = 0;    // of each number that a token is chosen from
+  double layer_seconds = 0;  // of a layer with all threads, beyond the reading of its weights
+  double logit_seconds = 0;  // of each number that a token is chosen from
   double disk_write_bytes_per_second = 0, disk_read_bytes_per_second = 0;
   double disk_random_reads_per_second = 0;  // of 4 KiB, one after the other
   double seconds = 0;                       // that measuring took

@@ -6,6 +6,7 @@
 #include "formats/scratch_folder.h"
 #include "hardware/cpu.h"
 #include "library/measure_speeds.h"
+#include "library/sample_model.h"
 
 namespace hearth {
 namespace {
@@ -17,7 +18,7 @@ MachineSpeeds some_speeds() {
   speeds.threads = hardware::usable_cores();
   speeds.memory = {{1, 8e9}};
   speeds.weights = {{"q4_k", 10e9}, {"q6_k", 8e9}, {"q4_0", 12e9}, {"iq2_xs", 1e9}};
-  speeds.product_seconds = 2e-6;
+  speeds.layer_seconds = 2e-5;
   speeds.logit_seconds = 1e-9;
   speeds.disk_random_reads_per_second = 9000;
   return speeds;
@@ -43,9 +44,7 @@ TEST_CASE("a token takes what its weights take, type by type, and what its layer
       {"two types", {{{"q4_k", 1e9}, {"q6_k", 8e8}}, 0, 0}, 0.2},
       {"read like another", {{{"iq4_nl", 12e8}}, 0, 0}, 0.1},
       {"not measured: the slowest", {{{"iq1_s", 1e8}}, 0, 0}, 0.1},
-      {"layers, and a fifth beside products",
-       {{{"q4_k", 1e9}}, 1000, 0},
-       (0.1 + 1000 * 6 * 2e-6) / 0.8},
+      {"layers", {{{"q4_k", 1e9}}, 1000, 0}, 0.1 + 1000 * 2e-5},
       {"many tokens to choose from", {{{"q4_k", 1e9}}, 0, 10'000'000}, 0.1 + 0.01},
   };
   for (const auto& row : rows) {
@@ -102,6 +101,18 @@ TEST_CASE("a type without kernels of its own is read as the one it becomes") {
     CHECK(work.weight_bytes.contains("f32") == (row.minima_bytes > 0));
     if (row.minima_bytes > 0) CHECK(work.weight_bytes.at("f32") == row.minima_bytes);
   }
+}
+
+TEST_CASE("the sample model is one that runs, larger than caches") {
+  const auto package = make_sample_model();
+  REQUIRE(package);
+  const auto info = describe(*package);
+  REQUIRE(info);
+  CHECK(info->kind == ModelKind::generator);
+  const TokenWork work = work_per_token(*package, *info);
+  CHECK(work.layers == 8);
+  REQUIRE(work.weight_bytes.size() == 1);
+  CHECK(work.weight_bytes.at("q8_0") > 90e6);
 }
 
 TEST_CASE("rates of an idle machine: most of the best, but not the luckiest") {

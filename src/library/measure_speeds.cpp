@@ -6,15 +6,18 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cstring>
 #include <ctime>
 #include <functional>
+#include <optional>
 
 #include "base/files.h"
 #include "base/store_files.h"
 #include "hardware/bandwidth.h"
 #include "hardware/cpu.h"
 #include "kernels/select.h"
+#include "library/sample_model.h"
 #include "ops/matrix.h"
 #include "runtime/candidates.h"
 
@@ -23,12 +26,12 @@ namespace {
 
 constexpr std::size_t inputs = 2048;  // of each matrix, and outputs of those of one thread
 constexpr std::size_t large_bytes = 16u << 20;  // of a matrix whose beginning and end do not count
-constexpr std::size_t small_side = 1024;        // of one where they do
 constexpr std::uint64_t least_spread_bytes = 48u << 20, most_spread_bytes = 512u << 20;
 constexpr std::size_t disk_bytes = 64u << 20, disk_block_bytes = 4096;
 constexpr int rounds = 4;
 constexpr double most_seconds_of_rounds = 0.2;  // on slow machines; one is counted at least
-constexpr double seconds_for_second_pass = 3;   // with more there would not be time for it
+constexpr int most_passes = 4;                  // through all types, as far as there is time
+constexpr double seconds_of_passes = 5;
 constexpr std::size_t vocabulary = 128 << 10;
 
 // Types that language models are read as.
@@ -222,8 +225,10 @@ Result<std::vector<MachineSpeeds::Weights>> measure_weights(ops::Context& ctx,
   const std::uint64_t spread = spread_bytes();
   std::vector<std::vector<double>> rates(types.size());
   const double began = now_seconds();
-  for (int pass = 0; pass < 2; ++pass) {
-    if (now_seconds() - began > seconds_for_second_pass) break;
+  // Other programs come and go: a machine is calm in some of the passes.
+  for (int pass = 0; pass < most_passes; ++pass) {
+    const double so_far = now_seconds() - began;
+    if (pass > 0 && so_far + so_far / pass > seconds_of_passes) break;
     for (std::size_t i = 0; i < types.size(); ++i)
       TRY(add_weights_rates(ctx, types[i], spread, stop, rates[i]));
   }
@@ -233,22 +238,52 @@ Result<std::vector<MachineSpeeds::Weights>> measure_weights(ops::Context& ctx,
   return weights;
 }
 
-// The same bytes in small matrices and in large ones, in turn: what small ones take longer.
-Result<double> measure_product_seconds(ops::Context& ctx, std::stop_token stop) {
-  const std::uint64_t spread = spread_bytes();
-  const auto small = TRY(Weights::prepare(ctx, Dtype::q8_0, small_side, small_side, spread));
-  const auto large = TRY(Weights::prepare(ctx, Dtype::q8_0, 8 * small_side, inputs, spread));
-  std::vector<double> small_rates, large_rates;
-  for (int pass = 0; pass < rounds; ++pass) {
-    for (const double seconds : TRY(small.product_seconds(ctx, stop)))
-      small_rates.push_back(1 / seconds);
-    for (const double seconds : TRY(large.product_seconds(ctx, stop)))
-      large_rates.push_back(1 / seconds);
-  }
-  const double share = small.bytes() / large.bytes();
-  return std::max(
-      0.0, (1 / idle_rate(std::move(small_rates)) - share / idle_rate(std::move(large_rates))) /
-               (1 - share));
+Result<std::vector<double>> measure_tokens(Runner& runner, int threads, int round, int tokens) {
+  GenerateRequest request;
+  constexpr int prompt_tokens = 4, first_word = 300;  // past the control tokens of vocabularies
+  for (int i = 0; i < prompt_tokens; ++i)
+    request.prompt.push_back(static_cast<Token>(first_word + 7 * round + i));
+  request.sampling.temperature = 0;
+  request.max_tokens = tokens;
+  request.ignore_end = true;
+  request.speculate = false;
+  request.logprobs = true;  // an event for each token
+  std::optional<WorkClock> clock;
+  std::vector<double> seconds;
+  std::optional<Error> error;
+  std::atomic<bool> done = false;
+  TRY(runner.submit(std::move(request), [&](const Event& event) {
+    for (std::size_t i = 0; i < event.tokens.size(); ++i) {
+      if (clock) seconds.push_back(clock->seconds());
+      clock.emplace(threads);
+    }
+    if (!event.last) return;
+    error = event.error;
+    done = true;
+    done.notify_one();
+  }));
+  done.wait(false);
+  if (error) return *error;
+  return seconds;
+}
+
+Result<double> measure_layer_seconds(const MachineSpeeds& speeds, const kernels::Kernels& kernels,
+                                     std::shared_ptr<ThreadPool> pool) {
+  const Package package = TRY(make_sample_model());
+  ops::Context ctx{.kernels = &kernels, .pool = pool.get()};
+  std::shared_ptr<const Model> model = TRY(load_model(ctx, package));
+  const ModelInfo info = model->info();
+  const auto runner = TRY(make_runner(std::move(model), kernels, std::move(pool)));
+  std::vector<double> rates;
+  constexpr int answers = 8, tokens = 32;
+  for (int round = 0; round < answers; ++round)
+    for (const double seconds : TRY(measure_tokens(*runner, speeds.threads, round, tokens)))
+      rates.push_back(1 / seconds);
+  TokenWork reading = work_per_token(package, info);
+  reading.layers = 0;
+  const double expected = expected_tokens_per_second(speeds, reading);
+  const double beyond = 1 / idle_rate(std::move(rates)) - (expected > 0 ? 1 / expected : 0);
+  return std::max(0.0, beyond) / std::max(1u, info.layers);
 }
 
 double measure_logit_seconds() {
@@ -297,11 +332,12 @@ Result<MachineSpeeds> measure_speeds(const LibraryFolders& folders, const std::s
     speeds.tables.push_back({std::string(candidate.table->name), whole, floats});
   }
   tell("weights");
-  ThreadPool pool(speeds.threads);
-  ops::Context ctx{.kernels = table, .pool = &pool};
+  const auto pool = std::make_shared<ThreadPool>(speeds.threads);
+  ops::Context ctx{.kernels = table, .pool = pool.get()};
   speeds.weights = TRY(measure_weights(ctx, weight_types, stop));
-  speeds.product_seconds = TRY(measure_product_seconds(ctx, stop));
   speeds.logit_seconds = measure_logit_seconds();
+  if (is_stopped()) return Error(ErrorKind::cancelled, "stopped");
+  speeds.layer_seconds = TRY(measure_layer_seconds(speeds, *table, pool));
   tell("disk");
   if (is_stopped()) return Error(ErrorKind::cancelled, "stopped");
   // A folder that cannot be written has no speed.

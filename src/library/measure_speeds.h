@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <memory>
 #include <span>
 #include <stop_token>
 #include <string>
@@ -10,6 +11,7 @@
 
 #include "library/machine_speeds.h"
 #include "ops/context.h"
+#include "runtime/runner.h"
 #include "tensor/dtype.h"
 
 namespace hearth {
@@ -24,8 +26,14 @@ Result<MachineSpeeds> measure_speeds(const LibraryFolders& folders, const std::s
 Result<std::vector<MachineSpeeds::Weights>> measure_weights(ops::Context& ctx,
                                                             std::span<const Dtype> types,
                                                             std::stop_token stop);
-// What a product takes beyond the reading of its weights.
-Result<double> measure_product_seconds(ops::Context& ctx, std::stop_token stop);
+// Of each token of an answer behind a short prompt that `round` makes another one; nothing is
+// guessed.  Errors: those of Runner::submit.
+Result<std::vector<double>> measure_tokens(Runner& runner, int threads, int round, int tokens);
+// What a layer takes beyond the reading of its weights (attention, norms, activations, threads that
+// begin together and wait for one another), from a model of made-up weights, for which `speeds`
+// say how long reading takes.
+Result<double> measure_layer_seconds(const MachineSpeeds& speeds, const kernels::Kernels& kernels,
+                                     std::shared_ptr<ThreadPool> pool);
 double measure_logit_seconds();
 
 // Of rates measured one after the other, that of the machine when nothing else runs: other programs

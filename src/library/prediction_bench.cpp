@@ -5,7 +5,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <optional>
+#include <memory>
 
 #include "hardware/cpu.h"
 #include "kernels/select.h"
@@ -17,7 +17,7 @@ using namespace hearth;
 
 namespace {
 
-constexpr std::int64_t tokens = 24;
+constexpr int tokens = 24;
 constexpr Dtype all_types[] = {Dtype::f32,  Dtype::f16,    Dtype::bf16,  Dtype::q8_0,
                                Dtype::q4_0, Dtype::q5_0,   Dtype::q4_k,  Dtype::q5_k,
                                Dtype::q6_k, Dtype::iq4_xs, Dtype::mxfp4, Dtype::iq2_xs};
@@ -28,29 +28,9 @@ double median(std::vector<double> values) {
 }
 
 Result<double> reached_tokens_per_second(Runner& runner, int threads, int round) {
-  GenerateRequest request;
-  for (int i = 0; i < 4; ++i) request.prompt.push_back(static_cast<Token>(300 + 7 * round + i));
-  request.sampling.temperature = 0;
-  request.max_tokens = tokens;
-  request.ignore_end = true;
-  request.speculate = false;
-  request.logprobs = true;  // an event for each token
-  std::optional<WorkClock> clock;
   std::vector<double> rates;
-  std::optional<Error> error;
-  std::atomic<bool> done = false;
-  TRY(runner.submit(std::move(request), [&](const Event& event) {
-    for (std::size_t i = 0; i < event.tokens.size(); ++i) {
-      if (clock) rates.push_back(1 / clock->seconds());
-      clock.emplace(threads);
-    }
-    if (!event.last) return;
-    error = event.error;
-    done = true;
-    done.notify_one();
-  }));
-  done.wait(false);
-  if (error) return *error;
+  for (const double seconds : TRY(measure_tokens(runner, threads, round, tokens)))
+    rates.push_back(1 / seconds);
   return idle_rate(std::move(rates));
 }
 
@@ -69,23 +49,23 @@ Status compare(const std::string& path, int threads, int rounds) {
   const Lease lease = TRY(library->acquire(path));
   const Package package = TRY(open_reference(path));
   const TokenWork work = work_per_token(package, lease->model().info());
-  ThreadPool pool(threads);
-  ops::Context ctx{.kernels = TRY(kernels::choose("")), .pool = &pool};
+  const auto pool = std::make_shared<ThreadPool>(threads);
+  ops::Context ctx{.kernels = TRY(kernels::choose("")), .pool = pool.get()};
   std::vector<Dtype> types;
   for (const Dtype dtype : all_types)
-    if (work.weight_bytes.contains(name_of(dtype))) types.push_back(dtype);
+    if (dtype == Dtype::q8_0 || work.weight_bytes.contains(name_of(dtype))) types.push_back(dtype);
   std::vector<double> expected, shares;
   for (int round = 0; round < rounds; ++round) {
     MachineSpeeds speeds;
     speeds.threads = threads;
     speeds.weights = TRY(measure_weights(ctx, types, {}));
-    speeds.product_seconds = TRY(measure_product_seconds(ctx, {}));
     speeds.logit_seconds = measure_logit_seconds();
+    speeds.layer_seconds = TRY(measure_layer_seconds(speeds, *ctx.kernels, pool));
     const double reached = TRY(reached_tokens_per_second(*lease->runner, threads, round));
     expected.push_back(expected_tokens_per_second(speeds, work));
     shares.push_back(reached / expected.back());
-    fmt::print("  expected {:.1f} reached {:.1f} share {:.2f} product {:.2f} us;", expected.back(),
-               reached, shares.back(), 1e6 * speeds.product_seconds);
+    fmt::print("  expected {:.1f} reached {:.1f} share {:.2f} layer {:.1f} us;", expected.back(),
+               reached, shares.back(), 1e6 * speeds.layer_seconds);
     for (const auto& w : speeds.weights)
       fmt::print(" {} {:.1f}", w.dtype, w.bytes_per_second / 1e9);
     fmt::print("\n");

@@ -50,21 +50,28 @@ std::vector<Candidate> candidates(const RemoteFile& wanted, const std::vector<Lo
   return found;
 }
 
-// Errors: cancelled.
-Result<bool> is_same(const RemoteFile& wanted, const Candidate& candidate, const PullHooks& hooks) {
+// What was read is remembered: nobody needs to read it again to know.  Errors: cancelled.
+Result<bool> is_same(const RemoteFile& wanted, const Candidate& candidate,
+                     const LibraryFolders& folders, const PullHooks& hooks) {
+  const FileIdentity identity = file_identity(candidate.path).value_or(FileIdentity{});
   Checksum checksum(~0ull);
   const Status read = add_file(checksum, candidate.path,
                                [&](std::uint64_t) { return !hooks.stop.stop_requested(); });
   if (hooks.stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
-  return read.ok() && checksum.sha256() == wanted.sha256;
+  if (!read.ok()) return false;
+  const std::string sum = checksum.sha256();
+  // Files that somebody promised something of are judged by `hearth verify`.
+  if (candidate.tool != "hearth" && promised_by_name(candidate.path).empty())
+    (void)remember_sums(folders, {{candidate.path, {identity, sum, ""}}}).ok();
+  return sum == wanted.sha256;
 }
 
 // Errors: cancelled.
 Result<bool> reuse(const RemoteFile& wanted, const Candidate& candidate, const std::string& partial,
-                   const PullHooks& hooks) {
+                   const LibraryFolders& folders, const PullHooks& hooks) {
   if (hooks.remark)
     hooks.remark(fmt::format("{} may be here already: reading {}", wanted.name, candidate.path));
-  if (!TRY(is_same(wanted, candidate, hooks))) return false;
+  if (!TRY(is_same(wanted, candidate, folders, hooks))) return false;
   const std::string path = join_path(partial, wanted.name);
   // A person's own files may be written in place; programs replace theirs.
   const bool may_link = candidate.tool != "folder";
@@ -88,7 +95,7 @@ Status reuse_files(const DownloadPlan& plan, const std::string& partial,
   const KnownSums known = read_known_sums(folders);
   for (const RemoteFile& file : wanted)
     for (const Candidate& candidate : candidates(file, models, known))
-      if (TRY(reuse(file, candidate, partial, hooks))) break;
+      if (TRY(reuse(file, candidate, partial, folders, hooks))) break;
   return Done{};
 }
 

@@ -177,7 +177,9 @@ class Imports(unittest.TestCase):
             for name in ("../x", "/x", "hf:a/b", "a b"):
                 self.assertEqual(world.run("import", path, "--name", name).returncode, 2, name)
             for bad in (self.put(world, "junk.gguf", b"GGUFjunk"), self.put(world, "text.txt", b"Hi")):
-                self.assertNotEqual(world.run("import", bad).returncode, 0)
+                run = world.run("import", bad)
+                self.assertNotEqual(run.returncode, 0)
+                self.assertIn(bad, run.err)
             self.assertEqual([f for f in world.files() if not f.startswith("Fine")], [])
 
     def test_archives(self):

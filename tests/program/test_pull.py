@@ -398,7 +398,12 @@ class Pull(unittest.TestCase):
             self.check_whole(world, world.run("pull", "hf:org/model"), "is the same file")
             self.assertEqual(world.hub.served, [])
             self.assertNotEqual((world.store / WHOLE[0]).stat().st_ino, (shelf / "mine.gguf").stat().st_ino)
-            world.run("verify")  # from now on it is known that these are the same
+            # It was read, and is known to be the same: one row, and both places by `du`.
+            rows = [line for line in world.run("list").out.splitlines() if "hf:org/model" in line or "mine" in line]
+            self.assertEqual(len(rows), 1, rows)
+            self.assertIn("hearth, folder", rows[0])
+            self.assertEqual([m.get("copy_of") for m in json.loads(world.run("list", "--json").out)["models"]
+                              if m["name"] == "mine"], ["hf:org/model:Q8_0"])
             copies = json.loads(world.run("du", "--json").out)["copies"]
             self.assertEqual([(c["name"], c["copy"]) for c in copies],
                              [("mine", str(world.store / WHOLE[0]))])

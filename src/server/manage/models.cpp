@@ -184,7 +184,10 @@ Checked<Json> show_named(Service& service, const std::string& name) {
   if (!found) return model_problem(name, found.error());
   Json shown = describe(*found, service.pool->peek(found->name) != nullptr);
   shown.set("path", found->path);
-  shown.set("lifecycle", to_json(library->lifecycles.view(found->name)));
+  LifecycleView lifecycle = library->lifecycles.view(found->name);
+  // It is here, though nobody has asked for it yet.
+  if (lifecycle.state == ModelState::uninitialized) lifecycle.state = ModelState::local;
+  shown.set("lifecycle", to_json(lifecycle));
   return shown;
 }
 

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <limits>
 #include <thread>
 
 #include "base/store_files.h"
@@ -12,11 +11,10 @@
 #include "library/import.h"
 #include "library/latest_tag.h"
 #include "library/modelfile.h"
-#include "server/conversation.h"
 #include "server/fields.h"
 #include "server/manage/manage.h"
 #include "server/ollama/ollama.h"
-#include "server/parameters.h"
+#include "server/preset.h"
 #include "server/reply.h"
 #include "server/rows.h"
 
@@ -221,24 +219,14 @@ Checked<std::string> read_licence(const Json& body) {
   return text;
 }
 
-// What requests by this name do not have to say; the rest as the model's own name has it.
-Checked<Preset> read_preset(const Json& body, Preset preset) {
-  if (const auto system = TRY(read_text(body, "system", max_text_bytes));
-      system && !system->empty())
-    preset.system = *system;
-  if (const Json* messages = wished(body, "messages")) {
-    TRY(read_chat_input(Json::object({{"messages", *messages}})));
-    preset.messages = *messages;
-  }
-  if (const Json* parameters = wished(body, "parameters")) {
-    auto fields = preset_fields(*parameters);
-    if (!fields) return Problem{400, "invalid_value", fields.error().message(), "parameters", 0};
-    TRY(read_parameters(*fields, Dialect::chat, std::numeric_limits<std::int32_t>::max()));
-    for (const auto& [field, value] : fields->as_object()) preset.fields.set(field, value);
-  }
-  if (std::string licence = TRY(read_licence(body)); !licence.empty())
-    preset.licence = std::move(licence);
-  return preset;
+// What requests by this name do not have to say.
+Checked<Modelfile> read_wish(const Json& body) {
+  Modelfile wish;
+  wish.system = TRY(read_text(body, "system", max_text_bytes)).value_or("");
+  if (const Json* messages = wished(body, "messages")) wish.messages = *messages;
+  if (const Json* parameters = wished(body, "parameters")) wish.parameters = *parameters;
+  wish.licence = TRY(read_licence(body));
+  return wish;
 }
 
 Check create(Service& service, Call& call) {
@@ -248,7 +236,8 @@ Check create(Service& service, Call& call) {
   const bool stream = TRY(read_bool(body, "stream")).value_or(true);
   TRY(refuse_unsupported(body));
   const auto from = TRY(read_text(body, "from", 1024));
-  Preset preset = TRY(read_preset(body, from ? library->installed.preset(*from) : Preset()));
+  const Modelfile wish = TRY(read_wish(body));
+  Preset preset = TRY(preset_of(wish, from ? library->installed.preset(*from) : Preset()));
   const Json* files = body.find("files");
   Status made = Error(ErrorKind::invalid, "needs \"from\" or \"files\"");
   const Workers::Aside aside;

@@ -140,12 +140,9 @@ Status build(Index& index, const Options& o, const Rows& data) {
   const std::size_t n = o.limit > 0 ? std::min(o.limit, data.count) : data.count;
   const std::size_t step = o.batch_rows > 0 ? o.batch_rows : n;
   if (auto* ivf = dynamic_cast<Ivf*>(&index); ivf != nullptr && o.sample_rows > 0) {
-    std::vector<float> sample;
-    for (std::size_t i = 0; i < o.sample_rows; ++i) {
-      const float* row = data.at(i * n / o.sample_rows);
-      sample.insert(sample.end(), row, row + data.dim);
-    }
-    TRY(ivf->train(sample, n, {}));
+    Reservoir sample(data.dim, o.sample_rows, 1);
+    for (std::size_t i = 0; i < n; ++i) sample.offer({data.at(i), data.dim});
+    TRY(ivf->train(sample.rows(), n, {}));
   }
   for (std::size_t first = 0; first < n; first += step) {
     const std::size_t count = std::min(step, n - first);

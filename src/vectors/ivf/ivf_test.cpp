@@ -116,6 +116,30 @@ TEST_CASE("ivf: target recalls are reached for every metric, table and kind of c
   }
 }
 
+TEST_CASE(
+    "ivf: without floats a row is at no distance of itself, and its neighbours nearly right") {
+  const std::size_t dim = 40, n = 3000;
+  const auto vectors = clustered(n, dim, 31);
+  IvfSpec spec = small_spec(dim);
+  spec.keep_floats = false;
+  auto index = Ivf::create(spec).value();
+  auto oracle = make_flat(dim, Metric::l2);
+  REQUIRE(index->add(rows_from(0, n), vectors).ok());
+  REQUIRE(oracle->add(rows_from(0, n), vectors).ok());
+  REQUIRE(index->maintain({}).ok());
+  for (std::size_t row = 0; row < n; row += 100) {
+    const auto query = std::span(vectors).subspan(row * dim, dim);
+    const auto hits = index->search(query, {.target_recall = 0.99f}).value();
+    const auto exact = oracle->search(query, {}).value();
+    const float far = exact.back().distance;
+    REQUIRE(hits.size() == exact.size());
+    CHECK(hits[0].row == row);
+    CHECK(hits[0].distance <= 2e-4f * far);  // sums of floats, nothing of the bytes
+    for (std::size_t i = 0; i < hits.size(); ++i)
+      CHECK(hits[i].distance == doctest::Approx(exact[i].distance).epsilon(0.01));
+  }
+}
+
 TEST_CASE("ivf: a batch finds what one query after another finds") {
   const std::size_t dim = 40, n = 4000, queries_n = 300;
   const auto vectors = clustered(n, dim, 21), queries = clustered(queries_n, dim, 22);

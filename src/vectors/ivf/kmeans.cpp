@@ -343,13 +343,12 @@ Result<KMeansResult> kmeans(const KMeansSpec& spec, std::span<const float> rows,
 void Reservoir::offer(std::span<const float> rows) {
   for (std::size_t i = 0; i < rows.size(); i += dim_, ++seen_) {
     const auto row = rows.subspan(i, dim_);
-    if (seen_ < capacity_) {
-      rows_.insert(rows_.end(), row.begin(), row.end());
-      continue;
+    const std::size_t place = random_() % (seen_ + 1);
+    if (seen_ < capacity_) {  // whoever is at the place moves to the end
+      rows_.resize((seen_ + 1) * dim_);
+      std::copy_n(&rows_[place * dim_], dim_, &rows_[seen_ * dim_]);
     }
-    const std::uint64_t place = random_() % (seen_ + 1);
-    if (place < capacity_)
-      std::copy(row.begin(), row.end(), rows_.begin() + static_cast<std::ptrdiff_t>(place * dim_));
+    if (place < capacity_) std::copy(row.begin(), row.end(), &rows_[place * dim_]);
   }
 }
 

@@ -50,7 +50,8 @@ struct KMeansResult {
 Result<KMeansResult> kmeans(const KMeansSpec& spec, std::span<const float> rows,
                             std::stop_token stop);
 
-// A sample of a stream in which every row has the same chance.  Source: Vitter 1985, algorithm R.
+// A sample of a stream in which every row has the same chance, in random order as k-means wants it.
+// Source: Vitter 1985, algorithm R.
 class Reservoir {
  public:
   Reservoir(std::size_t dim, std::size_t capacity, std::uint64_t seed)

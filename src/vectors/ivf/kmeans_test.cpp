@@ -99,6 +99,7 @@ TEST_CASE("k-means into very many clusters goes in two steps") {
 
 TEST_CASE("every row of a stream has the same chance in a reservoir") {
   std::vector<int> taken(1000);
+  int early_first = 0;
   for (std::uint64_t seed = 0; seed < 200; ++seed) {
     Reservoir reservoir(1, 50, seed);
     for (int first = 0; first < 1000; first += 100) {
@@ -111,10 +112,12 @@ TEST_CASE("every row of a stream has the same chance in a reservoir") {
     REQUIRE(reservoir.rows().size() == 50);
     CHECK(std::set<float>(reservoir.rows().begin(), reservoir.rows().end()).size() == 50);
     for (const float row : reservoir.rows()) ++taken[static_cast<std::size_t>(row)];
+    early_first += reservoir.rows()[0] < 500;
   }
   int early = 0;
   for (std::size_t i = 0; i < 500; ++i) early += taken[i];
   CHECK(early == doctest::Approx(5000).epsilon(0.05));
+  CHECK(early_first == doctest::Approx(100).epsilon(0.25));
 }
 
 TEST_CASE("centroids: the nearest one exactly, on every table") {

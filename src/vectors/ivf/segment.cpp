@@ -99,24 +99,28 @@ std::uint8_t* block_of(const Draft& draft, std::size_t groups, std::size_t list,
   return draft.codes + (draft.blocks[list] + in_list / block_vectors) * block_bytes(groups);
 }
 
-// The bytes of one residual.  Products with the centroid are of the rounded residual, so that its
-// rounding only counts for what the query differs from the centroid.
+// The bytes of one residual.  What rounding r by e does to a distance, -2 e.(q - c), is mostly
+// known: where q is near the row, q - c is near r.  That part, -2 e.r, is taken off; what stays is
+// the rounding of what the query differs from the row.  A product has no such neighbourhood: there
+// it is what the query differs from the centroid.
 void encode_residual(std::uint8_t* row, const float* residual, const float* centroid,
                      std::size_t padded, Metric metric) {
   const auto [low, high] = std::minmax_element(residual, residual + padded);
   ResidualTerms terms{0, *low, (*high - *low) / 255};
   const float inverse = terms.scale > 0 ? 1 / terms.scale : 0;
   std::uint8_t* bytes = row + sizeof terms;
-  double norm = 0, rounded = 0, exact = 0;
+  double norm = 0, along = 0, rounded = 0, exact = 0;
   for (std::size_t j = 0; j < padded; ++j) {
     const int byte = static_cast<int>((residual[j] - terms.offset) * inverse + 0.5f);
     bytes[j] = static_cast<std::uint8_t>(std::min(byte, 255));
     const float r = terms.offset + terms.scale * static_cast<float>(bytes[j]);
     norm += static_cast<double>(residual[j]) * residual[j];
+    along += static_cast<double>(r) * residual[j];
     rounded += static_cast<double>(r) * centroid[j];
     exact += static_cast<double>(residual[j]) * centroid[j];
   }
-  terms.first = static_cast<float>(metric == Metric::l2 ? norm + 2 * rounded : rounded - exact);
+  const double first = metric == Metric::l2 ? 2 * (along + rounded) - norm : rounded - exact;
+  terms.first = static_cast<float>(first);
   std::memcpy(row, &terms, sizeof terms);
 }
 

@@ -128,10 +128,14 @@ struct LocalCollection final : Collection {
   struct Probe {
     std::vector<float> vector;
     std::optional<Filter> filter;
+    // By answer_exactly(): the rows that the filter means, and the nearest of them.
+    std::shared_ptr<const Bits> allowed = {};
+    std::vector<Scored> exact = {};
   };
   Result<std::vector<Probe>> held_out(std::size_t n) const;
-  Result<Json> measure(std::span<const Probe> probes, std::size_t k, float target_recall,
-                       double max_seconds) const;
+  Result<std::size_t> answer_exactly(std::span<Probe> probes, std::size_t k,
+                                     double max_seconds) const;
+  Result<Json> measure(std::span<const Probe> probes, std::size_t k, float target_recall) const;
   Result<Json> tune_now(const TuneOptions& options, std::stop_token stop);
   Status sample_recall(std::stop_token stop);
   Status keep_tuned(std::stop_token stop);

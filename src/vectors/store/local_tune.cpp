@@ -17,48 +17,60 @@ constexpr double recall_slack = 0.01;        // below what was asked for: measur
 constexpr double some_changed = 0.02, many_changed = 0.2;  // once such a share of rows changed
 constexpr float targets[] = {0.5f, 0.7f, 0.8f, 0.9f, 0.95f, 0.97f, 0.98f, 0.99f, 0.995f, 1.0f};
 
+using Clock = std::chrono::steady_clock;
+
+double seconds_since(Clock::time_point began) {
+  return std::chrono::duration<double>(Clock::now() - began).count();
+}
+
 }  // namespace
 
-// Share of the exact answers that the index finds, and queries per second, at one target.  Stops
-// early, with fewer queries, when the time is over.
+// The exact answers, until the time is over; how many there are.
+Result<std::size_t> LocalCollection::answer_exactly(std::span<Probe> probes, std::size_t k,
+                                                    double max_seconds) const {
+  const auto begun = Clock::now();
+  std::size_t answered = 0;
+  for (Probe& probe : probes) {
+    if (answered >= least_queries && seconds_since(begun) > max_seconds) break;
+    Query query;
+    query.vector = probe.vector;
+    if (probe.filter) probe.allowed = TRY(select_rows(*probe.filter));
+    probe.exact = TRY(exact_rows(query, k, probe.allowed.get()));
+    ++answered;
+  }
+  return answered;
+}
+
+// Share of the exact answers that the index finds at one target, and queries per second: of a
+// second round, when what the first one touched is in memory.
 Result<Json> LocalCollection::measure(std::span<const Probe> probes, std::size_t k,
-                                      float target_recall, double max_seconds) const {
-  using Clock = std::chrono::steady_clock;
+                                      float target_recall) const {
   SearchOptions options;
   options.k = k;
   options.target_recall = target_recall;
-  std::size_t found = 0, wanted = 0, queries = 0;
-  std::chrono::duration<double> spent{};
-  const auto begun = Clock::now();
+  std::size_t found = 0, wanted = 0;
   for (const Probe& probe : probes) {
-    Query query;
-    query.vector = probe.vector;
-    std::shared_ptr<const Bits> allowed;
-    if (probe.filter) allowed = TRY(select_rows(*probe.filter));
-    const auto exact = TRY(exact_rows(query, k, allowed.get()));
-    const auto began = Clock::now();
-    const auto hits = TRY(indexed_rows(probe.vector, options, allowed.get()));
-    spent += Clock::now() - began;
-    wanted += exact.size();
-    ++queries;
+    const auto hits = TRY(indexed_rows(probe.vector, options, probe.allowed.get()));
+    wanted += probe.exact.size();
     // By distance: of rows equally far, any is right.
-    const float farthest = exact.empty() ? 0 : exact.back().distance;
+    const float farthest = probe.exact.empty() ? 0 : probe.exact.back().distance;
     constexpr float tolerance = 1e-5f;
     for (const Scored& hit : hits)
-      if (std::any_of(exact.begin(), exact.end(),
+      if (std::any_of(probe.exact.begin(), probe.exact.end(),
                       [&](const Scored& one) { return one.row == hit.row; }) ||
           hit.distance <= farthest - tolerance * std::abs(farthest))
         ++found;
-    const bool is_late = std::chrono::duration<double>(Clock::now() - begun).count() > max_seconds;
-    if (is_late && queries >= least_queries) break;
   }
+  const auto began = Clock::now();
+  for (const Probe& probe : probes) TRY(indexed_rows(probe.vector, options, probe.allowed.get()));
+  const double spent = seconds_since(began);
   const double recall =
       wanted == 0 ? 1 : std::min(1.0, static_cast<double>(found) / static_cast<double>(wanted));
   return Json::object(
       {{"target", target_recall},
        {"recall", recall},
-       {"queries_per_second", spent.count() > 0 ? static_cast<double>(queries) / spent.count() : 0},
-       {"queries", queries},
+       {"queries_per_second", spent > 0 ? static_cast<double>(probes.size()) / spent : 0},
+       {"queries", probes.size()},
        {"k", k}});
 }
 
@@ -94,13 +106,14 @@ Result<Json> LocalCollection::tune(const TuneOptions& options, std::stop_token s
 }
 
 Result<Json> LocalCollection::tune_now(const TuneOptions& options, std::stop_token stop) {
-  const std::vector<Probe> probes = TRY(held_out(options.queries));
+  std::vector<Probe> probes = TRY(held_out(options.queries));
   if (probes.empty()) return Error(ErrorKind::invalid, "tune: the collection is empty");
-  Json table = Json::array(), best;
   constexpr double no_limit = 1e9;
+  TRY(answer_exactly(probes, options.k, no_limit));
+  Json table = Json::array(), best;
   for (const float target : targets) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
-    Json row = TRY(measure(probes, options.k, target, no_limit));
+    Json row = TRY(measure(probes, options.k, target));
     const bool is_enough = row.find("recall")->as_number() >= options.recall;
     table.push_back(row);
     best = std::move(row);
@@ -173,7 +186,8 @@ Status LocalCollection::sample_recall(std::stop_token stop) {
   });
   const bool is_asked = !probes.empty();
   if (!is_asked) probes = TRY(held_out(sampled_queries));
-  Json measured = TRY(measure(probes, sampled_k, target, sample_seconds));
+  probes.resize(TRY(answer_exactly(probes, sampled_k, sample_seconds)));
+  Json measured = TRY(measure(probes, sampled_k, target));
   measured.set("of", is_asked ? "recent queries" : "points between documents");
   measured.set("documents", live_rows_.load());
   measured.set("at", std::chrono::duration_cast<std::chrono::seconds>(

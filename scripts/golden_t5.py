@@ -1,9 +1,10 @@
 #!/usr/bin/env python3
-"""Golden T5 models: tiny random encoder-decoders, plain and gated, what Hugging Face makes of them,
-and the same weights as GGUF.
+"""Golden T5 models: tiny random encoder-decoders, plain and gated, and an encoder alone with a dense
+head behind its mean (Sentence-T5), what Hugging Face makes of them, and the same weights as GGUF.
 
 Writes tests/golden/t5/<name>/: config.json, model.safetensors, model.gguf, golden.json (the text's
-tokens, those that are written) and logits.f32 ([written, vocabulary] f32).
+tokens, those that are written) and logits.f32 ([written, vocabulary] f32); of the encoder alone the
+texts' tokens and vectors.  GGUF files have no dense heads: `headless` are the vectors without.
 
     scripts/golden_t5.py [NAME ...]
 """
@@ -87,8 +88,8 @@ def gguf_name(name):
     return f"{side[:3]}.blk.{block}.{own}.weight"
 
 
-def write_gguf(c, tensors, folder):
-    w = gguf.GGUFWriter(folder / "model.gguf", "t5")
+def write_gguf(c, tensors, folder, arch="t5"):
+    w = gguf.GGUFWriter(folder / "model.gguf", arch)
     w.add_name(folder.name)
     w.add_context_length(c.n_positions)
     w.add_embedding_length(c.d_model)
@@ -141,7 +142,46 @@ def make(name, options):
     print(name, "seed", seed, flush=True)
 
 
+def make_embedder(name="embedder"):
+    from safetensors.numpy import load_file, save_file
+    folder = ROOT / name
+    shutil.rmtree(folder, ignore_errors=True)
+    config = T.T5Config(**base, feed_forward_proj="gated-gelu", tie_word_embeddings=True)
+    model = T.T5EncoderModel(config).float().eval()
+    randomise(model, 3)
+    model.save_pretrained(folder)
+    random = numpy.random.default_rng(3)
+    head = (random.standard_normal((12, base["d_model"])) / 4).astype(numpy.float16)
+    (folder / "2_Dense").mkdir()
+    save_file({"linear.weight": head.astype(numpy.float32)}, folder / "2_Dense/model.safetensors")
+    (folder / "2_Dense/config.json").write_text(json.dumps(dict(
+        in_features=base["d_model"], out_features=12, bias=False,
+        activation_function="torch.nn.modules.linear.Identity")) + "\n")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling/config.json").write_text(json.dumps(dict(pooling_mode_mean_tokens=True)) + "\n")
+    kinds = ["Transformer", "Pooling", "Dense", "Normalize"]
+    (folder / "modules.json").write_text(json.dumps([
+        dict(idx=i, name=str(i), path=f"{i}_{kind}" if 0 < i < 3 else "",
+             type=f"sentence_transformers.models.{kind}")
+        for i, kind in enumerate(kinds)]) + "\n")
+    write_gguf(config, load_file(folder / "model.safetensors"), folder, "t5encoder")
+    texts = [[int(t) for t in random.integers(2, VOCAB, n)] + [1] for n in (1, 7, 40)]
+    vectors, headless = [], []
+    for text in texts:
+        with torch.no_grad():
+            mean = model(torch.tensor([text])).last_hidden_state[0].mean(0).numpy()
+        made = head.astype(numpy.float32) @ mean
+        vectors.append((made / numpy.linalg.norm(made)).tolist())
+        headless.append((mean / numpy.linalg.norm(mean)).tolist())
+    (folder / "golden.json").write_text(json.dumps(dict(
+        versions=dict(transformers=T.__version__, torch=torch.__version__), texts=texts,
+        vectors=vectors, headless=headless)) + "\n")
+    print(name, flush=True)
+
+
 if __name__ == "__main__":
+    if len(sys.argv) < 2 or "embedder" in sys.argv[1:]:
+        make_embedder()
     for name, options in MODELS.items():
         if len(sys.argv) < 2 or name in sys.argv[1:]:
             make(name, options)

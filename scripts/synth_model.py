@@ -28,6 +28,12 @@ SHAPES = {
                          {"qk_norm": True, "theta": 1e6, "experts": 128, "used": 8, "expert_ff": 768}),
     "gemma-3-1b": ("gemma3", 1152, 26, 4, 1, 256, 6912, 262144, True,
                    {"qk_norm": True, "post_norms": True, "theta": 1e6, "window": 512}),
+    # Layers that recur, some of which attend: Mamba-2 and gated delta nets.
+    "granite-4-h-1b": ("granitehybrid", 1536, 40, 12, 4, 128, 4096, 100352, True,
+                       {"attends": {5, 15, 25, 35}, "mixer": {"heads": 48, "head": 64, "groups": 1, "state": 128}}),
+    "qwen3.5-0.8b": ("qwen35", 1024, 24, 8, 2, 256, 3584, 248320, True,
+                     {"attends": set(range(3, 24, 4)), "qk_norm": True, "theta": 1e7, "turning": 64,
+                      "mixer": {"heads": 16, "head": 128, "groups": 16, "state": 128}}),
 }
 CONTEXT = 32768
 ALIGNMENT = 32
@@ -63,7 +69,7 @@ def more_bits(layer, layers):
 
 def type_of(name, dims, recipe, layers, tied):
     """The type of a tensor, by its name, in a recipe."""
-    if len(dims) == 1 or "ffn_gate_inp" in name:
+    if len(dims) == 1 or any(part in name for part in ("ffn_gate_inp", "conv1d", "ssm_a", "ssm_d", "ssm_norm")):
         return "F32"
     if recipe in ("F32", "F16", "BF16"):
         return recipe
@@ -91,7 +97,13 @@ def tensors_of(shape):
     for i in range(layers):
         b = f"blk.{i}."
         yield b + "attn_norm.weight", (hidden,)
-        for part, rows in (("q", heads * head), ("k", kv_heads * head), ("v", kv_heads * head)):
+        if i not in more.get("attends", {i}):
+            yield from mixer_of(arch, b, hidden, **more["mixer"])
+            yield b + ("ffn_norm.weight" if arch == "granitehybrid" else "post_attention_norm.weight"), (hidden,)
+            yield from mlp_of(b, hidden, ff)
+            continue
+        gates = heads * head if arch == "qwen35" else 0
+        for part, rows in (("q", heads * head + gates), ("k", kv_heads * head), ("v", kv_heads * head)):
             yield f"{b}attn_{part}.weight", (hidden, rows)
             if more.get("bias"):
                 yield f"{b}attn_{part}.bias", (rows,)
@@ -102,7 +114,7 @@ def tensors_of(shape):
         if more.get("post_norms"):
             yield b + "post_attention_norm.weight", (hidden,)
             yield b + "post_ffw_norm.weight", (hidden,)
-        yield b + "ffn_norm.weight", (hidden,)
+        yield b + ("post_attention_norm.weight" if arch == "qwen35" else "ffn_norm.weight"), (hidden,)
         if more.get("experts"):
             experts, inner = more["experts"], more["expert_ff"]
             yield b + "ffn_gate_inp.weight", (hidden, experts)
@@ -110,9 +122,35 @@ def tensors_of(shape):
             yield b + "ffn_up_exps.weight", (hidden, inner, experts)
             yield b + "ffn_down_exps.weight", (inner, hidden, experts)
         else:
-            yield b + "ffn_gate.weight", (hidden, ff)
-            yield b + "ffn_up.weight", (hidden, ff)
-            yield b + "ffn_down.weight", (ff, hidden)
+            yield from mlp_of(b, hidden, ff)
+
+
+def mlp_of(b, hidden, ff):
+    """A gated MLP."""
+    yield b + "ffn_gate.weight", (hidden, ff)
+    yield b + "ffn_up.weight", (hidden, ff)
+    yield b + "ffn_down.weight", (ff, hidden)
+
+
+def mixer_of(arch, b, hidden, heads, head, groups, state):
+    """What of a layer recurs."""
+    inner, channels = heads * head, heads * head + 2 * groups * state
+    yield b + "ssm_conv1d.weight", (4, channels)
+    yield b + "ssm_dt.bias", (heads,)
+    if arch == "granitehybrid":
+        yield b + "ssm_in.weight", (hidden, inner + channels + heads)
+        yield b + "ssm_conv1d.bias", (channels,)
+        yield b + "ssm_a", (1, heads)
+        yield b + "ssm_d", (1, heads)
+        yield b + "ssm_norm.weight", (inner // groups, groups)
+    else:
+        yield b + "attn_qkv.weight", (hidden, channels)
+        yield b + "attn_gate.weight", (hidden, inner)
+        yield b + "ssm_alpha.weight", (hidden, heads)
+        yield b + "ssm_beta.weight", (hidden, heads)
+        yield b + "ssm_a", (heads,)
+        yield b + "ssm_norm.weight", (head,)
+    yield b + "ssm_out.weight", (inner, hidden)
 
 
 def byte_letters():
@@ -132,14 +170,21 @@ def metadata_of(name, shape, recipe):
     yield "general.file_type", "u32", FILE_TYPES[recipe]
     numbers = {"block_count": layers, "context_length": CONTEXT, "embedding_length": hidden, "feed_forward_length": ff,
                "attention.head_count": heads, "attention.head_count_kv": kv_heads, "attention.key_length": head,
-               "attention.value_length": head, "rope.dimension_count": head}
+               "attention.value_length": head, "rope.dimension_count": more.get("turning", head)}
+    if mixer := more.get("mixer"):
+        inner = mixer["heads"] * mixer["head"]
+        numbers |= {"ssm.conv_kernel": 4, "ssm.state_size": mixer["state"], "ssm.group_count": mixer["groups"],
+                    "ssm.time_step_rank": mixer["heads"], "ssm.inner_size": inner}
+        if arch == "granitehybrid":
+            numbers["attention.head_count_kv"] = [kv_heads if i in more["attends"] else 0 for i in range(layers)]
+            del numbers["rope.dimension_count"]
     if more.get("experts"):
         numbers |= {"expert_count": more["experts"], "expert_used_count": more["used"], "expert_feed_forward_length": more["expert_ff"]}
     if more.get("window"):
         numbers["attention.sliding_window"] = more["window"]
     for key, value in numbers.items():
-        yield f"{arch}.{key}", "u32", value
-    yield f"{arch}.rope.freq_base", "f32", more["theta"]
+        yield f"{arch}.{key}", "i32s" if isinstance(value, list) else "u32", value
+    yield f"{arch}.rope.freq_base", "f32", more.get("theta", 1e4)
     yield f"{arch}.attention.layer_norm_rms_epsilon", "f32", 1e-6
     yield "tokenizer.ggml.model", "string", "gpt2"
     yield "tokenizer.ggml.pre", "string", "qwen2"
@@ -180,9 +225,13 @@ def bytes_of(dims, kind):
 
 
 def write_data(out, name, dims, kind, pools):
-    """A tensor's bytes: norms are one, the rest comes from the pool."""
+    """A tensor's bytes: norms are one, decays minus one, the rest comes from the pool."""
     size = bytes_of(dims, kind)
-    if name.endswith("norm.weight"):
+    if name.endswith("ssm_a"):
+        out.write(struct.pack("<f", -1.0) * (size // 4))
+    elif name.endswith("ssm_norm.weight"):
+        out.write(struct.pack("<f", 1.0) * (size // 4))
+    elif name.endswith("norm.weight"):
         out.write(struct.pack("<f", 1.0) * dims[0])
     else:
         if kind not in pools:

@@ -8,6 +8,7 @@
 #include "adapt/translate/origin.h"
 #include "base/bytes.h"
 #include "models/describe.h"
+#include "models/t5.h"
 
 namespace hearth::adapt {
 namespace {
@@ -22,6 +23,12 @@ bool is_derived(std::string_view name) {
     if (name.ends_with(suffix)) return true;
   return false;
 }
+
+bool near(double a, double b) {
+  return std::abs(a - b) <= 1e-6 * std::max(std::abs(a), std::abs(b));
+}
+
+}  // namespace
 
 void tell_unused(const Package& package, const std::set<std::string>& used,
                  std::vector<std::string>& losses) {
@@ -40,12 +47,6 @@ void tell_unused(const Package& package, const std::set<std::string>& used,
       fmt::format("{} tensors ({} bytes) are no part of the language model and stay behind: {}{}",
                   left.size(), bytes, names, left.size() > 3 ? ", ..." : ""));
 }
-
-bool near(double a, double b) {
-  return std::abs(a - b) <= 1e-6 * std::max(std::abs(a), std::abs(b));
-}
-
-}  // namespace
 
 void add_file(Package& package, std::string name, std::string bytes) {
   const auto kept = std::make_shared<const std::string>(std::move(bytes));
@@ -97,6 +98,7 @@ Result<Translated> translate(const Package& package, Naming naming) {
     return Translated{package, {}};
   const ArchSpec& spec = *TRY(architecture_of(package));
   TRY(check_scheme(package));
+  if (&spec == &t5 && package.naming != naming) return translate_t5(package, naming);
   if (package.naming != naming && spec.hf_class.empty() && spec.kind == Kind::generator)
     return Error(ErrorKind::unsupported,
                  fmt::format("{}: its tensors are arranged otherwise under the other naming, which "
@@ -134,7 +136,11 @@ Result<Translated> translate(const Package& package, Naming naming) {
     TRY(write_folder_tokenizer(package, made, out.losses));
   }
   const ArchSpec& again = *TRY(architecture_of(made));
-  for (std::string& difference : differences(origin->hyper, TRY(read_hyper(made, again))))
+  Hyper before = origin->hyper, after = TRY(read_hyper(made, again));
+  if (spec.mixer_beside_attention)  // their factors are in the matrices
+    for (Hyper* hyper : {&before, &after})
+      hyper->embedding_scale = hyper->logit_scale = hyper->attention_scale = 1;
+  for (std::string& difference : differences(before, after))
     out.losses.push_back(std::move(difference));
   return out;
 }

@@ -170,5 +170,34 @@ TEST_CASE("a GGUF file as a folder, and back, is that file") {
   }
 }
 
+TEST_CASE("T5 changes its names alone, and back") {
+  for (const char* name : {"gated", "plain", "embedder"}) {
+    const std::string path = std::string("tests/golden/t5/") + name;
+    CAPTURE(path);
+    const Package folder = opened(path), file = opened(path + "/model.gguf");
+    for (const bool to_gguf : {true, false}) {
+      const Package &from = to_gguf ? folder : file, &to = to_gguf ? file : folder;
+      const auto made = translate(from, to.naming);
+      REQUIRE_MESSAGE(made.ok(), made.error().message());
+      // GGUF files have no dense heads.
+      const bool loses = to_gguf && folder.find("2_Dense.linear.weight") != nullptr;
+      const auto tells = [](const std::string& loss) { return loss.find("2_Dense") != loss.npos; };
+      CHECK(std::ranges::any_of(made->losses, tells) == loses);
+      for (const TensorEntry& tensor : to.tensors) {
+        CAPTURE(tensor.name);
+        if (tensor.name.starts_with("2_Dense")) continue;
+        const TensorEntry* found = made->package.find(tensor.name);
+        REQUIRE(found != nullptr);
+        CHECK(found->shape == tensor.shape);
+        CHECK(std::ranges::equal(found->data, tensor.data));
+      }
+      Machine machine;
+      const auto model = load_model(machine.ctx, made->package, {});
+      REQUIRE_MESSAGE(model.ok(), model.error().message());
+      CHECK((*model)->info().kind == describe(from)->kind);
+    }
+  }
+}
+
 }  // namespace
 }  // namespace hearth::adapt

@@ -150,7 +150,45 @@ Result<std::string> find_weights(const std::string& folder) {
   return Error(ErrorKind::unsupported, "no .safetensors and no pytorch_model.bin in this folder");
 }
 
+// The weights of a module of sentence-transformers, under names of its own.
+Status add_dense_module(Package& package, const std::string& folder, const std::string& path) {
+  TRY(add_text_file(package, folder, path + "/config.json"));
+  for (const char* name : {"model.safetensors", "pytorch_model.bin"}) {
+    const std::string whole = join_path(join_path(folder, path), name);
+    if (!is_file(whole)) continue;
+    const auto file = TRY(MappedFile::open(whole));
+    auto tensors = read_tensors(file->bytes());
+    if (!tensors) return std::move(tensors).error().within(fmt::format("{}/{}", path, name));
+    for (TensorEntry& tensor : *tensors) tensor.name = fmt::format("{}.{}", path, tensor.name);
+    TRY(add_tensors(package, *std::move(tensors), file.get()));
+    package.storage.push_back(file);
+    package.file_bytes += file->bytes().size();
+    return Done{};
+  }
+  return Done{};
+}
+
 }  // namespace
+
+Result<std::vector<std::string>> dense_modules(const Package& package) {
+  std::vector<std::string> paths;
+  const auto found = package.files.find("modules.json");
+  if (found == package.files.end()) return paths;
+  const Json modules = TRY(parse_json(text_of(found->second)));
+  if (!modules.is_array()) return paths;
+  for (const Json& module : modules.as_array()) {
+    const Json *type = module.find("type"), *path = module.find("path");
+    if (type == nullptr || !type->is_string() || !type->as_string().ends_with(".Dense")) continue;
+    const auto is_plain = [](char c) {
+      return (c >= '0' && c <= '9') || (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || c == '_';
+    };
+    if (path == nullptr || !path->is_string() || path->as_string().empty() ||
+        !std::ranges::all_of(path->as_string(), is_plain))
+      return Error(ErrorKind::corrupt, "modules.json: a Dense module without a plain path");
+    paths.push_back(path->as_string());
+  }
+  return paths;
+}
 
 Result<Package> read_huggingface(const std::string& folder, const std::string& weights,
                                  std::shared_ptr<const MappedFile> file) {
@@ -166,6 +204,8 @@ Result<Package> read_huggingface(const std::string& folder, const std::string& w
     if (!file) file = TRY(MappedFile::open(join_path(folder, weights)));
     TRY(add_weights(package, file));
   }
+  for (const std::string& path : TRY(dense_modules(package)))
+    TRY(add_dense_module(package, folder, path));
   TRY(join_mlx(package));
   TRY(join_huggingface_scheme(package));
   return package;

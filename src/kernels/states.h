@@ -15,12 +15,39 @@ struct StateStep {
   const float* b;  // [rows]
 };
 
+// The same where every row decays at a rate of its own and takes up two products:
+// s[i] = decay[i] * s[i] + a[i] u + c[i] v, then y = s^T b.
+struct TwoStep {
+  const float* decay;  // [rows]
+  const float* a;      // [rows]
+  const float* u;      // [columns]
+  const float* c;      // [rows]
+  const float* v;      // [columns]
+  const float* b;      // [rows]
+};
+
+// y[i, j] = sum over k of a[i, k] * b[k, j], for rows that are worked on together; with `adds` to
+// what y held.  Neighbours in a row of y and b lie side by side, those of a as its steps say.
+struct StateProduct {
+  float* y;
+  std::size_t y_step;  // floats from row to row
+  const float* a;
+  std::size_t a_row_step, a_term_step;
+  const float* b;
+  std::size_t b_step;
+  std::size_t rows, terms, columns;
+  bool adds;
+};
+
 struct StateKernels {
   const char* name;  // "avx2"
 
   // y[j] = sum over i of a[i] * s[i, j].
   void (*read)(float* y, const float* s, const float* a, std::size_t rows, std::size_t columns);
   void (*update)(float* y, float* s, const StateStep* step, std::size_t rows, std::size_t columns);
+  void (*update_two)(float* y, float* s, const TwoStep* step, std::size_t rows,
+                     std::size_t columns);
+  void (*multiply)(const StateProduct* product);
   // y[c] = bias[c] + sum over k of w[k, c] * x[k][c]; bias may be null.  w: [taps][channels].
   void (*convolve)(float* y, const float* const* x, const float* w, const float* bias,
                    std::size_t taps, std::size_t channels);

@@ -44,6 +44,26 @@ void update(float* y, float* s, const StateStep* step, std::size_t rows, std::si
   read(y, s, step->b, rows, columns);
 }
 
+void update_two(float* y, float* s, const TwoStep* step, std::size_t rows, std::size_t columns) {
+  for (std::size_t i = 0; i < rows; ++i)
+    for (std::size_t j = 0; j < columns; ++j)
+      s[i * columns + j] =
+          step->decay[i] * s[i * columns + j] + step->a[i] * step->u[j] + step->c[i] * step->v[j];
+  read(y, s, step->b, rows, columns);
+}
+
+void multiply(const StateProduct* p) {
+  for (std::size_t i = 0; i < p->rows; ++i)
+    for (std::size_t j = 0; j < p->columns; ++j) {
+      float& y = p->y[i * p->y_step + j];
+      double sum = p->adds ? y : 0.0f;
+      for (std::size_t k = 0; k < p->terms; ++k)
+        sum += static_cast<double>(p->a[i * p->a_row_step + k * p->a_term_step]) *
+               p->b[k * p->b_step + j];
+      y = static_cast<float>(sum);
+    }
+}
+
 void convolve(float* y, const float* const* x, const float* w, const float* bias, std::size_t taps,
               std::size_t channels) {
   for (std::size_t c = 0; c < channels; ++c) {
@@ -54,8 +74,12 @@ void convolve(float* y, const float* const* x, const float* w, const float* bias
   }
 }
 
-constexpr StateKernels reference_table = {
-    .name = "reference", .read = read, .update = update, .convolve = convolve};
+constexpr StateKernels reference_table = {.name = "reference",
+                                          .read = read,
+                                          .update = update,
+                                          .update_two = update_two,
+                                          .multiply = multiply,
+                                          .convolve = convolve};
 
 }  // namespace
 

@@ -40,6 +40,46 @@ void check_state(const StateKernels& table, std::size_t rows, std::size_t column
   check_near(state, wanted_state, 2);
 }
 
+void check_two(const StateKernels& table, std::size_t rows, std::size_t columns) {
+  std::mt19937 random(7);
+  const auto before = numbers(random, rows * columns), decay = numbers(random, rows),
+             a = numbers(random, rows), b = numbers(random, rows), c = numbers(random, rows),
+             u = numbers(random, columns), v = numbers(random, columns);
+  const TwoStep step{decay.data(), a.data(), u.data(), c.data(), v.data(), b.data()};
+  auto state = before, wanted_state = before;
+  std::vector<float> y(columns), want(columns);
+  table.update_two(y.data(), state.data(), &step, rows, columns);
+  state_reference().update_two(want.data(), wanted_state.data(), &step, rows, columns);
+  check_near(y, want, 3 * static_cast<double>(rows) + 1);
+  check_near(state, wanted_state, 3);
+}
+
+// Rows of y, a and b lie further apart than they are long; a is also read down its columns.
+void check_product(const StateKernels& table, std::size_t rows, std::size_t columns, bool turned,
+                   bool adds) {
+  constexpr std::size_t terms = 9, room = 3;
+  std::mt19937 random(8);
+  const auto a = numbers(random, (rows + room) * (terms + room)),
+             b = numbers(random, terms * (columns + room)),
+             before = numbers(random, rows * (columns + room));
+  auto y = before, want = before;
+  StateProduct product{.y = y.data(),
+                       .y_step = columns + room,
+                       .a = a.data(),
+                       .a_row_step = turned ? 1 : terms + room,
+                       .a_term_step = turned ? rows + room : 1,
+                       .b = b.data(),
+                       .b_step = columns + room,
+                       .rows = rows,
+                       .terms = terms,
+                       .columns = columns,
+                       .adds = adds};
+  table.multiply(&product);
+  product.y = want.data();
+  state_reference().multiply(&product);
+  check_near(y, want, terms + 1);
+}
+
 void check_convolution(const StateKernels& table, std::size_t channels, bool biased) {
   constexpr std::size_t taps = 4;
   std::mt19937 random(6);
@@ -62,7 +102,13 @@ TEST_CASE("every table of state kernels agrees with the reference at every width
     CAPTURE(std::string(candidate.table->name));
     for (const std::size_t columns : {1, 3, 4, 7, 8, 15, 16, 17, 31, 63, 64, 65, 128, 131}) {
       CAPTURE(columns);
-      for (const std::size_t rows : {1, 2, 16, 33}) check_state(*candidate.table, rows, columns);
+      for (const std::size_t rows : {1, 2, 16, 33}) {
+        check_state(*candidate.table, rows, columns);
+        check_two(*candidate.table, rows, columns);
+        for (const bool turned : {false, true})
+          for (const bool adds : {false, true})
+            check_product(*candidate.table, rows, columns, turned, adds);
+      }
       for (const bool biased : {false, true}) check_convolution(*candidate.table, columns, biased);
     }
   }

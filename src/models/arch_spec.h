@@ -44,6 +44,11 @@ enum class Extent : std::uint8_t {
   mixer_heads,
   mixer_heads2,
   mixer_head_dim,
+  lerps,
+  decay_rank,
+  rate_rank,
+  first_rank,
+  gate_rank,
   hidden,
   hidden2,  // gate and up together
   experts,

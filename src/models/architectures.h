@@ -18,6 +18,7 @@ extern const ArchSpec llama4, ministral3, seed_oss, exaone4, granitemoe;   // ll
 extern const ArchSpec deepseek2, deepseek3;                                // deepseek.cpp
 extern const ArchSpec lfm2, lfm2_moe, granite_hybrid, mamba2, nemotron_h;  // hybrids.cpp
 extern const ArchSpec falcon_h1, qwen3_next, qwen35, qwen35_moe;
+extern const ArchSpec rwkv7;         // rwkv.cpp
 extern const ArchSpec static_embed;  // static_embed.cpp
 
 // In the order they are named to people.

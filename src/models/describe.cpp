@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "models/architectures.h"
 #include "models/hyper_source.h"
+#include "models/t5.h"
 #include "models/tensors.h"
 #include "models/vision/tower.h"
 #include "ops/recode.h"
@@ -61,6 +62,7 @@ bool has_classifier(const Package& package, const ArchSpec& spec, const Hyper& h
 }  // namespace
 
 ModelKind kind_of(const Package& package, const ArchSpec& spec, const Hyper& hyper) {
+  if (&spec == &t5 && !t5_writes(package)) return ModelKind::embedder;
   if (spec.kind == Kind::generator)
     return hyper.pooling == Pooling::none ? ModelKind::generator : ModelKind::embedder;
   return has_classifier(package, spec, hyper) ? ModelKind::reranker : ModelKind::embedder;

@@ -23,6 +23,16 @@ std::uint64_t of_mixer(const MixerHyper& mixer, Extent extent) {
       return 2 * std::uint64_t{mixer.heads};
     case mixer_head_dim:
       return mixer.head_dim;
+    case lerps:
+      return lerp_roles.size();
+    case decay_rank:
+      return mixer.decay_rank;
+    case rate_rank:
+      return mixer.rate_rank;
+    case first_rank:
+      return mixer.first_rank;
+    case gate_rank:
+      return mixer.gate_rank;
     default:
       return 0;
   }
@@ -145,6 +155,8 @@ bool TensorFinder::needed(const TensorRow& row, std::size_t layer) const {
       return at.attends && !at.borrows_kv;
     case Where::recurrence:
       return at.recurs;
+    case Where::later_recurrence:
+      return at.recurs && layer > 0;
     case Where::mlp:
       return at.has_mlp;
     case Where::dense:

@@ -207,6 +207,8 @@ constexpr std::string_view lfm2_words[] = {"norm_eps"};
 constexpr std::string_view granite_words[] = {
     "mamba_d_conv", "mamba_d_state", "mamba_n_groups",          "mamba_n_heads",
     "mamba_d_head", "mamba_expand",  "shared_intermediate_size"};
+constexpr std::string_view mamba_words[] = {"mamba_d_conv",  "mamba_d_state", "mamba_n_groups",
+                                            "mamba_n_heads", "mamba_d_head",  "mamba_expand"};
 constexpr std::string_view mamba2_words[] = {"conv_kernel",       "state_size", "n_groups",
                                              "num_heads",         "head_dim",   "expand",
                                              "layer_norm_epsilon"};
@@ -285,6 +287,8 @@ const ArchSpec nemotron_h{
 const ArchSpec falcon_h1{
     .name = "falcon-h1",
     .hf_types = falcon_types,
+    .hf_class = "FalconH1ForCausalLM",
+    .hf_words = mamba_words,
     .tensors = {falcon_ends, falcon_layers, bare_heads, mamba},
     .hypers = falcon_factors,
     .mixer = MixerKind::mamba2,

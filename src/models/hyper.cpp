@@ -76,7 +76,7 @@ Result<std::uint32_t> read_heads(const HyperSource& source, const ArchSpec& spec
   const std::uint32_t fewest = spec.mixer == MixerKind::none ? 1 : 0;
   const auto heads = TRY(per_layer(source, keys::heads, fewest, max_heads, layers));
   if (heads.empty()) {
-    if (spec.one_branch) return 0;
+    if (spec.one_branch || spec.mixer == MixerKind::rwkv7) return 0;
     if (const auto usual = default_of(source, spec.defaults.heads)) return *usual;
     return Error(ErrorKind::corrupt, fmt::format("{} is missing", source.name_of(keys::heads)));
   }

@@ -55,6 +55,7 @@ enum class MixerKind : std::uint8_t {
   short_conv,   // y = C * conv(B * x); rows of mixer_in: B, C, x
   mamba2,       // rows of mixer_in: gate, x, B, C, steps.  Source: Dao and Gu 2024
   gated_delta,  // rows of mixer_qkv: queries, keys, values.  Source: Yang et al. 2024
+  rwkv7,        // what the MLP reads follows the row before, too.  Source: Peng et al. 2025
 };
 
 struct LayerHyper {
@@ -100,17 +101,22 @@ struct MixerHyper {
   bool tiled = false;  // head h reads group h % groups; otherwise h / (heads / groups)
   float step_min = 0, step_max = 0;  // of a step; max 0: no limits
   bool gate_after_norm = false;
+  // Of what a row says through narrow matrices (rwkv7).
+  std::uint32_t decay_rank = 0, rate_rank = 0, first_rank = 0, gate_rank = 0;
   // Of what is projected in (gate, x, B, C, steps) and of what is given.
   std::array<float, 5> factors_in{1, 1, 1, 1, 1};
 
   std::uint32_t inner() const { return heads * head_dim; }
   std::uint32_t channels() const;  // that the convolution runs over
   std::uint32_t in_rows() const;   // of mixer_in
-  // Floats of one layer's state: the convolution's last inputs, then [heads][state][head_dim].
+  // Floats of one layer's state: the convolution's last inputs, [heads][state][head_dim], and the
+  // MLP's last input.
   std::size_t tail() const { return std::size_t{kernel - 1} * channels(); }
   std::size_t matrix() const {
     return kind == MixerKind::short_conv ? 0 : std::size_t{heads} * state * head_dim;
   }
+  std::size_t mlp_tail() const { return kind == MixerKind::rwkv7 ? inner() : 0; }
+  std::size_t floats() const { return tail() + matrix() + mlp_tail(); }
 };
 
 struct Hyper {

@@ -45,6 +45,16 @@ Status read_kinds(const HyperSource& source, const ArchSpec& spec, Hyper& hyper)
     for (LayerHyper& layer : hyper.layers) layer.recurs = true;
     return Done{};
   }
+  if (spec.mixer == MixerKind::rwkv7) {
+    const Json* hybrid = source.is_gguf() ? nullptr : source.member("attn");
+    if (hybrid != nullptr && !hybrid->is_null())
+      return Error(ErrorKind::unsupported, "config.json: attn: layers that attend");
+    for (LayerHyper& layer : hyper.layers) {
+      layer.attends = false;
+      layer.recurs = true;
+    }
+    return Done{};
+  }
   const auto set = [&](std::size_t i, bool attends) {
     hyper.layers[i].attends = attends;
     hyper.layers[i].recurs = !attends;
@@ -129,6 +139,29 @@ Status read_delta(const HyperSource& source, MixerHyper& mixer) {
   return Done{};
 }
 
+// A row's last input, and states of [head_dim][head_dim].
+Status read_rwkv(const HyperSource& source, const Hyper& hyper, MixerHyper& mixer) {
+  const Keys size{"wkv.head_size", "head_dim|head_size"};
+  mixer.kernel = 2;
+  mixer.state = mixer.head_dim = TRY(source.required_count(size, 1, max_state));
+  if (hyper.dim % mixer.head_dim != 0)
+    return Error(ErrorKind::corrupt, fmt::format("{} = {}: needs a divisor of {}",
+                                                 source.name_of(size), mixer.head_dim, hyper.dim));
+  mixer.heads = mixer.groups = hyper.dim / mixer.head_dim;
+  const struct {
+    Keys keys;
+    std::uint32_t& rank;
+  } rows[] = {
+      {{"attention.decay_lora_rank", "decay_low_rank_dim|lora_rank_decay"}, mixer.decay_rank},
+      {{"attention.iclr_lora_rank", "a_low_rank_dim|lora_rank_iclr"}, mixer.rate_rank},
+      {{"attention.value_residual_mix_lora_rank", "v_low_rank_dim|lora_rank_value_residual_mix"},
+       mixer.first_rank},
+      {{"attention.gate_lora_rank", "gate_low_rank_dim|lora_rank_gate"}, mixer.gate_rank},
+  };
+  for (const auto& row : rows) row.rank = TRY(source.required_count(row.keys, 1, max_dim));
+  return Done{};
+}
+
 }  // namespace
 
 Status read_multipliers(const HyperSource& source, Hyper& hyper) {
@@ -206,12 +239,15 @@ Status read_mixers(const HyperSource& source, const ArchSpec& spec, Hyper& hyper
     case MixerKind::gated_delta:
       TRY(read_delta(source, mixer));
       break;
+    case MixerKind::rwkv7:
+      TRY(read_rwkv(source, hyper, mixer));
+      break;
   }
   const bool grouped = mixer.kind != MixerKind::short_conv;
   if (mixer.head_dim == 0 || (grouped && mixer.heads % mixer.groups != 0))
     return Error(ErrorKind::corrupt, fmt::format("{} recurrent heads of {} numbers in {} groups",
                                                  mixer.heads, mixer.head_dim, mixer.groups));
-  if (mixer.tail() + mixer.matrix() > max_state_floats / hyper.layers.size())
+  if (mixer.floats() > max_state_floats / hyper.layers.size())
     return Error(ErrorKind::exhausted, "the recurrent state passes its limit");
   return Done{};
 }
@@ -219,6 +255,7 @@ Status read_mixers(const HyperSource& source, const ArchSpec& spec, Hyper& hyper
 std::uint32_t MixerHyper::channels() const {
   switch (kind) {
     case MixerKind::short_conv:
+    case MixerKind::rwkv7:
       return inner();
     case MixerKind::mamba2:
     case MixerKind::gated_delta:
@@ -236,7 +273,7 @@ std::uint32_t MixerHyper::in_rows() const {
 std::size_t Hyper::state_begin(std::size_t layer) const {
   std::size_t floats = 0;
   for (std::size_t i = 0; i < layer; ++i)
-    if (layers[i].recurs) floats += (mixer.tail() + mixer.matrix() + 15) / 16 * 16;
+    if (layers[i].recurs) floats += (mixer.floats() + 15) / 16 * 16;
   return floats;
 }
 

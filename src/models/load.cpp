@@ -121,6 +121,8 @@ Result<std::shared_ptr<const Model>> load(ops::Context& ctx, const Package& pack
   const TensorFinder finder(parts.package, *trunk.spec, trunk.hyper);
   trunk.weights = TRY(load_weights(finder));
   TRY(check_tables(parts, trunk));
+  if (parts.info.kind == ModelKind::embedder)
+    parts.dense = TRY(read_dense_heads(package, trunk.hyper.dim));
 
   const Dtype kv = options.kv_dtype.value_or(default_kv_dtype(package));
   trunk.kv = TRY(kv_layout_of(*trunk.spec, trunk.hyper, parts.plain ? Dtype::f32 : kv));

@@ -66,7 +66,8 @@ Status write_logits(const Options& options) {
   std::vector<std::byte*> pages;
   for (std::size_t i = 0; i < page_count; ++i)
     pages.push_back(first_page + i * model->kv_layout().page_bytes);
-  const ops::KvSequence sequence{pages};
+  std::vector<float> state(model->kv_layout().state_bytes / sizeof(float));  // of models that recur
+  const ops::KvSequence sequence{pages, reinterpret_cast<std::byte*>(state.data())};
 
   std::ofstream out(options.out, std::ios::binary);
   std::vector<float> logits(chunk_tokens * model->info().vocabulary);

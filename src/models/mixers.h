@@ -1,5 +1,5 @@
 // Mixers: the recurrent parts of layers, on kernels.  Each keeps a state per sequence, which is
-// read and written in place: the last inputs of its convolution, and a matrix for every head.
+// read and written in place: MixerHyper says what it holds.
 #pragma once
 
 #include "models/trunk.h"
@@ -12,12 +12,20 @@ struct RowRun {
   float* state;  // of the layer
 };
 
-// The runs of a step in one layer.  A state is cleared where its sequence begins.
+// Clears the states of sequences that begin in this step, in all layers.
+void clear_new_states(const Trunk& trunk, const Rows& rows);
+
+// The runs of a step in one layer.
 std::span<const RowRun> runs_of(const Trunk& trunk, std::size_t layer, const Rows& rows,
                                 Arena& arena);
 
 // What the layer's mixer makes of the normed stream, before its projection out: [rows, inner].
+// first_values: [rows, inner], which the first layer of rwkv7 writes and later ones read.
 View run_mixer(ops::Context& ctx, const Trunk& trunk, std::size_t layer, const Rows& rows, View x,
-               Arena& arena);
+               View first_values, Arena& arena);
+
+// What an MLP reads whose input follows the row before (rwkv7): x + (before - x) * lerp.
+View follow_rows(ops::Context& ctx, const Trunk& trunk, std::size_t layer, const Rows& rows, View x,
+                 Arena& arena);
 
 }  // namespace hearth::models

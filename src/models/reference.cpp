@@ -415,13 +415,13 @@ Table mlp(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Table&
 
 // What attention and the mixer give to the stream.
 Table mix(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows,
-          const Table& normed) {
+          const Table& normed, Table& first_values) {
   const LayerHyper& at = trunk.hyper.layers[index];
   Table sum(normed.rows, trunk.hyper.dim);
   if (at.attends)
     add(sum, attention(ctx, trunk, index, rows, normed), trunk.hyper.attention_factor);
   if (at.recurs) {
-    const Table mixed = run_mixer_plainly(ctx, trunk, index, rows, normed);
+    const Table mixed = run_mixer_plainly(ctx, trunk, index, rows, normed, first_values);
     add(sum, multiply(ctx, mixed, trunk.weights.layers[index][Role::mixer_out]),
         trunk.hyper.mixer_factor);
   }
@@ -430,9 +430,10 @@ Table mix(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& 
 
 // Everything that goes from layer to layer.
 struct Flow {
-  Table x;                     // the residual stream, or the one of several that layers read
-  std::vector<Table> streams;  // empty: one
-  Table per_layer;             // the vectors of layers' own; 0 rows: none
+  Table x;                           // the residual stream, or the one of several that layers read
+  std::vector<Table> streams;        // empty: one
+  Table per_layer;                   // the vectors of layers' own; 0 rows: none
+  Table first_values = Table(0, 0);  // of the first layer, which later ones follow (rwkv7)
 };
 
 // What a token's own vector of the layer makes of x.
@@ -490,7 +491,7 @@ void block(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows&
   Table normed = x;
   if (at.attends || at.recurs) {
     norm(trunk, normed, layer[Role::attention_norm]);
-    Table branch = mix(ctx, trunk, index, rows, normed);
+    Table branch = mix(ctx, trunk, index, rows, normed, flow.first_values);
     norm(trunk, branch, layer[Role::attention_post_norm]);
     add(x, branch, scale);
     add_side(ctx, trunk, layer, normed, x);
@@ -501,6 +502,7 @@ void block(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows&
   // A parallel block without a norm of its own for the MLP shares the first one.
   if (trunk.hyper.parallel && !layer[Role::mlp_norm].present()) second = normed;
   norm(trunk, second, layer[Role::mlp_norm]);
+  if (layer[Role::mlp_lerp].present()) second = follow_plainly(trunk, index, rows, second);
   Table branch = mlp(ctx, trunk, index, second, x);
   norm(trunk, branch, layer[Role::mlp_post_norm]);
   add(x, branch, scale);
@@ -557,6 +559,7 @@ Table embed_for_layers(ops::Context& ctx, const Trunk& trunk, const Rows& rows, 
 
 Status run_plainly(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hidden,
                    std::stop_token stop) {
+  clear_new_states(trunk, rows);
   Table embedded = embed(ctx, trunk, rows);
   Flow flow{embedded, {}, embed_for_layers(ctx, trunk, rows, embedded)};
   if (trunk.hyper.streams.count > 1) flow.streams = spread_plainly(ctx, trunk, embedded);

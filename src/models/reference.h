@@ -3,6 +3,7 @@
 
 #include <vector>
 
+#include "models/mixers.h"
 #include "models/trunk.h"
 
 namespace hearth::models {
@@ -40,8 +41,15 @@ std::size_t first_seen(const LayerHyper& layer, std::size_t position);
 Table attend_latent(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows,
                     const Table& x);
 // What a mixer makes of the normed stream, before its projection out.
+// first_values: [rows, inner] of rwkv7, which the first layer sets.
 Table run_mixer_plainly(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows,
-                        const Table& x);
+                        const Table& x, Table& first_values);
+std::vector<RowRun> plain_runs(const Trunk& trunk, std::size_t index, const Rows& rows);
+Table rwkv_plainly(ops::Context& ctx, const Trunk& trunk, const Layer& layer,
+                   std::span<const RowRun> runs, const Table& x, bool is_first,
+                   Table& first_values);
+// An MLP's input that follows the row before.
+Table follow_plainly(const Trunk& trunk, std::size_t index, const Rows& rows, const Table& x);
 
 // Streams side by side: streams.h.
 std::vector<Table> spread_plainly(ops::Context& ctx, const Trunk& trunk, const Table& x);

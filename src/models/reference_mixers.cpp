@@ -84,14 +84,10 @@ void attend_head(ops::Context& ctx, const Trunk& trunk, std::size_t index, std::
   }
 }
 
-// One sequence's rows in one layer, and its state.
-struct Run {
-  std::size_t first, count;
-  float* state;
-};
+}  // namespace
 
-std::vector<Run> runs_of(const Trunk& trunk, std::size_t index, const Rows& rows) {
-  std::vector<Run> runs;
+std::vector<RowRun> plain_runs(const Trunk& trunk, std::size_t index, const Rows& rows) {
+  std::vector<RowRun> runs;
   for (std::size_t i = 0; i < rows.places.size(); ++i) {
     const auto& [sequence, position] = rows.places[i];
     if (i > 0 && rows.places[i - 1].sequence == sequence) {
@@ -100,19 +96,20 @@ std::vector<Run> runs_of(const Trunk& trunk, std::size_t index, const Rows& rows
     }
     float* state =
         reinterpret_cast<float*>(rows.sequences[sequence].state) + trunk.hyper.state_begin(index);
-    const MixerHyper& mixer = trunk.hyper.mixer;
-    if (position == 0) std::fill_n(state, mixer.tail() + mixer.matrix(), 0.0f);
     runs.push_back({i, 1, state});
   }
   return runs;
 }
 
+namespace {
+
 // The convolution over the columns of x, which begins with the state's last inputs.
-Table convolve(const Trunk& trunk, const Layer& layer, std::span<const Run> runs, const Table& x) {
+Table convolve(const Trunk& trunk, const Layer& layer, std::span<const RowRun> runs,
+               const Table& x) {
   const std::size_t taps = trunk.hyper.mixer.kernel, held = taps - 1;
   const Weight& w = layer[Role::mixer_conv];
   Table y(x.rows, x.dim);
-  for (const Run& run : runs)
+  for (const RowRun& run : runs)
     for (std::size_t c = 0; c < x.dim; ++c) {
       Floats input;
       for (std::size_t k = 0; k < held; ++k) input.push_back(run.state[k * x.dim + c]);
@@ -133,7 +130,7 @@ std::size_t group_of(const MixerHyper& mixer, std::size_t head) {
 }
 
 Table short_conv(ops::Context& ctx, const Trunk& trunk, const Layer& layer,
-                 std::span<const Run> runs, const Table& x) {
+                 std::span<const RowRun> runs, const Table& x) {
   const std::size_t dim = trunk.hyper.mixer.inner();
   const Table in = multiply(ctx, x, layer[Role::mixer_in]);
   Table input(x.rows, dim);
@@ -166,7 +163,7 @@ void mamba_token(const MixerHyper& mixer, const Layer& layer, std::size_t head, 
   }
 }
 
-Table mamba(ops::Context& ctx, const Trunk& trunk, const Layer& layer, std::span<const Run> runs,
+Table mamba(ops::Context& ctx, const Trunk& trunk, const Layer& layer, std::span<const RowRun> runs,
             const Table& x) {
   const MixerHyper& mixer = trunk.hyper.mixer;
   const std::size_t inner = mixer.inner(), channels = mixer.channels();
@@ -185,7 +182,7 @@ Table mamba(ops::Context& ctx, const Trunk& trunk, const Layer& layer, std::span
   for (std::size_t i = 0; i < x.rows; ++i) std::copy_n(in.row(i) + inner, channels, input.row(i));
   input = convolve(trunk, layer, runs, input);
   for (float& value : input.values) value = silu(value);
-  for (const Run& run : runs)
+  for (const RowRun& run : runs)
     for (std::size_t i = run.first; i < run.first + run.count; ++i)
       for (std::size_t head = 0; head < mixer.heads; ++head)
         mamba_token(mixer, layer, head, input.row(i), in.row(i)[inner + channels + head],
@@ -231,7 +228,7 @@ void delta_token(const MixerHyper& mixer, const Layer& layer, std::size_t head, 
 }
 
 Table gated_delta(ops::Context& ctx, const Trunk& trunk, const Layer& layer,
-                  std::span<const Run> runs, const Table& x) {
+                  std::span<const RowRun> runs, const Table& x) {
   const MixerHyper& mixer = trunk.hyper.mixer;
   Table input = convolve(trunk, layer, runs, multiply(ctx, x, layer[Role::mixer_qkv]));
   for (float& value : input.values) value = silu(value);
@@ -240,7 +237,7 @@ Table gated_delta(ops::Context& ctx, const Trunk& trunk, const Layer& layer,
               a = multiply(ctx, x, layer[Role::mixer_a]);
   Table y(x.rows, mixer.inner());
   const std::size_t dim = mixer.head_dim;
-  for (const Run& run : runs)
+  for (const RowRun& run : runs)
     for (std::size_t i = run.first; i < run.first + run.count; ++i)
       for (std::size_t head = 0; head < mixer.heads; ++head) {
         float* out = y.row(i) + head * dim;
@@ -287,9 +284,9 @@ Table attend_latent(ops::Context& ctx, const Trunk& trunk, std::size_t index, co
 }
 
 Table run_mixer_plainly(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows,
-                        const Table& x) {
+                        const Table& x, Table& first_values) {
   const Layer& layer = trunk.weights.layers[index];
-  const auto runs = runs_of(trunk, index, rows);
+  const auto runs = plain_runs(trunk, index, rows);
   switch (trunk.hyper.mixer.kind) {
     case MixerKind::short_conv:
       return short_conv(ctx, trunk, layer, runs, x);
@@ -297,6 +294,8 @@ Table run_mixer_plainly(ops::Context& ctx, const Trunk& trunk, std::size_t index
       return mamba(ctx, trunk, layer, runs, x);
     case MixerKind::gated_delta:
       return gated_delta(ctx, trunk, layer, runs, x);
+    case MixerKind::rwkv7:
+      return rwkv_plainly(ctx, trunk, layer, runs, x, index == 0, first_values);
     case MixerKind::none:
       break;
   }

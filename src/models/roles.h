@@ -62,9 +62,34 @@ enum class Role : std::uint8_t {
   mixer_step,
   mixer_norm,
   mixer_out,
+  mixer_lerps,  // how far six inputs follow the row before; as one, or each
+  lerp_r,
+  lerp_w,
+  lerp_k,
+  lerp_v,
+  lerp_a,
+  lerp_g,
+  mixer_r,
+  mixer_k,
+  mixer_v,
+  decay_in,  // through narrow ones, what a row says of how a state decays,
+  decay_out,
+  decay_base,
+  rate_in,  // of how fast it learns,
+  rate_out,
+  rate_base,
+  first_in,  // of how far values follow those of the first layer,
+  first_out,
+  first_base,
+  gate_in,  // and of what passes
+  gate_out,
+  key_scale,
+  key_rate,
+  bonus,                // of a row's own value
   attention_post_norm,  // on the branch, before it is added
   attention_sum_norm,   // on the residual stream, after the branch is added
   mlp_norm,
+  mlp_lerp,  // how far its input follows the row before
   gate_up,
   gate,
   up,
@@ -122,6 +147,7 @@ enum class Where : std::uint8_t {
   narrow_queries,  // through a latent
   keys,            // layers that keep keys of their own
   recurrence,
+  later_recurrence,  // but for the first layer
   mlp,
   dense,
   experts,
@@ -144,6 +170,10 @@ static_assert(roles == static_cast<std::size_t>(Role::layer_scale) + 1);
 constexpr const RoleInfo& about(Role role) { return role_table[static_cast<std::size_t>(role)]; }
 static_assert(about(Role::mlp_norm).name == "mlp_norm" &&
               about(Role::layer_scale).name == "layer_scale");
+
+// What mixer_lerps holds, in its order.
+inline constexpr std::array lerp_roles = {Role::lerp_r, Role::lerp_w, Role::lerp_k,
+                                          Role::lerp_v, Role::lerp_a, Role::lerp_g};
 
 constexpr bool of_layer(Role role) { return role >= Role::attention_norm; }
 constexpr bool is_vector(Role role) { return about(role).held >= Held::norm; }

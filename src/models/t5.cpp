@@ -84,7 +84,9 @@ class T5 final : public Model {
   }
   std::string_view chat_template_source() const override { return p_.chat_template_source; }
   const KvLayout& kv_layout() const override { return p_.kv; }
-  std::uint32_t embedding_dim() const override { return p_.dim; }
+  std::uint32_t embedding_dim() const override {
+    return p_.dense.empty() ? p_.dim : static_cast<std::uint32_t>(p_.dense.back().rows);
+  }
 
   Status forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
                  std::stop_token stop) const override;
@@ -277,6 +279,9 @@ Status T5::decode(ops::Context& ctx, const Batch& batch, std::span<const Written
 
 Status T5::forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
                    std::stop_token stop) const {
+  if (p_.decoder.blocks.empty())
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{} turns text into vectors; it does not generate", p_.info.name));
   TRY(check(batch.tokens));
   HEARTH_CHECK(batch.places.size() == batch.tokens.size());
   HEARTH_CHECK(logits.size() == batch.output_rows.size() * p_.info.vocabulary);
@@ -350,6 +355,7 @@ Result<std::vector<std::vector<float>>> T5::embed(ops::Context& ctx,
     const View x = TRY(encode(ctx, texts[i], lease.arena(), stop));
     auto& pooled = results.emplace_back(p_.dim);
     pool(Pooling::mean, x, pooled.data());
+    apply_dense_heads(p_.dense, pooled);
     normalise(pooled.data(), pooled.size());
   }
   return results;

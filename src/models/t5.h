@@ -14,6 +14,9 @@ namespace hearth::models {
 
 extern const ArchSpec t5;
 
+// Whether there is a decoder: embedders are an encoder alone (Sentence-T5).
+bool t5_writes(const Package& package);
+
 // Errors: as load_model.
 Result<std::shared_ptr<const Model>> load_t5(ops::Context& ctx, const Package& package,
                                              const LoadOptions& options);

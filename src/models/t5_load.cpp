@@ -16,6 +16,7 @@ namespace hearth::models {
 namespace {
 
 constexpr std::string_view types[] = {"t5", "mt5"};
+constexpr std::string_view encoder_names[] = {"t5encoder"};
 constexpr Renamed renamed[] = {{"num_attention_heads", "num_heads"},
                                {"head_dim", "d_kv"},
                                {"intermediate_size", "d_ff"},
@@ -169,6 +170,7 @@ Status Loader::stack(bool decodes, std::size_t layers, T5Stack& out) {
                 {parts_.dim}, out.norm);
 }
 
+// What the logits come of.
 Status Loader::whole(bool scaled, std::uint32_t vocabulary) {
   const char* names[] = {"token_embd.weight", "shared.weight", "encoder.embed_tokens.weight",
                          "decoder.embed_tokens.weight"};
@@ -179,6 +181,7 @@ Status Loader::whole(bool scaled, std::uint32_t vocabulary) {
       break;
     }
   parts_.embedding = TRY(stored(held, vocabulary, parts_.dim));
+  if (!t5_writes(parts_.package)) return Done{};
   const std::string output = gguf() ? "output" : "lm_head";
   const bool own = parts_.package.find(output + ".weight") != nullptr;
   parts_.scaled_output = gguf() ? !own : scaled;
@@ -255,11 +258,18 @@ void lay_out(T5Parts& parts, std::size_t layers) {
 
 const ArchSpec t5{
     .name = "t5",
+    .gguf_also = encoder_names,
     .hf_types = types,
     .renamed = renamed,
     .defaults = {.norm_eps = 1e-6, .tied = true, .context = 512},
     .rope = RopeRule::none,
 };
+
+bool t5_writes(const Package& package) {
+  const bool gguf = package.naming == Naming::gguf;
+  return package.find(gguf ? "dec.blk.0.attn_q.weight"
+                           : "decoder.block.0.layer.0.SelfAttention.q.weight") != nullptr;
+}
 
 Result<std::unique_ptr<T5Parts>> load_t5_parts(ops::Context& ctx, const Package& package,
                                                const LoadOptions& options) {
@@ -284,8 +294,10 @@ Result<std::unique_ptr<T5Parts>> load_t5_parts(ops::Context& ctx, const Package&
   const auto scaled = TRY(source.flag({"", "scale_decoder_outputs"}));
   TRY(loader.whole(scaled.value_or(hyper.tied), hyper.vocab));
   TRY(loader.stack(false, layers, parts->encoder));
-  TRY(loader.stack(true, decoder_layers.value_or(static_cast<std::uint32_t>(layers)),
-                   parts->decoder));
+  if (t5_writes(package))
+    TRY(loader.stack(true, decoder_layers.value_or(static_cast<std::uint32_t>(layers)),
+                     parts->decoder));
+  parts->dense = TRY(read_dense_heads(package, hyper.dim));
   if (options.stop.stop_requested()) return Error(ErrorKind::cancelled, "loading was stopped");
   TRY(loader.prepare(ctx));
   lay_out(*parts, parts->decoder.blocks.size());

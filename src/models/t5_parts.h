@@ -4,6 +4,7 @@
 #include <memory>
 #include <vector>
 
+#include "models/dense_heads.h"
 #include "models/hyper.h"
 #include "models/model.h"
 #include "ops/matrix.h"
@@ -42,6 +43,8 @@ struct T5Parts {
   ops::StoredMatrix embedding{};
   ops::Matrix output;
   T5Stack encoder, decoder;
+
+  std::vector<DenseHead> dense;  // of embedders
 
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<ChatFormat> chat_format;

@@ -106,5 +106,37 @@ TEST_CASE("a text without an end is refused; texts become vectors") {
   });
 }
 
+TEST_CASE("an encoder alone gives vectors, through its dense head") {
+  const auto text = read_file("tests/golden/t5/embedder/golden.json", 1 << 16);
+  REQUIRE(text.ok());
+  const Json golden = *parse_json(*text);
+  std::vector<std::vector<Token>> texts;
+  for (const Json& each : golden.find("texts")->as_array())
+    texts.push_back(Golden::tokens_of(each));
+  for (const auto& [file, key] : {std::pair{"", "vectors"}, std::pair{"/model.gguf", "headless"}}) {
+    const std::string container = std::string("tests/golden/t5/embedder") + file;
+    CAPTURE(container);
+    const auto package = open_package(container);
+    REQUIRE_MESSAGE(package.ok(), package.error().message());
+    CHECK(describe(*package)->kind == ModelKind::embedder);
+    each_path([&](ops::Context& ctx, const LoadOptions& options, const std::string& path) {
+      CAPTURE(path);
+      const auto model = load_model(ctx, *package, options);
+      REQUIRE_MESSAGE(model.ok(), model.error().message());
+      const auto vectors = (*model)->embed(ctx, texts);
+      REQUIRE_MESSAGE(vectors.ok(), vectors.error().message());
+      for (std::size_t i = 0; i < texts.size(); ++i) {
+        std::vector<float> wanted;
+        for (const Json& value : golden.find(key)->as_array()[i].as_array())
+          wanted.push_back(static_cast<float>(value.as_number()));
+        CHECK((*model)->embedding_dim() == wanted.size());
+        CHECK(difference((*vectors)[i], wanted) < tolerance);
+      }
+      TestPages pages((*model)->kv_layout(), 1);
+      CHECK(!step_for_last(**model, ctx, pages, {0, 0, {5, 1}}).ok());
+    });
+  }
+}
+
 }  // namespace
 }  // namespace hearth::models

@@ -61,7 +61,10 @@ class Transformer final : public Model {
   std::string_view chat_template_source() const override { return parts_.chat_template_source; }
   const KvLayout& kv_layout() const override { return parts_.trunk.kv; }
   const Vision* vision() const override { return parts_.vision.get(); }
-  std::uint32_t embedding_dim() const override { return parts_.trunk.hyper.dim; }
+  std::uint32_t embedding_dim() const override {
+    return parts_.dense.empty() ? parts_.trunk.hyper.dim
+                                : static_cast<std::uint32_t>(parts_.dense.back().rows);
+  }
 
   Status forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
                  std::stop_token stop) const override;
@@ -176,6 +179,7 @@ std::vector<float> Transformer::result_of(ops::Context& ctx, View rows) const {
   std::vector<float> pooled(hyper.dim);
   pool(scores ? by_head : mean ? Pooling::mean : hyper.pooling, rows, pooled.data());
   if (scores) return {score(ctx, parts_.trunk, pooled)};
+  apply_dense_heads(parts_.dense, pooled);
   if (hyper.normalise) normalise(pooled.data(), pooled.size());
   return pooled;
 }

@@ -5,6 +5,7 @@
 #include <optional>
 #include <string>
 
+#include "models/dense_heads.h"
 #include "models/model.h"
 #include "models/trunk.h"
 #include "models/vision/vision.h"
@@ -23,6 +24,7 @@ struct Parts {
   std::unique_ptr<Tokenizer> tokenizer;
   std::optional<ChatFormat> chat_format;
   std::string chat_template_source;
+  std::vector<DenseHead> dense;          // of embedders
   bool plain = false;                    // run the reference path
   std::unique_ptr<const Vision> vision;  // nullptr: none
 };

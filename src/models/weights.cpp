@@ -345,6 +345,15 @@ bool is_alternative(const TensorFinder& finder, const TensorRow& row, std::size_
       return has({mixer_qkvz});
     case mixer_ba:
       return has({mixer_b});
+    case mixer_lerps:
+      return has({lerp_r});
+    case lerp_r:
+    case lerp_w:
+    case lerp_k:
+    case lerp_v:
+    case lerp_a:
+    case lerp_g:
+      return has({mixer_lerps});
     case mixer_b:
     case mixer_a:
       return has({mixer_ba});

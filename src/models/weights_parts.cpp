@@ -26,6 +26,18 @@ void split(Layer& layer, Role fused, std::initializer_list<std::pair<Role, std::
   from = Weight();
 }
 
+// The same of a vector's values.
+void split_values(Layer& layer, Role fused, std::span<const Role> parts) {
+  Weight& from = layer[fused];
+  const auto each = static_cast<std::ptrdiff_t>(from.values.size() / parts.size());
+  for (auto at = from.values.begin(); const Role role : parts) {
+    if (!from.present()) return;
+    layer[role].values.assign(at, at + each);
+    at += each;
+  }
+  from = Weight();
+}
+
 // Keys from the latent are multiplied with queries before the latent is: their matrix is turned.
 Status split_latent(const Hyper& hyper, Layer& layer) {
   Weight& from = layer[Role::kv_b];
@@ -69,6 +81,7 @@ Status split_fused(const Hyper& hyper, std::size_t index, Layer& layer) {
   split(layer, shared_gate_up,
         {{shared_gate, hyper.shared_hidden}, {shared_up, hyper.shared_hidden}});
   split(layer, query_gate, {{q, q_rows}, {mix_gate, q_rows}});
+  split_values(layer, mixer_lerps, lerp_roles);
   const MixerHyper& mixer = hyper.mixer;
   if (mixer.kind == MixerKind::gated_delta) {
     split(layer, mixer_qkvz, {{mixer_qkv, mixer.channels()}, {mixer_z, mixer.inner()}});

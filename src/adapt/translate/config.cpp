@@ -5,51 +5,46 @@
 #include <algorithm>
 #include <cmath>
 
+#include "adapt/translate/config.h"
 #include "adapt/translate/extras.h"
 #include "models/describe.h"
 #include "models/hyper_keys.h"
-#include "models/rope_tables.h"
-#include "models/values.h"
 
 namespace hearth::adapt {
-namespace {
 
 using namespace models;
 
-class Config {
- public:
-  explicit Config(const ArchSpec& spec) : spec_(spec) {}
-
-  void set(std::string_view key, Json value) { json.set(std::string(key), std::move(value)); }
-  // Under the one of the alternatives that the class reads.
-  void set(Keys keys, Json value) {
-    std::string_view chosen = keys.hf.substr(0, keys.hf.find('|'));
-    for (std::string_view rest = keys.hf; !rest.empty();) {
-      const auto bar = rest.find('|');
-      const std::string_view word = rest.substr(0, bar);
-      if (std::ranges::find(spec_.hf_words, word) != spec_.hf_words.end()) chosen = word;
-      if (bar == rest.npos) break;
-      rest.remove_prefix(bar + 1);
-    }
-    set(chosen, std::move(value));
+void Config::set(Keys keys, Json value) {
+  std::string_view chosen = keys.hf.substr(0, keys.hf.find('|'));
+  for (std::string_view rest = keys.hf; !rest.empty();) {
+    const auto bar = rest.find('|');
+    const std::string_view word = rest.substr(0, bar);
+    if (std::ranges::find(spec_.hf_words, word) != spec_.hf_words.end()) chosen = word;
+    if (bar == rest.npos) break;
+    rest.remove_prefix(bar + 1);
   }
+  set(chosen, std::move(value));
+}
 
-  // Whether the class reads one of the alternatives.
-  bool reads(Keys keys) const {
-    for (const std::string_view word : spec_.hf_words)
-      if (("|" + std::string(keys.hf) + "|").find(fmt::format("|{}|", word)) != std::string::npos)
-        return true;
-    return false;
-  }
+bool Config::reads(Keys keys) const {
+  for (const std::string_view word : spec_.hf_words)
+    if (("|" + std::string(keys.hf) + "|").find(fmt::format("|{}|", word)) != std::string::npos)
+      return true;
+  return false;
+}
 
-  Json json = Json::object();
+// In any layer: not all have every part.
+bool has_bias(const Origin& origin, Role wanted) {
+  for (const auto rows : origin.spec.tensors)
+    for (const TensorRow& row : rows)
+      for (std::size_t i = 0; row.role == wanted && i < origin.hyper.layers.size(); ++i)
+        if (!origin.finder.pattern(row).empty() &&
+            origin.finder.find(row, {i, 0}, TensorFinder::Part::bias) != nullptr)
+          return true;
+  return false;
+}
 
- private:
-  const ArchSpec& spec_;
-};
-
-// A number as its shortest text: GGUF holds floats of four bytes.
-Json real(double value) { return Json(static_cast<float>(value)); }
+namespace {
 
 struct Class {
   std::string_view type, name;
@@ -133,17 +128,6 @@ void add_experts(const Hyper& hyper, Config& out) {
   if (dense.size() > 0) out.set("mlp_only_layers", std::move(dense));
 }
 
-// In any layer: not all have every part.
-bool has_bias(const Origin& origin, Role wanted) {
-  for (const auto rows : origin.spec.tensors)
-    for (const TensorRow& row : rows)
-      for (std::size_t i = 0; row.role == wanted && i < origin.hyper.layers.size(); ++i)
-        if (!origin.finder.pattern(row).empty() &&
-            origin.finder.find(row, {i, 0}, TensorFinder::Part::bias) != nullptr)
-          return true;
-  return false;
-}
-
 void add_extras(const Origin& origin, Config& out) {
   const Hyper& hyper = origin.hyper;
   for (const Extra& extra : extras()) {
@@ -166,216 +150,6 @@ void add_extras(const Origin& origin, Config& out) {
     out.set(keys::hidden, hyper.expert_hidden);
     out.set("use_qk_norm", hyper.unit_after_rope);
   }
-}
-
-// The rotation of local layers and of global ones, some of whose pairs may stand still.
-Status add_own_rope(const Origin& origin, Config& out) {
-  const Hyper& hyper = origin.hyper;
-  Json global = Json::object({{"rope_type", "default"}, {"rope_theta", real(hyper.rope.theta)}});
-  double share = 1;
-  if (hyper.rope.scaling.kind == RopeScalingKind::proportional) share = hyper.rope.scaling.share;
-  if (const TensorEntry* divisors = origin.package.find("rope_freqs.weight")) {
-    const auto values = TRY(read_floats(*divisors));
-    share = static_cast<double>(std::ranges::count(values, 1.0f)) /
-            static_cast<double>(std::max<std::size_t>(1, values.size()));
-  }
-  if (share < 1) {
-    global.set("rope_type", "proportional");
-    global.set("partial_rotary_factor", real(share));
-  }
-  out.set("rope_parameters",
-          Json::object({{"full_attention", std::move(global)},
-                        {"sliding_attention",
-                         Json::object({{"rope_type", "default"},
-                                       {"rope_theta", real(hyper.rope_local.theta)}})}}));
-  return Done{};
-}
-
-// Gemma 3n and 4: what differs from layer to layer.
-void add_own_layers(const Origin& origin, Config& out) {
-  const Hyper& hyper = origin.hyper;
-  if (!origin.spec.local_heads) return;
-  const std::uint32_t hidden = hyper.layers.front().hidden;
-  out.set(keys::hidden, hidden);
-  if (hyper.per_layer_dim > 0) {
-    const TensorEntry* table = origin.package.find("per_layer_token_embd.weight");
-    out.set("vocab_size_per_layer_input", table != nullptr ? table->shape.front() : hyper.vocab);
-  }
-  if (hyper.streams.count == 1) {
-    const bool wide = hyper.layers.back().borrows_kv && hyper.layers.back().hidden == 2 * hidden;
-    out.set("use_double_wide_mlp", wide);
-    bool equal = true;  // keys stand in for the values of global layers
-    for (std::size_t i = 0; i < hyper.layers.size(); ++i)
-      if (!hyper.layers[i].local && !hyper.layers[i].borrows_kv)
-        equal = equal && origin.package.find(fmt::format("blk.{}.attn_v.weight", i)) == nullptr;
-    out.set("attention_k_eq_v", equal);
-    return;
-  }
-  Json widths = Json::array(), shares = Json::array();
-  for (const LayerHyper& layer : hyper.layers) {
-    widths.push_back(layer.hidden);
-    const double cut = static_cast<double>(layer.gate_cut);
-    shares.push_back(real(std::isfinite(cut) ? 0.5 * std::erfc(-cut / std::sqrt(2.0)) : 0.0));
-  }
-  out.set(keys::hidden, std::move(widths));
-  out.set("activation_sparsity_pattern", std::move(shares));
-}
-
-// What the layers of models that recur are, in the words of their classes.
-void add_kinds(const Origin& origin, Config& out) {
-  const MixerKind mixer = origin.spec.mixer;
-  if (mixer == MixerKind::none || origin.spec.mixer_beside_attention) return;
-  const bool granite = origin.spec.name == "granitehybrid";
-  const char* recurring = mixer == MixerKind::short_conv ? "conv"
-                          : granite                      ? "mamba"
-                                                         : "linear_attention";
-  Json types = Json::array();
-  for (const LayerHyper& layer : origin.hyper.layers)
-    types.push_back(layer.recurs     ? recurring
-                    : !layer.attends ? "mlp"
-                    : granite        ? "attention"
-                                     : "full_attention");
-  if (origin.spec.one_branch && has_role(origin.spec, Role::q))
-    out.set("layers_block_type", std::move(types));
-  else if (!origin.spec.one_branch)
-    out.set("layer_types", std::move(types));
-  if (mixer == MixerKind::short_conv) {
-    out.set("block_auto_adjust_ff_dim", false);
-    out.set("conv_bias", has_bias(origin, Role::mixer_conv));
-  }
-  if (mixer == MixerKind::mamba2) {
-    out.set(granite ? "mamba_conv_bias" : "use_conv_bias", has_bias(origin, Role::mixer_conv));
-    out.set(origin.spec.one_branch ? "use_bias" : "mamba_proj_bias",
-            has_bias(origin, Role::mixer_in));
-  }
-  if (granite && origin.hyper.experts == 0) {  // the shared one is left of its experts
-    out.set("shared_intermediate_size", origin.hyper.layers.front().hidden);
-    out.set("num_local_experts", 0);
-    out.set("num_experts_per_tok", 0);
-  }
-  if (origin.spec.rope == RopeRule::by_file)
-    out.set("position_embedding_type", origin.hyper.layers.front().rotates ? "rope" : "nope");
-}
-
-// The numbers that give these divisors (Llama 3.1 and on); false: none that we know.
-bool fit_llama3(std::span<const float> divisors, RopeHyper& rope, std::uint32_t dims) {
-  rope.scaling.kind = RopeScalingKind::llama3;
-  rope.scaling.factor = std::round(*std::ranges::max_element(divisors));
-  for (const double original :
-       {8192.0, 4096.0, 16384.0, 32768.0, 2048.0, 1024.0, 512.0, 256.0, 128.0, 64.0, 32.0})
-    for (const auto& [low, high] : {std::pair{1.0, 4.0}, {1.0, 2.0}, {2.0, 4.0}, {1.0, 8.0}}) {
-      rope.scaling.original_context = original;
-      rope.scaling.low_frequency = low;
-      rope.scaling.high_frequency = high;
-      const auto made = llama3_divisors(rope, dims);
-      const bool same = made.size() == divisors.size() &&
-                        std::ranges::equal(made, divisors, [](float a, float b) {
-                          return std::abs(a - b) <= 1e-4f * b;
-                        });
-      if (same) return true;
-    }
-  return false;
-}
-
-Result<Json> numbers_of(const Package& package, std::string_view name) {
-  Json list = Json::array();
-  const TensorEntry* entry = package.find(name);
-  if (entry == nullptr) return Error(ErrorKind::corrupt, fmt::format("{} is missing", name));
-  for (const float value : TRY(read_floats(*entry))) list.push_back(value);
-  return list;
-}
-
-Result<Json> scaling_of(const Origin& origin, std::vector<std::string>& losses) {
-  RopeHyper rope = origin.hyper.rope;
-  if (const TensorEntry* divisors = origin.package.find("rope_freqs.weight")) {
-    const auto values = TRY(read_floats(*divisors));
-    const bool scaled = std::ranges::any_of(values, [](float v) { return v != 1; });
-    if (scaled && !fit_llama3(values, rope, origin.hyper.rotary_dims))
-      losses.push_back("rope_freqs.weight: divisors that no known scaling gives");
-  }
-  const RopeScaling& scaling = rope.scaling;
-  Json out = Json::object();
-  const auto kind = [&](const char* name) {
-    out.set("rope_type", name);
-    out.set("factor", real(scaling.factor));
-  };
-  const auto original = [&] {
-    out.set("original_max_position_embeddings",
-            static_cast<std::int64_t>(scaling.original_context));
-  };
-  switch (scaling.kind) {
-    case RopeScalingKind::none:
-    case RopeScalingKind::proportional:  // of no architecture that is written
-      return Json();
-    case RopeScalingKind::linear:
-      kind("linear");
-      break;
-    case RopeScalingKind::dynamic:
-      kind("dynamic");
-      break;
-    case RopeScalingKind::yarn:
-      kind("yarn");
-      original();
-      out.set("beta_fast", real(scaling.beta_fast));
-      out.set("beta_slow", real(scaling.beta_slow));
-      if (scaling.attention_factor > 0) out.set("attention_factor", real(scaling.attention_factor));
-      if (scaling.mscale_all_dims > 0) {
-        out.set("mscale", real(scaling.mscale));
-        out.set("mscale_all_dim", real(scaling.mscale_all_dims));
-      }
-      if (origin.spec.tempered == Tempered::all)
-        out.set("llama_4_scaling_beta", real(origin.hyper.temperature_scale));
-      if (!scaling.truncate) out.set("truncate", false);
-      break;
-    case RopeScalingKind::llama3:
-      kind("llama3");
-      original();
-      out.set("low_freq_factor", real(scaling.low_frequency));
-      out.set("high_freq_factor", real(scaling.high_frequency));
-      break;
-    case RopeScalingKind::longrope:
-      out.set("rope_type", "longrope");
-      out.set("long_factor", TRY(numbers_of(origin.package, "rope_factors_long.weight")));
-      out.set("short_factor", TRY(numbers_of(origin.package, "rope_factors_short.weight")));
-      original();
-      out.set("factor", real(origin.hyper.context / scaling.original_context));
-      if (scaling.attention_factor > 0) out.set("attention_factor", real(scaling.attention_factor));
-      break;
-  }
-  return out;
-}
-
-// As `rope_scaling` and `rope_theta`: what every version of transformers reads.
-Status add_rope(const Origin& origin, Config& out, std::vector<std::string>& losses) {
-  if (origin.spec.rope == RopeRule::none) return Done{};
-  const Hyper& hyper = origin.hyper;
-  const ArchSpec& spec = origin.spec;
-  if (spec.local_heads) return add_own_rope(origin, out);
-  Json scaling = TRY(scaling_of(origin, losses));
-  if (spec.local_rope_unscaled && scaling.is_object()) {
-    const Json theta = real(hyper.rope.theta);
-    scaling.set("rope_theta", theta);
-    out.set("rope_parameters",
-            Json::object({{"full_attention", std::move(scaling)},
-                          {"sliding_attention",
-                           Json::object({{"rope_type", "default"}, {"rope_theta", theta}})}}));
-    return Done{};
-  }
-  const bool modern = spec.name == "modern-bert";
-  out.set(modern ? "global_rope_theta" : "rope_theta", real(hyper.rope.theta));
-  if (spec.defaults.rope_theta_local > 0)
-    out.set(modern ? "local_rope_theta" : "rope_local_base_freq", real(hyper.rope_local.theta));
-  if (scaling.is_object() && hyper.rope.scaling.kind == RopeScalingKind::longrope)
-    out.set("original_max_position_embeddings",
-            static_cast<std::int64_t>(hyper.rope.scaling.original_context));
-  if (scaling.is_object()) out.set("rope_scaling", std::move(scaling));
-  const bool latent = hyper.latent.kv_rank > 0;
-  if (!latent && (hyper.rotary_dims != hyper.head_dim || spec.defaults.rotary_share != 1)) {
-    const Json share = real(static_cast<double>(hyper.rotary_dims) / hyper.head_dim);
-    out.set("partial_rotary_factor", share);
-    if (spec.name == "gptneox") out.set("rotary_pct", share);
-  }
-  return Done{};
 }
 
 void add_windows(const Origin& origin, Config& out) {
@@ -535,8 +309,7 @@ Status write_config(const Origin& origin, Package& package, std::vector<std::str
   add_sizes(origin, out);
   add_experts(origin.hyper, out);
   add_extras(origin, out);
-  add_kinds(origin, out);
-  add_own_layers(origin, out);
+  add_layers(origin, out);
   if (kind.type == "mixtral" || spec.name == "gpt-oss")
     out.set(keys::hidden, origin.hyper.expert_hidden);
   TRY(add_rope(origin, out, losses));

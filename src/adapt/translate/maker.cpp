@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "adapt/translate/multipliers.h"
 #include "ops/dequantise.h"
 
 namespace hearth::adapt {
@@ -130,6 +131,21 @@ Result<Maker::Rows> Maker::ordered(const std::vector<Weight>& weights, std::size
   return rows;
 }
 
+// Rows of floats of four bytes times what the folder says of them.
+Status Maker::multiply(Rows& rows, std::size_t count) const {
+  const auto factors = TRY(row_factors(*origin_, row_.role));
+  if (factors.empty()) return Done{};
+  std::vector<float> values = floats_of(rows.bytes, count * rows.columns);
+  for (std::size_t i = 0; i < values.size(); ++i) {
+    if (factors.size() == 1)
+      values[i] *= static_cast<float>(factors.front());
+    else
+      values[i] = static_cast<float>(static_cast<double>(values[i]) * factors[i / rows.columns]);
+  }
+  rows.bytes = bytes_of_floats(values);
+  return Done{};
+}
+
 Result<Bytes> Maker::matrix(std::size_t first_expert, std::size_t experts, Dtype dtype) const {
   const auto weights = TRY(load());
   Bytes all;
@@ -141,6 +157,7 @@ Result<Bytes> Maker::matrix(std::size_t first_expert, std::size_t experts, Dtype
           bytes_of_floats(TRY(ops::dequantise(rows.dtype, rows.bytes, count * rows.columns)));
       rows.dtype = Dtype::f32;
     }
+    if (to_gguf_) TRY(multiply(rows, count));
     if (row_.role == Role::mixer_out)
       if (const auto wanted = tiled_order(*origin_, row_.role, to_gguf_); !wanted.empty())
         rows.bytes = pick_columns(rows.bytes, count, wanted, info(rows.dtype).block_bytes);
@@ -154,7 +171,13 @@ Result<Bytes> Maker::matrix(std::size_t first_expert, std::size_t experts, Dtype
 
 Result<Bytes> Maker::vector() const {
   auto weights = TRY(load());
-  std::vector<float>& values = weights.front().values;
+  std::vector<float> values;
+  for (std::size_t i = 0; i < weights.size(); ++i) {
+    const std::vector<float>& held = weights[i].values;
+    const auto first = held.begin() + static_cast<std::ptrdiff_t>(sources_[i].first);
+    const std::uint64_t count = sources_[i].count > 0 ? sources_[i].count : held.size();
+    values.insert(values.end(), first, first + static_cast<std::ptrdiff_t>(count));
+  }
   if (row_.role == Role::mixer_conv) {  // [taps][channels] to [channels][taps]
     const std::size_t taps = origin_->hyper.mixer.kernel, channels = values.size() / taps;
     values =

@@ -49,6 +49,7 @@ class Maker {
   Result<std::vector<models::Weight>> load() const;
   Result<Rows> ordered(const std::vector<models::Weight>& weights, std::size_t expert) const;
   std::vector<std::size_t> order(std::size_t rows) const;
+  Status multiply(Rows& rows, std::size_t count) const;
   models::Form form() const { return to_gguf_ ? row_.gguf_form : row_.hf_form; }
 
   SharedOrigin origin_;

@@ -219,7 +219,8 @@ void add_pooling(const Origin& origin, Pairs& out) {
   if (hyper.types > 0) out.add("tokenizer.ggml.token_type_count", GgufValue::of(hyper.types));
 }
 
-// general.file_type: that of most weights.
+}  // namespace
+
 std::uint32_t file_type(const Package& package) {
   static constexpr std::pair<Dtype, std::uint32_t> rows[] = {
       {Dtype::f32, 0},    {Dtype::f16, 1},   {Dtype::bf16, 32}, {Dtype::q4_0, 2},
@@ -233,8 +234,6 @@ std::uint32_t file_type(const Package& package) {
     if (most != sums.end() && most->first == dtype) return type;
   return 1;
 }
-
-}  // namespace
 
 Status write_metadata(const Origin& origin, Package& out, std::vector<std::string>& losses) {
   // RoBERTa is a BERT there, its table of positions cut.

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "adapt/translate.h"
 #include "models/architectures.h"
 #include "models/tensors.h"
 
@@ -46,6 +47,15 @@ Status write_folder_tokenizer(const Package& from, Package& out, std::vector<std
 
 // How JSON files are written: as the programs that these formats come from do.
 constexpr JsonStyle pretty{.indent = 2, .key_separator = ": "};
+
+// T5, whose parts are no rows of an architecture.
+Result<Translated> translate_t5(const Package& package, Naming naming);
+
+// general.file_type of GGUF: that of most weights.
+std::uint32_t file_type(const Package& package);
+// Adds a loss for the tensors of the package that went into nothing.
+void tell_unused(const Package& package, const std::set<std::string>& used,
+                 std::vector<std::string>& losses);
 
 // A text file that the package keeps.
 void add_file(Package& package, std::string name, std::string bytes);

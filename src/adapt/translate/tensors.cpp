@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "adapt/translate/maker.h"
+#include "adapt/translate/multipliers.h"
 #include "models/rope_tables.h"
 #include "models/values.h"
 
@@ -35,12 +36,15 @@ std::span<const Role> parts_of(Role role) {
       return steps;
     case kv_b:
       return latent;
+    case mixer_lerps:
+      return lerp_roles;
     default:
       return {};
   }
 }
-constexpr Role fused_roles[] = {Role::qkv,        Role::gate_up,  Role::experts_gate_up, Role::kv_b,
-                                Role::mixer_qkvz, Role::mixer_ba, Role::shared_gate_up};
+constexpr Role fused_roles[] = {
+    Role::qkv,        Role::gate_up,  Role::experts_gate_up, Role::kv_b,
+    Role::mixer_qkvz, Role::mixer_ba, Role::shared_gate_up,  Role::mixer_lerps};
 
 class Translator {
  public:
@@ -72,7 +76,7 @@ class Translator {
   std::vector<Source> sources_of(const TensorRow& row, std::size_t layer) const;
   void mark(const TensorRow& row, std::size_t layer);
   Result<Held> find(const TensorRow& row, std::size_t layer, std::vector<Source> sources);
-  Dtype target_dtype(const TensorRow& row, const Held& held);
+  Result<Dtype> target_dtype(const TensorRow& row, const Held& held);
   bool passes(const TensorRow& row, const Held& held, Dtype dtype) const;
 
   void put(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
@@ -81,9 +85,11 @@ class Translator {
                                           std::vector<std::uint64_t> shape) const;
   void put_vector(const TensorRow& row, std::size_t layer, const Held& held);
   void put_latent(const TensorRow& row, std::size_t layer, const Held& held);
-  void put_matrix(const TensorRow& row, std::size_t layer, const Held& held);
+  Status put_matrix(const TensorRow& row, std::size_t layer, const Held& held);
   void put_experts(const TensorRow& row, std::size_t layer, const Held& held, Dtype dtype);
   void put_bias(const TensorRow& row, std::size_t layer, const Held& held);
+  const TensorRow* stand_in(Role role) const;
+  Status put_stand_in(const TensorRow& row, std::size_t layer);
 
   SharedOrigin origin_;
   const TensorFinder& from_;
@@ -181,7 +187,8 @@ bool wants_f32(Role role) {
          role == shared_router;
 }
 
-Dtype Translator::target_dtype(const TensorRow& row, const Held& held) {
+Result<Dtype> Translator::target_dtype(const TensorRow& row, const Held& held) {
+  if (to_gguf_ && !TRY(row_factors(*origin_, row.role)).empty()) return Dtype::f32;
   const bool turned = !to_gguf_ && is_turned(row.hf_form);
   if (to_gguf_ && held.dtype == Dtype::f64) {
     const std::string loss = "f64 weights become f32";
@@ -222,6 +229,12 @@ void Translator::put(std::string name, Dtype dtype, std::vector<std::uint64_t> s
 std::vector<std::uint64_t> Translator::vector_shape(const TensorRow& row,
                                                     std::vector<std::uint64_t> shape) const {
   const MixerHyper& mixer = origin_->hyper.mixer;
+  if (mixer.kind == MixerKind::rwkv7) {
+    if (row.role == Role::mixer_lerps) return {shape[0], 1, 1, shape[1]};
+    if (!to_gguf_ && std::ranges::find(lerp_roles, row.role) != lerp_roles.end())
+      return {1, 1, shape[0]};
+    if (to_gguf_ && row.role == Role::bonus) return {shape[0] * shape[1]};
+  }
   if (to_gguf_ && row.rows == Extent::one && shape.size() > 1) shape.erase(shape.begin());
   if (row.role == Role::mixer_conv && !to_gguf_) shape.insert(shape.begin() + 1, 1);
   if (!to_gguf_ || mixer.kind != MixerKind::mamba2) return shape;
@@ -235,27 +248,34 @@ void Translator::put_vector(const TensorRow& row, std::size_t layer, const Held&
       [maker = Maker(origin_, row, layer, to_gguf_, held.sources)] { return maker.vector(); });
 }
 
-void Translator::put_matrix(const TensorRow& row, std::size_t layer, const Held& held) {
+Status Translator::put_matrix(const TensorRow& row, std::size_t layer, const Held& held) {
   const bool splits = row.role == Role::kv_b || row.role == Role::k_b || row.role == Role::v_b;
-  if (splits && (held.single == nullptr || held.sources.front().row->role != row.role))
-    return put_latent(row, layer, held);
-  const Dtype dtype = target_dtype(row, held);
-  if (is_stack(row.role)) return put_experts(row, layer, held, dtype);
+  if (splits && (held.single == nullptr || held.sources.front().row->role != row.role)) {
+    put_latent(row, layer, held);
+    return Done{};
+  }
+  const Dtype dtype = TRY(target_dtype(row, held));
+  if (is_stack(row.role)) {
+    put_experts(row, layer, held, dtype);
+    return Done{};
+  }
   auto shape = held.shape;
   if (!to_gguf_ && row.hf_form == Form::transposed) std::swap(shape[0], shape[1]);
   if (to_gguf_ && row.rows == Extent::one) shape.erase(shape.begin());
   std::string name = to_.name(row, {layer, 0}, Part::weight);
-  if (passes(row, held, dtype)) {
+  const bool multiplied = to_gguf_ && !TRY(row_factors(*origin_, row.role)).empty();
+  if (!multiplied && passes(row, held, dtype)) {
     TensorEntry entry = *held.single;
     entry.name = std::move(name);
     entry.shape = std::move(shape);
     out_.push_back(std::move(entry));
-    return;
+    return Done{};
   }
   put(std::move(name), dtype, std::move(shape),
       [maker = Maker(origin_, row, layer, to_gguf_, held.sources), dtype] {
         return maker.matrix(0, 1, dtype);
       });
+  return Done{};
 }
 
 void Translator::put_latent(const TensorRow& row, std::size_t layer, const Held& held) {
@@ -316,8 +336,40 @@ void Translator::put_bias(const TensorRow& row, std::size_t layer, const Held& h
       [maker = Maker(origin_, row, layer, to_gguf_, held.sources)] { return maker.bias(); });
 }
 
+// What GGUF files hold under the names of parts that the first layer of rwkv7 has no use for, since
+// their readers look for them: its rates.
+const TensorRow* Translator::stand_in(Role role) const {
+  switch (role) {
+    case Role::first_in:
+      return row_of(Role::rate_in, false);
+    case Role::first_out:
+      return row_of(Role::rate_out, false);
+    case Role::first_base:
+      return row_of(Role::rate_base, false);
+    default:
+      return nullptr;
+  }
+}
+
+Status Translator::put_stand_in(const TensorRow& row, std::size_t layer) {
+  const TensorRow* other = stand_in(row.role);
+  if (other == nullptr || !stored(*other, layer)) return Done{};
+  if (!to_gguf_) {
+    mark(row, layer);
+    return Done{};
+  }
+  const Held held = TRY(find(*other, layer, {{other}}));
+  const Dtype dtype = is_vector(row.role) ? Dtype::f32 : held.dtype;
+  put(to_.name(row, {layer, 0}, Part::weight), dtype, held.shape,
+      [maker = Maker(origin_, *other, layer, to_gguf_, held.sources), dtype, role = row.role] {
+        return is_vector(role) ? maker.vector() : maker.matrix(0, 1, dtype);
+      });
+  return Done{};
+}
+
 Status Translator::row(const TensorRow& row, std::size_t layer) {
-  if (to_.pattern(row).empty() || !from_.needed(row, layer)) return Done{};
+  if (to_.pattern(row).empty()) return Done{};
+  if (!from_.needed(row, layer)) return put_stand_in(row, layer);
   // The fused tensor holds this one.
   for (const Role fused : fused_roles) {
     if (fused == row.role && !writes_fused(fused)) return Done{};
@@ -338,7 +390,7 @@ Status Translator::row(const TensorRow& row, std::size_t layer) {
   if (is_vector(row.role))
     put_vector(row, layer, held);
   else
-    put_matrix(row, layer, held);
+    TRY(put_matrix(row, layer, held));
   if (held.has_bias) put_bias(row, layer, held);
   return Done{};
 }

@@ -71,6 +71,13 @@ def raw_vector(b, data):
     return b.EndVector()
 
 
+def code_table(code):
+    """Of a built-in operator by its number, of a custom one by its name."""
+    if isinstance(code, str):
+        return {0: ("i8", 32), 1: ("text", code), 2: ("i32", 1), 3: ("i32", 32)}
+    return {0: ("i8", min(code, 127)), 2: ("i32", VERSIONS.get(code, 1)), 3: ("i32", code)}
+
+
 class File:
     """Operator codes and buffers, which all graphs of a file share."""
 
@@ -99,7 +106,7 @@ class File:
             buffers.append(b.EndObject())
         buffers = vector(b, buffers)
         graphs = vector(b, [put(b, g.table()) for g in self.graphs])
-        codes = vector(b, [put(b, {0: ("i8", min(c, 127)), 2: ("i32", VERSIONS.get(c, 1)), 3: ("i32", c)}) for c in self.codes])
+        codes = vector(b, [put(b, code_table(c)) for c in self.codes])
         keys = vector(b, [put(b, s) for s in signatures])
         text = b.CreateString("hearth fixture")
         b.StartObject(8)

@@ -226,7 +226,13 @@ def main():
              "operator each: `src/graphs/tflite_operators_test.cpp`. Written by `scripts/golden_tflite.py`. Numbers of 16 bits are held",
              "to TFLite Micro's SEANet tests besides, to the last bit.", "", "| operator | cases |", "|---|---|"]
     lines += [f"| `{name}` | {counts[name]} |" for name in sorted(counts)]
-    lines += ["", f"{len(counts)} operators, {sum(counts.values())} cases.", ""]
+    lines += ["", f"{len(counts)} operators, {sum(counts.values())} cases.", "",
+              "Those with memory, graphs within graphs, tables, boxes and spectra are held to it run after run, each run given what",
+              "the one before has left: `src/graphs/tflite_states_test.cpp`, written by `scripts/golden_tflite_states.py`. `IF`, `WHILE`,",
+              "`CALL_ONCE`, `VAR_HANDLE`, `READ_VARIABLE`, `ASSIGN_VARIABLE`, `HASHTABLE`, `HASHTABLE_FIND`, `HASHTABLE_IMPORT`,",
+              "`HASHTABLE_SIZE`, `LSTM` (full and basic), `UNIDIRECTIONAL_SEQUENCE_LSTM`, `BIDIRECTIONAL_SEQUENCE_LSTM`, `RNN`,",
+              "`UNIDIRECTIONAL_SEQUENCE_RNN`, `BIDIRECTIONAL_SEQUENCE_RNN`, `SVDF`, `NON_MAX_SUPPRESSION_V4` and `_V5`, `RFFT2D`, `REAL`,",
+              "`IMAG`, `COMPLEX_ABS`, `BUCKETIZE`, `SPARSE_TO_DENSE`, `DENSIFY`, `CONV_3D_TRANSPOSE`, `TFLite_Detection_PostProcess`.", ""]
     (ROOT / "docs/formats/tflite-operators.md").write_text("\n".join(lines))
     print(len(counts), "operators", sum(counts.values()), "cases", len(CASES))
 

@@ -18,8 +18,9 @@ struct CpuFeatures {
   std::vector<std::string> names() const;  // of those that are there: "avx2", "avx512", ...
 };
 
-// Reads the processor every time.  Source: Intel SDM, CPUID and XGETBV; Arm ELF hwcaps.
-CpuFeatures detect_cpu_features();
+// Reads the processor once: in a virtual machine each CPUID is a visit to its host, some 20
+// microseconds.  Source: Intel SDM, CPUID and XGETBV; Arm ELF hwcaps.
+const CpuFeatures& detect_cpu_features();
 
 // The processor's own name for itself; empty when it has none.
 std::string cpu_brand();

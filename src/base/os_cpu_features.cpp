@@ -106,7 +106,10 @@ std::vector<std::string> CpuFeatures::names() const {
   return list;
 }
 
-CpuFeatures detect_cpu_features() { return detect(); }
+const CpuFeatures& detect_cpu_features() {
+  static const CpuFeatures found = detect();
+  return found;
+}
 
 std::string cpu_brand() {
   std::string brand;

@@ -7,14 +7,36 @@ namespace {
 constexpr std::size_t tile_rows = lanes == 16 ? 12 : lanes == 8 || registers == 32 ? 6 : 3;
 constexpr std::size_t tile_panels = lanes == 16 ? 2 : 1;
 
+// Columns of `rows` rows become `rows` neighbours, `height` floats from one column to the next.
+void turn(float* to, std::size_t height, const float* x, std::size_t ldx, std::size_t rows,
+          std::size_t k) {
+  typedef float Four __attribute__((vector_size(16)));
+  std::size_t i = 0;
+  for (; rows == 4 && i + 4 <= k; i += 4) {
+    Four r[4];
+    for (std::size_t n = 0; n < 4; ++n) memcpy(&r[n], x + n * ldx + i, sizeof r[n]);
+    const Four a = __builtin_shufflevector(r[0], r[1], 0, 4, 1, 5),
+               b = __builtin_shufflevector(r[2], r[3], 0, 4, 1, 5),
+               c = __builtin_shufflevector(r[0], r[1], 2, 6, 3, 7),
+               d = __builtin_shufflevector(r[2], r[3], 2, 6, 3, 7);
+    const Four columns[] = {
+        __builtin_shufflevector(a, b, 0, 1, 4, 5), __builtin_shufflevector(a, b, 2, 3, 6, 7),
+        __builtin_shufflevector(c, d, 0, 1, 4, 5), __builtin_shufflevector(c, d, 2, 3, 6, 7)};
+    for (std::size_t n = 0; n < 4; ++n)
+      memcpy(to + (i + n) * height, &columns[n], sizeof columns[n]);
+  }
+  for (; i < k; ++i)
+    for (std::size_t n = 0; n < rows; ++n) to[i * height + n] = x[n * ldx + i];
+}
+
 // A: tile after tile, each [k][height].
 void pack(void* a, const float* x, std::size_t ldx, std::size_t m, std::size_t k) {
   float* out = static_cast<float*>(a);
   const Cut all = cut(m, tile_rows);
   for (std::size_t t = 0; t < all.tiles; ++t) {
     const std::size_t height = all.height(t);
-    for (std::size_t r = 0; r < height; ++r)
-      for (std::size_t i = 0; i < k; ++i) out[i * height + r] = x[r * ldx + i];
+    for (std::size_t r = 0; r < height; r += 4)
+      turn(out + r, height, x + r * ldx, ldx, height - r < 4 ? height - r : 4, k);
     out += height * k;
     x += height * ldx;
   }

@@ -7,6 +7,7 @@
 #include <set>
 
 #include "base/utf8.h"
+#include "graphs/onnx/microsoft.h"
 #include "graphs/onnx/proto.h"
 #include "graphs/operators.h"
 
@@ -48,6 +49,7 @@ class Importer {
   Status add_nodes(Scope& scope, const std::vector<RawNode>& nodes);
   Status add_node(Scope& scope, const RawNode& raw);
   Status add_call(Scope& scope, const RawNode& raw, const RawFunction& function);
+  Status add_composed(Scope& scope, const RawNode& raw, const Node& node);
   Status add_constant_node(Scope& scope, const RawNode& raw);
   Status add_attribute(Scope& scope, Node& node, const RawAttribute& raw);
   Result<Attribute> attribute_value(const RawAttribute& raw);
@@ -244,6 +246,24 @@ std::string canonical(const RawNode& raw) {
   return fmt::format("{}.{}", raw.domain, raw.op_type);
 }
 
+// The nodes that an operator of ONNX Runtime stands for, in its place.
+Status Importer::add_composed(Scope& scope, const RawNode& raw, const Node& node) {
+  Emitter b(*scope.graph);
+  auto made = write_composed(b, {raw.op_type, node.inputs, node.attributes});
+  if (!made)
+    return std::move(made).error().within(
+        fmt::format("{} '{}'", printable(raw.op_type), printable(raw.name)));
+  for (std::size_t i = 0; i < raw.outputs.size(); ++i) {
+    const ValueId id = TRY(define(scope, raw.outputs[i]));
+    if (id == absent) continue;
+    if (i >= made->size() || (*made)[i] == absent)
+      return corrupt(fmt::format("{}: output {}", printable(raw.op_type), i));
+    b.emit("Identity", {(*made)[i]});
+    scope.graph->nodes.back().outputs = {id};
+  }
+  return Done{};
+}
+
 Status Importer::add_node(Scope& scope, const RawNode& raw) {
   if (++made_ > most_made)
     return Error(ErrorKind::exhausted, fmt::format("over {} nodes", most_made));
@@ -255,7 +275,8 @@ Status Importer::add_node(Scope& scope, const RawNode& raw) {
   if (version != scope.versions->end())
     node.version = static_cast<int>(std::clamp<std::int64_t>(version->second, 0, newest_set));
   node.op = find_operator(canonical(raw));
-  if (node.op == nullptr) unknown_.insert(printable(canonical(raw)));
+  const bool composed = raw.domain == "com.microsoft" && is_composed(raw.op_type);
+  if (node.op == nullptr && !composed) unknown_.insert(printable(canonical(raw)));
   for (const std::string_view name : raw.inputs) node.inputs.push_back(TRY(use(scope, name)));
   for (const RawAttribute& attribute : raw.attributes) {
     auto added = add_attribute(scope, node, attribute);
@@ -263,6 +284,7 @@ Status Importer::add_node(Scope& scope, const RawNode& raw) {
       return std::move(added).error().within(
           fmt::format("{} '{}'", printable(raw.op_type), printable(raw.name)));
   }
+  if (composed) return add_composed(scope, raw, node);
   for (const std::string_view name : raw.outputs) node.outputs.push_back(TRY(define(scope, name)));
   while (!node.inputs.empty() && node.inputs.back() == absent) node.inputs.pop_back();
   scope.graph->nodes.push_back(std::move(node));

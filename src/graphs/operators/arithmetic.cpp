@@ -230,7 +230,8 @@ struct ShiftRight {
   template <typename T>
   static T of(T a, T b) {
     const auto by = static_cast<std::uint64_t>(b);
-    return by > 63 ? 0 : static_cast<T>(a >> by);
+    if (by > 63) return a < T(0) ? static_cast<T>(-1) : T(0);  // the sign fills the result
+    return static_cast<T>(a >> by);
   }
 };
 
@@ -330,6 +331,18 @@ struct Slope {
     return a < 0 ? Mul::of(a, b) : a;
   }
 };
+// Before version 7 a slope of one axis was one for each channel.
+Status prelu(Call& call) {
+  const Tensor *x = TRY(call.tensor(0)), *slope = TRY(call.tensor(1));
+  const bool by_channel = call.node.version != 0 && call.node.version < 7 && slope->rank() == 1 &&
+                          x->rank() > 2 && slope->dims[0] == x->dims[1];
+  if (!by_channel) return arithmetic<Slope>(call);
+  Dims dims(x->rank() - 1, 1);
+  dims[0] = slope->dims[0];
+  const Tensor wide = reshaped(*slope, std::move(dims));
+  Tensor* y = TRY(call.make(0, x->type, x->dims));
+  return binary_into(call, *y, *x, wide, work_of(x->type), all<Slope>);
+}
 
 Status where(Call& call) {
   const Tensor* chosen = TRY(call.typed(0, Element::boolean));
@@ -365,7 +378,7 @@ constexpr Operator rows[] = {
     {"hearth.SquaredDifference", arithmetic<SquaredDifference>, infer_broadcast, 2, 2},
     {"Mod", mod, infer_broadcast, 2, 2},
     {"Pow", pow, infer_broadcast, 2, 2},
-    {"PRelu", arithmetic<Slope>, infer_same, 2, 2, false, Blocks::alike},
+    {"PRelu", prelu, infer_same, 2, 2, false, Blocks::alike},
     {"BitShift", shift, infer_broadcast, 2, 2},
     {"BitwiseAnd", bitwise<BitAnd>, infer_broadcast, 2, 2},
     {"BitwiseOr", bitwise<BitOr>, infer_broadcast, 2, 2},

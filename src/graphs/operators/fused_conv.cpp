@@ -211,8 +211,12 @@ void run_places(const Machine& machine, const Job& job, std::span<const Run> run
   const auto tile = static_cast<std::int64_t>(job.packed.table->places);
   each_tile(first, end, tile, [&](std::int64_t from, std::int64_t count) {
     const float* x[kernels::most_tile_places];
+    std::int64_t aimed_at = -1;  // most convolutions have one group: all runs see the same
     for (const Run& run : runs) {
-      aim(x, job.image + run.first_block * job.block, job.plane, job.pitch, job.step, from, count);
+      if (run.first_block != aimed_at)
+        aim(x, job.image + run.first_block * job.block, job.plane, job.pitch, job.step, from,
+            count);
+      aimed_at = run.first_block;
       run_tile(job, run, x, from, count, job.y + (run.block * job.places() + from) * block_channels,
                job.places() * block_channels);
     }

@@ -163,24 +163,32 @@ Result<PackedRight> pack_right(const Machine& machine, const float* b, bool tran
 
 namespace {
 
+// to = sums + bias + add within bounds; bias and add may be null.
+#if defined(__x86_64__)
+__attribute__((target_clones("avx512f", "avx2", "default")))
+#endif
+void finish_row(
+    float* to, const float* sums, const float* bias, const float* add, float low, float high,
+    std::int64_t n) {
+  for (std::int64_t i = 0; i < n; ++i) {
+    float y = sums[i];
+    if (bias != nullptr) y += bias[i];
+    if (add != nullptr) y += add[i];
+    y = low > y ? low : y;  // in this order what is no number stays none
+    to[i] = high < y ? high : y;
+  }
+}
+
 // Columns [column, column + columns) of some rows of the result, from the tile that holds their
 // sums.
 void put_finished(const Machine& machine, const PackedProduct& p, const Finish& finish,
                   std::int64_t n, const float* sums, std::int64_t ld, std::int64_t row,
                   std::int64_t rows, std::int64_t column, std::int64_t columns) {
   for (std::int64_t i = 0; i < rows; ++i) {
-    float* to = p.c + (row + i) * n + column;
-    const float* from = sums + i * ld;
-    if (p.bias != nullptr)
-      for (std::int64_t j = 0; j < columns; ++j) to[j] = from[j] + p.bias[column + j];
-    else
-      std::copy_n(from, columns, to);
-    if (p.add != nullptr) {
-      const float* add = p.add + (row + i) * n + column;
-      for (std::int64_t j = 0; j < columns; ++j) to[j] += add[j];
-    }
-    bound(finish, to, columns);
-    bend(machine, finish, to, columns);
+    const std::int64_t at = (row + i) * n + column;
+    finish_row(p.c + at, sums + i * ld, p.bias == nullptr ? nullptr : p.bias + column,
+               p.add == nullptr ? nullptr : p.add + at, finish.low, finish.high, columns);
+    bend(machine, finish, p.c + at, columns);
   }
 }
 

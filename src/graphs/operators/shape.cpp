@@ -316,8 +316,11 @@ Status space_to_depth(Call& call) {
   if (x->rank() != 4 || block < 1 || x->dims[2] % block != 0 || x->dims[3] % block != 0)
     return invalid(fmt::format("blocks of {} from {}", block, to_text(x->dims)));
   const std::int64_t n = x->dims[0], c = x->dims[1], h = x->dims[2] / block, w = x->dims[3] / block;
+  const bool channels_first = call.text("mode", "DCR") == "CRD";
   return rearrange(call, *x, {n, c, h, block, w, block},
-                   std::array<std::size_t, 6>{0, 3, 5, 1, 2, 4}, {n, c * block * block, h, w});
+                   channels_first ? std::array<std::size_t, 6>{0, 1, 3, 5, 2, 4}
+                                  : std::array<std::size_t, 6>{0, 3, 5, 1, 2, 4},
+                   {n, c * block * block, h, w});
 }
 
 Status reverse_sequence(Call& call) {

@@ -208,7 +208,28 @@ Status mel_weight_matrix(Call& call) {
   return Done{};
 }
 
+// Pairs of reals along a last axis as complex numbers, and back: the same memory.
+Status to_complex(Call& call) {
+  Tensor y = *TRY(call.typed(0, Element::f32));
+  if (y.rank() == 0 || y.dims.back() != 2) return invalid(fmt::format("pairs {}", to_text(y.dims)));
+  y.dims.pop_back();
+  y.type = Element::c64;
+  y.count /= 2;
+  call.give(0, std::move(y));
+  return Done{};
+}
+Status from_complex(Call& call) {
+  Tensor y = *TRY(call.typed(0, Element::c64));
+  y.dims.push_back(2);
+  y.type = Element::f32;
+  y.count *= 2;
+  call.give(0, std::move(y));
+  return Done{};
+}
+
 constexpr Operator rows[] = {
+    {"hearth.ToComplex", to_complex, nullptr, 1, 1},
+    {"hearth.FromComplex", from_complex, nullptr, 1, 1},
     {"DFT", dft, nullptr, 1, 3},
     {"STFT", stft, nullptr, 2, 4},
     {"HannWindow", hann, nullptr, 1, 1},

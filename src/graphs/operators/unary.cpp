@@ -105,11 +105,12 @@ Status to_boolean(Call& call) {
 }
 
 // f32 goes to the kernel table's vectorised curve.
-Status curve(Call& call, kernels::Curve which, const UnaryLoops& loops) {
+Status curve(Call& call, kernels::Curve which, const UnaryLoops& loops,
+             const double* parameters = nullptr) {
   const Tensor* x = TRY(call.tensor(0));
   if (x->type != Element::f32 || call.machine.ctx == nullptr ||
       call.machine.ctx->kernels == nullptr)
-    return unary(call, loops);
+    return unary(call, loops, parameters);
   Tensor* y = TRY(call.make(0, Element::f32, x->dims));
   const auto activate = call.machine.ctx->kernels->activate[static_cast<std::size_t>(which)];
   parallel(call.machine, y->count, 8192, [&](std::int64_t begin, std::int64_t end) {
@@ -129,9 +130,7 @@ Status gelu(Call& call) {
 }
 Status swish(Call& call) {
   const double alpha = call.real("alpha", 1.0);
-  if (alpha == 1)
-    return curve(call, kernels::Curve::silu,
-                 UnaryLoops{loop<Swish, float>, loop<Swish, double>, nullptr});
+  if (alpha == 1) return curve(call, kernels::Curve::silu, real<Swish>, &alpha);
   return unary(call, real<Swish>, &alpha);
 }
 Status quick_gelu(Call& call) {

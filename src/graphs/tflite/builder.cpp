@@ -220,6 +220,16 @@ Status Builder::give_real(std::int64_t index, ValueId id) {
                   emit("QuantizeLinear", {id, scalar(q.scale[0]), constant(std::move(zero))}));
 }
 
+Status Builder::change_real(std::int64_t index, ValueId id) {
+  TensorInfo* t = TRY(info(index));
+  if (!t->kept)
+    return Error(ErrorKind::unsupported, fmt::format("tensor '{}': is no variable", t->name));
+  t->id = t->real = absent;
+  TRY(give_real(index, id));
+  (*kept)[*t->kept].now = t->id;
+  return Done{};
+}
+
 Result<Tensor> reordered(const Tensor& x, const std::vector<std::size_t>& order) {
   if (order.size() != x.rank())
     return Error(ErrorKind::corrupt, fmt::format("a constant of {}", to_text(x.dims)));

@@ -21,6 +21,13 @@ struct Quantisation {
   bool exists() const { return !scale.empty(); }
 };
 
+// A tensor that a run leaves for the next one: an input, and an output once a node has changed it.
+struct Kept {
+  std::string name;
+  Tensor first;
+  ValueId input = absent, now = absent;
+};
+
 struct TensorInfo {
   std::string name;
   Element type = Element::none;
@@ -30,12 +37,18 @@ struct TensorInfo {
   std::optional<Tensor> constant;  // as stored
   ValueId id = absent;             // of the stored numbers
   ValueId real = absent;           // of the real numbers, once somebody asked
+  // No numbers, but the name of a variable or a hash table of the file.
+  std::int64_t variable = -1, table = -1;
+  bool is_handle() const { return variable >= 0 || table >= 0; }
+  std::optional<std::size_t> kept;  // of Builder::kept
 };
 
 class Builder : public Emitter {
  public:
   using Emitter::Emitter;
   std::vector<TensorInfo> tensors;
+  std::vector<ValueId> states;        // what the file's variables hold now, by their place
+  std::vector<Kept>* kept = nullptr;  // null: tensors cannot be kept here
 
   Result<TensorInfo*> info(std::int64_t index);
   // The stored numbers of a tensor, and the real ones they stand for.
@@ -52,6 +65,8 @@ class Builder : public Emitter {
   // Value `id` is what tensor `index` holds; real numbers are rounded to its scale.
   Status give_raw(std::int64_t index, ValueId id);
   Status give_real(std::int64_t index, ValueId id);
+  // The real numbers that a tensor which is kept has from now on.
+  Status change_real(std::int64_t index, ValueId id);
 
   // [n, h, w, c] to [n, c, h, w] and back.
   ValueId channels_first(ValueId id) { return transposed(id, {0, 3, 1, 2}); }
@@ -68,11 +83,16 @@ struct Operator {
   int code = 0;
   std::vector<std::int32_t> inputs, outputs;
   FlatTable options, more_options;  // builtin_options, builtin_options_2
+  std::string custom;               // the name of a custom operator
+  std::span<const std::byte> custom_options;
 };
 // Adds the nodes of one operator.  Errors: unsupported (not one we know, or not in this form).
 Status add_operator(Builder& b, const Operator& op);
 // The same of those that are rarer.  Errors: unsupported, without a message: it is none of them.
 Status add_rare_operator(Builder& b, const Operator& op);
+// Boxes, spectra, random numbers, custom operators; cells with memory.  The same errors.
+Status add_special_operator(Builder& b, const Operator& op);
+Status add_recurrent_operator(Builder& b, const Operator& op);
 std::string_view operator_name(int code);
 
 }  // namespace hearth::graphs::tflite

@@ -8,8 +8,7 @@
 #include <set>
 
 #include "base/utf8.h"
-#include "graphs/borrowed.h"
-#include "graphs/tflite/builder.h"
+#include "graphs/tflite/model.h"
 
 namespace hearth::graphs {
 namespace tflite {
@@ -18,90 +17,6 @@ namespace {
 constexpr std::size_t most_operators = 1u << 20;
 
 Error corrupt(std::string message) { return Error(ErrorKind::corrupt, std::move(message)); }
-
-Element element_of(int type) {
-  constexpr Element types[] = {Element::f32, Element::f16,      Element::i32,     Element::u8,
-                               Element::i64, Element::text,     Element::boolean, Element::i16,
-                               Element::c64, Element::i8,       Element::f64,     Element::c128,
-                               Element::u64, Element::none,     Element::none,    Element::u32,
-                               Element::u16, Element::i4,       Element::bf16,    Element::i2,
-                               Element::u4,  Element::f8e4m3fn, Element::f8e5m2};
-  return type >= 0 && type < 23 ? types[type] : Element::none;
-}
-
-Result<Tensor> read_constant(const TensorInfo& info, std::span<const std::byte> data,
-                             const std::shared_ptr<const void>& owner) {
-  const std::int64_t count = TRY(count_of(info.dims));
-  const unsigned bits = packed_bits_of(info.type);
-  if (info.type == Element::text || info.type == Element::none)
-    return Error(ErrorKind::unsupported,
-                 fmt::format("constant '{}' of {}", info.name, name_of(info.type)));
-  const auto n = static_cast<std::uint64_t>(count);
-  const std::uint64_t needed = bits == 0 ? n * size_of(info.type) : (n * bits + 7) / 8;
-  if (data.size() != needed)
-    return corrupt(fmt::format("tensor '{}': {} bytes for {} {}", info.name, data.size(),
-                               name_of(info.type), to_text(info.dims)));
-  const std::size_t alignment = std::min<std::size_t>(size_of(info.type), 8);
-  if (bits == 0 && is_aligned(data, alignment))
-    return borrowed(info.type, info.dims, count, data, owner);
-  Tensor tensor = TRY(make_tensor(info.type, info.dims));
-  if (bits == 0) {
-    std::memcpy(tensor.bytes, data.data(), data.size());
-    return tensor;
-  }
-  const unsigned per_byte = 8 / bits, mask = (1u << bits) - 1;
-  for (std::size_t i = 0; i < n; ++i) {
-    unsigned code = static_cast<unsigned>(data[i / per_byte]) >> (i % per_byte * bits) & mask;
-    if ((info.type == Element::i4 || info.type == Element::i2) && (code >> (bits - 1)) != 0)
-      code |= ~mask;
-    tensor.data<std::uint8_t>()[i] = static_cast<std::uint8_t>(code);
-  }
-  return tensor;
-}
-
-Result<TensorInfo> read_tensor(const FlatTable& table) {
-  TensorInfo info;
-  info.name = printable(TRY(table.text(3)), 256);
-  info.type = element_of(table.number<std::int8_t>(1, 0));
-  const auto shape = TRY(table.numbers<std::int32_t>(0));
-  const auto signature = TRY(table.numbers<std::int32_t>(7));
-  for (std::size_t i = 0; i < shape.size(); ++i) {
-    const bool open = signature.size() == shape.size() && signature[i] < 0;
-    info.is_known = info.is_known && !open;
-    info.dims.push_back(open ? -1 : shape[i]);
-  }
-  if (info.dims.size() > max_rank)
-    return corrupt(fmt::format("tensor '{}': {} axes", info.name, info.dims.size()));
-  if (table.has(6))
-    return Error(ErrorKind::unsupported, fmt::format("tensor '{}': sparse", info.name));
-  const FlatTable q = TRY(table.table(4));
-  if (!q.exists()) return info;
-  info.quantisation.scale = TRY(q.numbers<float>(2));
-  info.quantisation.zero = TRY(q.numbers<std::int64_t>(3));
-  info.quantisation.axis = q.number<std::int32_t>(6, 0);
-  return info;
-}
-
-struct Buffers {
-  std::span<const std::byte> file;
-  std::vector<FlatTable> tables;
-
-  Result<std::span<const std::byte>> at(std::uint32_t index) const {
-    if (index >= tables.size())
-      return corrupt(fmt::format("buffer {} of {}", index, tables.size()));
-    const auto offset = tables[index].number<std::uint64_t>(1, 0),
-               size = tables[index].number<std::uint64_t>(2, 0);
-    if (offset <= 1) return tables[index].bytes(0);
-    if (offset > file.size() || size > file.size() - offset)
-      return corrupt(fmt::format("buffer {}: outside the file", index));
-    return file.subspan(offset, size);
-  }
-};
-
-struct Codes {
-  std::vector<int> builtin;
-  std::vector<std::string> custom;
-};
 
 Result<Codes> read_codes(const FlatTable& model) {
   Codes codes;
@@ -113,107 +28,17 @@ Result<Codes> read_codes(const FlatTable& model) {
   return codes;
 }
 
-// A file, and what is being read of it.
-struct Model {
-  std::span<const std::byte> bytes;
-  std::shared_ptr<const void> owner;
-  std::vector<FlatTable> subgraphs;
-  Buffers buffers;
-  Codes codes;
-  std::size_t operators = 0;  // so far, those of subgraphs that are written out among them
-  int depth = 0;
-};
-
-constexpr int most_depth = 24;
-
-// Scales of blocks lie in a tensor of their own.
-Status read_blocks(const Model& model, const FlatTable& subgraph, const FlatTable& table,
-                   TensorInfo& info) {
-  const FlatTable q = TRY(table.table(4));
-  const auto kind = q.exists() ? q.number<std::uint8_t>(4, 0) : std::uint8_t{0};
-  if (kind == 0) return Done{};
-  const auto refused = [&](std::string_view what) {
-    return Error(ErrorKind::unsupported, fmt::format("tensor '{}': {}", info.name, what));
-  };
-  constexpr std::uint8_t blockwise = 2;
-  if (kind != blockwise) return refused("quantised in a way of its own");
-  const FlatTable details = TRY(q.table(5));
-  const auto tensors = TRY(subgraph.tables(0));
-  const auto read = [&](unsigned slot, std::vector<double>& to) -> Status {
-    const auto index = details.number<std::int32_t>(slot, slot == 1 ? -1 : 0);
-    if (index < 0 || (slot == 1 && index == 0)) return Done{};
-    if (static_cast<std::size_t>(index) >= tensors.size())
-      return corrupt(fmt::format("tensor {}", index));
-    const TensorInfo held = TRY(read_tensor(tensors[static_cast<std::size_t>(index)]));
-    const auto data =
-        TRY(model.buffers.at(tensors[static_cast<std::size_t>(index)].number<std::uint32_t>(2, 0)));
-    const Tensor numbers = TRY(read_constant(held, data, model.owner));
-    to.resize(static_cast<std::size_t>(numbers.count));
-    load(Work::f64, to.data(), numbers.type, numbers.bytes, to.size());
-    return Done{};
-  };
-  std::vector<double> scales, zeros;
-  TRY(read(0, scales));
-  TRY(read(1, zeros));
-  info.quantisation.scale.assign(scales.begin(), scales.end());
-  info.quantisation.zero.assign(zeros.begin(), zeros.end());
-  info.quantisation.block = details.number<std::int32_t>(2, 0);
-  const std::int64_t block = info.quantisation.block, k = info.dims.empty() ? 0 : info.dims.back();
-  const std::int64_t count = TRY(count_of(info.dims));
-  if (block < 1 || k % block != 0 || !std::cmp_equal(scales.size(), count / block) ||
-      (!zeros.empty() && zeros.size() != scales.size()))
-    return refused(
-        fmt::format("{} scales for {} in blocks of {}", scales.size(), to_text(info.dims), block));
-  return Done{};
+// Graphs within the graph of one that cannot run are not looked at.
+Status add(Model& model, Builder& b, const Operator& op, bool is_hopeless) {
+  if (TRY(add_resource(model, b, op))) return Done{};
+  if (!is_hopeless && TRY(add_flow(model, b, op))) return Done{};
+  return add_operator(b, op);
 }
 
-Status read_tensors(const Model& model, Builder& b, const FlatTable& subgraph) {
-  for (const FlatTable& table : TRY(subgraph.tables(0))) {
-    TensorInfo info = TRY(read_tensor(table));
-    const auto data = TRY(model.buffers.at(table.number<std::uint32_t>(2, 0)));
-    if (table.number<std::uint8_t>(5, 0) != 0)
-      return Error(ErrorKind::unsupported, fmt::format("tensor '{}': a variable", info.name));
-    if (!data.empty()) {
-      TRY(read_blocks(model, subgraph, table, info));
-      info.constant = TRY(read_constant(info, data, model.owner));
-    }
-    b.tensors.push_back(std::move(info));
-  }
-  return Done{};
-}
-
-Status read_operators(Model& model, Builder& b, const FlatTable& subgraph);
-
-// A composite does what its decomposition does: that graph is written out in its place.
-Status write_out(Model& model, Builder& b, const Operator& op) {
-  constexpr unsigned decomposition = 1;
-  const auto index =
-      static_cast<std::size_t>(op.more_options.number<std::int32_t>(decomposition, -1));
-  if (index >= model.subgraphs.size()) return corrupt(fmt::format("graph {}", index));
-  if (model.depth >= most_depth)
-    return Error(ErrorKind::exhausted, fmt::format("composites nested {} deep", most_depth));
-  const FlatTable& subgraph = model.subgraphs[index];
-  Builder inner(b.graph);
-  TRY(read_tensors(model, inner, subgraph));
-  const auto inputs = TRY(subgraph.numbers<std::int32_t>(1)),
-             outputs = TRY(subgraph.numbers<std::int32_t>(2));
-  if (inputs.size() != op.inputs.size() || outputs.size() != op.outputs.size())
-    return corrupt(fmt::format("graph {}: other inputs or outputs than its composite", index));
-  for (std::size_t i = 0; i < inputs.size(); ++i) {
-    TensorInfo* t = TRY(inner.info(inputs[i]));
-    t->id = TRY(b.raw(op.inputs[i]));
-    t->constant = TRY(b.info(op.inputs[i]))->constant;
-  }
-  ++model.depth;
-  TRY(read_operators(model, inner, subgraph));
-  --model.depth;
-  for (std::size_t i = 0; i < outputs.size(); ++i)
-    TRY(b.give_raw(op.outputs[i], b.emit("Identity", {TRY(inner.raw(outputs[i]))})));
-  return Done{};
-}
+}  // namespace
 
 Status read_operators(Model& model, Builder& b, const FlatTable& subgraph) {
-  constexpr int custom = 32, composite = 206;
+  constexpr int custom = 32;
   std::set<std::string> unknown;
   const auto operators = TRY(subgraph.tables(3));
   model.operators += operators.size();
@@ -228,10 +53,11 @@ Status read_operators(Model& model, Builder& b, const FlatTable& subgraph) {
     op.outputs = TRY(table.numbers<std::int32_t>(2));
     op.options = TRY(table.table(4));
     op.more_options = TRY(table.table(12));
-    const std::string name = op.code == custom ? "CUSTOM " + model.codes.custom[index]
-                                               : std::string(operator_name(op.code));
-    if (!unknown.empty() && op.code == composite) continue;
-    auto added = op.code == composite ? write_out(model, b, op) : add_operator(b, op);
+    op.custom = model.codes.custom[index];
+    op.custom_options = TRY(table.bytes(5));
+    const std::string name =
+        op.code == custom ? "CUSTOM " + op.custom : std::string(operator_name(op.code));
+    auto added = add(model, b, op, !unknown.empty());
     if (added) continue;
     if (added.error().kind() == ErrorKind::unsupported && added.error().message().empty())
       unknown.insert(name);
@@ -243,6 +69,8 @@ Status read_operators(Model& model, Builder& b, const FlatTable& subgraph) {
   for (const std::string& name : unknown) all += (all.empty() ? "" : ", ") + name;
   return Error(ErrorKind::unsupported, fmt::format("operators that Hearth does not know: {}", all));
 }
+
+namespace {
 
 // What a signature calls the tensors of its graph.
 struct Signature {
@@ -272,13 +100,50 @@ std::string keys_of(const std::vector<Signature>& signatures) {
   return keys;
 }
 
+// A value that stays is an input that begins as the file says, and an output of the same name.
+void add_state(Builder& b, Kept& state, std::string& names) {
+  ValueInfo info{state.name, state.first.type, true, {}, Value::Kind::tensor};
+  for (const std::int64_t extent : state.first.dims) info.shape.push_back({extent, {}});
+  b.graph.values[static_cast<std::size_t>(state.input)] = info;
+  b.graph.constants.push_back({state.input, Value(std::move(state.first))});
+  if (state.now == state.input) return;  // nothing writes it
+  b.graph.inputs.push_back(state.input);
+  const ValueId out = b.emit("Identity", {state.now});
+  b.graph.values[static_cast<std::size_t>(out)] = std::move(info);
+  b.graph.outputs.push_back(out);
+  names += (names.empty() ? "" : ", ") + state.name;
+}
+
+Status add_states(Model& model, Builder& b, const std::vector<ValueId>& first_states,
+                  std::string& names) {
+  for (std::size_t i = 0; i < model.variables.size(); ++i) {
+    Variable& variable = model.variables[i];
+    if (!variable.is_used) continue;
+    if (!variable.first)
+      return Error(ErrorKind::unsupported,
+                   fmt::format("variable '{}': of unknown shape", variable.name));
+    b.kept->push_back({variable.name, *variable.first, first_states[i], b.states[i]});
+  }
+  std::map<std::string, int> seen;
+  for (Kept& state : *b.kept) {
+    const int times = seen[state.name]++;
+    if (times > 0) state.name += fmt::format("_{}", times);
+    add_state(b, state, names);
+  }
+  return Done{};
+}
+
 // The graph of a method, its inputs and outputs by the names that the method gives them.
-Status read_graph(Model& model, const Signature& method, Graph& graph) {
+Status read_graph(Model& model, const Signature& method, Graph& graph, std::string& states) {
   if (method.subgraph >= model.subgraphs.size())
     return corrupt(fmt::format("graph {}", method.subgraph));
   const FlatTable& subgraph = model.subgraphs[method.subgraph];
   graph.name = printable(TRY(subgraph.text(4)));
   Builder b(graph);
+  std::vector<Kept> kept;
+  b.kept = &kept;
+  for (std::size_t i = 0; i < model.variables.size(); ++i) b.states.push_back(b.new_value());
+  const std::vector<ValueId> first_states = b.states;
   TRY(read_tensors(model, b, subgraph));
   for (const std::int32_t index : TRY(subgraph.numbers<std::int32_t>(1))) {
     TRY(b.info(index));
@@ -299,6 +164,7 @@ Status read_graph(Model& model, const Signature& method, Graph& graph) {
     }
     graph.outputs.push_back(id);
   }
+  TRY(add_states(model, b, first_states, states));
   return finish(graph);
 }
 
@@ -323,8 +189,11 @@ Result<Program> read_program(std::span<const std::byte> bytes, std::shared_ptr<c
   }
   const auto graph = std::make_shared<Graph>();
   graph->storage.push_back(model.owner);
-  TRY(read_graph(model, chosen, *graph));
+  TRY(find_variables(model));
+  std::string states;
+  TRY(read_graph(model, chosen, *graph, states));
   Program program;
+  if (!states.empty()) program.metadata["states"] = states;
   program.format = "tflite";
   program.format_version = root.number<std::uint32_t>(0, 0);
   program.description = printable(TRY(root.text(3)), 1024);

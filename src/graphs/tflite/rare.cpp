@@ -389,7 +389,7 @@ Status add_rare_operator(Builder& b, const Operator& op) {
     case 160:
       return in_order(r, "BitwiseXor");
     default:
-      return Error(ErrorKind::unsupported, "");
+      return add_special_operator(b, op);
   }
 }
 

@@ -11,7 +11,7 @@ namespace hearth::kernels {
 extern const Kernels portable_table;
 #if defined(__x86_64__)
 extern const Kernels avx2_table, avx512_table;
-extern const Gemm amx_tiles;
+extern const Gemm avxvnni_bytes, amx_tiles;
 #elif defined(__aarch64__)
 extern const Kernels neon_table;
 extern const Gemm dotprod_rounded, dotprod_bytes, i8mm_rounded, i8mm_bytes;
@@ -24,16 +24,16 @@ bool amx_runs() {
   const CpuFeatures cpu = detect_cpu_features();
   return cpu.avx512_vnni && cpu.amx_bf16 && allow_amx_tiles();
 }
-#elif defined(__aarch64__)
-Kernels with_products(const char* name, const Kernels& table, const Gemm& rounded,
-                      const Gemm& bytes) {
+#endif
+
+[[maybe_unused]] Kernels with_products(const char* name, const Kernels& table, const Gemm& rounded,
+                                       const Gemm& bytes) {
   Kernels result = table;
   result.name = name;
   result.rounded = &rounded;
   result.bytes = &bytes;
   return result;
 }
-#endif
 
 }  // namespace
 
@@ -49,6 +49,8 @@ Kernels with_tiles(const char* name, const Kernels& table, const Gemm& tiles) {
 std::span<const Candidate> candidates() {
 #if defined(__x86_64__)
   static const Kernels amx_table = with_tiles("amx", avx512_table, amx_tiles);
+  static const Kernels avxvnni_table =
+      with_products("avxvnni", avx2_table, *avx2_table.rounded, avxvnni_bytes);
 #elif defined(__aarch64__)
   static const Kernels dotprod_table =
       with_products("dotprod", neon_table, dotprod_rounded, dotprod_bytes);
@@ -56,9 +58,8 @@ std::span<const Candidate> candidates() {
 #endif
   static const Candidate list[] = {
 #if defined(__x86_64__)
-      {&amx_table, amx_runs},
-      {&avx512_table, avx512_runs},
-      {&avx2_table, avx2_runs},
+      {&amx_table, amx_runs},         {&avx512_table, avx512_runs},
+      {&avxvnni_table, avxvnni_runs}, {&avx2_table, avx2_runs},
 #elif defined(__aarch64__)
       {&i8mm_table, i8mm_runs},
       {&dotprod_table, dotprod_runs},

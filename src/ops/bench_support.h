@@ -83,7 +83,7 @@ inline double multiply_add_peak(const kernels::Kernels& table, ThreadPool& pool)
   int lanes = 4;
   float (*chains)(int) = chains_128;
 #if defined(__x86_64__)
-  if (name == "avx2") lanes = 8, chains = chains_256;
+  if (name == "avx2" || name == "avxvnni") lanes = 8, chains = chains_256;
   if (name == "avx512" || name == "amx") lanes = 16, chains = chains_512;
 #endif
   constexpr int rounds = 50000;

@@ -181,7 +181,7 @@ class Builtin(unittest.TestCase):
         self.assertGreater(info["cpu"]["logical_cores"], 0)
         self.assertGreater(info["memory"]["free_bytes"], 0)
         self.assertGreater(info["disk"]["total_bytes"], 0)
-        self.assertIn(info["kernels"], ("portable", "avx2", "avx512", "amx"))
+        self.assertIn(info["kernels"], ("portable", "avx2", "avxvnni", "avx512", "amx"))
         self.assertIn("memory", hearth("info").stdout)
         with subprocess.Popen([program.BINARY, "info", "--watch", "--json"], stdout=subprocess.PIPE,
                               text=True) as watch:

@@ -69,13 +69,31 @@ inline CodeBytes unsigned_codes_of(const u8* group, std::size_t v, std::size_t h
   return codes;
 }
 
-#if defined(__AVX512VNNI__)
+#if defined(__AVX512VNNI__) || defined(__AVXVNNI__)
 // sums + the products of the four bytes of every lane; w: unsigned, x: signed.
 inline Bits add_byte_products(Bits sums, Bits w, Bits x) {
   // Not the intrinsic: GCC 12 copies its accumulator back and forth.
+#if HEARTH_LANES == 16
   asm("vpdpbusd %2, %1, %0" : "+v"(sums) : "v"(w), "v"(x));
+#else
+  asm("%{vex%} vpdpbusd %2, %1, %0" : "+x"(sums) : "x"(w), "x"(x));
+#endif
   return sums;
 }
+
+// All lines of four columns of a group may be summed together.
+constexpr std::size_t lines_together(Panel) { return 8; }
+constexpr std::uint32_t byte_kinds = group_kinds;
+#else
+// Sums of 16 bits hold so many lines of four columns: codes up to 15, 31 and 63 times 127.
+constexpr std::size_t lines_together(Panel kind) {
+  return kind == Panel::q4_0 || kind == Panel::q4_k ? 8 : kind == Panel::q6_k ? 2 : 4;
+}
+
+// Codes of 8 bits leave no room for sums: nothing would be won over words.
+constexpr std::uint32_t byte_kinds =
+    group_kinds & ~(kind_bit(Panel::q8_0) | kind_bit(Panel::iq4_nl) | kind_bit(Panel::iq4_xs) |
+                    kind_bit(Panel::grid));
 #endif
 
 inline Bits four_columns(const ByteGroup& x, std::size_t line) {

@@ -3,10 +3,7 @@
 namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
-// All lines of a group may be summed together.
-constexpr std::size_t lines_together(Panel) { return 8; }
 constexpr std::size_t most_lines(std::size_t) { return 8; }
-constexpr std::uint32_t byte_kinds = group_kinds;
 
 template <std::size_t rows, std::size_t vectors>
 inline void start_sums(Bits (&whole)[rows][vectors], const ByteGroup* a, Form form,

@@ -4,16 +4,7 @@
 namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
-// Codes up to 15, 31 and 63 times 127.
-constexpr std::size_t lines_together(Panel kind) {
-  return kind == Panel::q4_0 || kind == Panel::q4_k ? 8 : kind == Panel::q6_k ? 2 : 4;
-}
 constexpr std::size_t most_lines(std::size_t lines) { return lines; }
-
-// Codes of 8 bits leave no room for sums: nothing would be won over words.
-constexpr std::uint32_t byte_kinds =
-    group_kinds & ~(kind_bit(Panel::q8_0) | kind_bit(Panel::iq4_nl) | kind_bit(Panel::iq4_xs) |
-                    kind_bit(Panel::grid));
 
 // b: panels [k / 32] of CodeGroup, one after another.
 template <Form form, std::size_t fold, std::size_t rows, std::size_t panels>

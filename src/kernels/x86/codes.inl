@@ -118,6 +118,19 @@ inline Ints bytes_to_ints(const u8* p) {
 }
 #endif
 
+// Asks for the next `size` bytes of each of some panels side by side, `bytes` apart, a stretch
+// before they are multiplied: a processor's own prefetching ends with every page.  end: of the
+// first panel; behind the last one the next ones of as many begin.
+template <std::size_t panels>
+inline void ask_ahead(const u8* at, std::size_t bytes, const u8* end, std::size_t size) {
+  constexpr std::size_t stretch = 3072;
+  const u8* ahead = at + stretch;
+  if (ahead >= end) ahead += (panels - 1) * bytes;
+#pragma GCC unroll 4
+  for (std::size_t p = 0; p < panels; ++p, ahead += bytes)
+    for (std::size_t i = 0; i < size; i += 64) __builtin_prefetch(ahead + i, 0, 2);
+}
+
 }  // namespace
 }  // namespace hearth::kernels::HEARTH_ISA
 

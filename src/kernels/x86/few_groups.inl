@@ -20,10 +20,12 @@ void few_groups(float* y, std::size_t ldy, const RoundedGroup* x, std::size_t he
   constexpr std::size_t groups = shape.unit_columns / group_columns;
   constexpr std::size_t chains = rows == 1 ? 2 : 1;
   const std::size_t bytes = panel_bytes(kind, k);
+  const u8* end = panel + bytes;
   Vec sums[panels][halves][rows] = {};
   for (std::size_t unit = 0; unit < k / shape.unit_columns; ++unit, panel += shape.unit_bytes)
     for (std::size_t g = 0; g < groups; ++g, x += height) {
       const u8* group = panel + shape.head_bytes + g * shape.group_bytes;
+      ask_ahead<panels>(group, bytes, end, shape.group_bytes);
       Bits whole[panels][halves][rows][chains];
 #pragma GCC unroll 1
       for (std::size_t v = 0; v < 4; ++v)

@@ -6,78 +6,68 @@ namespace {
 
 static_assert(lanes == 16);
 
-typedef std::int32_t FourBytes __attribute__((may_alias, aligned(4)));
+// What more than eight rows are cut into: sums of whole numbers of two panels fill the registers.
+constexpr std::size_t rows_in_registers = 8;
 
-// sums + the products of the four bytes of every lane with the same four of x.
-inline Bits add_byte_products(Bits sums, Bits w, const FourBytes* x) {
-  asm("vpdpbusd %2%{1to16%}, %1, %0" : "+v"(sums) : "v"(w), "m"(*x));
-  return sums;
+// Adds one group to the sums of `rows` rows, which lie in memory, panel after panel, `apart` rows
+// each.
+template <Panel kind, std::size_t rows, std::size_t panels>
+inline void several_bytes_group(float* sums, std::size_t apart, const ByteGroup* x, const u8* panel,
+                                const u8* group, std::size_t bytes) {
+  Bits whole[panels][rows];
+#pragma GCC unroll 1
+  for (std::size_t v = 0; v < 4; ++v) {
+    CodeBytes codes[panels];
+#pragma GCC unroll 2
+    for (std::size_t p = 0; p < panels; ++p)
+      codes[p] = unsigned_codes_of<kind>(group + p * bytes, v, 0);
+#pragma GCC unroll 8
+    for (std::size_t r = 0; r < rows; ++r) {
+      if (v % steps_per_scale(kind) == 0)
+#pragma GCC unroll 2
+        for (std::size_t p = 0; p < panels; ++p) whole[p][r] = start_of<kind>(x[r], v);
+      const Bits first = four_columns(x[r], 2 * v), second = four_columns(x[r], 2 * v + 1);
+#pragma GCC unroll 2
+      for (std::size_t p = 0; p < panels; ++p)
+        whole[p][r] = add_byte_products(whole[p][r], codes[p].low, first);
+#pragma GCC unroll 2
+      for (std::size_t p = 0; p < panels; ++p)
+        whole[p][r] = add_byte_products(whole[p][r], codes[p].high, second);
+    }
+    if ((v + 1) % steps_per_scale(kind) != 0) continue;
+#pragma GCC unroll 2
+    for (std::size_t p = 0; p < panels; ++p) {
+      const Scales scales = scales_of<kind>(panel + p * bytes, group + p * bytes, v, 0);
+#pragma GCC unroll 8
+      for (std::size_t r = 0; r < rows; ++r) {
+        float* sum = sums + (p * apart + r) * panel_rows;
+        store(sum, add_group<has_minimum(kind)>(load(sum), whole[p][r], scales, x[r]));
+      }
+    }
+  }
 }
-
-inline const FourBytes* four_columns_at(const ByteGroup& x, std::size_t line) {
-  return reinterpret_cast<const FourBytes*>(x.q) + line;
-}
-
-constexpr std::size_t bytes_ahead = 1536;  // of what is read, asked for from memory
 
 // m rows, at most `rows` of them: those behind are computed from whatever lies there and dropped.
-// x: [k / 32][m].  Sums of whole numbers fill the registers, those of groups lie in memory.
+// x: [k / 32][m].
 template <Panel kind, std::size_t rows, std::size_t panels>
 void several_bytes(float* y, std::size_t ldy, const ByteGroup* x, std::size_t m, const u8* panel,
                    std::size_t k) {
   constexpr PanelShape shape = shape_of(kind);
   constexpr std::size_t groups = shape.unit_columns / group_columns;
+  constexpr std::size_t together = rows <= rows_in_registers ? rows : rows / 2;
   const std::size_t bytes = panel_bytes(kind, k);
   alignas(64) float memory[panels * rows * panel_rows] = {};
   float* sums = memory;
+  const u8* end = panel + bytes;
   asm("" : "+r"(sums));  // or GCC 12 keeps some of them in registers
   for (std::size_t unit = 0; unit < k / shape.unit_columns; ++unit, panel += shape.unit_bytes)
     for (std::size_t g = 0; g < groups; ++g, x += m) {
       const u8* group = panel + shape.head_bytes + g * shape.group_bytes;
-      Bits whole[panels][rows];
-#pragma GCC unroll 2
-      for (std::size_t p = 0; p < panels; ++p) {
-        const u8* ahead = group + p * bytes + bytes_ahead;
-        for (std::size_t i = 0; i < shape.group_bytes; i += 64) __builtin_prefetch(ahead + i, 0, 2);
-      }
+      ask_ahead<panels>(group, bytes, end, shape.group_bytes);
 #pragma GCC unroll 1
-      for (std::size_t v = 0; v < 4; ++v) {
-        CodeBytes codes[panels];
-#pragma GCC unroll 2
-        for (std::size_t p = 0; p < panels; ++p)
-          codes[p] = unsigned_codes_of<kind>(group + p * bytes, v, 0);
-#pragma GCC unroll 16
-        for (std::size_t r = 0; r < rows; ++r) {
-          if (v % steps_per_scale(kind) == 0)
-#pragma GCC unroll 2
-            for (std::size_t p = 0; p < panels; ++p) whole[p][r] = start_of<kind>(x[r], v);
-          if constexpr (panels == 1) {
-            whole[0][r] =
-                add_byte_products(whole[0][r], codes[0].low, four_columns_at(x[r], 2 * v));
-            whole[0][r] =
-                add_byte_products(whole[0][r], codes[0].high, four_columns_at(x[r], 2 * v + 1));
-          } else {
-            const Bits first = all_ints(*four_columns_at(x[r], 2 * v));
-            const Bits second = all_ints(*four_columns_at(x[r], 2 * v + 1));
-#pragma GCC unroll 2
-            for (std::size_t p = 0; p < panels; ++p)
-              whole[p][r] = add_byte_products(whole[p][r], codes[p].low, first);
-#pragma GCC unroll 2
-            for (std::size_t p = 0; p < panels; ++p)
-              whole[p][r] = add_byte_products(whole[p][r], codes[p].high, second);
-          }
-        }
-        if ((v + 1) % steps_per_scale(kind) != 0) continue;
-#pragma GCC unroll 2
-        for (std::size_t p = 0; p < panels; ++p) {
-          const Scales scales = scales_of<kind>(panel + p * bytes, group + p * bytes, v, 0);
-#pragma GCC unroll 16
-          for (std::size_t r = 0; r < rows; ++r) {
-            float* sum = sums + (p * rows + r) * panel_rows;
-            store(sum, add_group<has_minimum(kind)>(load(sum), whole[p][r], scales, x[r]));
-          }
-        }
-      }
+      for (std::size_t r = 0; r < rows; r += together)
+        several_bytes_group<kind, together, panels>(sums + r * panel_rows, rows, x + r, panel,
+                                                    group, bytes);
     }
   for (std::size_t p = 0; p < panels; ++p)
     for (std::size_t r = 0; r < m; ++r)
@@ -87,15 +77,13 @@ void several_bytes(float* y, std::size_t ldy, const ByteGroup* x, std::size_t m,
 template <Panel kind, std::size_t rows>
 void several_bytes_rows(float* y, std::size_t ldy, const ByteGroup* x, std::size_t m,
                         const void* panels, std::size_t count, std::size_t k) {
-  constexpr std::size_t together = rows <= 8 ? 2 : 1;
+  constexpr std::size_t together = 2;
   const std::size_t bytes = panel_bytes(kind, k);
   const u8* panel = static_cast<const u8*>(panels);
   std::size_t p = 0;
   for (; count - p >= together; p += together)
     several_bytes<kind, rows, together>(y + p * panel_rows, ldy, x, m, panel + p * bytes, k);
-  if constexpr (together > 1)
-    if (p < count)
-      several_bytes<kind, rows, 1>(y + p * panel_rows, ldy, x, m, panel + p * bytes, k);
+  if (p < count) several_bytes<kind, rows, 1>(y + p * panel_rows, ldy, x, m, panel + p * bytes, k);
 }
 
 // Of kinds with super-blocks, or of those without.  few_rows < m <= 16.

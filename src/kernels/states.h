@@ -26,8 +26,9 @@ struct TwoStep {
   const float* b;      // [rows]
 };
 
-// y[i, j] = sum over k of a[i, k] * b[k, j], for rows that are worked on together; with `adds` to
-// what y held.  Neighbours in a row of y and b lie side by side, those of a as its steps say.
+// y[i, j] = held * y[i, j] + row[i] * sum over k of a[i, k] * term[k] * b[k, j], for rows that are
+// worked on together.  Neighbours in a row of y and b lie side by side, those of a as its steps
+// say.
 struct StateProduct {
   float* y;
   std::size_t y_step;  // floats from row to row
@@ -36,7 +37,9 @@ struct StateProduct {
   const float* b;
   std::size_t b_step;
   std::size_t rows, terms, columns;
-  bool adds;
+  float held = 0;                       // 0: y may hold anything
+  const float* row_factors = nullptr;   // null: ones
+  const float* term_factors = nullptr;  // null: ones
 };
 
 struct StateKernels {

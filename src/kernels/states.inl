@@ -84,7 +84,8 @@ void multiply_tile(const StateProduct& p, std::size_t row, std::size_t column, s
       values[v] = rest ? load_some(b, rest) : load(b + v * lanes);
 #pragma GCC unroll 6
     for (std::size_t r = 0; r < rows; ++r) {
-      const Vec factor = splat(a[r * p.a_row_step]);
+      const float held = a[r * p.a_row_step];
+      const Vec factor = splat(p.term_factors ? held * p.term_factors[k] : held);
 #pragma GCC unroll 4
       for (std::size_t v = 0; v < vectors; ++v)
         sums[r][v] = multiply_add(factor, values[v], sums[r][v]);
@@ -95,7 +96,9 @@ void multiply_tile(const StateProduct& p, std::size_t row, std::size_t column, s
 #pragma GCC unroll 4
     for (std::size_t v = 0; v < vectors; ++v) {
       float* y = p.y + (row + r) * p.y_step + column + v * lanes;
-      if (p.adds) sums[r][v] += rest ? load_some(y, rest) : load(y);
+      if (p.row_factors) sums[r][v] *= splat(p.row_factors[row + r]);
+      if (p.held != 0)
+        sums[r][v] = multiply_add(splat(p.held), rest ? load_some(y, rest) : load(y), sums[r][v]);
       rest ? store_some(y, sums[r][v], rest) : store(y, sums[r][v]);
     }
 }

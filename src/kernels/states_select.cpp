@@ -56,10 +56,12 @@ void multiply(const StateProduct* p) {
   for (std::size_t i = 0; i < p->rows; ++i)
     for (std::size_t j = 0; j < p->columns; ++j) {
       float& y = p->y[i * p->y_step + j];
-      double sum = p->adds ? y : 0.0f;
+      double sum = 0;
       for (std::size_t k = 0; k < p->terms; ++k)
         sum += static_cast<double>(p->a[i * p->a_row_step + k * p->a_term_step]) *
-               p->b[k * p->b_step + j];
+               (p->term_factors != nullptr ? p->term_factors[k] : 1.0f) * p->b[k * p->b_step + j];
+      if (p->row_factors != nullptr) sum *= p->row_factors[i];
+      if (p->held != 0) sum += static_cast<double>(p->held) * y;
       y = static_cast<float>(sum);
     }
 }

@@ -56,12 +56,13 @@ void check_two(const StateKernels& table, std::size_t rows, std::size_t columns)
 
 // Rows of y, a and b lie further apart than they are long; a is also read down its columns.
 void check_product(const StateKernels& table, std::size_t rows, std::size_t columns, bool turned,
-                   bool adds) {
+                   bool factors) {
   constexpr std::size_t terms = 9, room = 3;
   std::mt19937 random(8);
   const auto a = numbers(random, (rows + room) * (terms + room)),
              b = numbers(random, terms * (columns + room)),
-             before = numbers(random, rows * (columns + room));
+             before = numbers(random, rows * (columns + room)), of_rows = numbers(random, rows),
+             of_terms = numbers(random, terms);
   auto y = before, want = before;
   StateProduct product{.y = y.data(),
                        .y_step = columns + room,
@@ -73,7 +74,9 @@ void check_product(const StateKernels& table, std::size_t rows, std::size_t colu
                        .rows = rows,
                        .terms = terms,
                        .columns = columns,
-                       .adds = adds};
+                       .held = factors ? 0.6f : 0,
+                       .row_factors = factors ? of_rows.data() : nullptr,
+                       .term_factors = factors ? of_terms.data() : nullptr};
   table.multiply(&product);
   product.y = want.data();
   state_reference().multiply(&product);
@@ -106,8 +109,8 @@ TEST_CASE("every table of state kernels agrees with the reference at every width
         check_state(*candidate.table, rows, columns);
         check_two(*candidate.table, rows, columns);
         for (const bool turned : {false, true})
-          for (const bool adds : {false, true})
-            check_product(*candidate.table, rows, columns, turned, adds);
+          for (const bool factors : {false, true})
+            check_product(*candidate.table, rows, columns, turned, factors);
       }
       for (const bool biased : {false, true}) check_convolution(*candidate.table, columns, biased);
     }

@@ -44,8 +44,7 @@ PairProducts::PairProducts(const Mix& mix, View x, std::size_t left, std::size_t
                                           .b_step = chunk_rows,
                                           .rows = chunk.count,
                                           .terms = width,
-                                          .columns = chunk.count,
-                                          .adds = false};
+                                          .columns = chunk.count};
       mix.kernels.multiply(&product);
     }
   });
@@ -75,17 +74,15 @@ void fade_pairs(const Fading& fading, std::size_t rows, const float* pairs, floa
     float* row = m + i * chunk_rows;
     fading.to(i, row);
     for (std::size_t j = 0; j <= i; ++j) row[j] *= pairs[i * chunk_rows + j];
+    std::fill(row + i + 1, row + rows, 0.0f);
   }
 }
 
 void add_to_state(const Mix& mix, float* state, const Fading& fading, const float* keys,
-                  std::size_t key_step, View given) {
-  const std::size_t count = mix.hyper.state;
+                  std::size_t key_step, View given, const float* factors) {
   float left[chunk_rows];
   fading.to(given.rows - 1, left);
-  for (std::size_t i = 0; i < given.rows; ++i)
-    for (std::size_t d = 0; d < given.dim; ++d) given.row(i)[d] *= left[i];
-  for (std::size_t i = 0; i < count * given.dim; ++i) state[i] *= fading.whole();
+  for (std::size_t i = 0; factors != nullptr && i < given.rows; ++i) left[i] *= factors[i];
   const kernels::StateProduct product{.y = state,
                                       .y_step = given.dim,
                                       .a = keys,
@@ -93,50 +90,52 @@ void add_to_state(const Mix& mix, float* state, const Fading& fading, const floa
                                       .a_term_step = key_step,
                                       .b = given.data,
                                       .b_step = given.stride,
-                                      .rows = count,
+                                      .rows = mix.hyper.state,
                                       .terms = given.rows,
                                       .columns = given.dim,
-                                      .adds = true};
+                                      .held = fading.whole(),
+                                      .term_factors = left};
   mix.kernels.multiply(&product);
 }
 
 namespace {
 
-// y += m x, band after band, so that what x is at a row may come of y at rows before; `diagonal`:
-// rows see themselves.
-void multiply_lower(const Mix& mix, View y, const float* m, View x, bool diagonal) {
-  constexpr std::size_t band = 12;  // rows that share most of their terms
-  for (std::size_t first = 0; first < y.rows; first += band) {
-    const std::size_t count = std::min(band, y.rows - first);
-    kernels::StateProduct product{.y = y.row(first),
-                                  .y_step = y.stride,
-                                  .a = m + first * chunk_rows,
-                                  .a_row_step = chunk_rows,
-                                  .a_term_step = 1,
-                                  .b = x.data,
-                                  .b_step = x.stride,
-                                  .rows = count,
-                                  .terms = first,
-                                  .columns = x.dim,
-                                  .adds = true};
-    if (first > 0) mix.kernels.multiply(&product);
-    product.b = x.row(first);
-    product.rows = 1;
-    for (std::size_t i = first; i < first + count; ++i) {
-      product.y = y.row(i);
-      product.a = m + i * chunk_rows + first;
-      product.terms = i - first + (diagonal ? 1 : 0);
-      mix.kernels.multiply(&product);
-    }
-  }
+constexpr std::size_t band_rows = 12;  // that share most of their terms
+
+// y += m x for rows [first, first + rows) of m and y, and terms [from, to) of x.
+void multiply_band(const Mix& mix, View y, const float* m, View x, Chunk rows, std::size_t from,
+                   std::size_t to) {
+  if (from == to) return;
+  const kernels::StateProduct product{.y = y.row(rows.first),
+                                      .y_step = y.stride,
+                                      .a = m + rows.first * chunk_rows + from,
+                                      .a_row_step = chunk_rows,
+                                      .a_term_step = 1,
+                                      .b = x.row(from),
+                                      .b_step = x.stride,
+                                      .rows = rows.count,
+                                      .terms = to - from,
+                                      .columns = x.dim,
+                                      .held = 1};
+  mix.kernels.multiply(&product);
 }
 
 }  // namespace
 
 void add_lower(const Mix& mix, View y, const float* m, View x) {
-  multiply_lower(mix, y, m, x, true);
+  for (std::size_t first = 0; first < y.rows; first += band_rows) {
+    const std::size_t count = std::min(band_rows, y.rows - first);
+    multiply_band(mix, y, m, x, {first, count}, 0, first + count);
+  }
 }
 
-void solve_lower(const Mix& mix, View x, const float* m) { multiply_lower(mix, x, m, x, false); }
+void solve_lower(const Mix& mix, View x, const float* m) {
+  for (std::size_t first = 0; first < x.rows; first += band_rows) {
+    const std::size_t count = std::min(band_rows, x.rows - first);
+    multiply_band(mix, x, m, x, {first, count}, 0, first);
+    for (std::size_t i = first + 1; i < first + count; ++i)
+      multiply_band(mix, x, m, x, {i, 1}, first, i);
+  }
+}
 
 }  // namespace hearth::models

@@ -63,7 +63,7 @@ class Fading {
   std::vector<double> below_;  // minus the sums of logs
 };
 
-// m[i, j] = pairs[i, j] * fading of row j at row i for j <= i; what lies above is left alone.
+// m[i, j] = pairs[i, j] * fading of row j at row i for j <= i, and 0 above, in chunk_rows columns.
 void fade_pairs(const Fading& fading, std::size_t rows, const float* pairs, float* m);
 
 // y += m x for a lower triangular m of chunk_rows columns.  y, x: [rows], as views.
@@ -72,9 +72,10 @@ void add_lower(const Mix& mix, View y, const float* m, View x);
 // x = x + m x, row after row, for m below its diagonal.
 void solve_lower(const Mix& mix, View x, const float* m);
 
-// A chunk's end: s = s faded + sum over its rows of key given^T, faded.  state: [keys][given.dim];
-// keys of a row lie key_step floats behind those of the one before.  Overwrites `given`.
+// A chunk's end: s = s faded + sum over its rows of factor * key given^T, faded.  state:
+// [keys][given.dim]; keys of a row lie key_step floats behind those of the one before; factors: of
+// rows, or null.
 void add_to_state(const Mix& mix, float* state, const Fading& fading, const float* keys,
-                  std::size_t key_step, View given);
+                  std::size_t key_step, View given, const float* factors);
 
 }  // namespace hearth::models

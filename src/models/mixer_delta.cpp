@@ -1,4 +1,5 @@
 // Gated delta nets.  Source: Yang et al. 2024.
+#include <algorithm>
 #include <cmath>
 #include <vector>
 
@@ -72,7 +73,9 @@ void delta_chunk(const Mix& mix, const RowRun& run, std::size_t head, Chunk chun
   }
   const Fading fading(*mix.ctx.kernels, {logs, rows});
   fading.from_state(kept);
-  const auto times_state = [&](const float* vectors, View to) {
+  // to = held * to + factor of the row * its vector times the state.
+  const auto add_times_state = [&](const float* vectors, View to, float held,
+                                   const float* factors) {
     const kernels::StateProduct product{.y = to.data,
                                         .y_step = to.stride,
                                         .a = vectors,
@@ -83,25 +86,26 @@ void delta_chunk(const Mix& mix, const RowRun& run, std::size_t head, Chunk chun
                                         .rows = rows,
                                         .terms = keys,
                                         .columns = values,
-                                        .adds = false};
+                                        .held = held,
+                                        .row_factors = factors};
     mix.kernels.multiply(&product);
   };
 
-  times_state(k, given);  // what the state holds for the keys
-  for (std::size_t i = 0; i < rows; ++i)
-    for (std::size_t d = 0; d < values; ++d)
-      given.row(i)[d] = beta[i] * (v.row(i)[d] - kept[i] * given.row(i)[d]);
+  // beta (v - what the state, faded, holds for the key)
+  for (std::size_t i = 0; i < rows; ++i) {
+    std::copy_n(v.row(i), values, given.row(i));
+    mix.ctx.kernels->scale(given.row(i), beta[i], values);
+    logs[i] = -beta[i] * kept[i];
+  }
+  add_times_state(k, given, 1, logs);
   fade_pairs(fading, rows, pairs.keys, m);
-  for (std::size_t i = 0; i < rows; ++i)
-    for (std::size_t j = 0; j < i; ++j) m[i * chunk_rows + j] *= -beta[i];
+  for (std::size_t i = 0; i < rows; ++i) mix.ctx.kernels->scale(m + i * chunk_rows, -beta[i], i);
   solve_lower(mix, given, m);
 
-  times_state(q, out);
-  for (std::size_t i = 0; i < rows; ++i)
-    for (std::size_t d = 0; d < values; ++d) out.row(i)[d] *= kept[i];
+  add_times_state(q, out, 0, kept);
   fade_pairs(fading, rows, pairs.queries, m);
   add_lower(mix, out, m, given);
-  add_to_state(mix, state, fading, k, mixed.stride, given);
+  add_to_state(mix, state, fading, k, mixed.stride, given, nullptr);
 }
 
 }  // namespace

@@ -51,36 +51,35 @@ void mamba_chunk(const Mix& mix, const RowRun& run, std::size_t head, Chunk chun
   const float* c = b + std::size_t{hyper.groups} * keys;
   const View out = y.slice_rows(chunk.first, chunk.count).slice_columns(head * dim, dim);
 
-  std::vector<float> memory(chunk.count * dim + chunk_rows * chunk_rows + 2 * chunk_rows);
-  const View given(memory.data(), chunk.count, dim);
-  float* m = memory.data() + chunk.count * dim;
-  float *logs = m + chunk_rows * chunk_rows, *kept = logs + chunk_rows;
+  std::vector<float> memory(chunk_rows * chunk_rows + 3 * chunk_rows);
+  float* m = memory.data();
+  float *given = m + chunk_rows * chunk_rows, *logs = given + chunk_rows, *kept = logs + chunk_rows;
   for (std::size_t i = 0; i < chunk.count; ++i) {
-    const float step = step_of(mix, head, steps.row(chunk.first + i)[head]);
-    logs[i] = step * decay;
-    for (std::size_t d = 0; d < dim; ++d) given.row(i)[d] = step * x.row(i)[d];
+    given[i] = step_of(mix, head, steps.row(chunk.first + i)[head]);
+    logs[i] = given[i] * decay;
   }
   const Fading fading(*mix.ctx.kernels, {logs, chunk.count});
   fade_pairs(fading, chunk.count, pairs, m);
+  for (std::size_t i = 0; i < chunk.count; ++i) {
+    for (std::size_t j = 0; j <= i; ++j) m[i * chunk_rows + j] *= given[j];
+    m[i * chunk_rows + i] += skip;
+  }
 
-  kernels::StateProduct product{.y = out.data,
-                                .y_step = out.stride,
-                                .a = c,
-                                .a_row_step = channels.stride,
-                                .a_term_step = 1,
-                                .b = state,
-                                .b_step = dim,
-                                .rows = chunk.count,
-                                .terms = keys,
-                                .columns = dim,
-                                .adds = false};
-  mix.kernels.multiply(&product);  // what the state gives
   fading.from_state(kept);
-  for (std::size_t i = 0; i < chunk.count; ++i)
-    for (std::size_t d = 0; d < dim; ++d)
-      out.row(i)[d] = kept[i] * out.row(i)[d] + skip * x.row(i)[d];
-  add_lower(mix, out, m, given);
-  add_to_state(mix, state, fading, b, channels.stride, given);
+  const kernels::StateProduct product{.y = out.data,
+                                      .y_step = out.stride,
+                                      .a = c,
+                                      .a_row_step = channels.stride,
+                                      .a_term_step = 1,
+                                      .b = state,
+                                      .b_step = dim,
+                                      .rows = chunk.count,
+                                      .terms = keys,
+                                      .columns = dim,
+                                      .row_factors = kept};
+  mix.kernels.multiply(&product);  // what the state gives
+  add_lower(mix, out, m, x);
+  add_to_state(mix, state, fading, b, channels.stride, x, given);
 }
 
 // Norms every group of y's columns after it is gated, or before.

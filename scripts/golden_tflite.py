@@ -157,6 +157,10 @@ def define():
     case(65, [x, ints(0, 1, 1), ints(2, -1, 2)], (48, {}), constants=(1, 2))
     case(45, [x, ints(0, 2, 0), ints(2, 0, 4), ints(1, -1, 2)], (32, {0: ("i32", 1), 1: ("i32", 2), 4: ("i32", 0)}), constants=(1, 2, 3))
     case(45, [x, ints(1, 0, 0), ints(2, 3, 4), ints(1, 1, 1)], (32, {4: ("i32", 1)}), constants=(1, 2, 3))
+    case(65, [x, ints(0, 1, 1), ints(2, -1, 2)], (48, {}))
+    case(45, [x, ints(1, 0, -1), ints(2, 2, 0), ints(1, 1, -1)], (32, {0: ("i32", 2), 1: ("i32", 4), 4: ("i32", 1)}),
+         constants=(3,))
+    case(36, [x, ints(2, 0, 1, 1).reshape(2, 2)], (23, {0: ("i32", 1), 1: ("i32", 1)}))
     case(69, [x, ints(1, 2, 3)], (51, {}), constants=(1,))
     case(130, [rnd(1, 3, 1), ints(2, 3, 4)], (104, {}), constants=(1,))
     case(145, [ints(1, 3, 1), ints(2, 1, 4)], out="int32")

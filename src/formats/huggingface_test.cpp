@@ -41,11 +41,10 @@ TEST_CASE("a folder becomes a package, its text files with it") {
   put(folder, "config.json", R"({"model_type":"llama"})");
   put(folder, "generation_config.json", R"({"eos_token_id":[1,2]})");
   put(folder, "model.safetensors", weights({"x", "y"}));
-  for (const char* name :
-       {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
-        "tokenizer.model", "vocab.txt", "vocab.json", "merges.txt", "chat_template.jinja",
-        "chat_template.json", "qwen.tiktoken", "1_Pooling/config.json",
-        "sentence_bert_config.json"})
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
+                           "added_tokens.json", "tokenizer.model", "vocab.txt", "vocab.json",
+                           "merges.txt", "chat_template.jinja", "chat_template.json",
+                           "qwen.tiktoken", "1_Pooling/config.json", "sentence_bert_config.json"})
     put(folder, name, name);
   put(folder, "modules.json", R"("modules.json")");
   put(folder, "README.md", "not read");

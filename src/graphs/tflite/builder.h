@@ -88,6 +88,8 @@ struct Operator {
 };
 // Adds the nodes of one operator.  Errors: unsupported (not one we know, or not in this form).
 Status add_operator(Builder& b, const Operator& op);
+// Those of SLICE and STRIDED_SLICE.
+Status add_slice(Builder& b, const Operator& op);
 // The same of those that are rarer.  Errors: unsupported, without a message: it is none of them.
 Status add_rare_operator(Builder& b, const Operator& op);
 // Boxes, spectra, random numbers, custom operators; cells with memory.  The same errors.

@@ -159,45 +159,6 @@ Status concatenation(Builder& b, const Operator& op) {
   return b.give_real(out(op), TRY(b.activated(y, op.options.number<std::int8_t>(1, 0))));
 }
 
-Status strided_slice(Builder& b, const Operator& op) {
-  const Ints begin = TRY(b.constant_integers(in(op, 1))), end = TRY(b.constant_integers(in(op, 2))),
-             step = TRY(b.constant_integers(in(op, 3)));
-  const auto mask = [&](unsigned slot) {
-    return static_cast<std::uint32_t>(op.options.number<std::int32_t>(slot, 0));
-  };
-  if (mask(2) != 0 || mask(3) != 0)
-    return Error(ErrorKind::unsupported, "an ellipsis or a new axis");
-  if (begin.size() != end.size() || begin.size() != step.size() || begin.size() > 32)
-    return Error(ErrorKind::corrupt, "begin, end and strides of different lengths");
-  Ints starts = begin, ends = end, axes, gone;
-  for (std::size_t i = 0; i < begin.size(); ++i) {
-    const auto axis = static_cast<std::int64_t>(i);
-    axes.push_back(axis);
-    if ((mask(0) >> i & 1) != 0) starts[i] = step[i] > 0 ? 0 : INT32_MAX;
-    if ((mask(1) >> i & 1) != 0) ends[i] = step[i] > 0 ? INT32_MAX : INT64_MIN / 2;
-    if (op.options.number<std::uint8_t>(5, 0) != 0 && (mask(1) >> i & 1) == 0) ends[i] += starts[i];
-    if ((mask(4) >> i & 1) != 0) {
-      gone.push_back(axis);
-      ends[i] = starts[i] == -1 ? INT32_MAX : starts[i] + 1;
-    }
-  }
-  ValueId y = b.emit("Slice", {TRY(b.raw(in(op, 0))), b.integers(starts), b.integers(ends),
-                               b.integers(axes), b.integers(step)});
-  if (!gone.empty()) y = b.emit("Squeeze", {y, b.integers(gone)});
-  return b.give_raw(out(op), y);
-}
-
-Status slice(Builder& b, const Operator& op) {
-  const Ints begin = TRY(b.constant_integers(in(op, 1))),
-             size = TRY(b.constant_integers(in(op, 2)));
-  if (begin.size() != size.size())
-    return Error(ErrorKind::corrupt, "begin and size of different lengths");
-  Ints ends;
-  for (std::size_t i = 0; i < begin.size(); ++i)
-    ends.push_back(size[i] < 0 ? INT32_MAX : begin[i] + size[i]);
-  return by_raw(b, op, "Slice", {TRY(b.raw(in(op, 0))), b.integers(begin), b.integers(ends)});
-}
-
 Status give_all(Builder& b, const Operator& op, const std::vector<ValueId>& values) {
   for (std::size_t i = 0; i < op.outputs.size(); ++i) TRY(b.give_raw(out(op, i), values[i]));
   return Done{};
@@ -345,8 +306,14 @@ Status scaled_rows(Builder& b, const Operator& op) {
 }
 
 Status gather(Builder& b, const Operator& op, bool rows) {
-  if (!rows && op.options.number<std::int32_t>(1, 0) != 0)
-    return Error(ErrorKind::unsupported, "batch_dims");
+  const std::int64_t batch = rows ? 0 : op.options.number<std::int32_t>(1, 0);
+  if (batch != 0) {
+    if (batch < 0 || op.options.number<std::int32_t>(0, 0) != batch)
+      return Error(ErrorKind::unsupported, "an axis that is not the first after the batch");
+    const ValueId places =
+        b.emit("Unsqueeze", {b.cast(TRY(b.raw(in(op, 1))), Element::i64), b.integers({-1})});
+    return by_raw(b, op, "GatherND", {TRY(b.raw(in(op, 0))), places}, {{"batch_dims", batch}});
+  }
   if (rows && TRY(b.info(in(op, 1)))->quantisation.scale.size() > 1) return scaled_rows(b, op);
   return by_raw(
       b, op, "Gather", {TRY(b.raw(in(op, rows ? 1 : 0))), TRY(b.raw(in(op, rows ? 0 : 1)))},
@@ -466,7 +433,8 @@ Status add_operator(Builder& b, const Operator& op) {
     case 43:
       return squeeze(b, op);
     case 45:
-      return strided_slice(b, op);
+    case 65:
+      return add_slice(b, op);
     case 49:
     case 102:
       return split(b, op);
@@ -479,8 +447,6 @@ Status add_operator(Builder& b, const Operator& op) {
     case 64:
     case 123:
       return select(b, op);
-    case 65:
-      return slice(b, op);
     case 67:
       return transposed_convolution(b, op);
     case 77:

@@ -95,7 +95,7 @@ Status run(const std::string& path, const std::string& queries_path, const std::
   constexpr std::size_t step = 500, steps_between_maintenance = 8;
   const std::size_t changed = n / 5 / step * step;
   const Vectors rows = TRY(read(path, n + changed));
-  const Vectors queries = TRY(read(queries_path, 300));
+  const Vectors queries = TRY(read(queries_path, 1000));
   IndexSpec spec;
   spec.kind = kind;
   spec.dim = rows.dim;

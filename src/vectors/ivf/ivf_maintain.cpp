@@ -18,7 +18,7 @@ constexpr std::size_t tier_width = 4;    // segments of like size that are merge
 constexpr std::size_t most_segments = 12;
 constexpr double most_dead = 0.2;       // share of dead rows from which a segment is rewritten
 constexpr double grown_enough = 2.5;    // wanted lists over those there are, to train anew
-constexpr double changed_enough = 0.2;  // share of changed rows from which plans are measured anew
+constexpr double changed_enough = 0.1;  // share of changed rows from which plans are measured anew
 
 Error stopped() { return Error(ErrorKind::cancelled, "stopped"); }
 

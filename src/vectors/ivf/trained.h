@@ -25,7 +25,7 @@ struct IvfSpec {
   bool keep_floats =
       true;  // an f32 copy for the last ranking; without: about a fifth of the memory
   std::size_t train_at = 20000;  // rows from which maintain() trains; before, every row is compared
-  std::size_t tuning_queries = 300;  // rows that plans for target recalls are measured with
+  std::size_t tuning_queries = 1000;  // rows that plans for target recalls are measured with
   int threads = 1;
   const kernels::SearchKernels* kernels = nullptr;  // null: the best of this machine
   std::function<void(const KMeansProgress&)> progress = {};

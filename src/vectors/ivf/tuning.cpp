@@ -78,7 +78,8 @@ bool answer(const Trained& trained, std::span<const SegmentView> segments,
 }
 
 struct Measured {
-  double recall = 0, lists = 0, rows = 0, gap = 0;
+  double recall = 0;  // the mean less its standard error: other queries would rarely find it lower
+  double lists = 0, rows = 0, gap = 0;
   double centroids = 0;  // compared with each query
 };
 
@@ -106,13 +107,16 @@ Measured measure(const Trained& trained, std::span<const SegmentView> segments,
   else
     run(0, queries.size(), 0);
   Measured mean;
+  double squares = 0;
   const double n = static_cast<double>(queries.size());
   for (const Measured& m : each) {
     mean.recall += m.recall / n;
+    squares += m.recall * m.recall / n;
     mean.lists += m.lists / n;
     mean.rows += m.rows / n;
     mean.gap += m.gap / n;
   }
+  mean.recall -= std::sqrt(std::max(squares - mean.recall * mean.recall, 0.0) / n);
   return mean;
 }
 

@@ -66,6 +66,36 @@ def cases():
     return [{"name": n, "schema": s, "text": json.dumps(v, ensure_ascii=False)} for n, s, v in rows]
 
 
+def first_cases():
+    """Texts of one kind each, for a process of its own: nothing is known yet but what all schemas share."""
+    said = "The sea was calm, and the boat went out early. " * 9
+    rows = [("a plain string", {}, said[:200]),
+            ("a pattern for e-mail", {"pattern": r"^[a-zA-Z0-9._%+-]+@[a-zA-Z0-9.-]+\.[a-zA-Z]{2,}$"},
+             "ann.smith@example.com"),
+            ("format: email", {"format": "email"}, "ann.smith@example.com"),
+            ("format: hostname", {"format": "hostname"}, "www.mail-server.example.com"),
+            ("format: uri", {"format": "uri"}, "https://www.example.com/a/path?query=1#part"),
+            ("format: date-time", {"format": "date-time"}, "2026-11-22T06:10:00Z"),
+            ("at most 400", {"maxLength": 400}, said[:390]), ("at most 40", {"maxLength": 40}, said[:39]),
+            ("at most 12", {"maxLength": 12}, said[:11]), ("5 to 20", {"minLength": 5, "maxLength": 20}, said[:18]),
+            ("words with capitals", {"pattern": "^([A-Z][a-z]+ )*[A-Z][a-z]+$"}, "The Sea Was Calm And The Boat Went Out"),
+            ("error: .*", {"pattern": "^error: .*$"}, "error: " + said[:60]),
+            ("^wf_[a-z0-9-]{6,}$", {"pattern": "^wf_[a-z0-9-]{6,}$"}, "wf_daily-report-42"),
+            ("letters of every script", {"pattern": r"^\p{L}+$"}, "Meeresströmungen"),
+            ("hosts of nested counts", {"pattern": r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.){1,8}[a-z]{2,24}$"},
+             "www.mail-server.example.com")]
+    return [{"name": n, "schema": {"type": "string", **k}, "text": json.dumps(v, ensure_ascii=False)}
+            for n, k, v in rows]
+
+
+def run_first(program, folder):
+    for case in first_cases():
+        with open(f"{folder}/case.json", "w") as out:
+            json.dump([case], out)
+        ran = subprocess.run([program, f"{folder}/case.json"], check=True, capture_output=True, text=True)
+        print(ran.stdout.splitlines()[-1])
+
+
 def report(name, compile_ms, first, again, note=""):
     print(f"{name:24} {'':>8} {compile_ms:10.2f} {len(first):7} {sum(first) / len(first):10.1f} "
           f"{max(first):10.0f} {sum(again) / len(again):10.1f}{note}")
@@ -147,6 +177,8 @@ def main():
         subprocess.run([program, f"{folder}/cases.json", f"{folder}/tokens.json"], check=True)
         with open(f"{folder}/tokens.json") as file:
             tokens = json.load(file)
+        print("--- Hearth, each in a process of its own", flush=True)
+        run_first(program, folder)
     for name, run in ("xgrammar", run_xgrammar), ("llguidance", run_llguidance):
         print(f"--- {name}", flush=True)
         try:

@@ -7,7 +7,7 @@ build=(cmake ninja-build g++ ccache mold pkg-config libfmt-dev libboost1.81-dev
   libboost-json1.81-dev libssl-dev libutf8proc-dev libpcre2-dev libedit-dev libtomlplusplus-dev
   libyaml-dev libpng-dev libjpeg62-turbo-dev libwebp-dev zlib1g-dev libsndfile1-dev libcli11-dev libcurl4-openssl-dev libarchive-dev libsqlite3-dev
   libwslay-dev)
-test=(doctest-dev clang-format-19 python3 python3-venv curl dpkg-dev file binutils openssl ca-certificates)
+test=(doctest-dev clang-format-19 poppler-utils python3 python3-venv curl dpkg-dev file binutils openssl ca-certificates)
 
 aarch64=(cmake ninja-build ccache g++-aarch64-linux-gnu qemu-user libfmt-dev libboost1.81-dev doctest-dev)
 

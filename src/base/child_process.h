@@ -17,6 +17,9 @@ struct ChildOptions {
   std::vector<std::string> command;  // a program, found in PATH, and its arguments; never a shell's
   std::vector<std::pair<std::string, std::string>> environment;  // all that it gets of one
   std::string folder;                                            // it works in; empty: ours
+  // From the moment it has started, before it is given any input; 0: no limit of our own.
+  std::size_t memory_bytes = 0;    // of addresses
+  unsigned processor_seconds = 0;  // then it is ended
 };
 
 // write() and read() may be used by one thread each.
@@ -38,6 +41,10 @@ class ChildProcess {
     bool is_over = false;        // no more output will come
   };
   Read read(std::chrono::milliseconds patience);
+
+  void close_input();  // nothing more will be written
+  // Whether it ended by itself, with 0, before the deadline.
+  bool succeeded(std::chrono::steady_clock::time_point deadline);
 
  private:
   struct State;

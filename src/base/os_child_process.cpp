@@ -3,6 +3,7 @@
 #include <poll.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <array>
 #include <cerrno>
 #include <cstring>
+#include <optional>
 #include <thread>
 
 #include "base/child_process.h"
@@ -101,6 +103,15 @@ Result<pid_t> spawn(const ChildOptions& options, const std::array<int, 3>& stand
                fmt::format("{}: {}", words.front(), std::strerror(failed)));
 }
 
+void limit(pid_t pid, const ChildOptions& options) {
+  const auto set = [&](__rlimit_resource what, rlim_t most) {
+    const rlimit both{most, most};
+    if (most > 0) ::prlimit(pid, what, &both, nullptr);
+  };
+  set(RLIMIT_AS, options.memory_bytes);
+  set(RLIMIT_CPU, options.processor_seconds);
+}
+
 // What is there now.  False: the other side has closed.
 bool drain(const Handle& handle, std::string& text) {
   std::array<char, read_bytes> buffer;
@@ -114,6 +125,16 @@ bool drain(const Handle& handle, std::string& text) {
 struct ChildProcess::State {
   pid_t pid = 0;
   Handle input, output, errors;
+  std::optional<int> status;  // of its end, as waitpid tells it
+
+  bool ends_before(std::chrono::steady_clock::time_point deadline) {
+    for (;;) {
+      int now = 0;
+      if (!status && ::waitpid(pid, &now, WNOHANG) == pid) status = now;
+      if (status || std::chrono::steady_clock::now() >= deadline) return status.has_value();
+      std::this_thread::sleep_for(step);
+    }
+  }
 };
 
 ChildProcess::ChildProcess(std::unique_ptr<State> state) : state_(std::move(state)) {}
@@ -127,6 +148,7 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const ChildOptions& op
   auto state = std::make_unique<State>();
   state->pid =
       TRY(spawn(options, {input.theirs.value(), output.theirs.value(), errors.theirs.value()}));
+  limit(state->pid, options);
   state->input = std::move(input.ours);
   state->output = std::move(output.ours);
   state->errors = std::move(errors.ours);
@@ -136,13 +158,8 @@ Result<std::unique_ptr<ChildProcess>> ChildProcess::start(const ChildOptions& op
 ChildProcess::~ChildProcess() {
   State& state = *state_;
   state.input.close();
-  const auto has_ended = [&] { return ::waitpid(state.pid, nullptr, WNOHANG) == state.pid; };
   const auto ends_within = [&](std::chrono::milliseconds patience) {
-    for (auto waited = std::chrono::milliseconds(0); waited < patience; waited += step) {
-      if (has_ended()) return true;
-      std::this_thread::sleep_for(step);
-    }
-    return has_ended();
+    return state.ends_before(std::chrono::steady_clock::now() + patience);
   };
   bool ended = ends_within(polite_wait);
   if (!ended) {
@@ -151,6 +168,13 @@ ChildProcess::~ChildProcess() {
   }
   ::kill(-state.pid, SIGKILL);  // also what it left behind
   if (!ended) ::waitpid(state.pid, nullptr, 0);
+}
+
+void ChildProcess::close_input() { state_->input.close(); }
+
+bool ChildProcess::succeeded(std::chrono::steady_clock::time_point deadline) {
+  return state_->ends_before(deadline) && WIFEXITED(*state_->status) &&
+         WEXITSTATUS(*state_->status) == 0;
 }
 
 Status ChildProcess::write(std::string_view bytes, std::chrono::steady_clock::time_point deadline,

@@ -8,11 +8,10 @@
 #include "server/collections/pool.h"
 #include "server/fields.h"
 #include "text/base64.h"
+#include "vectors/text/readable.h"
 
 namespace hearth::server {
 namespace {
-
-constexpr std::size_t max_file_bytes = 16u << 20;  // as many tokens as no context holds
 
 // The bytes behind "data:...;base64,", or of base64 alone.
 Checked<std::string> data_bytes(std::string_view data, const std::string& place) {
@@ -32,21 +31,14 @@ struct NamedText {
 };
 
 // What of the file a model reads.
-Checked<std::string> text_in(std::string bytes, const std::string& name, const std::string& place) {
-  constexpr std::string_view mark = "\xEF\xBB\xBF";  // of the order of bytes
-  if (bytes.starts_with("%PDF-"))
-    return unsupported_value(
-        place, fmt::format("has the PDF '{}': texts are read here, its own text would have to be "
-                           "taken out of it first",
-                           printable(name)));
-  if (bytes.starts_with(mark)) bytes.erase(0, mark.size());
-  if (bytes.size() > max_file_bytes)
-    return invalid_value(place, fmt::format("has the file '{}' of {} bytes: needs up to {}",
-                                            printable(name), bytes.size(), max_file_bytes));
-  if (!is_utf8(bytes) || bytes.find('\0') != bytes.npos)
-    return unsupported_value(
-        place, fmt::format("has the file '{}', which is no text in UTF-8", printable(name)));
-  return bytes;
+Checked<std::string> text_in(const Call& call, std::string bytes, const std::string& name,
+                             const std::string& place) {
+  auto text = vectors::readable_text(std::move(bytes), call.responder->stop());
+  if (text) return *std::move(text);
+  const std::string reason =
+      fmt::format("has the file '{}': {}", printable(name), text.error().message());
+  return text.error().kind() == ErrorKind::unsupported ? unsupported_value(place, reason)
+                                                       : invalid_value(place, reason);
 }
 
 Checked<NamedText> read_file_part(Service& service, const Call& call, const Json& file,
@@ -68,7 +60,7 @@ Checked<NamedText> read_file_part(Service& service, const Call& call, const Json
     return invalid_value(place, "has a file without file_data or file_id");
   }
   if (name.empty()) name = "file";
-  std::string text = TRY(text_in(std::move(bytes), name, place));
+  std::string text = TRY(text_in(call, std::move(bytes), name, place));
   return NamedText{std::move(name), std::move(text)};
 }
 

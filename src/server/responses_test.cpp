@@ -246,7 +246,7 @@ TEST_CASE("responses: what is refused, and how") {
       {ask(R"("x")", R"(,"text":{"format":{"type":"dance"}})"), 400, "text.format", "dance"},
       {ask(R"("x")", R"(,"conversation":"c")"), 404, "conversation", "no conversation"},
       {ask(R"("x")", R"(,"conversation":3)"), 400, "conversation", "needs the id"},
-      {ask(R"("x")", R"(,"prompt":{"id":"p"})"), 400, "prompt", "OpenAI keeps"},
+      {ask(R"("x")", R"(,"prompt":{"id":"p"})"), 404, "prompt", "There is no prompt 'p'"},
       {ask(R"("x")", R"(,"tool_choice":{"type":"file_search"})"), 400, "tool_choice", "needs auto"},
       {ask(R"("x")", R"(,"background":true,"store":false)"), 400, "background", "store"},
       {ask("\"" + std::string(1200, 'x') + "\""), 400, "input", "maximum context length"},
@@ -322,7 +322,7 @@ TEST_CASE("responses of a conversation: what was said in it comes before") {
           .status == 400);
   CHECK(running.request("POST", "/v1/conversations", R"({"items":[{"role":"king","content":"x"}]})")
             .status == 400);
-  CHECK(running.request("POST", path, ask(R"("x")", R"(,"prompt":{"id":"p"})")).status == 400);
+  CHECK(running.request("POST", path, ask(R"("x")", R"(,"prompt":{"id":"p"})")).status == 404);
 }
 
 TEST_CASE("an answer that fails is no part of its conversation") {

@@ -473,6 +473,30 @@ class Ollama(unittest.TestCase):
             self.assertEqual(server.request("POST", "/api/create", {
                 "model": "b", "from": "made", "template": "{{ .Prompt }}"})[0], 400)
 
+    def test_a_smaller_model_of_another(self):
+        with World() as world:
+            world.hub.ollama["library/tiny:latest"] = MODEL
+            self.assertEqual(world.run("pull", "ollama:tiny").returncode, 0)
+            with running(world) as server:
+                wish = {"model": "small", "from": "tiny", "quantize": "q8_0", "system": "Be brief."}
+                seen = list(lines(server, "POST", "/api/create", wish))
+                self.assertEqual((seen[0], seen[-1]), ({"status": "quantizing to q8_0"}, {"status": "success"}))
+                shown = server.json("POST", "/api/show", {"model": "small"})
+                self.assertEqual((shown["details"]["quantization_level"].lower(), shown["system"]),
+                                 ("q8_0", "Be brief."))
+                self.assertEqual(chat(server, "small")[0], 200)
+                digest = "sha256:" + SHA
+                self.assertEqual(server.request("POST", f"/api/blobs/{digest}", MODEL)[0], 201)
+                self.assertEqual(server.json("POST", "/api/create", {
+                    "model": "sent", "files": {"model.gguf": digest}, "quantize": "Q8_0", "stream": False}),
+                    {"status": "success"})
+                self.assertEqual(chat(server, "sent")[0], 200)
+                for wrong, status in (({"quantize": "q9_9"}, 400), ({"from": "nobody"}, 404),
+                                      ({"adapters": {"a.gguf": digest}}, 400)):
+                    answer = server.request("POST", "/api/create", {**wish, "stream": False, **wrong})
+                    self.assertEqual(answer[0], status, answer)
+                self.assertFalse([f for f in world.files() if ".uploads/quantised" in f])
+
     def test_a_name_with_a_preset(self):
         with World() as world:
             world.hub.ollama["library/tiny:latest"] = MODEL

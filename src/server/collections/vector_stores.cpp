@@ -13,6 +13,7 @@
 #include "server/rows.h"
 #include "vectors/store/wire.h"
 #include "vectors/text/chunks.h"
+#include "vectors/text/readable.h"
 
 namespace hearth::server {
 namespace {
@@ -141,10 +142,11 @@ struct Attachment {
 Checked<Json> attach(Service& service, const Call& call, vectors::Collection& store,
                      const Attachment& wish) {
   const StoredFile file = TRY(find_file(service, wish.file_id, call.tenant));
-  const std::string text = TRY(read_stored_file(service, file));
-  if (!is_utf8(text) || text.find('\0') != text.npos)
-    return Problem{400, "unsupported_file", "the file is no text in UTF-8", "file_id", 0};
-  const auto chunks = vectors::split_text(text, wish.chunking.options);
+  const auto text =
+      vectors::readable_text(TRY(read_stored_file(service, file)), call.responder->stop());
+  if (!text)
+    return Problem{400, "unsupported_file", "the file is " + text.error().message(), "file_id", 0};
+  const auto chunks = vectors::split_text(*text, wish.chunking.options);
   if (chunks.empty()) return Problem{400, "unsupported_file", "the file is empty", "file_id", 0};
   vectors::Batch batch;
   std::vector<std::string> texts;

@@ -14,6 +14,7 @@
 #include "server/fields.h"
 #include "server/manage/manage.h"
 #include "server/ollama/ollama.h"
+#include "server/ollama/quantised.h"
 #include "server/preset.h"
 #include "server/reply.h"
 #include "server/rows.h"
@@ -200,9 +201,9 @@ const Json* wished(const Json& body, std::string_view field) {
 Check refuse_unsupported(const Json& body) {
   if (wished(body, "template"))
     return unsupported_value("template", "the model's own template is used");
-  if (wished(body, "adapters")) return unsupported_value("adapters", "cannot belong to a name");
-  if (wished(body, "quantize"))
-    return unsupported_value("quantize", "is what `hearth quantize` does");
+  if (wished(body, "adapters"))
+    return unsupported_value("adapters",
+                             "are given to `hearth serve` (--lora), and named by each request");
   return Done{};
 }
 
@@ -229,45 +230,94 @@ Checked<Modelfile> read_wish(const Json& body) {
   return wish;
 }
 
-Check create(Service& service, Call& call) {
-  LiveLibrary* library = TRY(library_of(service));
-  const Json body = TRY(parse_body(call.request.body));
-  const std::string name = TRY(read_model_name(body));
-  const bool stream = TRY(read_bool(body, "stream")).value_or(true);
+// What a request to create a model asks for.
+struct Creation {
+  std::string name, from, file, blob, recipe;  // empty: not said
+  Preset preset;
+};
+
+Checked<Creation> read_creation(Service& service, const LiveLibrary& library, const Json& body) {
+  Creation wish;
+  wish.name = TRY(read_model_name(body));
   TRY(refuse_unsupported(body));
-  const auto from = TRY(read_text(body, "from", 1024));
-  const Modelfile wish = TRY(read_wish(body));
-  Preset preset = TRY(preset_of(wish, from ? library->installed.preset(*from) : Preset()));
+  wish.from = TRY(read_text(body, "from", 1024)).value_or("");
+  wish.recipe = TRY(read_text(body, "quantize", 64)).value_or("");
+  if (!wish.recipe.empty()) TRY(check_recipe(wish.recipe));
+  const Modelfile said = TRY(read_wish(body));
+  wish.preset = TRY(preset_of(
+      said, wish.from.empty() ? Preset() : service.library->installed.preset(wish.from)));
+  if (!wish.from.empty()) return wish;
   const Json* files = body.find("files");
-  Status made = Error(ErrorKind::invalid, "needs \"from\" or \"files\"");
-  const Workers::Aside aside;
-  if (from && !from->empty()) {
-    made = copy_name(service, *from, name, std::move(preset));
-    if (!made.ok()) return model_problem(*from, made.error());
-  } else if (files && files->is_object() && files->size() == 1) {
-    const auto& [file, digest] = files->as_object().front();
-    if (!digest.is_string()) return invalid_value("files", "needs digests");
-    const std::string blob = TRY(blob_path(*library, digest.as_string()));
-    if (!is_file(blob)) return Problem{404, "not_found", "there is no such blob", "files", 0};
-    made = import_blob(service, name, file, blob, call.responder->stop());
-    if (made.ok())
-      made = set_alias(library->installed.folders(), name,
-                       preset.is_empty()
-                           ? Alias()
-                           : Alias{std::string(without_latest(name)), std::move(preset)});
+  if (!files || !files->is_object() || files->size() != 1)
+    return invalid_value("from", "needs \"from\", or \"files\" with one file");
+  const auto& [file, digest] = files->as_object().front();
+  if (!digest.is_string()) return invalid_value("files", "needs digests");
+  wish.file = file;
+  wish.blob = TRY(blob_path(library, digest.as_string()));
+  if (!is_file(wish.blob)) return Problem{404, "not_found", "there is no such blob", "files", 0};
+  return wish;
+}
+
+// The preset goes with the name, where the model is its own.
+Status keep_preset(Service& service, Creation& wish) {
+  const std::string own(without_latest(wish.name));
+  return set_alias(service.library->installed.folders(), wish.name,
+                   wish.preset.is_empty() ? Alias() : Alias{own, std::move(wish.preset)});
+}
+
+Check make_model(Service& service, Creation wish, const std::stop_token& stop) {
+  LiveLibrary& library = *service.library;
+  if (wish.recipe.empty() && !wish.from.empty()) {
+    const Status made = copy_name(service, wish.from, wish.name, std::move(wish.preset));
+    if (!made.ok()) return model_problem(wish.from, made.error());
+    return Done{};
+  }
+  const std::string own(without_latest(wish.name));
+  Status made = Done{};
+  if (wish.recipe.empty()) {
+    made = import_blob(service, wish.name, wish.file, wish.blob, stop);
+  } else {
+    std::string source = wish.blob;
+    if (!wish.from.empty()) {
+      const auto found = library.installed.find(service.meant_by(wish.from));
+      if (!found) return model_problem(wish.from, found.error());
+      source = found->path;
+    }
+    const auto package = open_reference(source, library.installed.folders());
+    made = package ? import_quantised(library, own, *package, wish.recipe, stop) : package.error();
+    library.installed.note_change();
+    (void)service.pool->unload(own).ok();
   }
   if (!made.ok() && made.error().kind() == ErrorKind::corrupt)
     return Problem{400, "not_a_model", "the file is no model that can be read", "files", 0};
   TRY(made);
-  const std::string last = write_json(status_line("success"));
+  TRY(keep_preset(service, wish));
+  return Done{};
+}
+
+Check create(Service& service, Call& call) {
+  const LiveLibrary* library = TRY(library_of(service));
+  const Json body = TRY(parse_body(call.request.body));
+  const bool stream = TRY(read_bool(body, "stream")).value_or(true);
+  Creation wish = TRY(read_creation(service, *library, body));
+  const Workers::Aside aside;
+  const bool takes_long = stream && !wish.recipe.empty();
+  const auto begin = [&](std::string_view status) {
+    service.metrics.count_answer(call.endpoint->path, 200);
+    start_events(call.request, *call.responder, EventForm::lines);
+    call.responder->write(event_text(EventForm::lines, status_line(status)));
+  };
+  if (takes_long) begin(fmt::format("quantizing to {}", wish.recipe));
+  Check made = make_model(service, std::move(wish), call.responder->stop());
+  if (!made.ok() && !takes_long) return made;
+  const Json last = made.ok() ? status_line("success")
+                              : Json::object({{"error", std::move(made).error().message}});
   if (!stream) {
-    send(service, call, http::json_response(last));
+    send(service, call, http::json_response(write_json(last)));
     return Done{};
   }
-  service.metrics.count_answer(call.endpoint->path, 200);
-  start_events(call.request, *call.responder, EventForm::lines);
-  call.responder->write(event_text(EventForm::lines, status_line("writing manifest")));
-  call.responder->write(last + "\n");
+  if (!takes_long) begin("writing manifest");
+  call.responder->write(write_json(last) + "\n");
   call.responder->finish();
   return Done{};
 }

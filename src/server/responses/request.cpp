@@ -202,13 +202,6 @@ Check read_numbers(const Json& body, Json& result) {
   return Done{};
 }
 
-Check refuse_unsupported(const Json& body) {
-  if (given(body, "prompt"))
-    return unsupported_value("prompt",
-                             "names a text that OpenAI keeps: say it in instructions or input");
-  return Done{};
-}
-
 std::string_view id_start(std::string_view type) {
   if (type == "function_call") return "fc_";
   if (type == "custom_tool_call") return "ctc_";
@@ -254,14 +247,17 @@ Json listed(Json item) {
   return item;
 }
 
-Checked<Translated> translate_request(const Json& body, std::span<const Json* const> items) {
-  TRY(refuse_unsupported(body));
+Checked<Translated> translate_request(const Json& body, std::span<const Json* const> items,
+                                      const std::string& prompt) {
   Translated out;
   Conversation conversation;
+  std::string said_first = prompt;
   if (const Json* instructions = given(body, "instructions")) {
     if (!instructions->is_string()) return invalid_value("instructions", "needs a text");
-    if (!instructions->as_string().empty()) conversation.add_system(*instructions);
+    if (!prompt.empty() && !instructions->as_string().empty()) said_first += "\n\n";
+    said_first += instructions->as_string();
   }
+  if (!said_first.empty()) conversation.add_system(said_first);
   for (std::size_t i = 0; i < items.size(); ++i)
     TRY(conversation.add(*items[i], fmt::format("input[{}]", i)));
   out.body = Json::object({{"messages", conversation.take()}});

@@ -9,6 +9,7 @@
 #include "server/reply.h"
 #include "server/responses/responses.h"
 #include "server/responses/store.h"
+#include "server/responses/stored_prompt.h"
 #include "server/rows.h"
 #include "server/tools/loop.h"
 
@@ -110,6 +111,7 @@ Json echo_of(const Json& body, const Turn& turn) {
                             {"truncation", or_else("truncation", "disabled")}});
   if (!turn.conversation.empty())
     echo.set("conversation", Json::object({{"id", turn.conversation}}));
+  if (const Json* prompt = given(body, "prompt")) echo.set("prompt", *prompt);
   if (const Json* user = body.find("user"); user && user->is_string()) echo.set("user", *user);
   return echo;
 }
@@ -152,8 +154,9 @@ Check take_approvals(responses::Translated& translated, ToolLoop& loop) {
 Checked<Prepared> prepare_shared(Service& service, const Call& call, const Json& body,
                                  const LoadedModel& loaded, const StoredResponse& record) {
   const auto items = all_items(record);
-  if (items.empty()) return invalid_value("input", "is missing");
-  responses::Translated translated = TRY(responses::translate_request(body, items));
+  if (items.empty() && !given(body, "prompt")) return invalid_value("input", "is missing");
+  const std::string prompt = TRY(responses::stored_prompt(body, responses::prompts_folder()));
+  responses::Translated translated = TRY(responses::translate_request(body, items, prompt));
   TRY(place_files(service, call, *translated.body.find("messages")));
   translated.body = with_preset(service.preset_of(body), std::move(translated.body));
   const Tokenizer& tokenizer = loaded.model().tokenizer();

@@ -34,8 +34,10 @@ struct Translated {
   std::optional<std::int64_t> max_tool_calls;
 };
 
-// `items`: of earlier turns and of this one, in order.  Errors: 400 naming the field.
-Checked<Translated> translate_request(const Json& body, std::span<const Json* const> items);
+// `items`: of earlier turns and of this one, in order.  `prompt`: what the body's "prompt" stands
+// for.  Errors: 400 naming the field.
+Checked<Translated> translate_request(const Json& body, std::span<const Json* const> items,
+                                      const std::string& prompt);
 
 // The body's "input" as a list of items, each with an id that begins with its kind and has `id`.
 Checked<Json> read_items(const Json& body, std::string_view id, std::string_view field = "input");

@@ -8,6 +8,8 @@ void add_responses(Json& all) {
       {{"model", type("string")},
        {"input", any_of({type("string"), items})},
        {"instructions", type("string", "Said to the model before everything.")},
+       {"prompt",
+        type("object", "A prompt of the server's prompts folder: id, version, variables (texts).")},
        {"previous_response_id", type("string", "Go on from a stored response.")},
        {"conversation", any_of({type("string", "Of /v1/conversations."), type("object")})},
        {"store", type("boolean", "Keep the response, in memory; true when absent.")},

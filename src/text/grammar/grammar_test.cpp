@@ -306,6 +306,11 @@ TEST_CASE("masks agree with trying every token, where runs of characters are rea
       {"no wide ones", R"(root ::= "\"" [ -!#-Z^-~]* "\"")"},
       {"only wide ones", R"(root ::= [^\x00-\x7F]{2,90} "." )"},
       {"words within words", R"(root ::= ([a-z]* "error" [a-z ]* "\"")+)"},
+      {"a count, and what reads the same after it", R"(root ::= [a-z]{2,9} [a-z0-9]* "\"")"},
+      {"times of one or two characters", R"(root ::= "\"" ("a" "n"?){1,12} [n"]+)"},
+      {"left by what a time begins with", R"(root ::= "\"" ([^"\\] | "\\" [n"]){0,9} "\\"? "\"")"},
+      {"a count within a count", R"(root ::= "\"" ([a-z]{1,4} ("." | "-")){0,6} "\"" [",}]{0,3})"},
+      {"wide ones, counted", R"(root ::= "\"" ([a-z] | "é" | "日本"){1,20} "\"")"},
   };
   for (const auto& row : rows) {
     CAPTURE(row.what);

@@ -2,6 +2,10 @@
 
 #include <algorithm>
 #include <bit>
+#include <optional>
+
+#include "text/grammar/needs.h"
+#include "text/grammar/run.h"
 
 namespace hearth::grammar {
 namespace {
@@ -12,6 +16,39 @@ constexpr std::size_t max_key_states = 96;           // larger ones are seldom m
 constexpr std::size_t max_few = 512;                 // tokens; more are kept as a set
 constexpr std::size_t max_splits = 64;               // of some 100 KB, for runs that come again
 
+// Some token below the node is not in the set.
+bool is_undecided(const TokenTrie& trie, std::span<const std::uint64_t> set, std::uint32_t end) {
+  const auto nodes = trie.nodes();
+  for (std::uint32_t i = end + 1; i < nodes[end].end; ++i)
+    if (nodes[i].token >= 0 && !has(set, nodes[i].token)) return true;
+  return false;
+}
+
+void put_set(PlaceMask& mask, std::vector<std::uint64_t> set) {
+  for (std::size_t word = 0; word < set.size() && mask.few.size() <= max_few; ++word)
+    for (std::uint64_t bits = set[word]; bits != 0; bits &= bits - 1)
+      mask.few.push_back(static_cast<Token>(word * 64) + std::countr_zero(bits));
+  if (mask.few.size() <= max_few) return;
+  mask.few = {};
+  mask.set = std::move(set);
+}
+
+// The mask of a place where so many times of its repeat are left.
+PlaceMask at_count(const LaterCounts& later, std::uint32_t left, const TokenTrie& trie) {
+  const auto shorter = trie.up_to(std::min(left, max_counted_characters));
+  std::vector<std::uint64_t> set(shorter.begin(), shorter.end());
+  for (std::size_t i = 0; i < set.size(); ++i) set[i] &= later.set[i];
+  for (const auto& [token, needs] : later.late) {
+    if (needs > left) break;
+    put(set, static_cast<Token>(token));
+  }
+  PlaceMask mask;
+  for (const auto& [node, needs] : later.ends)
+    if (needs <= left && is_undecided(trie, set, node)) mask.ends.push_back(node);
+  put_set(mask, std::move(set));
+  return mask;
+}
+
 // The walk over the vocabulary from one place.
 class Walk {
  public:
@@ -21,10 +58,16 @@ class Walk {
   PlaceMask run(StateId state, std::uint32_t count) {
     begin(state, count);
     run_ = find_run(reading_, steps_[0].at, trie_);
+    const Program::Loop& loop = reading_.program().loops[reading_.program().states[state].loop];
+    // What a run decides must take as many times as it has characters.
+    const bool is_counted = run_.is_all && run_.characters == loop.max - loop.min;
+    if (loop.max != unlimited && count == loop.min && (is_counted || !is_worth_it(run_)))
+      needs_.emplace(reading_, Place{state, count, bottom});
     if (is_worth_it(run_)) {
       const auto tokens = store_.split(run_.symbols, run_.characters != unlimited);
       set_ = tokens->written;
-      if (run_.characters != unlimited) keep(up_to(run_.characters));
+      if (run_.characters != unlimited)
+        keep(trie_.up_to(std::min(run_.characters, max_counted_characters)));
       walk(*tokens);
     } else {
       set_.assign(trie_.words(), 0);
@@ -33,35 +76,11 @@ class Walk {
     return pack();
   }
 
-  // In a counted repeat that may be left already: what has room is read as it was at `base`, where
-  // it could be left for the first time.
-  PlaceMask run_like(const PlaceMask& base, StateId state, std::uint32_t count) {
-    const Program& program = reading_.program();
-    const Program::Loop& loop = program.loops[program.states[state].loop];
-    begin(state, count);
-    run_ = base.run;
-    const bool is_filled = run_.is_all && run_.characters == loop.max - loop.min;
-    run_.characters = loop.max - count;
-    run_.is_all = is_filled;
-    decided_ = std::min(run_.characters, max_counted_characters);
-    set_ = base.set;
-    set_.resize(trie_.words());
-    for (const Token token : base.few) put(set_, token);
-    keep(up_to(decided_));
-    if (is_filled && is_worth_it(run_))
-      walk(*store_.split(run_.symbols, run_.characters != unlimited));
-    else
-      walk(0, static_cast<std::uint32_t>(trie_.nodes().size()));
-    PlaceMask mask = pack();
-    for (const std::uint32_t end : base.ends)
-      if (trie_.nodes()[end].longest <= decided_) mask.ends.push_back(end);
-    return mask;
-  }
-
  private:
   struct Step {  // after some bytes of the token
     SituationId at;
     std::uint32_t characters;
+    Needs::Step need = {};
   };
 
   void begin(StateId state, std::uint32_t count) {
@@ -69,9 +88,6 @@ class Walk {
     steps_[0] = {reading_.at({state, count, bottom}), 0};
   }
 
-  std::span<const std::uint64_t> up_to(std::uint32_t characters) const {
-    return trie_.up_to(std::min(characters, max_counted_characters));
-  }
   void keep(std::span<const std::uint64_t> set) {
     for (std::size_t i = 0; i < set_.size(); ++i) set_[i] &= set[i];
   }
@@ -86,10 +102,6 @@ class Walk {
   void walk(const RunTokens& tokens) {
     for (std::uint32_t i = 0; i < tokens.left.size();) {
       const RunTokens::Node& left = tokens.left[i];
-      if (left.longest <= decided_) {
-        i = left.next;
-        continue;
-      }
       const Step before = steps_[left.depth - 1u];
       const SituationId next = reading_.after(before.at, left.byte);
       if (next == dead) {
@@ -110,16 +122,12 @@ class Walk {
     const auto nodes = trie_.nodes();
     while (i < end) {
       const TokenTrie::Node& node = nodes[i];
-      if (node.longest <= decided_) {
-        i = node.end;
-        continue;
-      }
       const Step before = steps_[node.depth - 1u];
       const SituationId next = reading_.after(before.at, node.byte);
       if (next == dead) {
         i = node.end;
-      } else if (is_all_taken(node, i, before)) {
-        for (const Token token : trie_.tokens_from(i)) put(set_, token);
+      } else if (is_all_taken(node, i, before, next)) {
+        take_all(i, before, next);
         i = node.end;
       } else {
         i = take(i, before, next) ? i + 1 : node.end;
@@ -130,57 +138,83 @@ class Walk {
   // False: nothing below can be read.
   bool take(std::uint32_t i, const Step& before, SituationId next) {
     const TokenTrie::Node& node = trie_.nodes()[i];
-    steps_[node.depth] = {next, before.characters + (is_inside_character(node.byte) ? 0 : 1)};
-    for (Token token = node.token; token >= 0; token = trie_.twin(token)) put(set_, token);
+    Step& step = steps_[node.depth];
+    step = {next, before.characters + (is_inside_character(node.byte) ? 0 : 1),
+            need_after(before, node.byte, next)};
+    for (Token token = node.token; token >= 0; token = trie_.twin(token)) {
+      put(set_, token);
+      if (needs_ && !is_counted(token, step.need.times))
+        late_.push_back({static_cast<std::uint32_t>(token), step.need.times});
+    }
     const bool has_more = node.end > i + 1;
-    if (has_more && reading_.may_end(next)) ends_.push_back(i);
+    if (has_more && reading_.may_end(next)) ends_.push_back({i, step.need.times});
     return !reading_.places(next).empty();
+  }
+
+  // It is among the tokens of no more characters than the times it takes.
+  bool is_counted(Token token, std::uint32_t times) const {
+    return times > 0 && has(trie_.up_to(std::min(times, max_counted_characters)), token);
   }
 
   static bool is_inside_character(std::uint8_t byte) { return (byte & 0xC0) == 0x80; }
 
   // Everything at `i` and below can be read, by the run from where the token is.
-  bool is_all_taken(const TokenTrie::Node& node, std::uint32_t i, const Step& before) {
-    constexpr std::uint32_t few = 256;  // nodes, which are read as fast
-    if (node.end - i < few || is_inside_character(node.byte)) return false;
-    const Run* run = run_from(before.at);
+  bool is_all_taken(const TokenTrie::Node& node, std::uint32_t i, const Step& before,
+                    SituationId next) {
+    // What is below so few nodes is read as fast, and from where it takes so many to find a run.
+    constexpr std::uint32_t few = 4, many = 256;
+    const std::uint32_t below = node.end - i;
+    if (below < few || is_inside_character(node.byte)) return false;
+    if (needs_ && need_after(before, node.byte, next).where != Needs::Where::behind) return false;
+    const Run* run = run_from(before.at, below >= many);
     return run != nullptr && (node.tail & ~run->symbols).none() &&
            (run->characters == unlimited ||
             (node.longest < 255 && node.longest - before.characters <= run->characters));
   }
 
-  const Run* run_from(SituationId at) {
+  void take_all(std::uint32_t i, const Step& before, SituationId next) {
+    const Needs::Step need = need_after(before, trie_.nodes()[i].byte, next);
+    for (const Token token : trie_.tokens_from(i)) {
+      put(set_, token);
+      if (needs_) late_.push_back({static_cast<std::uint32_t>(token), need.times});
+    }
+  }
+
+  Needs::Step need_after(const Step& before, std::uint8_t byte, SituationId next) {
+    return needs_ ? needs_->after(before.at, before.need, byte, next) : Needs::Step();
+  }
+
+  // nullptr: none is known, and none was to be found.
+  const Run* run_from(SituationId at, bool finds) {
     constexpr std::size_t max_runs = 16;
     if (last_run_ < runs_.size() && runs_[last_run_].first == at) return &runs_[last_run_].second;
     const auto found = std::ranges::find(runs_, at, &std::pair<SituationId, Run>::first);
-    last_run_ = static_cast<std::size_t>(found - runs_.begin());
     if (found == runs_.end()) {
-      if (runs_.size() == max_runs) return nullptr;
+      if (!finds || runs_.size() == max_runs) return nullptr;
+      last_run_ = runs_.size();
       runs_.emplace_back(at, find_run(reading_, at, trie_));
+      return &runs_.back().second;
     }
+    last_run_ = static_cast<std::size_t>(found - runs_.begin());
     return &runs_[last_run_].second;
   }
 
   PlaceMask pack() {
     PlaceMask mask;
-    mask.run = run_;
-    for (const std::uint32_t end : ends_)
-      if (is_undecided(end)) mask.ends.push_back(end);
-    for (std::size_t word = 0; word < set_.size() && mask.few.size() <= max_few; ++word)
-      for (std::uint64_t bits = set_[word]; bits != 0; bits &= bits - 1)
-        mask.few.push_back(static_cast<Token>(word * 64) + std::countr_zero(bits));
-    if (mask.few.size() <= max_few) return mask;
-    mask.few = {};
-    mask.set = std::move(set_);
+    for (const LaterCounts::Late& end : ends_)
+      if (is_undecided(trie_, set_, end.item)) mask.ends.push_back(end.item);
+    if (needs_ && needs_->are_known()) mask.later = later();
+    put_set(mask, std::move(set_));
     return mask;
   }
 
-  // Some token below is not accepted yet.
-  bool is_undecided(std::uint32_t end) const {
-    const auto nodes = trie_.nodes();
-    for (std::uint32_t i = end + 1; i < nodes[end].end; ++i)
-      if (nodes[i].token >= 0 && !has(set_, nodes[i].token)) return true;
-    return false;
+  std::shared_ptr<const LaterCounts> later() {
+    auto later = std::make_shared<LaterCounts>();
+    later->set = set_;
+    std::ranges::sort(late_, {}, &LaterCounts::Late::needs);
+    later->late = std::move(late_);
+    later->ends = std::move(ends_);
+    return later;
   }
 
   MaskStore& store_;
@@ -188,9 +222,9 @@ class Walk {
   Reading& reading_;
   std::vector<Step> steps_;
   std::vector<std::uint64_t> set_;
-  std::vector<std::uint32_t> ends_;
+  std::vector<LaterCounts::Late> late_, ends_;
+  std::optional<Needs> needs_;                     // where the mask says what comes at other counts
   Run run_;                                        // from the place
-  std::uint32_t decided_ = 0;                      // tokens of so many characters
   std::vector<std::pair<SituationId, Run>> runs_;  // of places within tokens
   std::size_t last_run_ = 0;
 };
@@ -283,11 +317,11 @@ std::shared_ptr<const PlaceMask> Masks::find(StateId state, std::uint32_t count,
   if (!key.empty())
     if (auto mask = store_->find(key)) return mask;
   const Program::Loop& loop = program_->loops[program_->states[state].loop];
-  const bool is_in_middle = loop.max != unlimited && count > loop.min && count < loop.max;
-  Walk walk(*store_, scratch);
+  const bool is_later = loop.max != unlimited && count > loop.min && count < loop.max;
+  const auto first = is_later ? at(state, loop.min, scratch) : nullptr;
   auto mask = std::make_shared<const PlaceMask>(
-      is_in_middle ? walk.run_like(*at(state, loop.min, scratch), state, count)
-                   : walk.run(state, count));
+      first && first->later ? at_count(*first->later, loop.max - count, trie())
+                            : Walk(*store_, scratch).run(state, count));
   if (!key.empty()) store_->keep(key, mask);
   return mask;
 }

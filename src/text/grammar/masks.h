@@ -18,13 +18,26 @@
 
 namespace hearth::grammar {
 
+// What a mask says of the same place at later counts of its repeat, each time of which is one
+// character: a token can be read while there is room for what it needs.
+struct LaterCounts {
+  struct Late {
+    std::uint32_t item, needs;  // a token or a node; times of the repeat
+  };
+  std::vector<std::uint64_t> set;  // of the first count
+  std::vector<Late> late;  // tokens that need less than they have characters, the least first
+  std::vector<Late> ends;  // nodes, as PlaceMask::ends
+};
+
 struct PlaceMask {
   std::vector<std::uint64_t> set;  // accepted tokens; empty when `few` holds them
   std::vector<Token> few;
   std::vector<std::uint32_t> ends;  // nodes of the trie at which the rule may end, with more below
-  Run run;                          // from the place
+  std::shared_ptr<const LaterCounts> later;  // nullptr: nothing is known of other counts
   std::size_t bytes() const {
-    return sizeof *this + set.size() * 8 + few.size() * 4 + ends.size() * 4;
+    const std::size_t more =
+        later ? later->set.size() * 8 + (later->late.size() + later->ends.size()) * 8 : 0;
+    return sizeof *this + set.size() * 8 + few.size() * 4 + ends.size() * 4 + more;
   }
 };
 

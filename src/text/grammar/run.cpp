@@ -227,7 +227,7 @@ RunTokens split(const TokenTrie& trie, const Symbols& symbols, bool has_longer) 
     }
     const std::size_t symbol = node.byte < 128 ? symbol_of(node.byte) : symbol_wide;
     open.push_back(static_cast<std::uint32_t>(tokens.left.size()));
-    tokens.left.push_back({i, 0, node.depth, node.byte, node.longest, !symbols[symbol]});
+    tokens.left.push_back({i, 0, node.depth, node.byte, !symbols[symbol]});
     i = symbols[symbol] ? i + 1 : node.end;
   }
   close(static_cast<std::uint32_t>(nodes.size()));

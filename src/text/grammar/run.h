@@ -30,8 +30,8 @@ struct RunTokens {
     std::uint32_t node;  // of the trie
     std::uint32_t next;  // of these, past all that are below
     std::uint16_t depth;
-    std::uint8_t byte, longest;  // as the trie has them
-    bool leaves;                 // the run: all that is below is left too
+    std::uint8_t byte;  // as the trie has it
+    bool leaves;        // the run: all that is below is left too
   };
   std::vector<std::uint64_t> written;  // with the run's symbols alone
   std::vector<Node> left;              // in the trie's order

@@ -9,8 +9,8 @@
 #include "base/bytes.h"
 #include "base/crc32c.h"
 #include "base/disk.h"
-#include "base/utf8.h"
 #include "vectors/text/glob.h"
+#include "vectors/text/readable.h"
 
 namespace hearth::vectors {
 namespace {
@@ -139,10 +139,11 @@ Status Indexer::update_file(const std::string& path) {
     return Done{};
   }
   if (stamp->bytes > max_file_bytes) return skip("over 16 MiB");
-  const auto text = read_file(path, max_file_bytes);
-  if (!text.ok()) return skip("cannot be read");
-  if (text->find('\0') != text->npos || !is_utf8(*text)) return skip("not a text in UTF-8");
-  const std::string checksum = fmt::format("{:08x}-{}", crc32c(bytes_of(*text)), text->size());
+  auto bytes = read_file(path, max_file_bytes);
+  if (!bytes.ok()) return skip("cannot be read");
+  const std::string checksum = fmt::format("{:08x}-{}", crc32c(bytes_of(*bytes)), bytes->size());
+  const auto text = readable_text(*std::move(bytes), stop_);
+  if (!text) return skip(text.error().message());
 
   std::map<std::string, std::vector<float>> vectors;  // of texts that were embedded before
   std::set<std::string> old_ids;

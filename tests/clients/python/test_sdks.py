@@ -1,8 +1,12 @@
-"""openai, anthropic, ollama and LangChain, as they come from PyPI."""
+"""openai, anthropic, ollama, LangChain and LiteLLM, as they come from PyPI."""
+import json
 import os
 import unittest
 
+os.environ["LITELLM_LOCAL_MODEL_COST_MAP"] = "True"  # it asks the network for prices otherwise
+
 import anthropic
+import litellm
 import ollama
 import openai
 from langchain_core.messages import ToolMessage
@@ -13,6 +17,7 @@ from pydantic import BaseModel, Field
 
 import serving
 
+litellm.suppress_debug_info = True
 LONG = "word " * 20_000
 SAID = [{"role": "user", "content": "How do I serve a model?"}]
 ASKED = [{"role": "user", "content": "What is the weather in Paris?"}]
@@ -297,6 +302,73 @@ class LangChain(unittest.TestCase):
             absent[0].invoke("x")
         with self.assertRaises(ollama.ResponseError):
             absent[1].invoke("x")
+
+
+class LiteLlm(unittest.TestCase):
+    """What aider, and much else, asks with: one call for every interface."""
+    function = {"type": "function", "function": {"name": "weather", "parameters": SCHEMA}}
+
+    def ways(self, url_of, name):
+        url = url_of()
+        for prefix, base in (("openai", url + "/v1"), ("ollama_chat", url), ("anthropic", url),
+                             ("hosted_vllm", url + "/v1"), ("lm_studio", url + "/v1")):
+            with self.subTest(prefix):
+                yield dict(model=f"{prefix}/{name}", api_base=base, api_key="none", max_retries=0)
+
+    def test_chat(self):
+        for way in self.ways(serving.builtin, "builtin"):
+            ask = dict(**way, messages=SAID, temperature=0, max_tokens=200)
+            plain = litellm.completion(**ask)
+            self.assertIn("hearth serve", plain.choices[0].message.content)
+            self.assertGreater(plain.usage.completion_tokens, 0)
+            text, end = "", None
+            for part in litellm.completion(**ask, stream=True):
+                text += part.choices[0].delta.content or ""
+                end = part.choices[0].finish_reason or end
+            self.assertEqual((text, end), (plain.choices[0].message.content, "stop"))
+
+    def test_tools(self):
+        for way in self.ways(serving.scripted, "scripted"):
+            ask = dict(**way, messages=ASKED, tools=[self.function], max_tokens=200)
+            first = litellm.completion(**ask).choices[0]
+            self.assertEqual(first.finish_reason, "tool_calls")
+            call = first.message.tool_calls[0]
+            self.assertEqual((call.function.name, json.loads(call.function.arguments)),
+                             ("weather", {"city": "Paris"}))
+            whole = litellm.stream_chunk_builder(list(litellm.completion(**ask, stream=True)))
+            streamed = whole.choices[0].message.tool_calls[0]
+            self.assertEqual((streamed.function.name, json.loads(streamed.function.arguments)),
+                             ("weather", {"city": "Paris"}))
+            result = {"role": "tool", "tool_call_id": call.id, "name": "weather", "content": "sunny"}
+            last = litellm.completion(**{**ask, "messages": [*ASKED, first.message.model_dump(), result]})
+            self.assertEqual(last.choices[0].message.content, "It is sunny.")
+
+    def test_structured(self):
+        for way in self.ways(serving.builtin, "builtin"):
+            if way["model"].startswith("anthropic"):
+                continue  # it asks for a schema by a tool there, which the built-in model cannot call
+            answer = litellm.completion(**way, messages=SAID, response_format=Boat, temperature=1, seed=1,
+                                        max_tokens=700)
+            Boat.model_validate_json(answer.choices[0].message.content)
+
+    def test_embeddings(self):
+        url = serving.builtin()
+        for model, base in (("openai/builtin-embed", url + "/v1"), ("ollama/builtin-embed", url)):
+            with self.subTest(model):
+                made = litellm.embedding(model=model, api_base=base, api_key="none", input=["a", "b"])
+                self.assertEqual(len(made.data), 2)
+
+    def test_errors(self):
+        for way in self.ways(serving.builtin, "none"):
+            # It has no class for what Ollama refuses.
+            kind = litellm.APIConnectionError if "ollama" in way["model"] else litellm.NotFoundError
+            with self.assertRaises(kind):
+                litellm.completion(**way, messages=SAID, max_tokens=5)
+        for way in self.ways(serving.builtin, "builtin"):
+            if "ollama" in way["model"]:
+                continue
+            with self.assertRaises(litellm.ContextWindowExceededError):
+                litellm.completion(**way, messages=[{"role": "user", "content": LONG}], max_tokens=5)
 
 
 if __name__ == "__main__":

@@ -174,9 +174,11 @@ Result<std::vector<std::string>> dense_modules(const Package& package) {
   std::vector<std::string> paths;
   const auto found = package.files.find("modules.json");
   if (found == package.files.end()) return paths;
-  const Json modules = TRY(parse_json(text_of(found->second)));
-  if (!modules.is_array()) return paths;
-  for (const Json& module : modules.as_array()) {
+  const auto modules = parse_json(text_of(found->second), {.max_bytes = limits::config_bytes,
+                                                           .max_members = limits::config_members});
+  if (!modules) return Error(ErrorKind::corrupt, modules.error().message()).within("modules.json");
+  if (!modules->is_array()) return paths;
+  for (const Json& module : modules->as_array()) {
     const Json *type = module.find("type"), *path = module.find("path");
     if (type == nullptr || !type->is_string() || !type->as_string().ends_with(".Dense")) continue;
     const auto is_plain = [](char c) {

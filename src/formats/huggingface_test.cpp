@@ -46,7 +46,7 @@ TEST_CASE("a folder becomes a package, its text files with it") {
         "tokenizer.model", "vocab.txt", "vocab.json", "merges.txt", "chat_template.jinja",
         "chat_template.json", "qwen.tiktoken", "1_Pooling/config.json", "modules.json",
         "sentence_bert_config.json"})
-    put(folder, name, name);
+    put(folder, name, fmt::format("\"{}\"", name));  // some are read as JSON
   put(folder, "README.md", "not read");
 
   for (const char* name : {"", "model.safetensors"}) {
@@ -60,8 +60,37 @@ TEST_CASE("a folder becomes a package, its text files with it") {
     CHECK(package->config.find("model_type")->as_string() == "llama");
     CHECK(package->generation_config.find("eos_token_id")->size() == 2);
     CHECK(package->files.size() == 14);
-    for (const auto& [file, bytes] : package->files) CHECK(text_of(bytes) == file);
+    for (const auto& [file, bytes] : package->files)
+      CHECK(text_of(bytes) == fmt::format("\"{}\"", file));
     CHECK(package->metadata.entries().empty());
+  }
+}
+
+TEST_CASE("dense modules of sentence-transformers come with the folder, or are refused") {
+  const ScratchFolder folder;
+  put(folder, "config.json", R"({"model_type":"t5"})");
+  put(folder, "model.safetensors", weights({"x"}));
+  put(folder, "2_Dense/config.json", "{}");
+  put(folder, "2_Dense/model.safetensors", weights({"linear.weight"}));
+  const struct {
+    std::string modules;
+    const char* says;  // empty: accepted
+  } rows[] = {
+      {R"([{"type":"sentence_transformers.models.Dense","path":"2_Dense"}])", ""},
+      {R"([{"type":"sentence_transformers.models.Dense","path":"../2_Dense"}])", "plain path"},
+      {R"([{"type":"sentence_transformers.models.Dense"}])", "plain path"},
+      {"[", "modules.json"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.modules);
+    put(folder, "modules.json", row.modules);
+    const auto package = open_package(folder.path(""));
+    CHECK(package.ok() == std::string_view(row.says).empty());
+    if (package.ok())
+      CHECK(package->find("2_Dense.linear.weight") != nullptr);
+    else
+      CHECK_MESSAGE(package.error().message().find(row.says) != std::string::npos,
+                    package.error().message());
   }
 }
 

@@ -174,8 +174,9 @@ Result<std::vector<std::string>> dense_modules(const Package& package) {
   std::vector<std::string> paths;
   const auto found = package.files.find("modules.json");
   if (found == package.files.end()) return paths;
-  const auto modules = parse_json(text_of(found->second));
-  if (!modules) return Error(modules.error()).within("modules.json");
+  const auto modules = parse_json(text_of(found->second), {.max_bytes = limits::config_bytes,
+                                                           .max_members = limits::config_members});
+  if (!modules) return Error(ErrorKind::corrupt, modules.error().message()).within("modules.json");
   if (!modules->is_array()) return paths;
   for (const Json& module : modules->as_array()) {
     const Json *type = module.find("type"), *path = module.find("path");

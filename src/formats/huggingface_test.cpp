@@ -41,12 +41,12 @@ TEST_CASE("a folder becomes a package, its text files with it") {
   put(folder, "config.json", R"({"model_type":"llama"})");
   put(folder, "generation_config.json", R"({"eos_token_id":[1,2]})");
   put(folder, "model.safetensors", weights({"x", "y"}));
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json",
-                           "added_tokens.json", "tokenizer.model", "vocab.txt", "vocab.json",
-                           "merges.txt", "chat_template.jinja", "chat_template.json",
-                           "qwen.tiktoken", "1_Pooling/config.json", "sentence_bert_config.json"})
-    put(folder, name, name);
-  put(folder, "modules.json", R"("modules.json")");
+  for (const char* name :
+       {"tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json",
+        "tokenizer.model", "vocab.txt", "vocab.json", "merges.txt", "chat_template.jinja",
+        "chat_template.json", "qwen.tiktoken", "1_Pooling/config.json", "modules.json",
+        "sentence_bert_config.json"})
+    put(folder, name, fmt::format("\"{}\"", name));  // some are read as JSON
   put(folder, "README.md", "not read");
 
   for (const char* name : {"", "model.safetensors"}) {
@@ -61,8 +61,36 @@ TEST_CASE("a folder becomes a package, its text files with it") {
     CHECK(package->generation_config.find("eos_token_id")->size() == 2);
     CHECK(package->files.size() == 14);
     for (const auto& [file, bytes] : package->files)
-      CHECK(text_of(bytes) == (file == "modules.json" ? R"("modules.json")" : file));
+      CHECK(text_of(bytes) == fmt::format("\"{}\"", file));
     CHECK(package->metadata.entries().empty());
+  }
+}
+
+TEST_CASE("dense modules of sentence-transformers come with the folder, or are refused") {
+  const ScratchFolder folder;
+  put(folder, "config.json", R"({"model_type":"t5"})");
+  put(folder, "model.safetensors", weights({"x"}));
+  put(folder, "2_Dense/config.json", "{}");
+  put(folder, "2_Dense/model.safetensors", weights({"linear.weight"}));
+  const struct {
+    std::string modules;
+    const char* says;  // empty: accepted
+  } rows[] = {
+      {R"([{"type":"sentence_transformers.models.Dense","path":"2_Dense"}])", ""},
+      {R"([{"type":"sentence_transformers.models.Dense","path":"../2_Dense"}])", "plain path"},
+      {R"([{"type":"sentence_transformers.models.Dense"}])", "plain path"},
+      {"[", "modules.json"},
+  };
+  for (const auto& row : rows) {
+    CAPTURE(row.modules);
+    put(folder, "modules.json", row.modules);
+    const auto package = open_package(folder.path(""));
+    CHECK(package.ok() == std::string_view(row.says).empty());
+    if (package.ok())
+      CHECK(package->find("2_Dense.linear.weight") != nullptr);
+    else
+      CHECK_MESSAGE(package.error().message().find(row.says) != std::string::npos,
+                    package.error().message());
   }
 }
 

@@ -17,6 +17,16 @@ std::size_t common(std::span<const Token> a, std::span<const Token> b) {
   return static_cast<std::size_t>(std::ranges::mismatch(a, b).in1 - a.begin());
 }
 
+// Of a page of `tokens` after `parent`; never 0.
+std::uint64_t hash_of(PrefixNode parent, std::span<const Token> tokens) {
+  std::uint64_t hash = parent;
+  for (const Token token : tokens) {
+    hash = (hash ^ static_cast<std::uint32_t>(token)) * 0x9E3779B97F4A7C15u;
+    hash ^= hash >> 29;
+  }
+  return hash | 1;
+}
+
 }  // namespace
 
 bool KvCache::Order::operator()(const Key& a, const Key& b) const {
@@ -102,8 +112,12 @@ KvCache::Match KvCache::find(PrefixNode node, std::span<const Token> tokens) {
     match.node = pages_[place->second].node;
     tokens = tokens.subspan(ops::kv_page_tokens);
   }
+  const auto rest = tokens;
   if (states_.is_needed()) {
+    match.end = end_of(match, rest);
+    const std::size_t found = match.pages.size();
     cut_to_state(match, node);
+    if (match.pages.size() < found) match.end = PrefixEnd::checkpoint;
     return match;
   }
   tokens = tokens.first(std::min(tokens.size(), ops::kv_page_tokens));
@@ -119,7 +133,24 @@ KvCache::Match KvCache::find(PrefixNode node, std::span<const Token> tokens) {
   if (after != tree_.end()) consider(after);
   if (after != tree_.begin()) consider(std::prev(after));
   if (match.partial) retain(*match.partial);
+  match.end = end_of(match, rest);
   return match;
+}
+
+// `rest`: the tokens behind the match's whole pages.
+PrefixEnd KvCache::end_of(const Match& match, std::span<const Token> rest) const {
+  if (rest.size() == match.partial_tokens) return PrefixEnd::whole;
+  if (rest.size() >= ops::kv_page_tokens) {
+    const std::uint64_t hash = hash_of(match.node, rest.first(ops::kv_page_tokens));
+    if (forgotten_[hash % forgotten_.size()] == hash) return PrefixEnd::evicted;
+  }
+  if (match.partial) {
+    const bool is_its_end = pages_[*match.partial].place->first.count == match.partial_tokens;
+    return is_its_end ? PrefixEnd::is_new : PrefixEnd::differs;
+  }
+  const auto child = tree_.lower_bound(Prefix{match.node, {}});
+  const bool goes_on = child != tree_.end() && child->first.parent == match.node;
+  return goes_on ? PrefixEnd::differs : PrefixEnd::is_new;
 }
 
 std::uint32_t KvCache::count_in_use(PrefixNode node, std::span<const Token> tokens) const {
@@ -183,6 +214,11 @@ void KvCache::leave_idle(PageIndex page) {
 }
 
 void KvCache::forget(PageIndex page) {
+  const Key& key = pages_[page].place->first;
+  if (key.count == ops::kv_page_tokens) {
+    const std::uint64_t hash = hash_of(key.parent, key.tokens);
+    forgotten_[hash % forgotten_.size()] = hash;
+  }
   tree_.erase(pages_[page].place);
   if (states_.is_needed()) states_.forget(pages_[page].node);
   pages_[page].node = 0;

@@ -19,6 +19,7 @@
 
 #include "ops/attention.h"
 #include "runtime/kv_pool.h"
+#include "runtime/prefix_end.h"
 #include "runtime/state_pool.h"
 #include "text/tokenizer.h"
 
@@ -52,6 +53,7 @@ class KvCache {
     PrefixNode node;                   // what they hold together
     std::optional<PageIndex> partial;  // a page that goes on with `partial_tokens`, retained
     std::size_t partial_tokens = 0;
+    PrefixEnd end = PrefixEnd::is_new;  // why it goes no further
   };
   // The longest known beginning of `tokens`, going on from `node`; where the model has states, the
   // longest that ends with a copy of one, in whole pages.
@@ -107,6 +109,7 @@ class KvCache {
   void forget(PageIndex page);
   void forget_empty_roots();
   void cut_to_state(Match& match, PrefixNode begin);
+  PrefixEnd end_of(const Match& match, std::span<const Token> rest) const;
 
   KvPool pool_;
   StatePool states_;
@@ -115,6 +118,8 @@ class KvCache {
   Tree tree_;
   std::map<std::tuple<std::string, bool, ops::Tier>, PrefixNode> roots_;
   std::size_t roots_kept_ = 1024;
+  // Hashes of whole pages that had to go, by their last bits: for end_of() alone.
+  std::vector<std::uint64_t> forgotten_ = std::vector<std::uint64_t>(1u << 13);
   PrefixNode last_node_ = 0;
   PageIndex oldest_ = none, newest_ = none;
   std::uint32_t idle_ = 0;

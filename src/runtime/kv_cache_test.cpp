@@ -152,6 +152,32 @@ TEST_CASE("the pages unused for longest give way, the end of a prefix before its
   CHECK(!cache.take());
 }
 
+TEST_CASE("why not more of a prompt is found is told") {
+  KvCache cache(page_bytes, 6);
+  const PrefixNode root = cache.root("", false);
+  const auto end_of = [&](const std::vector<Token>& tokens) {
+    SequencePages pages(cache, root);
+    pages.adopt(tokens);
+    return pages.prefix_end();
+  };
+  const auto a = tokens_from(0, 80);
+  CHECK(end_of(a) == PrefixEnd::is_new);
+  SequencePages first(cache, root);
+  compute(first, a);
+  first.give_back(a);
+  CHECK(end_of(a) == PrefixEnd::whole);
+  CHECK(end_of(tokens_from(0, 81)) == PrefixEnd::whole);
+  CHECK(end_of(tokens_from(0, 200)) == PrefixEnd::is_new);  // a, and what was said after it
+  for (const std::size_t place : {0, 20, 40, 64, 70}) {
+    auto other = a;
+    other[place] = 5000;
+    CHECK(end_of(other) == PrefixEnd::differs);
+  }
+  SequencePages large(cache, root);
+  compute(large, tokens_from(1000, 192));
+  CHECK(end_of(a) == PrefixEnd::evicted);
+}
+
 TEST_CASE("after any mix of sequences the accounts are right and all that is found is true") {
   KvCache cache(page_bytes, 24);
   struct Live {

@@ -317,7 +317,8 @@ void ThreadedRunner::publish_stats() {
             .requests_done = counts.done,
             .requests_cancelled = counts.cancelled,
             .requests_failed = counts.failed,
-            .busy_seconds = counts.busy_seconds};
+            .busy_seconds = counts.busy_seconds,
+            .prefix_ends = counts.prefix_ends};
 }
 
 }  // namespace

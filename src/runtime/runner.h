@@ -2,6 +2,7 @@
 // with prefix reuse; one scheduler thread drives the compute pool.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -13,6 +14,7 @@
 
 #include "base/result.h"
 #include "models/model.h"
+#include "runtime/prefix_end.h"
 #include "runtime/prefix_options.h"
 #include "runtime/prompt_picture.h"
 #include "runtime/sampling.h"
@@ -33,10 +35,11 @@ struct TokenInfo {
 
 struct Usage {
   std::int64_t prompt_tokens = 0;
-  std::int64_t cached_tokens = 0;      // of the prompt, found in the prefix cache
-  std::int64_t completion_tokens = 0;  // of all choices
-  std::int64_t guessed_tokens = 0;     // computed with others before them were chosen
-  std::int64_t guessed_right = 0;      // of these, that were chosen
+  std::int64_t cached_tokens = 0;            // of the prompt, found in the prefix cache
+  PrefixEnd prefix_end = PrefixEnd::is_new;  // why there are not more
+  std::int64_t completion_tokens = 0;        // of all choices
+  std::int64_t guessed_tokens = 0;           // computed with others before them were chosen
+  std::int64_t guessed_right = 0;            // of these, that were chosen
   double queue_seconds = 0, prefill_seconds = 0, decode_seconds = 0;
 };
 
@@ -119,6 +122,7 @@ struct RunnerStats {
   std::uint64_t guessed_tokens = 0, guessed_right = 0;
   std::uint64_t requests_done = 0, requests_cancelled = 0, requests_failed = 0;
   double busy_seconds = 0;
+  std::array<std::uint64_t, prefix_end_names.size()> prefix_ends = {};  // requests, by PrefixEnd
 };
 
 // Thread-safe.  The destructor cancels what runs and joins the scheduler.

@@ -22,6 +22,7 @@ SequencePages::SequencePages(SequencePages&& other) noexcept
       kept_id_(other.kept_id_),
       kept_(other.kept_),
       has_more_stored_(other.has_more_stored_),
+      prefix_end_(other.prefix_end_),
       root_(other.root_),
       node_(other.node_),
       pages_(std::exchange(other.pages_, {})),
@@ -76,28 +77,29 @@ std::size_t SequencePages::adopt(std::span<const Token> tokens) {
   if (const std::size_t end = before_pictures(tokens, found); end != found) {
     for (const PageIndex page : match.pages) cache_->release(page);
     if (match.partial) cache_->release(*match.partial);
+    if (!prefix_end_) prefix_end_ = PrefixEnd::picture;
     if (end <= computed_) return 0;
     wanted = tokens.first(end);
     match = cache_->find(node_, wanted.subspan(computed_));
+    match.end = PrefixEnd::picture;
   }
   for (const PageIndex page : match.pages) push(page);
   node_ = match.node;
   computed_ += match.pages.size() * page_tokens;
   if (recurs()) {
     if (!match.pages.empty()) cache_->states().copy(*state_, *cache_->states().find(node_));
-    return computed_ - before;
-  }
-  const bool goes_on = read_stored(wanted);
-  if (!match.partial) return computed_ - before;
-
-  if (!goes_on) {
+  } else if (read_stored(wanted)) {
+    match.end = PrefixEnd::is_new;
+    if (match.partial) cache_->release(*match.partial);
+  } else if (match.partial) {
     if (const auto own = cache_->take()) {
       cache_->copy(*own, *match.partial);
       push(*own);
       computed_ += match.partial_tokens;
     }
+    cache_->release(*match.partial);
   }
-  cache_->release(*match.partial);
+  if (!prefix_end_ || computed_ > before) prefix_end_ = match.end;
   return computed_ - before;
 }
 
@@ -194,6 +196,7 @@ void SequencePages::give_back(std::span<const Token> tokens) {
   computed_ = kept_ = 0;
   kept_id_ = stored_.root;
   has_more_stored_ = false;
+  prefix_end_.reset();
   node_ = root_;
 }
 

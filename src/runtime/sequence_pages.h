@@ -38,6 +38,8 @@ class SequencePages {
   // Goes on with what other sequences have computed, but for the last of `tokens`, whose logits
   // are wanted.  Does nothing inside a page.  Returns how many positions that spared.
   std::size_t adopt(std::span<const Token> tokens);
+  // Why the adopt() that spared the most so far did not spare more.
+  PrefixEnd prefix_end() const { return prefix_end_.value_or(PrefixEnd::is_new); }
   // The disk holds more than the last adopt() took, which others had waited for too long.
   bool has_more_stored() const { return has_more_stored_; }
 
@@ -70,6 +72,7 @@ class SequencePages {
   PrefixStore::Id kept_id_;  // of the first kept_ pages
   std::size_t kept_ = 0;     // pages that the disk was given
   bool has_more_stored_ = false;
+  std::optional<PrefixEnd> prefix_end_;
   PrefixNode root_, node_;
   std::vector<PageIndex> pages_;
   std::vector<std::byte*> data_;

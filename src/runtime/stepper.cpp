@@ -332,6 +332,8 @@ void Stepper::begin_answer(Sequence& first) {
   request.rows.release();
   request.answering = Clock::now();
   request.usage.cached_tokens = static_cast<std::int64_t>(first.adopted);
+  request.usage.prefix_end = first.pages.prefix_end();
+  ++counts_.prefix_ends[static_cast<std::size_t>(first.pages.prefix_end())];
   counts_.cached_tokens += first.adopted;
   counts_.prompt_tokens += request.asked.prompt.size();
   if (request.asked.prompt_logprobs && request.asked.prompt.size() == 1)

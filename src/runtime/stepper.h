@@ -1,6 +1,7 @@
 // Stepper: the requests being answered, and one step of work on all of them.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -30,6 +31,7 @@ struct StepperCounts {
   std::uint64_t guessed = 0, guessed_right = 0;  // tokens of drafts
   std::uint64_t done = 0, cancelled = 0, failed = 0;
   double busy_seconds = 0;
+  std::array<std::uint64_t, prefix_end_names.size()> prefix_ends = {};  // requests
 };
 
 // Used by one thread, which calls the requests' callbacks.

@@ -15,6 +15,7 @@ namespace {
 void add(Usage& sum, const Usage& part) {
   sum.prompt_tokens += part.prompt_tokens;
   sum.cached_tokens += part.cached_tokens;
+  sum.prefix_end = part.prefix_end;
   sum.completion_tokens += part.completion_tokens;
   sum.guessed_tokens += part.guessed_tokens;
   sum.guessed_right += part.guessed_right;

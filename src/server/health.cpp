@@ -125,6 +125,14 @@ void metrics(Service& service, Call call) {
     for (std::size_t i = 0; i < stats.size(); ++i)
       append_sample(page, metric.name, label("model", models[i]->id), metric.value(stats[i]));
   }
+  constexpr std::string_view ends = "hearth_prefix_ends_total";
+  append_metric(page, ends, "counter", "Prompts, by why not more of them was in the prefix cache.");
+  for (std::size_t i = 0; i < stats.size(); ++i)
+    for (std::size_t end = 0; end < prefix_end_names.size(); ++end)
+      append_sample(page, ends,
+                    fmt::format("{},{}", label("model", models[i]->id),
+                                label("reason", prefix_end_names[end])),
+                    static_cast<double>(stats[i].prefix_ends[end]));
   const http::ServerStats transport = service.transport();
   for (const TransportMetric& metric : transport_metrics) {
     append_metric(page, metric.name, metric.type, metric.help);

@@ -87,7 +87,12 @@ Json usage() {
       {{"prompt_tokens", type("integer")},
        {"completion_tokens", type("integer")},
        {"total_tokens", type("integer")},
-       {"prompt_tokens_details", object_of(Json::object({{"cached_tokens", type("integer")}}))},
+       {"prompt_tokens_details",
+        object_of(Json::object(
+            {{"cached_tokens", type("integer")},
+             {"cache_end", type("string",
+                                "Why not more of the prompt was in the cache: whole (all was), "
+                                "new, differs, evicted, checkpoint or picture.")}}))},
        {"completion_tokens_details",
         object_of(Json::object({{"reasoning_tokens", type("integer")},
                                 {"accepted_prediction_tokens", type("integer")},

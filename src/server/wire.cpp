@@ -116,10 +116,10 @@ std::string usage_json(const AnswerFrame& frame, const Usage& usage) {
                          : "";
   return fmt::format(
       "{{\"prompt_tokens\":{},\"completion_tokens\":{},\"total_tokens\":{},"
-      "\"prompt_tokens_details\":{{\"cached_tokens\":{}}},"
+      "\"prompt_tokens_details\":{{\"cached_tokens\":{},\"cache_end\":\"{}\"}},"
       "\"completion_tokens_details\":{{\"reasoning_tokens\":{}{}}}{}}}",
       usage.prompt_tokens, usage.completion_tokens, usage.prompt_tokens + usage.completion_tokens,
-      usage.cached_tokens, frame.thought_tokens, predicted, lowered);
+      usage.cached_tokens, name_of(usage.prefix_end), frame.thought_tokens, predicted, lowered);
 }
 
 class OpenAiEncoder final : public Encoder {

@@ -110,8 +110,9 @@ class ResponsesEncoder final : public Encoder {
         "usage",
         Json::object(
             {{"input_tokens", usage.prompt_tokens},
-             {"input_tokens_details",
-              Json::object({{"cached_tokens", usage.cached_tokens}, {"cache_write_tokens", 0}})},
+             {"input_tokens_details", Json::object({{"cached_tokens", usage.cached_tokens},
+                                                    {"cache_write_tokens", 0},
+                                                    {"cache_end", name_of(usage.prefix_end)}})},
              {"output_tokens", usage.completion_tokens},
              {"output_tokens_details", Json::object({{"reasoning_tokens", frame.thought_tokens}})},
              {"total_tokens", usage.prompt_tokens + usage.completion_tokens}}));

@@ -244,8 +244,8 @@ Checked<Creation> read_creation(Service& service, const LiveLibrary& library, co
   wish.recipe = TRY(read_text(body, "quantize", 64)).value_or("");
   if (!wish.recipe.empty()) TRY(check_recipe(wish.recipe));
   const Modelfile said = TRY(read_wish(body));
-  wish.preset = TRY(preset_of(
-      said, wish.from.empty() ? Preset() : service.library->installed.preset(wish.from)));
+  wish.preset = TRY(
+      preset_of(said, wish.from.empty() ? Preset() : service.library->installed.preset(wish.from)));
   if (!wish.from.empty()) return wish;
   const Json* files = body.find("files");
   if (!files || !files->is_object() || files->size() != 1)

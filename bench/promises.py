@@ -8,6 +8,7 @@ once.  Wall time, medians of N rounds: on a busy machine figures are those of th
 broken.  docs/performance.md has the table, and the commands of the promises that need more than a minute.
 """
 import argparse
+import json
 import os
 import pathlib
 import re
@@ -77,14 +78,17 @@ def thousand():
         with World() as world:
             world.run("pull", "hf:org/model")
             first = world.store / "hf--org--model--Q8_0"
-            facts, data = (first / "model.json").read_text(), (first / "model-Q8_0.gguf").read_bytes()
+            facts, data = json.loads((first / "model.json").read_text()), (first / "model-Q8_0.gguf").read_bytes()
             for i in range(999):
                 folder = world.store / f"hf--org--m{i}--Q8_0"
                 folder.mkdir()
+                size = 1 + i + (len(data) if what == "models" else head)
                 with open(folder / "model-Q8_0.gguf", "wb") as file:
                     file.write(data[:head])
-                    file.truncate(len(data) + i if what == "models" else head + i)
-                (folder / "model.json").write_text(facts.replace("org/model", f"org/m{i}"))
+                    file.truncate(size)
+                facts["reference"] = f"hf:org/m{i}:Q8_0"
+                facts["files"][0].update(bytes=size, sha256=f"{i:064x}")
+                (folder / "model.json").write_text(json.dumps(facts))
             report_command(f"hearth list, 1,000 {what}", lambda: world.run("list"), 50)
 
 

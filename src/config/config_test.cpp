@@ -240,5 +240,22 @@ TEST_CASE("changes leave comments and order as they are") {
   REQUIRE(without);
   CHECK(*without ==
         "# mine\n[server]  # how it listens\nport = 1 # one\n\n[runtime]\nthreads = 2\n");
+  // A section that it leaves empty goes with it, unless a person wrote something there.
+  const struct {
+    std::string_view before, after;
+  } emptied[] = {
+      {"[server]\nport = 1\n", ""},
+      {"[server]\n\nport = 1\n\n[runtime]\nthreads = 2\n", "[runtime]\nthreads = 2\n"},
+      {"[runtime]\nthreads = 2\n\n[server]\nport = 1\n", "[runtime]\nthreads = 2\n"},
+      {"[server]  # mine\nport = 1\n", "[server]  # mine\n"},
+      {"[server]\n# none\nport = 1\n", "[server]\n# none\n"},
+      {"[server]\nport = 1\n# none\n", "[server]\n# none\n"},
+      {"server.port = 1\n[runtime]\nthreads = 2\n", "[runtime]\nthreads = 2\n"},
+  };
+  for (const auto& row : emptied) {
+    CAPTURE(row.before);
+    const auto left = without_setting(row.before, "server.port");
+    CHECK((left ? *left : left.error().message()) == row.after);
+  }
   CHECK(without_setting(text, "server.host").error().kind() == ErrorKind::not_found);
 }

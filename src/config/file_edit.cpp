@@ -78,6 +78,23 @@ void insert(std::vector<std::string>& lines, const std::vector<FileValue>& value
   lines.push_back(fmt::format("{} = {}", name, text));
 }
 
+// A header right above `place` with nothing between it and the next one goes, and the blank lines
+// that set it apart; one with a comment says something still.
+void remove_empty_group(std::vector<std::string>& lines, std::vector<std::string>::iterator place,
+                        std::string_view group) {
+  const auto is_blank = [](const std::string& line) { return trimmed(line).empty(); };
+  const auto end = std::find_if_not(place, lines.end(), is_blank);
+  if (end != lines.end() && !trimmed(*end).starts_with('[')) return;
+  auto begin = place;
+  while (begin != lines.begin() && is_blank(*(begin - 1))) --begin;
+  if (begin == lines.begin() || !is_header(*(begin - 1), group) || (begin - 1)->contains('#'))
+    return;
+  --begin;
+  if (end == lines.end())
+    while (begin != lines.begin() && is_blank(*(begin - 1))) --begin;
+  lines.erase(begin, end);
+}
+
 // Whatever was done, the result must read back as meant.
 Status check(const std::string& text, std::vector<FileValue> wanted) {
   const auto values = parse_toml(text);
@@ -127,7 +144,8 @@ Result<std::string> without_setting(std::string_view text, std::string_view key)
   const FileValue* old = find(values, key);
   if (!old) return Error(ErrorKind::not_found, fmt::format("{} is not set", printable(key)));
   std::vector<std::string> lines = lines_of(text);
-  lines.erase(lines.begin() + old->line - 1, lines.begin() + old->last_line);
+  const auto place = lines.erase(lines.begin() + old->line - 1, lines.begin() + old->last_line);
+  remove_empty_group(lines, place, key.substr(0, key.rfind('.')));
   std::erase_if(values, [&](const FileValue& v) { return v.key == key; });
   std::string changed = joined(lines);
   TRY(check(changed, std::move(values)));

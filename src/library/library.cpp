@@ -27,6 +27,7 @@
 #include "library/speech_models.h"
 #include "library/towers.h"
 #include "runtime/draft_model.h"
+#include "runtime/memory_budget.h"
 #include "text/grammar/engine.h"
 
 namespace hearth {
@@ -61,13 +62,16 @@ std::string id_of(const LocalModel& model) {
 constexpr std::uint64_t least_context = 2048;  // worth loading a model for, if it has so much
 constexpr std::uint64_t most_scratch = 100u << 20;
 
+std::uint64_t kv_tokens_for(const ModelInfo& info, std::uint32_t context_tokens) {
+  return kv_tokens_of(context_tokens > 0
+                          ? context_tokens
+                          : std::min<std::uint64_t>(least_context, info.context_length));
+}
+
 ModelNeeds needs_of(const ModelInfo& info, std::uint32_t context_tokens) {
-  const std::uint64_t context = context_tokens > 0
-                                    ? context_tokens
-                                    : std::min<std::uint64_t>(least_context, info.context_length);
   // Small models work in little room.
   return {.weights = info.weight_bytes,
-          .kv = context * info.kv_bytes_per_token,
+          .kv = kv_tokens_for(info, context_tokens) * info.kv_bytes_per_token,
           .scratch = std::min(most_scratch, info.weight_bytes / 4)};
 }
 
@@ -124,7 +128,8 @@ struct Library::State {
     std::uint64_t new_bytes = 0;  // of memory, where nobody had it
   };
   Result<std::optional<LocalModel>> find_draft(const Tuned& wish, const LocalModel& large) const;
-  Result<std::uint64_t> draft_needs(const Tuned& wish, const LocalModel& large);
+  Status add_draft(const Tuned& wish, const LocalModel& large, std::uint64_t kv_tokens,
+                   ModelNeeds& needs) const;
   Result<Draft> load_draft(const Tuned& wish, const LocalModel& large, std::stop_token stop);
   Result<Lease> connect(const LocalModel& model, const LoadOrder& order);
   Result<std::shared_ptr<Adapters>> adapters_for(ops::Context& ctx, const Model& model,
@@ -180,7 +185,8 @@ Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
     if (const auto found = known.find(model.path); found != known.end())
       needs.weights = found->second;
   });
-  if (info->kind == ModelKind::generator) needs.weights += TRY(draft_needs(now, model));
+  if (info->kind == ModelKind::generator)
+    TRY(add_draft(now, model, kv_tokens_for(*info, now.runner.context_tokens), needs));
   opened.with([&](auto& packages) { packages.insert_or_assign(model.path, std::move(package)); });
   return needs;
 }
@@ -193,15 +199,22 @@ Result<std::optional<LocalModel>> Library::State::find_draft(const Tuned& wish,
   return std::optional<LocalModel>(std::move(small));
 }
 
-// Of weights that are not in memory yet.
-Result<std::uint64_t> Library::State::draft_needs(const Tuned& wish, const LocalModel& large) {
+// What the small model takes beside the large one: weights that nobody else has in memory, and keys
+// and values of its own of the same tokens.
+Status Library::State::add_draft(const Tuned& wish, const LocalModel& large,
+                                 std::uint64_t kv_tokens, ModelNeeds& needs) const {
   const auto small = TRY(find_draft(wish, large));
-  if (!small || draft_models.with([&](auto& models) { return models[small->path].lock(); }))
-    return std::uint64_t{0};
+  if (!small) return Done{};
   const Package package = TRY(open_found(*small));
   const auto info = describe_package(package, wish.kv_dtype);
   if (!info) return Error(info.error()).within(small->name);
-  return std::uint64_t{info->weight_bytes};
+  needs.kv += kv_tokens * info->kv_bytes_per_token;
+  const bool is_there = draft_models.with([&](const auto& models) {
+    const auto found = models.find(small->path);
+    return found != models.end() && !found->second.expired();
+  });
+  if (!is_there) needs.weights += info->weight_bytes;
+  return Done{};
 }
 
 Result<Library::State::Draft> Library::State::load_draft(const Tuned& wish, const LocalModel& large,

@@ -40,6 +40,14 @@ DraftReader DraftModel::begin(std::string_view salt) {
   return DraftReader(SequencePages(cache_, cache_.root(salt, false)));
 }
 
+std::uint64_t DraftModel::kv_bytes() const {
+  return std::uint64_t{cache_.used() + cache_.idle()} * model_->kv_layout().page_bytes;
+}
+
+std::uint64_t DraftModel::kv_bytes_total() const {
+  return std::uint64_t{cache_.total()} * model_->kv_layout().page_bytes;
+}
+
 double DraftModel::chance(const Record& record, double first) const {
   return (record.right + first * first_weight) / (record.tried + first_weight);
 }

@@ -48,6 +48,8 @@ class DraftModel {
              std::uint32_t kv_pages, std::size_t step_tokens, double weight_share);
 
   DraftReader begin(std::string_view salt);
+  std::uint64_t kv_bytes() const;        // of keys and values, used and kept
+  std::uint64_t kv_bytes_total() const;  // at most
 
   // Fills the wishes' drafts.  A sequence that it has not read is read first, a step's worth of
   // rows at a time.  Errors: those of Model::forward.

@@ -145,6 +145,21 @@ TEST_CASE("a draft model's guesses change no token, with much memory or hardly a
     }
 }
 
+TEST_CASE("a draft model's keys and values are counted as they are made") {
+  StepperOptions options{.kv_pages = 40, .step_tokens = 48, .max_running = 16, .guessing_rows = 32};
+  options.draft_model = std::make_shared<FakeModel>();
+  Harness harness({}, options);
+  const DraftModel& small = *harness.stepper->draft_model();
+  const std::uint64_t page = options.draft_model->kv_layout().page_bytes;
+  CHECK(small.kv_bytes() == 0);
+  CHECK(small.kv_bytes_total() == 40 * page);
+  StepperCounts counts;
+  answers_of(harness, 0, &counts);
+  CHECK(small.kv_bytes() > 0);
+  CHECK(small.kv_bytes() % page == 0);
+  CHECK(small.kv_bytes() <= small.kv_bytes_total());
+}
+
 TEST_CASE("a draft model that is right saves steps, one that is wrong is hardly asked") {
   StepperCounts plain, wrong, half, right;
   drafted_answers(-1, &plain);

@@ -18,8 +18,9 @@ constexpr std::uint64_t max_pages = 1u << 24;
 constexpr std::uint64_t least_states = 2;        // one runs, one is remembered
 constexpr std::uint64_t remembered_states = 64;  // beside the running ones
 
-// One more than a full context takes: a page is copied before the shared one is let go.
-constexpr std::uint64_t pages_of(std::uint64_t context) { return pages_for(context) + 1; }
+std::uint64_t pages_of(std::uint64_t context) {
+  return kv_tokens_of(context) / ops::kv_page_tokens;
+}
 
 // A quarter of the budget goes to states.
 std::uint64_t states_of(const KvLayout& layout, const RunnerOptions& options,
@@ -36,6 +37,10 @@ std::uint64_t default_budget(std::uint64_t free_bytes, std::uint64_t four_contex
 }
 
 }  // namespace
+
+std::uint64_t kv_tokens_of(std::uint64_t context_tokens) {
+  return std::uint64_t{pages_for(context_tokens) + 1} * ops::kv_page_tokens;
+}
 
 Result<MemoryPlan> plan_memory(const ModelInfo& model, const KvLayout& layout,
                                const RunnerOptions& options, std::uint64_t free_bytes) {

@@ -15,6 +15,10 @@ struct MemoryPlan {
   std::uint32_t states = 0;    // of recurrent layers: running ones and copies
 };
 
+// Tokens of keys and values that a sequence of the whole context takes: whole pages, and one more,
+// since a page is copied before the shared one is let go.
+std::uint64_t kv_tokens_of(std::uint64_t context_tokens);
+
 // Errors: exhausted (not even a small context, or not the one asked for, fits: need and have),
 // invalid (more context than the model was trained with).
 Result<MemoryPlan> plan_memory(const ModelInfo& model, const KvLayout& layout,

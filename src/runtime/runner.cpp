@@ -300,14 +300,17 @@ void ThreadedRunner::refuse_embeds() {
 void ThreadedRunner::publish_stats() {
   const StepperCounts& counts = stepper_.counts();
   const KvCache& cache = stepper_.cache();
+  const DraftModel* draft = stepper_.draft_model();
   const std::lock_guard lock(mutex_);
   stats_ = {.running = stepper_.scheduler().running(),
             .queued = stepper_.scheduler().waiting(),
             .kv_pages_used = cache.used(),
             .kv_pages_total = cache.total(),
             .kv_pages_cached = cache.idle(),
-            .state_bytes = cache.states().made() * model_->kv_layout().state_bytes,
-            .state_bytes_total = memory_.states * model_->kv_layout().state_bytes,
+            .state_bytes = cache.states().made() * model_->kv_layout().state_bytes +
+                           (draft ? draft->kv_bytes() : 0),
+            .state_bytes_total = memory_.states * model_->kv_layout().state_bytes +
+                                 (draft ? draft->kv_bytes_total() : 0),
             .steps = counts.steps,
             .prompt_tokens = counts.prompt_tokens,
             .cached_tokens = counts.cached_tokens,

@@ -117,7 +117,7 @@ struct RunnerLimits {
 struct RunnerStats {
   std::uint32_t running = 0, queued = 0;
   std::uint64_t kv_pages_used = 0, kv_pages_total = 0, kv_pages_cached = 0;
-  std::uint64_t state_bytes = 0, state_bytes_total = 0;  // of recurrent layers; made, and at most
+  std::uint64_t state_bytes = 0, state_bytes_total = 0;  // and a draft model's pages; made, at most
   std::uint64_t steps = 0, prompt_tokens = 0, cached_tokens = 0, completion_tokens = 0;
   std::uint64_t guessed_tokens = 0, guessed_right = 0;
   std::uint64_t requests_done = 0, requests_cancelled = 0, requests_failed = 0;

@@ -52,6 +52,7 @@ class Stepper {
   const StepperCounts& counts() const { return counts_; }
   const Scheduler& scheduler() const { return scheduler_; }
   const KvCache& cache() const { return cache_; }
+  const DraftModel* draft_model() const { return draft_model_ ? &*draft_model_ : nullptr; }
 
  private:
   // A row of logits and what is wanted of it: the next token, or the logprob of a known one.

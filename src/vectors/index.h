@@ -54,6 +54,9 @@ struct SearchOptions {
   // Forces the index's own knob (lists to probe, ef), whatever the target.  0: by target.
   std::size_t breadth = 0;
   const RowFilter* filter = nullptr;  // null: every row
+  // No other search wants the processors: where this one is long, threads of the index share it.
+  // The answer is the same.
+  bool is_alone = false;
 };
 
 struct IndexInfo {

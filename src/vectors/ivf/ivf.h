@@ -83,6 +83,7 @@ class Ivf final : public Index {
                          std::span<std::vector<Hit>> answers) const;
   void search_tails(const IvfState& state, const float* query, const SearchOptions& options,
                     TopHits& top) const;
+  ThreadPool* pool_for(const SearchOptions& options) const;
   bool search_exactly(const IvfState& state, SegmentSearch& search, const SearchOptions& options,
                       TopHits& top) const;
   float distance_scale() const { return spec_.metric == Metric::cosine ? 0.5f : 1.0f; }

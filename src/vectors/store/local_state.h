@@ -240,6 +240,7 @@ struct LocalCollection final : Collection {
   };
   mutable Guarded<std::deque<Selected>> selections_;
   mutable Guarded<std::deque<Probe>> recent_queries_;
+  mutable std::atomic<int> searching_ = 0;  // searches under way
   mutable std::atomic<std::size_t> fresh_queries_ = 0;  // since the last sample
   mutable std::atomic<std::size_t> gap_searches_ = 0;   // that met rows not in the index
   Guarded<std::string> problem_;

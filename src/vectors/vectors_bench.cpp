@@ -144,10 +144,10 @@ Status build(Index& index, const Options& o, const Rows& data) {
   const double start = cpu_seconds();
   const std::size_t n = o.limit > 0 ? std::min(o.limit, data.count) : data.count;
   const std::size_t step = o.batch_rows > 0 ? o.batch_rows : n;
-  if (auto* ivf = dynamic_cast<Ivf*>(&index); ivf != nullptr && o.sample_rows > 0) {
+  if (o.sample_rows > 0) {
     Reservoir sample(data.dim, o.sample_rows, 1);
     for (std::size_t i = 0; i < n; ++i) sample.offer({data.at(i), data.dim});
-    TRY(ivf->train(sample.rows(), n, {}));
+    TRY(index.learn_sample(sample.rows(), n, {}, {}));
   }
   for (std::size_t first = 0; first < n; first += step) {
     const std::size_t count = std::min(step, n - first);
@@ -221,8 +221,8 @@ Status measure(const Index& index, const Options& o, const Rows& queries) {
         "\"memory_mb\": {:.0f}, \"mapped_mb\": {:.0f}}}\n",
         options.target_recall, truth.empty() ? -1 : recall_of(answers, truth, stride),
         static_cast<double>(queries.count) / best,
-        1e6 * best_wall / static_cast<double>(queries.count), static_cast<double>(info.memory_bytes) / 1e6,
-        static_cast<double>(info.mapped_bytes) / 1e6);
+        1e6 * best_wall / static_cast<double>(queries.count),
+        static_cast<double>(info.memory_bytes) / 1e6, static_cast<double>(info.mapped_bytes) / 1e6);
     std::fflush(stdout);
   }
   return Done{};

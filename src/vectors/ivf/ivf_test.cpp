@@ -304,7 +304,16 @@ TEST_CASE("ivf: other codes and moved centroids on a live index") {
   auto index = Ivf::create(small_spec(dim)).value();
   auto oracle = make_flat(dim, Metric::l2);
   CHECK(index->retrain({}).error().kind() == ErrorKind::unavailable);
-  REQUIRE(index->train(vectors, n, {}).ok());
+  CHECK(index->wanted_sample(10) == 0);
+  REQUIRE(index->wanted_sample(n) > 0);
+  double told = 0;
+  const auto tell = [&](double share) {
+    CHECK(share >= told);
+    CHECK(share <= 1);
+    told = share;
+  };
+  REQUIRE(index->learn_sample(vectors, n, tell, {}).ok());
+  CHECK(told > 0);
   REQUIRE(index->add(rows_from(0, n), vectors).ok());
   REQUIRE(oracle->add(rows_from(0, n), vectors).ok());
   const SearchOptions options{.target_recall = 0.98f};

@@ -32,6 +32,7 @@ struct IvfSpec {
   const kernels::SearchKernels* kernels = nullptr;  // null: the best of this machine
   std::function<void(const KMeansProgress&)> progress = {};
 };
+constexpr std::size_t sample_rows_per_list = 64;  // that k-means sees
 constexpr std::size_t most_ivf_dim = 4096;  // what sums of 16 bits in a scan of codes can hold
 
 // Immutable; thread-safe.

@@ -30,12 +30,20 @@ void Output::json(const Json& value) { line(write_json(value)); }
 
 void Output::progress(std::string_view what, double share) {
   if (!error_terminal_) return;
+  const auto now = std::chrono::steady_clock::now();
+  if (!progress_shown_ || progress_of_ != what) {
+    progress_of_ = what;
+    progress_began_ = now;
+  }
+  const double seconds = std::chrono::duration<double>(now - progress_began_).count();
+  constexpr double seconds_to_tell = 2, share_to_tell = 0.01;
+  const bool tells = seconds >= seconds_to_tell && share >= share_to_tell && share < 1;
   constexpr int width = 30;
   const int done = static_cast<int>(share * width);
-  std::fprintf(stderr, "\r\033[K%.*s [%s%s] %3.0f %%", static_cast<int>(what.size()), what.data(),
-               std::string(static_cast<std::size_t>(done), '#').c_str(),
-               std::string(static_cast<std::size_t>(width - done), ' ').c_str(), share * 100);
-  progress_shown_ = true;
+  progress_text(fmt::format(
+      "{} [{:<{}}] {:3.0f} %{}", what, std::string(static_cast<std::size_t>(done), '#'), width,
+      share * 100,
+      tells ? fmt::format(", {} left", readable_seconds(seconds / share * (1 - share))) : ""));
 }
 
 void Output::progress_text(std::string_view text) {

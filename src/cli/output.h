@@ -3,6 +3,7 @@
 
 #include <fmt/core.h>
 
+#include <chrono>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,7 +25,8 @@ class Output {
   // A label and a value, in columns.
   void row(std::string_view label, std::string_view value);
   void json(const Json& value);
-  // Standard error, only when it is a terminal: what takes long.
+  // Standard error, only when it is a terminal: what takes long, how far it is and how much longer
+  // it will take if it goes on as it did.
   void progress(std::string_view what, double share);
   void progress_text(std::string_view text);
   void progress_done();
@@ -36,6 +38,8 @@ class Output {
  private:
   bool terminal_, colour_, error_terminal_;
   bool progress_shown_ = false;
+  std::string progress_of_;
+  std::chrono::steady_clock::time_point progress_began_;
 };
 
 // "1.5 GB", "820 MB", "12 KB": powers of 1000.

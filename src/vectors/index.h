@@ -5,6 +5,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -54,6 +55,9 @@ struct SearchOptions {
   // Forces the index's own knob (lists to probe, ef), whatever the target.  0: by target.
   std::size_t breadth = 0;
   const RowFilter* filter = nullptr;  // null: every row
+  // No other search wants the processors: where this one is long, threads of the index share it.
+  // The answer is the same.
+  bool is_alone = false;
 };
 
 struct IndexInfo {
@@ -87,6 +91,20 @@ class Index {
   // The vector of a row as exactly as the index keeps it, [dim] f32.  Error not_found.
   virtual Result<std::vector<float>> vector(Row row) const = 0;
   virtual IndexInfo info() const = 0;
+
+  // An index that learns from a sample before rows come can sort them as they come, and then needs
+  // no memory for all of them at once.  How many of `rows` it asks to see first; 0: none.
+  virtual std::size_t wanted_sample(std::size_t rows) const {
+    (void)rows;
+    return 0;
+  }
+  // sample: [n, dim], drawn evenly from `rows` that will come.  done(share) is told how far it is;
+  // it may be null.
+  virtual Status learn_sample(std::span<const float> sample, std::size_t rows,
+                              const std::function<void(double share)>& done, std::stop_token stop) {
+    (void)sample, (void)rows, (void)done, (void)stop;
+    return Done{};
+  }
 
   // Background work that is due (sealing, compaction, retraining), done now.
   virtual Status maintain(std::stop_token stop) = 0;

@@ -11,9 +11,9 @@ namespace {
 
 constexpr std::size_t some_rows = 256;    // whose distances are made at once
 constexpr std::size_t some_queries = 32;  // that share a chunk while it is near
+constexpr std::size_t some_chunks = 4;    // that a thread takes at a time
 
-}  // namespace
-
+// Offers the rows of one chunk that may be answered.
 void scan_chunk(const RowQuery& query, const ChunkView& chunk, const RowFilter* filter,
                 TopHits& top) {
   float distances[some_rows];
@@ -39,11 +39,32 @@ void scan_chunk(const RowQuery& query, const ChunkView& chunk, const RowFilter* 
   }
 }
 
+}  // namespace
+
+void scan_rows(const RowQuery& query, const FlatSnapshot& rows, const SearchOptions& options,
+               ThreadPool* pool, TopHits& top) {
+  if (pool == nullptr) {
+    for (const ChunkView& chunk : rows.views()) scan_chunk(query, chunk, options.filter, top);
+    return;
+  }
+  std::vector<TopHits> found(static_cast<std::size_t>(pool->threads()),
+                             TopHits(options.k, options.max_distance));
+  pool->parallel_for(rows.chunks.size(), some_chunks,
+                     [&](std::size_t begin, std::size_t end, int worker) {
+                       TopHits& mine = found[static_cast<std::size_t>(worker)];
+                       for (std::size_t c = begin; c < end; ++c)
+                         scan_chunk(query, rows.view(c), options.filter, mine);
+                     });
+  for (TopHits& part : found)
+    for (const Hit& hit : std::move(part).take()) top.offer(hit.row, hit.distance);
+}
+
 std::vector<std::vector<Hit>> flat_batch(const RowCodec& codec, const FlatSnapshot& rows,
                                          std::span<const float> queries,
-                                         const SearchOptions& options, int threads) {
+                                         const SearchOptions& options, ThreadPool* pool) {
   const std::size_t dim = codec.dim(), n = queries.size() / dim;
-  const std::size_t each = n / static_cast<std::size_t>(std::max(threads, 1)) + 1;
+  const std::size_t threads = pool == nullptr ? 1 : static_cast<std::size_t>(pool->threads());
+  const std::size_t each = n / threads + 1;
   // Where few rows may be answered, most of what pairs would compare is in vain.
   const bool by_pairs = codec.storage() == Storage::f32 && each >= least_pair_queries &&
                         rows.count >= least_pair_rows &&
@@ -65,8 +86,10 @@ std::vector<std::vector<Hit>> flat_batch(const RowCodec& codec, const FlatSnapsh
     }
     for (std::size_t q = begin; q < end; ++q) answers[q] = std::move(top[q - begin]).take();
   };
-  ThreadPool pool(std::max(1, std::min<int>(threads, static_cast<int>(n / together) + 1)));
-  pool.parallel_for(n, together, group);
+  if (pool != nullptr)
+    pool->parallel_for(n, together, group);
+  else
+    for (std::size_t q = 0; q < n; q += together) group(q, std::min(n, q + together), 0);
   return answers;
 }
 

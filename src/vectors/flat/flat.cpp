@@ -5,6 +5,7 @@
 #include <cstring>
 #include <mutex>
 
+#include "base/thread_pool.h"
 #include "kernels/search_select.h"
 #include "vectors/checked_file.h"
 #include "vectors/flat/batch.h"
@@ -26,6 +27,7 @@ class Flat final : public Index {
       : codec_(spec.dim, spec.metric, spec.storage,
                spec.kernels != nullptr ? *spec.kernels : kernels::best_search_kernels()),
         threads_(spec.threads),
+        share_bytes_(spec.share_bytes),
         rows_(codec_.row_bytes()) {}
 
   Status add(std::span<const Row> rows, std::span<const float> vectors) override;
@@ -47,12 +49,23 @@ class Flat final : public Index {
  private:
   Status check_queries(std::span<const float> queries) const;
   std::vector<float> prepared(std::span<const float> vectors) const;
+  ThreadPool* pool() const;
 
   RowCodec codec_;
   int threads_;
+  std::size_t share_bytes_;
+  mutable std::once_flag has_pool_;
+  mutable std::unique_ptr<ThreadPool> pool_;
   std::mutex writing_;
   FlatRows rows_;
 };
+
+// Null for one thread.  Threads are started when they are first wanted: most collections are small.
+ThreadPool* Flat::pool() const {
+  if (threads_ > 1)
+    std::call_once(has_pool_, [&] { pool_ = std::make_unique<ThreadPool>(threads_); });
+  return pool_.get();
+}
 
 // Vectors as they are kept: of length one if the metric is cosine.
 std::vector<float> Flat::prepared(std::span<const float> vectors) const {
@@ -99,7 +112,11 @@ Result<std::vector<Hit>> Flat::search(std::span<const float> query,
   const RowQuery ready(codec_, unit);
   TopHits top(options.k, options.max_distance);
   const auto snapshot = rows_.snapshot();  // kept alive while it is read
-  for (const ChunkView& chunk : snapshot->views()) scan_chunk(ready, chunk, options.filter, top);
+  const std::size_t rows = options.filter == nullptr
+                               ? snapshot->count
+                               : std::min(snapshot->count, options.filter->allowed_rows);
+  const bool is_shared = options.is_alone && rows * snapshot->stride >= share_bytes_;
+  scan_rows(ready, *snapshot, options, is_shared ? pool() : nullptr, top);
   return std::move(top).take();
 }
 
@@ -108,7 +125,7 @@ Result<std::vector<std::vector<Hit>>> Flat::search_batch(std::span<const float> 
   TRY(check_queries(queries));
   const std::vector<float> unit = prepared(queries);
   const auto snapshot = rows_.snapshot();
-  return flat_batch(codec_, *snapshot, unit, options, threads_);
+  return flat_batch(codec_, *snapshot, unit, options, pool());
 }
 
 Result<std::vector<float>> Flat::vector(Row row) const {

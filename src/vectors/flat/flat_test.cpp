@@ -160,6 +160,25 @@ TEST_CASE("flat: batches answer as single queries do, on any number of threads")
   }
 }
 
+TEST_CASE("flat: threads that share a query find what one thread finds") {
+  const std::size_t dim = 24, n = 30'000;
+  auto vectors = random_vectors(n, dim, 7);
+  std::copy_n(vectors.begin(), n / 2 * dim, vectors.begin() + n / 2 * dim);  // equal distances
+  const auto queries = random_vectors(20, dim, 8);
+  std::vector<std::uint64_t> words(n / 64 + 1, 0x5555'5555'5555'5555);
+  const RowFilter filter{words, n / 2};
+  auto index = make_flat({.dim = dim, .threads = 3, .share_bytes = 0}).value();
+  REQUIRE(index->add(rows_from(0, n), vectors).ok());
+  index->remove(rows_from(100, 500));
+  for (std::size_t q = 0; q < queries.size(); q += dim)
+    for (const RowFilter* some : {static_cast<const RowFilter*>(nullptr), &filter}) {
+      SearchOptions options{.k = 25, .filter = some};
+      const auto one = index->search(std::span(queries).subspan(q, dim), options).value();
+      options.is_alone = true;
+      CHECK(index->search(std::span(queries).subspan(q, dim), options).value() == one);
+    }
+}
+
 TEST_CASE("flat: a file comes back as it was; a damaged one is refused") {
   const std::string path = temporary("hearth-flat-test.index");
   const std::size_t dim = 5, n = 40;

@@ -138,10 +138,15 @@ void Ivf::remove(std::span<const Row> rows) {
 void Ivf::search_tails(const IvfState& state, const float* query, const SearchOptions& options,
                        TopHits& top) const {
   const RowQuery ready(codec_, std::span(query, spec_.dim));
-  for (const auto& rows : {state.sealing, state.tail}) {
-    if (rows == nullptr) continue;
-    for (const ChunkView& chunk : rows->views()) scan_chunk(ready, chunk, options.filter, top);
-  }
+  for (const auto& rows : {state.sealing, state.tail})
+    if (rows != nullptr)
+      scan_rows(ready, *rows, options,
+                rows->count >= spec_.share_rows ? pool_for(options) : nullptr, top);
+}
+
+// Whose threads may share one query; null: none.
+ThreadPool* Ivf::pool_for(const SearchOptions& options) const {
+  return options.is_alone ? searching_.get() : nullptr;
 }
 
 bool Ivf::search_exactly(const IvfState& state, SegmentSearch& search, const SearchOptions& options,
@@ -172,6 +177,7 @@ Result<std::vector<Hit>> Ivf::search_one(const IvfState& state, const float* que
     bool whole;
     {
       SegmentSearch search(*state.trained, state.segments, query, options.filter, *scratch);
+      search.share(pool_for(options), spec_.share_rows);
       const double rows = static_cast<double>(state.rows());
       const bool few = options.filter != nullptr &&
                        (options.filter->allowed_rows <= exact_rows ||

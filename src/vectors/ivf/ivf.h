@@ -50,9 +50,10 @@ class Ivf final : public Index {
   Status maintain(std::stop_token stop) override;
   Status save(const std::string& path) const override;
 
-  // Trains on a sample of a stream before any row is added; then rows go into lists from the first
-  // maintain() on.  rows_expected chooses the number of lists.  sample: [n, dim].
-  Status train(std::span<const float> sample, std::size_t rows_expected, std::stop_token stop);
+  // After this rows go into lists from the first maintain() on.
+  std::size_t wanted_sample(std::size_t rows) const override;
+  Status learn_sample(std::span<const float> sample, std::size_t rows,
+                      const std::function<void(double share)>& done, std::stop_token stop) override;
   // Moves the centroids by the rows there are now, and sorts all rows anew.
   Status retrain(std::stop_token stop);
   // Other codes for all rows, from now on: product quantisation, or `bits` signs where segments is
@@ -66,6 +67,7 @@ class Ivf final : public Index {
   explicit Ivf(const IvfSpec& spec);
 
   void publish(IvfState state);
+  std::size_t lists_of(std::size_t rows) const;
   std::vector<float> unit_vectors(std::span<const float> vectors) const;
   Status check(std::span<const float> vectors, std::size_t count) const;
   void kill_sealed(IvfState& state, std::span<const Row> rows) const;
@@ -83,6 +85,7 @@ class Ivf final : public Index {
                          std::span<std::vector<Hit>> answers) const;
   void search_tails(const IvfState& state, const float* query, const SearchOptions& options,
                     TopHits& top) const;
+  ThreadPool* pool_for(const SearchOptions& options) const;
   bool search_exactly(const IvfState& state, SegmentSearch& search, const SearchOptions& options,
                       TopHits& top) const;
   float distance_scale() const { return spec_.metric == Metric::cosine ? 0.5f : 1.0f; }

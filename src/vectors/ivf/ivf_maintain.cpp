@@ -133,12 +133,27 @@ Status Ivf::rebuild(std::shared_ptr<const Trained> trained, std::stop_token stop
   return Done{};
 }
 
-Status Ivf::train(std::span<const float> sample, std::size_t rows_expected, std::stop_token stop) {
+std::size_t Ivf::lists_of(std::size_t rows) const {
+  return spec_.lists > 0 ? spec_.lists : lists_for(rows);
+}
+
+std::size_t Ivf::wanted_sample(std::size_t rows) const {
+  const std::size_t lists = lists_of(rows);
+  return rows >= std::max(spec_.train_at, lists) ? std::min(rows, lists * sample_rows_per_list) : 0;
+}
+
+Status Ivf::learn_sample(std::span<const float> sample, std::size_t rows,
+                         const std::function<void(double share)>& done, std::stop_token stop) {
   TRY(check(sample, sample.size() / spec_.dim));
   const std::lock_guard lock(maintaining_);
-  const std::size_t lists = spec_.lists > 0 ? spec_.lists : lists_for(rows_expected);
-  const std::vector<float> rows = unit_vectors(sample);
-  auto trained = TRY(train_ivf(spec_, lists, rows, building_.get(), stop));
+  if (sample.size() / spec_.dim < lists_of(rows)) return Done{};  // maintain() will see more
+  IvfSpec spec = spec_;
+  if (done)
+    spec.progress = [&](const KMeansProgress& at) {
+      done(at.elapsed_s / std::max(at.elapsed_s + at.remaining_s, 1e-9));
+    };
+  const std::vector<float> unit = unit_vectors(sample);
+  auto trained = TRY(train_ivf(spec, lists_of(rows), unit, building_.get(), stop));
   return rebuild(std::move(trained), stop);
 }
 
@@ -148,7 +163,7 @@ Status Ivf::retrain(std::stop_token stop) {
   if (now->trained == nullptr) return Error(ErrorKind::unavailable, "the index is not trained yet");
   const Trained& old = *now->trained;
   const std::size_t lists = old.centroids.count();
-  const std::vector<float> sample = sample_of(*now, lists * 64);
+  const std::vector<float> sample = sample_of(*now, lists * sample_rows_per_list);
   const std::size_t n = sample.size() / spec_.dim, padded = old.padded();
   if (n < lists) return Error(ErrorKind::unavailable, "there are fewer rows than lists");
   std::vector<float> rotated(n * padded);
@@ -282,13 +297,13 @@ Status Ivf::measure(std::stop_token stop) {
 Status Ivf::maintain(std::stop_token stop) {
   const std::lock_guard lock(maintaining_);
   auto now = state();
-  const std::size_t wanted = spec_.lists > 0 ? spec_.lists : lists_for(now->rows());
+  const std::size_t wanted = lists_of(now->rows());
   const bool is_new = now->trained == nullptr;
   const bool outgrown = !is_new && spec_.lists == 0 &&
                         static_cast<double>(wanted) >
                             grown_enough * static_cast<double>(now->trained->centroids.count());
   if ((is_new && now->rows() >= std::max(spec_.train_at, wanted)) || outgrown) {
-    const std::vector<float> sample = sample_of(*now, wanted * 64);
+    const std::vector<float> sample = sample_of(*now, wanted * sample_rows_per_list);
     auto trained = TRY(train_ivf(spec_, wanted, sample, building_.get(), stop));
     TRY(rebuild(std::move(trained), stop));
   }

@@ -272,13 +272,48 @@ TEST_CASE("ivf: filters of every width, radius, forced breadth") {
     CHECK(batch[q] == index->search(std::span(queries).subspan(q * dim, dim), {}).value());
 }
 
+TEST_CASE("ivf: threads that share a query find what one thread finds") {
+  const std::size_t dim = 24, n = 20'000;
+  const auto vectors = clustered(n, dim, 6), queries = clustered(30, dim, 7);
+  std::vector<std::uint64_t> words(n / 64 + 1, 0x5555'5555'5555'5555);
+  const RowFilter filter{words, n / 2};
+  for (const bool floats : {true, false}) {
+    IvfSpec spec = small_spec(dim);
+    spec.keep_floats = floats;
+    spec.threads = 3;
+    spec.share_rows = 500;
+    auto index = Ivf::create(spec).value();
+    REQUIRE(index->add(rows_from(0, n), vectors).ok());
+    REQUIRE(index->maintain({}).ok());
+    index->remove(rows_from(50, 300));
+    REQUIRE(index->add(rows_from(0, 1000), std::span(vectors).last(1000 * dim)).ok());  // late ones
+    for (const std::size_t breadth : {0, 10, 32})
+      for (const RowFilter* some : {static_cast<const RowFilter*>(nullptr), &filter})
+        for (std::size_t q = 0; q < queries.size(); q += dim) {
+          SearchOptions options{.target_recall = 0.99f, .breadth = breadth, .filter = some};
+          const auto one = index->search(std::span(queries).subspan(q, dim), options).value();
+          options.is_alone = true;
+          CHECK(index->search(std::span(queries).subspan(q, dim), options).value() == one);
+        }
+  }
+}
+
 TEST_CASE("ivf: other codes and moved centroids on a live index") {
   const std::size_t dim = 32, n = 5000;
   const auto vectors = clustered(n, dim, 8), queries = clustered(30, dim, 9);
   auto index = Ivf::create(small_spec(dim)).value();
   auto oracle = make_flat(dim, Metric::l2);
   CHECK(index->retrain({}).error().kind() == ErrorKind::unavailable);
-  REQUIRE(index->train(vectors, n, {}).ok());
+  CHECK(index->wanted_sample(10) == 0);
+  REQUIRE(index->wanted_sample(n) > 0);
+  double told = 0;
+  const auto tell = [&](double share) {
+    CHECK(share >= told);
+    CHECK(share <= 1);
+    told = share;
+  };
+  REQUIRE(index->learn_sample(vectors, n, tell, {}).ok());
+  CHECK(told > 0);
   REQUIRE(index->add(rows_from(0, n), vectors).ok());
   REQUIRE(oracle->add(rows_from(0, n), vectors).ok());
   const SearchOptions options{.target_recall = 0.98f};

@@ -1,6 +1,7 @@
 #include "vectors/ivf/search.h"
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstring>
 #include <limits>
@@ -11,6 +12,7 @@ namespace {
 
 constexpr float infinity = std::numeric_limits<float>::infinity();
 constexpr int most_widenings = 8;
+constexpr std::size_t some_lists = 8;  // that a thread takes at a time
 
 // An object, not a function: sorting takes it in.
 constexpr auto by_distance = [](const Candidate& a, const Candidate& b) {
@@ -210,31 +212,89 @@ bool SegmentSearch::scan_lists() {
 
 bool SegmentSearch::scan_segment(std::size_t g) {
   const Segment& segment = *segments_[g].segment;
+  std::size_t slot = probed_;
+  if (pool_ != nullptr)
+    for (std::size_t end; (end = wave_end(segment, slot)) > slot; slot = end)
+      if (!scan_together(g, slot, end)) return false;
+  for (; slot < s_.lists.size(); ++slot) {
+    const std::size_t rows = segment.rows_of(s_.lists[slot]);
+    if (rows == 0) continue;
+    if (!segment.touch(s_.lists[slot])) return false;
+    const std::size_t most = rows + kernels::block_vectors;
+    const std::size_t kept = scan_list(segment, slot, room(s_.values, most), room(s_.places, most));
+    counts_.rows += rows;
+    if (kept != 0) take(g, slot, kept, near_base(slot));
+  }
+  return true;
+}
+
+// The codes of one list, with the limit as it is; how many were kept.  values, places: room for its
+// rows and a block.
+std::size_t SegmentSearch::scan_list(const Segment& segment, std::size_t slot, float* values,
+                                     std::uint32_t* places) const {
   const SegmentArrays& arrays = segment.arrays;
-  const std::size_t bytes = kernels::block_bytes(trained_.coder->groups());
+  const std::size_t list = s_.lists[slot], bytes = kernels::block_bytes(trained_.coder->groups());
   kernels::CodeScan scan{};
   scan.tables = s_.tables.data();
   scan.groups = trained_.coder->groups();
   scan.scale = code_scale_;
   scan.offset = code_offset_;
-  for (std::size_t slot = probed_; slot < s_.lists.size(); ++slot) {
-    const std::size_t list = s_.lists[slot];
-    const std::size_t rows = arrays.starts[list + 1] - arrays.starts[list];
-    scan.next = slot + 1 < s_.lists.size()
-                    ? arrays.codes.data() + arrays.blocks[s_.lists[slot + 1]] * bytes
-                    : nullptr;
-    if (rows == 0) continue;
-    if (!segment.touch(list)) return false;
-    const float base = near_base(slot);
-    scan.blocks = arrays.codes.data() + arrays.blocks[list] * bytes;
-    scan.count = arrays.blocks[list + 1] - arrays.blocks[list];
-    scan.place = arrays.starts[list];
-    scan.limit = (limit_ - base) / trained_.unit;
-    room(s_.values, scan.count * kernels::block_vectors);
-    room(s_.places, scan.count * kernels::block_vectors);
-    const std::size_t kept = trained_.kernels.scan_codes(s_.values.data(), s_.places.data(), &scan);
-    counts_.rows += rows;
-    if (kept != 0) take(g, slot, kept, base);
+  scan.next = slot + 1 < s_.lists.size()
+                  ? arrays.codes.data() + arrays.blocks[s_.lists[slot + 1]] * bytes
+                  : nullptr;
+  scan.blocks = arrays.codes.data() + arrays.blocks[list] * bytes;
+  scan.count = arrays.blocks[list + 1] - arrays.blocks[list];
+  scan.place = arrays.starts[list];
+  scan.limit = code_limit(slot);
+  return trained_.kernels.scan_codes(values, places, &scan);
+}
+
+// Where lists from `first` on hold rows enough to be shared; `first` where they do not.
+std::size_t SegmentSearch::wave_end(const Segment& segment, std::size_t first) const {
+  std::size_t rows = 0;
+  for (std::size_t slot = first; slot < s_.lists.size(); ++slot)
+    if ((rows += segment.rows_of(s_.lists[slot])) >= share_rows_) return slot + 1;
+  return first;
+}
+
+// Threads scan with the limit as it is before; then what they kept is taken list by list, with the
+// limit as it has become: as if one thread had scanned them.
+bool SegmentSearch::scan_together(std::size_t g, std::size_t first, std::size_t last) {
+  const Segment& segment = *segments_[g].segment;
+  s_.shares.clear();
+  std::size_t rows = 0;
+  for (std::size_t slot = first; slot < last; ++slot) {
+    s_.shares.push_back({rows, 0});
+    rows += segment.rows_of(s_.lists[slot]) + kernels::block_vectors;
+  }
+  float* values = room(s_.shared_values, rows);
+  std::uint32_t* places = room(s_.shared_places, rows);
+  std::atomic<bool> is_whole = true;
+  pool_->parallel_for(last - first, some_lists, [&](std::size_t begin, std::size_t end, int) {
+    for (std::size_t i = begin; i < end; ++i) {
+      SharedList& share = s_.shares[i];
+      const std::size_t list = s_.lists[first + i];
+      if (segment.rows_of(list) == 0) continue;
+      if (segment.touch(list))
+        share.kept = scan_list(segment, first + i, values + share.start, places + share.start);
+      else
+        is_whole = false;
+    }
+  });
+  if (!is_whole) return false;
+  for (std::size_t slot = first; slot < last; ++slot) {
+    const auto [start, found] = s_.shares[slot - first];
+    const float limit = code_limit(slot);
+    float* kept_values = room(s_.values, found);
+    std::uint32_t* kept_places = room(s_.places, found);
+    std::size_t kept = 0;
+    for (std::size_t i = start; i < start + found; ++i) {
+      kept_values[kept] = values[i];
+      kept_places[kept] = places[i];
+      kept += values[i] < limit;
+    }
+    counts_.rows += segment.rows_of(s_.lists[slot]);
+    if (kept != 0) take(g, slot, kept, near_base(slot));
   }
   return true;
 }

@@ -11,6 +11,7 @@
 #include <vector>
 
 #include "base/guarded.h"
+#include "base/thread_pool.h"
 #include "vectors/ivf/segment.h"
 #include "vectors/top_hits.h"
 
@@ -100,6 +101,11 @@ class DistanceSteps {
   std::size_t top_ = count - 1, within_ = 0;
 };
 
+// Where a list's part of what threads found together begins, and how many they kept.
+struct SharedList {
+  std::size_t start, kept;
+};
+
 // What a search needs of memory, kept from one to the next.  Used by one thread at a time.
 struct SearchScratch {
   std::vector<float> query, keys, list_keys, bases, values;
@@ -108,6 +114,10 @@ struct SearchScratch {
   std::vector<std::uint32_t> lists, order, places, ids;
   std::vector<std::int32_t> dots;
   std::vector<Candidate> candidates;
+  // Of lists that threads scan together.
+  std::vector<SharedList> shares;
+  std::vector<float> shared_values;
+  std::vector<std::uint32_t> shared_places;
 };
 
 class SegmentSearch {
@@ -115,6 +125,13 @@ class SegmentSearch {
   // query: [dim]; of length one if rows are.  All of it stays readable while the object lives.
   SegmentSearch(const Trained& trained, std::span<const SegmentView> segments, const float* query,
                 const RowFilter* filter, SearchScratch& scratch);
+
+  // From now on, where lists that are scanned together hold `rows` or more, the threads of the pool
+  // share them; null: never.  What is found is the same.
+  void share(ThreadPool* pool, std::size_t rows) {
+    pool_ = pool;
+    share_rows_ = rows;
+  }
 
   // Offers what is found.  `scale` multiplies distances (one half for cosine).  False: a list of a
   // mapped file is damaged.
@@ -137,6 +154,12 @@ class SegmentSearch {
   void choose_lists(float above, float up_to, std::size_t most);
   bool scan_lists();
   bool scan_segment(std::size_t segment);
+  bool scan_together(std::size_t segment, std::size_t first, std::size_t last);
+  std::size_t wave_end(const Segment& segment, std::size_t first) const;
+  std::size_t scan_list(const Segment& segment, std::size_t slot, float* values,
+                        std::uint32_t* places) const;
+  // Values of codes in a list that are worth keeping.
+  float code_limit(std::size_t slot) const { return (limit_ - near_base(slot)) / trained_.unit; }
   std::span<Candidate> found() { return std::span(s_.candidates).first(found_); }
   std::size_t allowed(std::size_t segment, std::size_t kept);
   void take(std::size_t segment, std::size_t slot, std::size_t kept, float base);
@@ -174,6 +197,8 @@ class SegmentSearch {
   std::size_t wanted_ = 0;  // of them; the limit follows the last
   std::size_t probed_ = 0;  // lists at the front of s_.lists that are scanned
   ProbeCounts counts_;
+  ThreadPool* pool_ = nullptr;
+  std::size_t share_rows_ = 0;
 };
 
 // Scratches that searches borrow.  Thread-safe.

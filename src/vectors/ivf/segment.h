@@ -51,6 +51,9 @@ class Segment {
   std::size_t memory_bytes() const;  // of its own
   std::size_t mapped_bytes() const;
 
+  std::size_t rows_of(std::size_t list) const {
+    return arrays.starts[list + 1] - arrays.starts[list];
+  }
   // A mapped list is checked when it is first touched.  False: it is damaged.
   bool touch(std::size_t list) const { return checker == nullptr || checker->check(*this, list); }
 

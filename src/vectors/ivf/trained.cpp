@@ -9,7 +9,6 @@
 namespace hearth::vectors {
 namespace {
 
-constexpr std::size_t rows_per_list = 64;  // in the sample that k-means sees
 constexpr std::size_t code_sample = 20000;
 constexpr std::uint64_t rotation_seed = 20250131;
 
@@ -97,7 +96,7 @@ Result<std::shared_ptr<const Trained>> train_ivf(const IvfSpec& spec, std::size_
                                                  std::span<const float> rows, ThreadPool* pool,
                                                  std::stop_token stop) {
   const auto& kernels = spec.kernels != nullptr ? *spec.kernels : kernels::best_search_kernels();
-  const std::size_t n = std::min(rows.size() / spec.dim, lists * rows_per_list);
+  const std::size_t n = std::min(rows.size() / spec.dim, lists * sample_rows_per_list);
   const auto sample = rows.first(n * spec.dim);
   std::vector<float> mean = mean_of(sample, spec.dim);
   // Rotated first, so that k-means sees the numbers that bytes keep best.

@@ -27,9 +27,12 @@ struct IvfSpec {
   std::size_t train_at = 20000;  // rows from which maintain() trains; before, every row is compared
   std::size_t tuning_queries = 1000;  // rows that plans for target recalls are measured with
   int threads = 1;
+  // Rows whose codes one query scans at a time from which threads share it, if it is alone.
+  std::size_t share_rows = 32768;
   const kernels::SearchKernels* kernels = nullptr;  // null: the best of this machine
   std::function<void(const KMeansProgress&)> progress = {};
 };
+constexpr std::size_t sample_rows_per_list = 64;  // that k-means sees
 constexpr std::size_t most_ivf_dim = 4096;  // what sums of 16 bits in a scan of codes can hold
 
 // Immutable; thread-safe.

@@ -38,6 +38,8 @@ struct StoreOptions {
   // Rows that the saved index lacks when a collection is opened: more are brought into it in the
   // background, and compared one by one until then.
   std::size_t indexed_at_once = 2000;
+  // Vectors that a new index holds unsorted while it is filled, if it can sort them by a sample.
+  std::size_t waiting_bytes = 256u << 20;
 };
 
 // One process at a time may write a collection; any number may read it as it was when they opened

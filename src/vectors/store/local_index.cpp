@@ -3,6 +3,7 @@
 
 #include "base/bytes.h"
 #include "base/log.h"
+#include "vectors/ivf/kmeans.h"
 #include "vectors/store/encoding.h"
 #include "vectors/store/local_state.h"
 
@@ -26,12 +27,10 @@ std::string encode_rows(const Bits& rows, std::span<const Row> unsure) {
 
 }  // namespace
 
-Status LocalCollection::fill_index(Index& index, const Bits& rows, const OnShare& done,
-                                   std::stop_token stop) const {
-  std::vector<Row> batch;
+Status LocalCollection::each_part(const Bits& rows, const UsePart& use,
+                                  std::stop_token stop) const {
+  std::vector<Row> part;
   std::vector<float> vectors;
-  std::size_t given = 0;
-  const std::size_t all = done ? rows.count() : 0;
   Row from = 0;
   for (bool has_more = true; has_more;) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
@@ -40,24 +39,63 @@ Status LocalCollection::fill_index(Index& index, const Bits& rows, const OnShare
       has_more = false;
       rows.each(
           [&](Row row) {
-            has_more = batch.size() == fill_rows;
+            has_more = part.size() == fill_rows;
             if (has_more) return false;
             from = row + 1;
             const auto view = view_of(row);
             if (!view.ok()) return true;  // gone since, or damaged: told when it was opened
-            batch.push_back(row);
+            part.push_back(row);
             vectors.insert(vectors.end(), view->vector.begin(), view->vector.end());
             return true;
           },
           from);
     }
-    TRY(index.add(batch, vectors));
-    given += batch.size();
-    batch.clear();
+    TRY(use(part, vectors));
+    part.clear();
     vectors.clear();
-    if (all > 0) done(static_cast<double>(given) / static_cast<double>(all));
   }
   return Done{};
+}
+
+// An index that asks for a sample gets one of all rows first.  Then it sorts them as they come, and
+// never holds more of them unsorted than `waiting_bytes`.
+Status LocalCollection::fill_index(Index& index, const Bits& rows, const OnShare& done,
+                                   std::stop_token stop) const {
+  const std::size_t all = rows.count(), dim = made_with_.dim;
+  const std::size_t wanted = index.wanted_sample(all);
+  const double learning = wanted > 0 ? 0.5 : 0;  // about that much of the time
+  const auto tell = [&](double share) {
+    if (done) done(share);
+  };
+  if (wanted > 0) {
+    Reservoir sample(dim, wanted, 1);
+    TRY(each_part(
+        rows,
+        [&](std::span<const Row>, std::span<const float> vectors) {
+          sample.offer(vectors);
+          return Status(Done{});
+        },
+        stop));
+    TRY(index.learn_sample(
+        sample.rows(), all, [&](double share) { tell(learning * share); }, stop));
+  }
+  const std::size_t most_raw = std::max(options_.waiting_bytes / (sizeof(float) * dim), fill_rows);
+  std::size_t given = 0, raw = 0;
+  return each_part(
+      rows,
+      [&](std::span<const Row> part, std::span<const float> vectors) -> Status {
+        TRY(index.add(part, vectors));
+        given += part.size();
+        raw += part.size();
+        if (wanted > 0 && raw >= most_raw) {
+          TRY(index.maintain(stop));
+          raw = 0;
+        }
+        tell(learning + (1 - learning) * static_cast<double>(given) /
+                            static_cast<double>(std::max<std::size_t>(all, 1)));
+        return Done{};
+      },
+      stop);
 }
 
 // Beside writers, who put their own rows into the index themselves.

@@ -24,6 +24,18 @@ constexpr std::size_t patient_searches = 8;
 // Of each way to search, when several are fused, grouped or varied.
 constexpr std::size_t min_candidates = 100, candidates_per_answer = 4;
 
+// Counts a search while it lasts.
+class Counted {
+ public:
+  explicit Counted(std::atomic<int>& count) : count_(count) { ++count_; }
+  ~Counted() { --count_; }
+  Counted(const Counted&) = delete;
+  Counted& operator=(const Counted&) = delete;
+
+ private:
+  std::atomic<int>& count_;
+};
+
 double score_of(Metric metric, float distance) {
   const double d = static_cast<double>(distance);
   return metric == Metric::cosine ? 1 - d : metric == Metric::inner_product ? -d : 1 / (1 + d);
@@ -322,6 +334,7 @@ SearchOptions LocalCollection::search_options(const Query& query, std::size_t n)
   options.k = n;
   options.max_distance = query.max_distance;
   options.breadth = query.breadth;
+  options.is_alone = searching_ == 1;
   const std::shared_lock lock(state_mutex_);
   const Json* tuned = manifest_.tuning.find("recall");
   const float standard = tuned ? static_cast<float>(tuned->as_number()) : standard_recall;
@@ -438,6 +451,7 @@ Result<std::vector<LocalCollection::Scored>> LocalCollection::find_rows(const Qu
 
 Result<std::vector<Match>> LocalCollection::search(const Query& query) const {
   TRY(check(query, made_with_.dim));
+  const Counted counted(searching_);
   std::shared_ptr<const Bits> allowed;
   if (query.filter) allowed = TRY(select_rows(*query.filter));
   const bool is_fused = !query.vector.empty() && !query.text.empty();
@@ -525,6 +539,7 @@ Result<std::vector<std::vector<Match>>> LocalCollection::search_batch(
     index = index_;
   }
   remember_query(queries.front());
+  const Counted counted(searching_);
   const SearchOptions options = search_options(queries.front(), queries.front().k);
   const auto all = TRY(index->search_batch(flat, options));
   for (std::size_t i = 0; i < queries.size(); ++i)

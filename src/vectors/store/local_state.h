@@ -182,6 +182,9 @@ struct LocalCollection final : Collection {
   Status sync_log();
   void work(std::stop_token stop);
   void work_for_readers(std::stop_token stop);  // of a collection that is only read
+  // Calls use for what is there of `rows`, some of them at a time.
+  using UsePart = std::function<Status(std::span<const Row>, std::span<const float>)>;
+  Status each_part(const Bits& rows, const UsePart& use, std::stop_token stop) const;
   Status fill_index(Index& index, const Bits& rows, const OnShare& done,
                     std::stop_token stop) const;
   std::string path_of(std::string_view file) const { return join_path(folder_, file); }
@@ -240,6 +243,7 @@ struct LocalCollection final : Collection {
   };
   mutable Guarded<std::deque<Selected>> selections_;
   mutable Guarded<std::deque<Probe>> recent_queries_;
+  mutable std::atomic<int> searching_ = 0;              // searches under way
   mutable std::atomic<std::size_t> fresh_queries_ = 0;  // since the last sample
   mutable std::atomic<std::size_t> gap_searches_ = 0;   // that met rows not in the index
   Guarded<std::string> problem_;

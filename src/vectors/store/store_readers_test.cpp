@@ -40,6 +40,63 @@ TEST_CASE("a collection answers at once, whatever its index lacks") {
   }
 }
 
+// Sees a sample before rows come, and puts up with few of them between two looks.
+class SamplingIndex : public PlainIndex {
+ public:
+  struct Seen {
+    std::size_t sampled = 0, of = 0, waiting = 0, most_waiting = 0;
+  };
+  SamplingIndex(std::size_t dim, Seen& seen) : PlainIndex(dim, Metric::l2), seen_(seen) {}
+
+  std::size_t wanted_sample(std::size_t rows) const override { return rows / 10; }
+  Status learn_sample(std::span<const float> sample, std::size_t rows, const OnShare& done,
+                      std::stop_token) override {
+    CHECK(info().rows == 0);
+    seen_.sampled = sample.size() / 3;
+    seen_.of = rows;
+    done(0.5);
+    return Done{};
+  }
+  Status add(std::span<const Row> rows, std::span<const float> vectors) override {
+    seen_.waiting += rows.size();
+    seen_.most_waiting = std::max(seen_.most_waiting, seen_.waiting);
+    return PlainIndex::add(rows, vectors);
+  }
+  Status maintain(std::stop_token) override {
+    seen_.waiting = 0;
+    return Done{};
+  }
+
+ private:
+  Seen& seen_;
+};
+
+TEST_CASE("an index that asks for a sample is filled bit by bit") {
+  SamplingIndex::Seen seen;
+  StoreOptions options = options_for(std::make_shared<FakeFiles>());
+  options.waiting_bytes = 2048 * 3 * sizeof(float);
+  auto collection = of_three_numbers(options);
+  options.indexes.make = [&](const Schema& schema) -> Result<std::unique_ptr<Index>> {
+    return std::unique_ptr<Index>(new SamplingIndex(schema.dim, seen));
+  };
+  REQUIRE(upsert(*collection, numbered(0, 10'000)).ok());
+  collection.reset();
+  collection = std::move(*open_collection(folder, Access::write, options));
+  double share = 0;
+  const auto done = [&](double now) {
+    CHECK(now >= share);
+    share = now;
+  };
+  seen = {};
+  REQUIRE(collection->reindex({"flat", Json::object()}, done, {}).ok());
+  CHECK(share == 1);
+  CHECK(seen.sampled == 1000);
+  CHECK(seen.of == 10'000);
+  CHECK(seen.most_waiting == 2048);
+  CHECK(collection->info()->index.rows == 10'000);
+  CHECK(ids(collection->search(near(77, 1))) == Ids{"77"});
+}
+
 TEST_CASE("groups are filled from far away where one of them is large") {
   auto files = std::make_shared<FakeFiles>();
   auto collection = of_three_numbers(options_for(files));

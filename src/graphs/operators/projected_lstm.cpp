@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "graphs/operators/gemm.h"
-#include "graphs/operators/tflite_families.h"
+#include "graphs/operators/families.h"
 
 namespace hearth::graphs {
 namespace {

@@ -40,6 +40,7 @@ std::span<const Command* const> commands() {
                                    &remote_rm_command,
                                    &verify_command,
                                    &embed_command,
+                                   &rerank_command,
                                    &transcribe_command,
                                    &tokenize_command,
                                    &index_add_command,

@@ -1,33 +1,16 @@
 // hearth embed: texts to vectors.
 #include <fmt/core.h>
 
-#include "base/files.h"
 #include "cli/interrupts.h"
 #include "cli/open_model.h"
 #include "cli/rows.h"
+#include "cli/texts.h"
 
 namespace hearth::cli {
 namespace {
 
-constexpr std::uint64_t max_input_bytes = 64u << 20;
-
-// Without TEXT: one text per line of standard input.
-Result<std::vector<std::string>> read_texts(const Arguments& arguments) {
-  if (arguments.count() > 1)
-    return std::vector<std::string>(arguments.positional().begin() + 1,
-                                    arguments.positional().end());
-  const std::string input = TRY(read_stdin(max_input_bytes));
-  std::vector<std::string> texts;
-  for (std::size_t i = 0; i < input.size();) {
-    const std::size_t end = std::min(input.find('\n', i), input.size());
-    if (end > i) texts.push_back(input.substr(i, end - i));
-    i = end + 1;
-  }
-  return texts;
-}
-
 Status run(App& app, const Arguments& arguments) {
-  const std::vector<std::string> texts = TRY(read_texts(arguments));
+  const std::vector<std::string> texts = TRY(texts_from(arguments, 1));
   if (texts.empty()) return Error(ErrorKind::invalid, "embed: no text");
   const OpenModel open = TRY(open_model(app, arguments, arguments[0]));
   std::vector<std::vector<Token>> tokens;

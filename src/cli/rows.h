@@ -20,7 +20,7 @@ extern const Command run_command, chat_command, serve_command, show_command, tok
     mcp_read_command, mcp_prompt_command, mcp_login_command, mcp_logout_command, launch_command,
     keys_create_command, keys_list_command, keys_show_command, keys_revoke_command,
     quantize_command, imatrix_command, convert_command, remote_add_command, remote_list_command,
-    remote_rm_command, create_command, transcribe_command;
+    remote_rm_command, create_command, transcribe_command, rerank_command;
 
 template <std::size_t N, std::size_t M>
 constexpr std::array<Option, N + M> join(const Option (&a)[N], const Option (&b)[M]) {

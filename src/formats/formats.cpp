@@ -43,6 +43,10 @@ constexpr Unread unread[] = {
     {0, "<html", "a web page: the download went wrong"},
 };
 
+constexpr std::string_view what_is_read =
+    "GGUF, safetensors and PyTorch, and runs graphs of ONNX, TFLite, Core ML and ExecuTorch with "
+    "`hearth run FILE --input`";
+
 Error refuse(const Source& source) {
   const std::string_view text = source.text();
   if (!source.is_folder() && text.empty()) return Error(ErrorKind::corrupt, "an empty file");
@@ -53,13 +57,12 @@ Error refuse(const Source& source) {
   for (const Unread& row : unread)
     if (text.size() > row.offset && text.substr(row.offset).starts_with(row.magic))
       return Error(ErrorKind::unsupported,
-                   fmt::format("{}; Hearth reads GGUF, safetensors and PyTorch", row.name));
-  return Error(
-      ErrorKind::unsupported,
-      source.is_folder()
-          ? "no model in this folder: needs *.safetensors, pytorch_model.bin, consolidated.*.pth "
-            "or one *.gguf"
-          : "not a model file that Hearth reads (GGUF, safetensors, PyTorch)");
+                   fmt::format("{}; Hearth reads {}", row.name, what_is_read));
+  return Error(ErrorKind::unsupported,
+               source.is_folder()
+                   ? std::string("no model in this folder: needs *.safetensors, pytorch_model.bin, "
+                                 "consolidated.*.pth or one *.gguf")
+                   : fmt::format("not a model file that Hearth reads: {}", what_is_read));
 }
 
 }  // namespace

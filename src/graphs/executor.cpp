@@ -6,6 +6,7 @@
 #include <new>
 
 #include "graphs/blocked.h"
+#include "graphs/feed.h"
 #include "graphs/optimize.h"
 
 namespace hearth::graphs {
@@ -234,7 +235,7 @@ Result<std::vector<Value>> Runner::run(ops::Context& ctx,
     if (constant != graph.constants.end())
       given.push_back(constant->value);
     else
-      return invalid(fmt::format("input '{}': not given", info.name));
+      return invalid(fmt::format("input '{}': not given; needs {}", info.name, describe(info)));
   }
   if (used != inputs.size())
     for (const auto& [name, value] : inputs)

@@ -3,8 +3,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <bit>
 #include <charconv>
 #include <cmath>
+#include <cstring>
+#include <optional>
 
 #include "base/bytes.h"
 #include "base/files.h"
@@ -54,21 +57,25 @@ Dims fitted(const ValueInfo& info, const Dims& given) {
   return known == count ? dims : given;
 }
 
+Error rows_differ(std::string_view in) {
+  return Error(ErrorKind::invalid, fmt::format("an array whose rows differ in {}", in));
+}
+
 // Numbers of a nested JSON array with its shape.
 Status flatten(const Json& json, std::size_t depth, Dims& dims, std::vector<double>& numbers,
                std::vector<std::string>& texts) {
   if (json.is_array()) {
     const auto n = static_cast<std::int64_t>(json.size());
-    if (dims.size() == depth) dims.push_back(n);
-    if (dims.size() <= depth || dims[depth] != n)
-      return Error(ErrorKind::invalid, "an array whose rows differ in length");
+    if (dims.size() == depth && numbers.empty() && texts.empty()) dims.push_back(n);
+    if (dims.size() <= depth) return rows_differ("depth");
+    if (dims[depth] != n) return rows_differ("length");
     for (const Json& item : json.as_array()) {
       auto status = flatten(item, depth + 1, dims, numbers, texts);
       if (!status) return status;
     }
     return Done{};
   }
-  if (depth != dims.size()) return Error(ErrorKind::invalid, "an array whose rows differ in depth");
+  if (depth != dims.size()) return rows_differ("depth");
   if (json.is_string())
     texts.push_back(json.as_string());
   else if (json.is_bool())
@@ -208,48 +215,71 @@ Result<Value> from_picture(const ValueInfo& info, const Picture& picture, Pixels
   return Value(std::move(tensor));
 }
 
-// One channel, -1..1.  Source: RIFF WAVE, PCM of 8 to 32 bits and IEEE floats.
+// Of a sound: what the chunk "fmt " says.
+struct WaveForm {
+  std::uint16_t format = 0, channels = 0, bits = 0;
+  std::size_t width() const { return bits / 8u; }  // bytes of a number
+};
+
+constexpr std::uint16_t wave_pcm = 1, wave_float = 3, wave_extensible = 0xFFFE;
+
+// Source: RIFF WAVE; WAVEFORMATEXTENSIBLE, whose sub-format begins with the format that it means.
+Result<WaveForm> read_wave_form(std::span<const std::byte> body) {
+  ByteReader in(body);
+  WaveForm form;
+  form.format = TRY(in.value<std::uint16_t>());
+  form.channels = TRY(in.value<std::uint16_t>());
+  TRY(in.skip(10));
+  form.bits = TRY(in.value<std::uint16_t>());
+  if (form.format == wave_extensible) {
+    TRY(in.skip(8));
+    form.format = TRY(in.value<std::uint16_t>());
+  }
+  const bool is_whole = form.format == wave_pcm && form.bits >= 8 && form.bits <= 32;
+  if (form.channels == 0 || form.bits % 8 != 0 ||
+      (!is_whole && (form.format != wave_float || form.bits != 32)))
+    return Error(ErrorKind::unsupported,
+                 fmt::format("a sound of format {} with {} channels of {} bits; needs PCM of 8 to "
+                             "32 bits or floats of 32",
+                             form.format, form.channels, form.bits));
+  return form;
+}
+
+float wave_number(const WaveForm& form, const std::byte* at) {
+  std::uint32_t raw = 0;
+  std::memcpy(&raw, at, form.width());
+  if (form.format == wave_float) return std::bit_cast<float>(raw);
+  if (form.bits == 8) return (static_cast<float>(raw) - 128) / 128;
+  return static_cast<float>(static_cast<std::int32_t>(raw << (32 - form.bits))) / 2147483648.0f;
+}
+
+// One channel, the mean of all, -1..1.
 Result<Tensor> read_wav(std::span<const std::byte> bytes) {
   ByteReader in(bytes);
   if (text_of(TRY(in.take(4))) != "RIFF") return Error(ErrorKind::corrupt, "not a WAVE file");
   TRY(in.skip(8));
-  std::uint16_t format = 0, channels = 0, bits = 0;
+  std::optional<WaveForm> form;
   for (;;) {
     const std::string_view id = text_of(TRY(in.take(4)));
     const auto size = TRY(in.value<std::uint32_t>());
     if (id == "data") {
+      if (!form) return Error(ErrorKind::corrupt, "sound before its format ('fmt ')");
       const auto data = TRY(in.take(std::min<std::uint64_t>(size, in.remaining())));
-      const std::size_t width = bits / 8, frame = width * channels;
-      if (frame == 0 || width > 4 || (format != 1 && format != 3 && format != 0xFFFE))
-        return Error(ErrorKind::unsupported, "a WAVE file of other than PCM");
+      const std::size_t frame = form->width() * form->channels;
       Tensor tensor =
           TRY(make_tensor(Element::f32, {static_cast<std::int64_t>(data.size() / frame)}));
       for (std::int64_t i = 0; i < tensor.count; ++i) {
         float sum = 0;
-        for (std::size_t c = 0; c < channels; ++c) {
-          const std::byte* at = data.data() + static_cast<std::size_t>(i) * frame + c * width;
-          std::uint32_t raw = 0;
-          std::memcpy(&raw, at, width);
-          if (format == 3 && width == 4)
-            sum += std::bit_cast<float>(raw);
-          else if (width == 1)
-            sum += (static_cast<float>(raw) - 128) / 128;
-          else
-            sum +=
-                static_cast<float>(static_cast<std::int32_t>(raw << (32 - bits))) / 2147483648.0f;
-        }
-        tensor.data<float>()[i] = sum / static_cast<float>(channels);
+        for (std::size_t c = 0; c < form->channels; ++c)
+          sum += wave_number(*form,
+                             data.data() + static_cast<std::size_t>(i) * frame + c * form->width());
+        tensor.data<float>()[i] = sum / static_cast<float>(form->channels);
       }
       return tensor;
     }
     const auto body = TRY(in.take(size));
     if (size % 2 != 0) TRY(in.skip(1));
-    if (id != "fmt ") continue;
-    ByteReader head(body);
-    format = TRY(head.value<std::uint16_t>());
-    channels = TRY(head.value<std::uint16_t>());
-    TRY(head.skip(10));
-    bits = TRY(head.value<std::uint16_t>());
+    if (id == "fmt ") form = TRY(read_wave_form(body));
   }
 }
 

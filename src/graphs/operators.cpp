@@ -4,7 +4,6 @@
 #include <unordered_map>
 
 #include "graphs/operators/families.h"
-#include "graphs/operators/tflite_families.h"
 
 namespace hearth::graphs {
 

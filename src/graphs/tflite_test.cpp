@@ -2,6 +2,9 @@
 #include <doctest/doctest.h>
 #include <fmt/core.h>
 
+#include <cmath>
+#include <cstring>
+
 #include "base/bytes.h"
 #include "base/files.h"
 #include "graphs/tflite/import.h"
@@ -51,6 +54,31 @@ TEST_CASE("what a bad TFLite file says") {
     INFO(got.error().message());
     CHECK(got.error().message().find(row.says) != std::string::npos);
   }
+}
+
+TEST_CASE("scales that no factor holds are refused") {
+  const std::string good =
+      read_file("src/graphs/tflite_fuzz_corpus/leaky_relu0.tflite", 1 << 20).value();
+  constexpr float scale =
+      0.0017488234443590045f;  // of input and output, each held in the file once
+  const std::string held(reinterpret_cast<const char*>(&scale), sizeof(scale));
+  const std::size_t first = good.find(held), second = good.find(held, first + 1);
+  REQUIRE(second != std::string::npos);
+  const auto said = [&](std::size_t at, float value) -> std::string {
+    std::string bad = good;
+    std::memcpy(bad.data() + at, &value, sizeof(value));
+    const auto got = import_tflite(MappedFile::of_program(bytes_of(bad)));
+    return got ? "" : std::string(got.error().message());
+  };
+  for (const std::size_t at : {first, second})
+    for (const float value : {0.0f, -1.0f, HUGE_VALF, std::nanf("")}) {
+      CAPTURE(value);
+      const std::string message = said(at, value);
+      CAPTURE(message);
+      CHECK(message.find("a scale of") != std::string::npos);
+    }
+  const std::string apart = said(first, 1e-45f) + said(second, 1e-45f);  // from one to the other
+  CHECK(apart.find("scales too far apart") != std::string::npos);
 }
 
 }  // namespace

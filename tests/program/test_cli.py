@@ -1,5 +1,6 @@
 """The commands as a person and a program use them."""
 import json
+import math
 import os
 import pathlib
 import signal
@@ -169,6 +170,20 @@ class Builtin(unittest.TestCase):
             self.assertAlmostEqual(sum(x * x for x in vector), 1, places=4)
         lines = hearth("embed", "builtin-embed", text="a cat\na dog\n").stdout.splitlines()
         self.assertEqual(len(lines), 2)
+
+    def test_rerank(self):
+        folder = program.ROOT / "tests/golden/engines/reranker"  # a graph, made by torch's exporter
+        want = json.loads((folder / "expected.json").read_text())["scores"]
+        texts = sorted(want, key=lambda text: want[text][0])
+        found = json.loads(hearth("rerank", str(folder), "the cat", *texts, "--json").stdout)["results"]
+        self.assertEqual([result["index"] for result in found], [1, 0])
+        for result in found:
+            share = 1 / (1 + math.exp(-want[texts[result["index"]]][0]))
+            self.assertAlmostEqual(result["relevance_score"], share, places=4)
+        lines = hearth("rerank", str(folder), "the cat", "-k", "1", text="\n".join(texts)).stdout.splitlines()
+        self.assertEqual([line.split("  ", 1)[1] for line in lines], texts[1:])
+        refused = hearth("rerank", "builtin", "a", "b", check=False)
+        self.assertIn("no model that ranks", refused.stderr)
 
     def test_bench(self):
         bench = json.loads(hearth("bench", "builtin", "--prompt-tokens", "16", "--gen-tokens", "4",

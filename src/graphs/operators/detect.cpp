@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "graphs/call.h"
-#include "graphs/operators/tflite_families.h"
+#include "graphs/operators/families.h"
 
 namespace hearth::graphs {
 namespace {

@@ -35,5 +35,7 @@ std::span<const Operator> feature_operators();
 std::span<const Operator> image_operators();
 std::span<const Operator> microsoft_operators();
 std::span<const Operator> box_operators();
+std::span<const Operator> detect_operators();
+std::span<const Operator> projected_lstm_operators();
 
 }  // namespace hearth::graphs

@@ -5,8 +5,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "graphs/operators/families.h"
 #include "graphs/operators/gemm.h"
-#include "graphs/operators/tflite_families.h"
 
 namespace hearth::graphs {
 namespace {

@@ -19,8 +19,9 @@ struct Factor {
   std::int64_t multiplier = 0, shift = 0;
 };
 
-Factor factor_of(double real) {
-  if (real == 0) return {};
+Result<Factor> factor_of(double real) {
+  if (!std::isfinite(real)) return Error(ErrorKind::corrupt, "scales too far apart");
+  if (real == 0) return Factor{};
   int shift = 0;
   const double part = std::frexp(real, &shift);
   auto multiplier = static_cast<std::int64_t>(std::round(part * 2147483648.0));
@@ -28,8 +29,8 @@ Factor factor_of(double real) {
     multiplier /= 2;
     ++shift;
   }
-  if (shift < -31) return {};
-  return {multiplier, shift};
+  if (shift < -31) return Factor{};
+  return Factor{multiplier, shift};
 }
 
 double scale_of(const TensorInfo& t, std::size_t i = 0) {
@@ -49,7 +50,9 @@ void put_bounds(Attributes& attributes, const TensorInfo& y, int activation) {
   std::int64_t low = y.type == Element::i32 ? -(std::int64_t{1} << 31) : -32768;
   std::int64_t high = -low - 1;
   const auto whole = [&](double real) {
-    return zero_of(y) + static_cast<std::int64_t>(std::round(real / scale_of(y)));
+    constexpr double most = 4294967296;  // past all bounds
+    return zero_of(y) +
+           static_cast<std::int64_t>(std::clamp(std::round(real / scale_of(y)), -most, most));
   };
   if (activation == 1 || activation == 3) low = std::max(low, whole(0));
   if (activation == 2) low = std::max(low, whole(-1));
@@ -64,7 +67,12 @@ struct Parts {
   const TensorInfo *x, *y;
 };
 Result<Parts> parts_of(Builder& b, const Operator& op, std::size_t input) {
-  return Parts{TRY(b.info(op.inputs[input])), TRY(b.info(op.outputs.at(0)))};
+  const Parts parts{TRY(b.info(op.inputs[input])), TRY(b.info(op.outputs.at(0)))};
+  for (const TensorInfo* info : {parts.x, parts.y})
+    if (!(scale_of(*info) > 0))
+      return Error(ErrorKind::corrupt,
+                   fmt::format("tensor '{}': a scale of {}", info->name, scale_of(*info)));
+  return parts;
 }
 
 Result<bool> sum(Builder& b, const Operator& op) {
@@ -77,9 +85,9 @@ Result<bool> sum(Builder& b, const Operator& op) {
                         {"left_shift", std::int64_t{left_shift}},
                         {"a_zero", zero_of(*p.x)},
                         {"b_zero", zero_of(*second)}};
-  put(attributes, "a", factor_of(scale_of(*p.x) / most));
-  put(attributes, "b", factor_of(scale_of(*second) / most));
-  put(attributes, "y", factor_of(most / ((1 << left_shift) * scale_of(*p.y))));
+  put(attributes, "a", TRY(factor_of(scale_of(*p.x) / most)));
+  put(attributes, "b", TRY(factor_of(scale_of(*second) / most)));
+  put(attributes, "y", TRY(factor_of(most / ((1 << left_shift) * scale_of(*p.y)))));
   put_bounds(attributes, *p.y, op.options.number<std::int8_t>(0, 0));
   const ValueId first_id = TRY(b.raw(op.inputs[0])), second_id = TRY(b.raw(op.inputs[1]));
   TRY(b.give_raw(op.outputs[0], b.emit("hearth.FixedAdd", {first_id, second_id}, attributes)));
@@ -98,8 +106,8 @@ Result<bool> rescale(Builder& b, const Operator& op) {
   const double ratio = leaks ? static_cast<double>(from / to) : scale_of(*p.x) / scale_of(*p.y);
   const double below = leaks ? static_cast<double>(from * alpha / to) : ratio;
   Attributes attributes{{"a_zero", zero_of(*p.x)}, {"type", static_cast<std::int64_t>(p.y->type)}};
-  put(attributes, "a", factor_of(ratio));
-  put(attributes, "b", factor_of(below));
+  put(attributes, "a", TRY(factor_of(ratio)));
+  put(attributes, "b", TRY(factor_of(below)));
   put_bounds(attributes, *p.y, 0);
   TRY(b.give_raw(op.outputs[0],
                  b.emit("hearth.FixedRescale", {TRY(b.raw(op.inputs[0]))}, attributes)));
@@ -115,16 +123,16 @@ Result<bool> convolution(Builder& b, const Operator& op) {
   if (w->type != Element::i8 || !w->constant || w->dims.size() != 4 || p.y->type != Element::i16 ||
       p.x->dims.size() != 4)
     return false;
-  Ints multipliers, shifts;
-  for (std::int64_t f = 0; f < w->dims[0]; ++f) {
-    const Factor factor =
-        factor_of(scale_of(*p.x) * scale_of(*w, static_cast<std::size_t>(f)) / scale_of(*p.y));
-    multipliers.push_back(factor.multiplier);
-    shifts.push_back(factor.shift);
-  }
   if (w->quantisation.scale.size() > 1 &&
       static_cast<std::int64_t>(w->quantisation.scale.size()) != w->dims[0])
     return false;
+  Ints multipliers, shifts;
+  for (std::int64_t f = 0; f < w->dims[0]; ++f) {
+    const Factor factor =
+        TRY(factor_of(scale_of(*p.x) * scale_of(*w, static_cast<std::size_t>(f)) / scale_of(*p.y)));
+    multipliers.push_back(factor.multiplier);
+    shifts.push_back(factor.shift);
+  }
   const auto number = [&](unsigned slot) {
     return std::int64_t{op.options.number<std::int32_t>(slot, 1)};
   };

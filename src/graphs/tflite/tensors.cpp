@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include <algorithm>
+#include <cmath>
 
 #include "base/utf8.h"
 #include "graphs/borrowed.h"
@@ -97,6 +98,12 @@ Result<TensorInfo> read_tensor(const FlatTable& table) {
   info.quantisation.scale = TRY(q.numbers<float>(2));
   info.quantisation.zero = TRY(q.numbers<std::int64_t>(3));
   info.quantisation.axis = q.number<std::int32_t>(6, 0);
+  for (const float scale : info.quantisation.scale)
+    if (!std::isfinite(scale))
+      return corrupt(fmt::format("tensor '{}': a scale of {}", info.name, scale));
+  for (const std::int64_t zero : info.quantisation.zero)
+    if (!std::in_range<std::int32_t>(zero))
+      return corrupt(fmt::format("tensor '{}': zero at {}", info.name, zero));
   return info;
 }
 

@@ -11,7 +11,8 @@ if ! cmp -s requirements.txt "$place/requirements.txt"; then
   rm -rf "$place"
   mkdir -p "$place"
   { python3 -m venv "$place/venv" &&
-    "$place/venv/bin/pip" install --quiet --disable-pip-version-check --only-binary :all: -r requirements.txt; } \
+    timeout 300 "$place/venv/bin/pip" install --quiet --disable-pip-version-check --timeout 20 --retries 2 \
+      --only-binary :all: --no-deps -r requirements.txt; } \
     > "$place/log" 2>&1 || { echo "skipped: the packages cannot be had from PyPI:"; tail -n 3 "$place/log"; exit 77; }
   cp requirements.txt "$place/requirements.txt"
 fi

@@ -17,8 +17,8 @@ struct FlatSpec {
   std::size_t dim = 0;
   Metric metric = Metric::l2;
   Storage storage = Storage::f32;
-  int threads = 1;                     // for batches, and queries that are alone
-  std::size_t share_bytes = 2u << 20;  // of rows from which threads share a query that is alone
+  int threads = 1;                      // for batches, and queries that are alone
+  std::size_t share_bytes = 16u << 20;  // of rows from which threads share a query that is alone
   const kernels::SearchKernels* kernels = nullptr;  // null: the best of this machine
 };
 constexpr std::size_t most_flat_dim = 65536;

@@ -28,7 +28,7 @@ struct IvfSpec {
   std::size_t tuning_queries = 1000;  // rows that plans for target recalls are measured with
   int threads = 1;
   // Rows whose codes one query scans at a time from which threads share it, if it is alone.
-  std::size_t share_rows = 32768;
+  std::size_t share_rows = 131072;
   const kernels::SearchKernels* kernels = nullptr;  // null: the best of this machine
   std::function<void(const KMeansProgress&)> progress = {};
 };

@@ -1,4 +1,5 @@
-// Files as a store uses them.  An interface, so that tests can fail any call and pull the plug.
+// Files as a store of records uses them: an interface over files.h and store_files.h, so that tests
+// can fail any call and pull the plug.
 #pragma once
 
 #include <cstdint>
@@ -59,17 +60,5 @@ std::shared_ptr<Files> system_files();
 
 // A crash at any point leaves the old file or the new one.  After an error it may be either.
 Status replace_file(Files& files, const std::string& path, std::span<const std::byte> bytes);
-
-// What tells that a file has changed.
-struct FileStamp {
-  std::int64_t modified_ns = 0;
-  std::uint64_t bytes = 0;
-  friend bool operator==(const FileStamp&, const FileStamp&) = default;
-};
-Result<FileStamp> stamp_of(const std::string& path);
-
-// Regular files below `folder`, as paths relative to it, sorted; links and names that begin with a
-// dot are passed over.
-Result<std::vector<std::string>> list_tree(const std::string& folder);
 
 }  // namespace hearth

@@ -12,15 +12,20 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/os_error.h"
+#include "base/store_files.h"
 
 namespace hearth {
-namespace {
 
-Error os_error(std::string_view path) {
-  const int code = errno;
-  const ErrorKind kind = code == ENOENT || code == ENOTDIR ? ErrorKind::not_found : ErrorKind::io;
+Error os_error(std::string_view path, int code) {
+  ErrorKind kind = ErrorKind::io;
+  if (code == ENOENT || code == ENOTDIR) kind = ErrorKind::not_found;
+  if (code == ENOSPC || code == EDQUOT || code == EMFILE || code == ENFILE)
+    kind = ErrorKind::exhausted;
   return Error(kind, fmt::format("{}: {}", path, std::strerror(code)));
 }
+
+namespace {
 
 class Descriptor {
  public:
@@ -192,10 +197,7 @@ Status DraftFile::commit() {
   if (::fsync(descriptor_) != 0) return os_error(draft_);
   if (::rename(draft_.c_str(), path_.c_str()) != 0) return os_error(path_);
   draft_.clear();
-  const std::string folder = parent_folder(path_);
-  const Descriptor parent(::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (parent.value() < 0 || ::fsync(parent.value()) != 0) return os_error(folder);
-  return Done{};
+  return sync_folder(parent_folder(path_));
 }
 
 Status replace_file(const std::string& path, std::span<const std::byte> bytes) {

@@ -5,6 +5,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstring>
@@ -12,27 +13,37 @@
 #include <utility>
 
 #include "base/files.h"
+#include "base/os_error.h"
 #include "base/store_files.h"
 
 namespace hearth {
 namespace {
 
-Error os_error(std::string_view path) {
-  const int code = errno;
-  const ErrorKind kind = code == ENOENT                     ? ErrorKind::not_found
-                         : code == ENOSPC || code == EDQUOT ? ErrorKind::exhausted
-                                                            : ErrorKind::io;
-  return Error(kind, fmt::format("{}: {}", path, std::strerror(code)));
+// The file at `path` is still the one that is open.
+bool has_name(int descriptor, const std::string& path) {
+  struct stat held, named;
+  return ::fstat(descriptor, &held) == 0 && ::stat(path.c_str(), &named) == 0 &&
+         held.st_ino == named.st_ino && held.st_dev == named.st_dev;
 }
 
-Status sync_folder(const std::string& folder) {
-  const int descriptor = ::open(folder.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  if (descriptor < 0) return os_error(folder);
-  const bool is_synced = ::fsync(descriptor) == 0;
-  const Error error = os_error(folder);
-  ::close(descriptor);
-  if (!is_synced) return error;
-  return Done{};
+// Only for people: a failure to write it is none.
+void write_owner(int descriptor) {
+  const std::string owner = fmt::format("{}", ::getpid());
+  if (::ftruncate(descriptor, 0) == 0) [[maybe_unused]]
+    const ssize_t put = ::pwrite(descriptor, owner.data(), owner.size(), 0);
+}
+
+// What another program put there, such as a device or a pipe, is no file.
+Result<std::pair<int, std::uint64_t>> open_regular(const std::string& path, int flags) {
+  const int descriptor =
+      ::open(path.c_str(), O_WRONLY | O_APPEND | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK | flags, 0600);
+  if (descriptor < 0) return os_error(path);
+  struct stat info;
+  if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
+    ::close(descriptor);
+    return Error(ErrorKind::io, fmt::format("{}: not a regular file", path));
+  }
+  return std::pair(descriptor, static_cast<std::uint64_t>(info.st_size));
 }
 
 }  // namespace
@@ -58,20 +69,19 @@ std::uint64_t free_disk_bytes(const std::string& path) {
 Result<std::optional<FileLock>> FileLock::try_take(const std::string& path) {
   TRY(make_folders(parent_folder(path)));
   for (;;) {
-    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    const int descriptor = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
     if (descriptor < 0) return os_error(path);
     if (::flock(descriptor, LOCK_EX | LOCK_NB) != 0) {
-      const Error error = os_error(path);
-      const bool is_held = errno == EWOULDBLOCK;
+      const int code = errno;
       ::close(descriptor);
-      if (is_held) return std::optional<FileLock>();
-      return error;
+      if (code == EWOULDBLOCK) return std::optional<FileLock>();
+      return os_error(path, code);
     }
     // Its last holder removes the file: a lock on a file without a name would lock nobody out.
-    struct stat held, named;
-    const bool is_named = ::fstat(descriptor, &held) == 0 && ::stat(path.c_str(), &named) == 0 &&
-                          held.st_ino == named.st_ino && held.st_dev == named.st_dev;
-    if (is_named) return std::optional<FileLock>(FileLock(path, descriptor));
+    if (has_name(descriptor, path)) {
+      write_owner(descriptor);
+      return std::optional<FileLock>(FileLock(path, descriptor));
+    }
     ::close(descriptor);
   }
 }
@@ -81,20 +91,18 @@ FileLock::FileLock(FileLock&& other) noexcept
 
 FileLock::~FileLock() {
   if (descriptor_ < 0) return;
-  ::unlink(path_.c_str());
+  if (has_name(descriptor_, path_)) ::unlink(path_.c_str());
   ::close(descriptor_);
 }
 
 Result<GrowingFile> GrowingFile::open(const std::string& path) {
-  const int descriptor =
-      ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC | O_NOFOLLOW, 0600);
-  if (descriptor < 0) return os_error(path);
-  struct stat info;
-  if (::fstat(descriptor, &info) != 0 || !S_ISREG(info.st_mode)) {
-    ::close(descriptor);
-    return Error(ErrorKind::io, fmt::format("{}: not a regular file", path));
-  }
-  return GrowingFile(path, descriptor, static_cast<std::uint64_t>(info.st_size));
+  const auto [descriptor, size] = TRY(open_regular(path, O_CREAT));
+  return GrowingFile(path, descriptor, size);
+}
+
+Result<GrowingFile> GrowingFile::open_existing(const std::string& path) {
+  const auto [descriptor, size] = TRY(open_regular(path, 0));
+  return GrowingFile(path, descriptor, size);
 }
 
 GrowingFile::GrowingFile(GrowingFile&& other) noexcept
@@ -117,14 +125,23 @@ Status GrowingFile::append(std::span<const std::byte> bytes) {
   return Done{};
 }
 
-Status GrowingFile::cut() {
-  if (::ftruncate(descriptor_, 0) != 0) return os_error(path_);
-  size_ = 0;
+Status GrowingFile::truncate(std::uint64_t size) {
+  if (::ftruncate(descriptor_, static_cast<off_t>(size)) != 0) return os_error(path_);
+  size_ = size;
   return Done{};
 }
 
 Status GrowingFile::sync() {
-  if (::fsync(descriptor_) != 0) return os_error(path_);
+  if (::fdatasync(descriptor_) != 0) return os_error(path_);
+  return Done{};
+}
+
+Status sync_folder(const std::string& path) {
+  const int descriptor = ::open(path.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  if (descriptor < 0) return os_error(path);
+  const int code = ::fsync(descriptor) == 0 ? 0 : errno;
+  ::close(descriptor);
+  if (code != 0) return os_error(path, code);
   return Done{};
 }
 
@@ -150,6 +167,27 @@ Status remove_all(const std::string& path) {
   std::filesystem::remove_all(path, error);
   if (error) return Error(ErrorKind::io, fmt::format("{}: {}", path, error.message()));
   return Done{};
+}
+
+Result<std::vector<std::string>> list_tree(const std::string& folder) {
+  std::error_code error;
+  std::filesystem::recursive_directory_iterator entries(folder, error);
+  if (error) return Error(ErrorKind::not_found, fmt::format("{}: {}", folder, error.message()));
+  std::vector<std::string> paths;
+  for (const std::filesystem::recursive_directory_iterator end; entries != end;
+       entries.increment(error)) {
+    if (error) return Error(ErrorKind::io, fmt::format("{}: {}", folder, error.message()));
+    const std::string name = entries->path().filename().string();
+    const bool is_link = entries->is_symlink(error);
+    if (name.starts_with('.') || is_link) {
+      entries.disable_recursion_pending();
+      continue;
+    }
+    if (entries->is_regular_file(error))
+      paths.push_back(entries->path().lexically_relative(folder).string());
+  }
+  std::sort(paths.begin(), paths.end());
+  return paths;
 }
 
 }  // namespace hearth

@@ -102,7 +102,7 @@ Status Download::begin() {
     return add_file(checksum_, part_path_);
   }
   TRY(Stretches::forget(ahead_path_, file_.bytes));
-  return part_->cut();
+  return part_->truncate(0);
 }
 
 // Without a hash to hold the whole to, only the server can tell that the rest belongs to it.
@@ -114,7 +114,7 @@ Status Download::start_over() {
   if (hooks_.received) hooks_.received(-static_cast<std::int64_t>(part_->size()));
   checksum_.restart();
   state_.etag.clear();
-  return part_->cut();
+  return part_->truncate(0);
 }
 
 Status Download::take_head(const TransferHead& head) {

@@ -47,7 +47,7 @@ class Copying {
     const std::string target = join_path(folder, item.name);
     TRY(make_folders(parent_folder(target)));
     auto out = TRY(GrowingFile::open(target));
-    TRY(out.cut());
+    TRY(out.truncate(0));
     Checksum checksum(item.bytes);
     if (item.bytes > 0) {
       const auto file = TRY(MappedFile::open(item.path));

@@ -112,9 +112,19 @@ Result<LocalModel> InstalledModels::find(const std::string& name) {
                fmt::format("'{}': no model of that name is installed here", printable(name)));
 }
 
+// Read again when the file is another one.
+std::shared_ptr<const Aliases> InstalledModels::aliases() const {
+  const auto file = file_identity(folders_.aliases);
+  KnownAliases known = known_aliases_.with([](const KnownAliases& held) { return held; });
+  if (file == known.file) return known.aliases;
+  known = {.file = file, .aliases = std::make_shared<Aliases>(read_aliases(folders_))};
+  known_aliases_.with([&](KnownAliases& held) { held = known; });
+  return known.aliases;
+}
+
 Preset InstalledModels::preset(std::string_view name) const {
-  const Aliases aliases = read_aliases(folders_);
-  const Alias* alias = find_alias(aliases, name);
+  const auto known = aliases();
+  const Alias* alias = find_alias(*known, name);
   return alias ? alias->preset : Preset();
 }
 

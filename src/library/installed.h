@@ -6,10 +6,12 @@
 #include <functional>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/guarded.h"
 #include "base/result.h"
 #include "library/aliases.h"
 #include "library/folders.h"
@@ -49,12 +51,19 @@ class InstalledModels {
  private:
   List look();
 
+  std::shared_ptr<const Aliases> aliases() const;
+
   const LibraryFolders folders_;
   const std::vector<LocalModel> builtin_;
   std::vector<LocalModel> allowed_;
   std::atomic<bool> is_told_ = false;
   std::mutex mutex_;  // held while looking: others want the same answer
   List list_;
+  struct KnownAliases {
+    std::optional<FileIdentity> file;  // when they were read
+    std::shared_ptr<const Aliases> aliases = std::make_shared<Aliases>();
+  };
+  mutable Guarded<KnownAliases> known_aliases_;  // every request asks for its name's preset
   std::chrono::steady_clock::time_point looked_;
 };
 

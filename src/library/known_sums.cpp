@@ -9,7 +9,6 @@
 #include "base/json.h"
 #include "library/json_members.h"
 #include "library/shared_file.h"
-#include "library/store.h"
 
 namespace hearth {
 namespace {
@@ -100,9 +99,7 @@ std::string sum_of(const LocalModel& model, const KnownSums& sums) {
   const auto read = sums.find(model.path);
   if (read != sums.end() && read->second.identity == model.identity)
     return read->second.problem.empty() ? read->second.sha256 : "";
-  if (model.tool != "hearth") return promised_by_name(model.path);
-  const auto manifest = read_manifest(model.folder);
-  return manifest && manifest->files.size() == 1 ? manifest->files.front().sha256 : "";
+  return model.tool == "hearth" ? model.sha256 : promised_by_name(model.path);
 }
 
 }  // namespace

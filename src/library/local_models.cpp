@@ -263,6 +263,7 @@ void scan_store(const LibraryFolders& folders, Models& models) {
     model.tool = "hearth";
     model.folder = folder;
     model.path = path;
+    if (manifest->files.size() == 1) model.sha256 = manifest->files.front().sha256;
     model.bytes = manifest->bytes();
     if (identity) model.identity = *identity;
     models.push_back(std::move(model));

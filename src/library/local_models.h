@@ -30,6 +30,7 @@ struct LocalModel {
   std::string folder;      // in our store: its folder, with all its files
   std::string path;        // what open_package takes
   std::string tower = {};  // its vision tower, where that is not found by its name
+  std::string sha256 = {};  // in our store: promised of its only file; empty: it has several
   std::uint64_t bytes = 0;
   FileIdentity identity;  // of the main file
   ModelFacts facts;       // empty until described

@@ -107,7 +107,7 @@ bool Stretches::fetch(std::size_t stretch, std::stop_token stop) {
   const std::uint64_t begin = stretch * stretch_bytes, end = end_of(stretch);
   auto file = GrowingFile::open(path_of(path_, stretch));
   if (!file) return false;
-  if (file->size() > end - begin && !file->cut()) return false;
+  if (file->size() > end - begin && !file->truncate(0)) return false;
   if (hooks_.received) hooks_.received(static_cast<std::int64_t>(file->size()));
   // Stopped by either: its own end, and that of the whole.
   std::stop_source both;

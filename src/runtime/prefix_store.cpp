@@ -203,7 +203,7 @@ bool PrefixStore::put(const Waiting& waiting) {
   const std::string path = path_of(waiting.id), part = fmt::format("{}.{}.part", path, ::getpid());
   std::error_code error;
   auto file = GrowingFile::open(part);
-  if (!file || !file->cut().ok() || !file->append(bytes).ok()) {
+  if (!file || !file->truncate(0).ok() || !file->append(bytes).ok()) {
     fs::remove(part, error);
     return false;
   }

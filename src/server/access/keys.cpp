@@ -73,11 +73,6 @@ std::string id_of_digest(const http::Sha256& digest) {
   return "file-" + http::hex_text(again).substr(0, 10);
 }
 
-FileStamp stamp_or_nothing(const std::string& path) {
-  const auto stamp = stamp_of(path);
-  return stamp ? *stamp : FileStamp();
-}
-
 }  // namespace
 
 struct KeyRing::Table {
@@ -136,7 +131,7 @@ Result<std::unique_ptr<KeyRing>> KeyRing::open(Files files) {
     table->lines = std::move(*keys);
   }
   if (!files.store.empty()) {
-    ring->stamp_ = stamp_or_nothing(files.store);
+    ring->identity_ = file_identity(files.store);
     for (KeyRecord& record : TRY(read_key_store(files.store))) table->add(std::move(record));
   }
   table->is_needed = !table->lines.empty() || !table->records.empty();
@@ -173,9 +168,9 @@ void KeyRing::look_again() {
   std::int64_t next = next_look_;
   if (now < next || !next_look_.compare_exchange_strong(next, now + look_every_ms)) return;
   table_.with([&](std::shared_ptr<const Table>& table) {
-    const FileStamp stamp = stamp_or_nothing(files_.store);
-    if (stamp == stamp_) return;
-    stamp_ = stamp;
+    const auto identity = file_identity(files_.store);
+    if (identity == identity_) return;
+    identity_ = identity;
     auto records = read_key_store(files_.store);
     if (!records) {
       log_warning("keys are as they were error='{}'", records.error().message());

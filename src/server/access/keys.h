@@ -10,8 +10,8 @@
 #include <utility>
 #include <vector>
 
-#include "base/disk.h"
 #include "base/guarded.h"
+#include "base/store_files.h"
 #include "http/message.h"
 #include "http/secrets.h"
 #include "server/access/records.h"
@@ -53,7 +53,7 @@ class KeyRing {
 
   Files files_;
   Guarded<std::shared_ptr<const Table>> table_;
-  FileStamp stamp_;
+  std::optional<FileIdentity> identity_;
   std::atomic<std::int64_t> next_look_{0};  // of the steady clock, in milliseconds
 };
 

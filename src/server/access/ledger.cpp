@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/disk.h"
 #include "base/log.h"
+#include "base/store_files.h"
 #include "server/describe.h"
 
 namespace hearth::server {
@@ -145,8 +146,8 @@ void Ledger::write_lines(const std::string& lines) {
   const std::string& path = options_.audit_file;
   const auto written = [&]() -> Status {
     TRY(files->make_folder(parent_folder(path)));
-    const auto stamp = stamp_of(path);
-    if (stamp && stamp->bytes + lines.size() > options_.max_audit_bytes)
+    const auto before = file_identity(path);
+    if (before && before->bytes + lines.size() > options_.max_audit_bytes)
       for (int i = options_.audit_files - 1; i > 0; --i) {
         const std::string from = i == 1 ? path : fmt::format("{}.{}", path, i - 1);
         if (is_file(from)) TRY(files->rename(from, fmt::format("{}.{}", path, i)));

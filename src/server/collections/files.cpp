@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/disk.h"
+#include "base/store_files.h"
 #include "base/utf8.h"
 #include "server/collections/multipart.h"
 #include "server/collections/pool.h"
@@ -177,7 +178,9 @@ Checked<StoredFile> keep_file(Service& service, const std::string& path, StoredF
   const std::string folder = TRY(folder_of(service));
   const auto files = system_files();
   file.id = fresh_id(prefix);
-  file.bytes = static_cast<std::int64_t>(TRY(stamp_of(path)).bytes);
+  const auto identity = file_identity(path);
+  if (!identity) return Error(ErrorKind::not_found, fmt::format("{}: is gone", path));
+  file.bytes = static_cast<std::int64_t>(identity->bytes);
   file.created = unix_seconds();
   TRY(files->make_folder(folder));
   TRY(files->link(path, join_path(folder, file.id)));

@@ -48,7 +48,7 @@ Checked<Json> upload(Service& service, const Call& call) {
                    0};
   {
     auto part = TRY(GrowingFile::open(path));
-    if (offset == 0) TRY(part.cut());
+    if (offset == 0) TRY(part.truncate(0));
     if (free_disk_bytes(folder) < call.request.body.size() * 2 + (256u << 20))
       return Error(ErrorKind::exhausted, "the disk is full");
     TRY(part.append(std::as_bytes(std::span(call.request.body))));

@@ -4,6 +4,7 @@
 #include <chrono>
 
 #include "base/log.h"
+#include "base/store_files.h"
 #include "vectors/store/cold.h"
 #include "vectors/store/local_state.h"
 
@@ -432,7 +433,7 @@ Result<CollectionInfo> LocalCollection::info() const {
   info.tuning = manifest_.tuning;
   info.recall = manifest_.recall;
   for (const std::string& file : list_folder(folder_).value_or({}))
-    if (log_epoch(file)) info.log_bytes += stamp_of(path_of(file)).value_or({}).bytes;
+    if (log_epoch(file)) info.log_bytes += file_identity(path_of(file)).value_or(FileIdentity()).bytes;
   return info;
 }
 

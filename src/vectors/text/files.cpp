@@ -8,7 +8,8 @@
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
-#include "base/disk.h"
+#include "base/files.h"
+#include "base/store_files.h"
 #include "vectors/text/glob.h"
 #include "vectors/text/readable.h"
 
@@ -19,7 +20,8 @@ constexpr std::uint64_t max_file_bytes = 16 << 20;
 constexpr std::size_t chunks_at_once = 256;  // embedded and written together, whole files
 
 struct KnownFile {
-  FileStamp stamp;
+  std::int64_t modified_ns = 0;  // when it was read
+  std::uint64_t bytes = 0;
   std::string checksum;
   std::vector<std::string> ids;
 };
@@ -47,9 +49,9 @@ Result<KnownFiles> known_files(const Collection& collection, const std::string& 
       KnownFile& file = known[path];
       file.ids.push_back(document.id);
       file.checksum = TRY(optional<std::string>(document.metadata, "checksum", ""));
-      file.stamp.modified_ns =
+      file.modified_ns =
           TRY(optional<std::int64_t>(document.metadata, "modified_ns", std::int64_t{0}));
-      file.stamp.bytes = static_cast<std::uint64_t>(
+      file.bytes = static_cast<std::uint64_t>(
           TRY(optional<std::int64_t>(document.metadata, "bytes", std::int64_t{0})));
     }
     from = std::move(page.next);
@@ -127,18 +129,19 @@ Status Indexer::update(const std::function<void(double)>& done) {
 }
 
 Status Indexer::update_file(const std::string& path) {
-  const auto stamp = stamp_of(path);
+  const auto now = file_identity(path);
   const auto skip = [&](std::string_view why) -> Status {
     report_.skipped.push_back(fmt::format("{}: {}", path, why));
     return Done{};
   };
-  if (!stamp.ok()) return skip("cannot be read");
+  if (!now) return skip("cannot be read");
   const auto known = known_.find(path);
-  if (known != known_.end() && known->second.stamp == *stamp) {
+  if (known != known_.end() && known->second.modified_ns == now->modified_ns &&
+      known->second.bytes == now->bytes) {
     ++report_.unchanged;
     return Done{};
   }
-  if (stamp->bytes > max_file_bytes) return skip("over 16 MiB");
+  if (now->bytes > max_file_bytes) return skip("over 16 MiB");
   auto bytes = read_file(path, max_file_bytes);
   if (!bytes.ok()) return skip("cannot be read");
   const std::string checksum = fmt::format("{:08x}-{}", crc32c(bytes_of(*bytes)), bytes->size());
@@ -160,8 +163,8 @@ Status Indexer::update_file(const std::string& path) {
                                       {"chunk", number++},
                                       {"line", chunk.line},
                                       {"heading", chunk.heading},
-                                      {"modified_ns", stamp->modified_ns},
-                                      {"bytes", stamp->bytes},
+                                      {"modified_ns", now->modified_ns},
+                                      {"bytes", now->bytes},
                                       {"checksum", checksum}});
     document.text = std::move(chunk.text);
     old_ids.erase(document.id);

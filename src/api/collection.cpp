@@ -87,11 +87,7 @@ Result<Json> scroll(const hearth_collection& handle, const Json& json) {
   const vectors::Parts parts = TRY(vectors::parts_member(json, {}));
   const vectors::Page page = TRY(handle.collection->scroll(from, static_cast<std::size_t>(limit),
                                                            filter ? &*filter : nullptr, parts));
-  Json documents = Json::array();
-  for (const vectors::Document& document : page.documents)
-    documents.push_back(vectors::to_json(document, parts));
-  return Json::object({{"documents", std::move(documents)},
-                       {"next", page.next.empty() ? Json() : Json(page.next)}});
+  return vectors::to_json(page, parts);
 }
 
 Result<std::size_t> remove_where(hearth_collection& handle, std::string_view text) {

@@ -63,8 +63,8 @@ void check_story(const std::string& path, const std::string& golden) {
   const std::vector<Token> expected = expected_tokens(golden_folder + golden);
   for (const std::ptrdiff_t prompt : {1, 40, 9, 2, 79}) {
     CAPTURE(prompt);
-    CHECK(generated(*loaded.runner, greedy({expected.begin(), expected.begin() + prompt},
-                                           std::ssize(expected) - prompt)) ==
+    CHECK(generated(*loaded.runner, greedy_past_end({expected.begin(), expected.begin() + prompt},
+                                                    std::ssize(expected) - prompt)) ==
           std::vector<Token>(expected.begin() + prompt, expected.end()));
   }
   GenerateRequest request;

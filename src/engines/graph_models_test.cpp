@@ -72,7 +72,8 @@ TEST_CASE("a graph goes on as onnxruntime does") {
                                 expected.begin() + static_cast<std::ptrdiff_t>(n));
     };
     for (const std::size_t prompt : {1, 40, 2, 79})
-      CHECK(generated(**runner, greedy(first(prompt), std::ssize(rest(prompt)))) == rest(prompt));
+      CHECK(generated(**runner, greedy_past_end(first(prompt), std::ssize(rest(prompt)))) ==
+            rest(prompt));
   }
 }
 
@@ -259,7 +260,7 @@ TEST_CASE("ONNX Runtime, where it is installed, gives the same tokens and vector
     options.kv_budget_bytes = 1 << 20;
     const auto runner = make_runner(loaded.model, *loaded.table, loaded.pool, options);
     REQUIRE_MESSAGE(runner.ok(), runner.error().message());
-    CHECK(generated(**runner, greedy({expected[0]}, std::ssize(expected) - 1)) ==
+    CHECK(generated(**runner, greedy_past_end({expected[0]}, std::ssize(expected) - 1)) ==
           std::vector<Token>(expected.begin() + 1, expected.end()));
   }
   const Loaded ours = load(golden_folder + "embedder", "graph"),

@@ -58,7 +58,7 @@ TEST_CASE("llama.cpp's library, by a stand-in, reads what it is given and forget
   for (const std::vector<Token>& prompt : std::vector<std::vector<Token>>{
            {1}, {1, 5, 9}, {1, 5, 9, 4, 4, 4}, {1, 5}, {7, 7, 7}, {1, 5, 9, 4, 2}}) {
     std::vector<Token> text = prompt;
-    for (const Token token : generated(**runner, greedy(prompt, 6))) {
+    for (const Token token : generated(**runner, greedy_past_end(prompt, 6))) {
       CHECK(token == next_of(text));
       text.push_back(token);
     }

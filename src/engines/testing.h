@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/files.h"
-#include "runtime/runner.h"
+#include "runtime/request_testing.h"
 
 namespace hearth::testing {
 
@@ -22,15 +22,6 @@ inline std::vector<Token> expected_tokens(const std::string& folder) {
     tokens.push_back(token);
   }
   return tokens;
-}
-
-inline GenerateRequest greedy(std::vector<Token> prompt, std::int64_t tokens) {
-  GenerateRequest request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = tokens;
-  request.sampling.temperature = 0;
-  request.ignore_end = true;
-  return request;
 }
 
 inline std::vector<Token> generated(Runner& runner, GenerateRequest request) {

@@ -24,12 +24,12 @@ struct ModelFacts {
 };
 
 struct LocalModel {
-  std::string name;        // asks for this one and no other
-  std::string reference;   // where it was fetched from: "hf:org/repo:Q8_0"; empty: unknown
-  std::string_view tool;   // whose it is: "hearth" (our store), or the shelf's
-  std::string folder;      // in our store: its folder, with all its files
-  std::string path;        // what open_package takes
-  std::string tower = {};  // its vision tower, where that is not found by its name
+  std::string name;         // asks for this one and no other
+  std::string reference;    // where it was fetched from: "hf:org/repo:Q8_0"; empty: unknown
+  std::string_view tool;    // whose it is: "hearth" (our store), or the shelf's
+  std::string folder;       // in our store: its folder, with all its files
+  std::string path;         // what open_package takes
+  std::string tower = {};   // its vision tower, where that is not found by its name
   std::string sha256 = {};  // in our store: promised of its only file; empty: it has several
   std::uint64_t bytes = 0;
   FileIdentity identity;  // of the main file

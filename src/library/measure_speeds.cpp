@@ -74,7 +74,8 @@ std::vector<std::byte> some_weights(Dtype dtype, std::size_t rows, std::size_t c
   return bytes;
 }
 
-// Of weights, to be past the caches of one processor: of twice their size a third was still found there.
+// Of weights, to be past the caches of one processor: of twice their size a third was still found
+// there.
 std::uint64_t spread_bytes() {
   std::uint64_t largest = 0;
   for (const hardware::Cache& cache : hardware::read_cpu().caches)

@@ -5,28 +5,14 @@
 
 #include <cstring>
 #include <memory>
-#include <numeric>
 
+#include "runtime/pages_testing.h"
 #include "runtime/random.h"
-#include "runtime/sequence_pages.h"
 
 using namespace hearth;
+using hearth::testing::compute, hearth::testing::tokens_from;
 
 namespace {
-
-std::vector<Token> tokens_from(Token first, std::size_t n) {
-  std::vector<Token> tokens(n);
-  std::iota(tokens.begin(), tokens.end(), first);
-  return tokens;
-}
-
-// Computes all of `tokens`: each position holds its token.
-void compute(SequencePages& pages, std::span<const Token> tokens) {
-  REQUIRE(pages.reserve(tokens.size()) == tokens.size());
-  for (std::size_t i = pages.computed(); i < tokens.size(); ++i)
-    std::memcpy(pages.data()[i / 32] + i % 32 * sizeof(Token), &tokens[i], sizeof(Token));
-  pages.advance(tokens, tokens.size() - pages.computed());
-}
 
 void check_holds(const SequencePages& pages, std::span<const Token> tokens) {
   for (std::size_t i = 0; i < pages.computed(); ++i) {

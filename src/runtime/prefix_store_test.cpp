@@ -6,17 +6,16 @@
 #include <filesystem>
 #include <fstream>
 #include <memory>
-#include <numeric>
 
 #include "base/thread_pool.h"
 #include "formats/scratch_folder.h"
 #include "kernels/kernels.h"
 #include "runtime/fake_model.h"
+#include "runtime/pages_testing.h"
 #include "runtime/runner.h"
-#include "runtime/sequence_pages.h"
 
 using namespace hearth;
-using hearth::testing::ScratchFolder;
+using hearth::testing::ScratchFolder, hearth::testing::compute, hearth::testing::tokens_from;
 
 namespace {
 
@@ -27,20 +26,6 @@ std::unique_ptr<PrefixStore> open_store(const std::string& folder, const std::st
   auto store = PrefixStore::open({folder, model, max_bytes}, page_bytes);
   REQUIRE(store.ok());
   return std::move(*store);
-}
-
-std::vector<Token> tokens_from(Token first, std::size_t n) {
-  std::vector<Token> tokens(n);
-  std::iota(tokens.begin(), tokens.end(), first);
-  return tokens;
-}
-
-// Computes all of `tokens`: each position holds its token.
-void compute(SequencePages& pages, std::span<const Token> tokens) {
-  REQUIRE(pages.reserve(tokens.size()) == tokens.size());
-  for (std::size_t i = pages.computed(); i < tokens.size(); ++i)
-    std::memcpy(pages.data()[i / 32] + i % 32 * sizeof(Token), &tokens[i], sizeof(Token));
-  pages.advance(tokens, tokens.size() - pages.computed());
 }
 
 // One process's life: how many of the tokens it found, and that it found the right ones.

@@ -9,9 +9,11 @@
 #include "base/files.h"
 #include "kernels/select.h"
 #include "models/test_support.h"
+#include "runtime/request_testing.h"
 #include "runtime/runner.h"
 
 using namespace hearth;
+using hearth::testing::greedy_past_end;
 
 namespace {
 
@@ -48,15 +50,6 @@ std::vector<Token> prompt_of(std::uint32_t seed, std::size_t tokens, std::uint32
     prompt.push_back(static_cast<Token>((seed >> 8) % vocabulary));
   }
   return prompt;
-}
-
-GenerateRequest greedy(std::vector<Token> prompt, std::int64_t tokens) {
-  GenerateRequest request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = tokens;
-  request.sampling.temperature = 0;
-  request.ignore_end = true;
-  return request;
 }
 
 // Runs all requests at once.  Returns what each said: tokens with their logprobs.
@@ -98,7 +91,7 @@ TEST_CASE("stories260K: the story is the reference's, byte for byte, cached or n
   const Loaded loaded = load(folder + "/stories260K-f32.gguf");
   const auto runner = loaded.runner();
   for (int time = 0; time < 2; ++time) {
-    const auto answer = generate(*runner, greedy({1}, 200));
+    const auto answer = generate(*runner, greedy_past_end({1}, 200));
     REQUIRE(answer.ok());
     std::string text = answer->text;
     while (text.size() > story->size()) text.pop_back();
@@ -106,8 +99,8 @@ TEST_CASE("stories260K: the story is the reference's, byte for byte, cached or n
   }
   std::vector<GenerateRequest> requests;
   for (std::uint32_t i = 0; i < 30; ++i)
-    requests.push_back(greedy(i % 3 == 0 ? std::vector<Token>{1} : prompt_of(i, i * 5 + 1, 512),
-                              i % 3 == 0 ? 200 : 40));
+    requests.push_back(greedy_past_end(
+        i % 3 == 0 ? std::vector<Token>{1} : prompt_of(i, i * 5 + 1, 512), i % 3 == 0 ? 200 : 40));
   for (std::size_t i = 0; const auto& tokens : answer_all(*runner, requests)) {
     if (i++ % 3 != 0) continue;
     std::string text;
@@ -131,7 +124,7 @@ TEST_CASE("golden models: together and preempted, each says what it says alone")
                        .deterministic = true});
     std::vector<GenerateRequest> requests;
     for (std::uint32_t i = 0; i < 8; ++i)
-      requests.push_back(greedy(prompt_of(i / 2, 3 + 7 * i, vocabulary), 30));
+      requests.push_back(greedy_past_end(prompt_of(i / 2, 3 + 7 * i, vocabulary), 30));
     const auto answers = answer_all(*runner, requests);
     for (std::size_t i = 0; i < requests.size(); ++i) {
       const auto alone = models::greedy(*loaded.model, ctx, requests[i].prompt, 30);
@@ -149,7 +142,7 @@ TEST_CASE("deterministic: the same bits under any load, cache, chunking and thre
   for (const int threads : {1, 3}) {
     const Loaded loaded = load(golden.containers().back(), threads);
     const std::uint32_t vocabulary = loaded.model->info().vocabulary;
-    auto request = greedy(prompt_of(77, 45, vocabulary), 40);
+    auto request = greedy_past_end(prompt_of(77, 45, vocabulary), 40);
     request.sampling = {.temperature = 0.9f, .top_p = 0.95f, .seed = 3};
     request.deterministic = request.logprobs = true;
     for (const std::uint32_t step_tokens : {7u, 256u}) {
@@ -157,7 +150,7 @@ TEST_CASE("deterministic: the same bits under any load, cache, chunking and thre
       for (const std::uint32_t load : {0u, 5u, 5u}) {  // the later ones find the first one's pages
         std::vector<GenerateRequest> requests{request};
         for (std::uint32_t i = 0; i < load; ++i)
-          requests.push_back(greedy(prompt_of(i, 9 * i + 1, vocabulary), 50));
+          requests.push_back(greedy_past_end(prompt_of(i, 9 * i + 1, vocabulary), 50));
         const auto answer = answer_all(*runner, requests).front();
         REQUIRE(answer.size() == 40);
         if (first.empty()) first = answer;

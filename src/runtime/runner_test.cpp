@@ -14,8 +14,10 @@
 #include "runtime/fake_model.h"
 #include "runtime/memory_budget.h"
 #include "runtime/random.h"
+#include "runtime/request_testing.h"
 
 using namespace hearth;
+using hearth::testing::greedy;
 
 namespace {
 
@@ -24,14 +26,6 @@ std::vector<Token> prompt_of(std::size_t tokens, std::uint64_t seed) {
   for (std::size_t i = 0; i < tokens; ++i)
     prompt[i] = 2 + static_cast<Token>(46 * uniform({.seed = seed, .stream = 9, .index = i}));
   return prompt;
-}
-
-GenerateRequest greedy(std::vector<Token> prompt, std::int64_t tokens) {
-  GenerateRequest request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = tokens;
-  request.sampling.temperature = 0;
-  return request;
 }
 
 // One stream as a client sees it.  Thread-safe.

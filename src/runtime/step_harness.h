@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "runtime/fake_model.h"
+#include "runtime/request_testing.h"
 #include "runtime/stepper.h"
 
 namespace hearth {
@@ -46,6 +47,6 @@ struct Harness {
 };
 
 std::vector<Token> prompt_of(std::size_t tokens, std::uint64_t seed, Token vocabulary = 48);
-GenerateRequest greedy(std::vector<Token> prompt, std::int64_t tokens);
+using testing::greedy;
 
 }  // namespace hearth

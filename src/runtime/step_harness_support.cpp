@@ -84,12 +84,4 @@ std::vector<Token> prompt_of(std::size_t tokens, std::uint64_t seed, Token vocab
   return prompt;
 }
 
-GenerateRequest greedy(std::vector<Token> prompt, std::int64_t tokens) {
-  GenerateRequest request;
-  request.prompt = std::move(prompt);
-  request.max_tokens = tokens;
-  request.sampling.temperature = 0;
-  return request;
-}
-
 }  // namespace hearth

@@ -4,36 +4,19 @@
 #include <algorithm>
 #include <cstdio>
 #include <cstdlib>
-#include <random>
 #include <string>
 #include <vector>
 
 #include "base/files.h"
 #include "vectors/index.h"
+#include "vectors/mixture.h"
 
 namespace hearth::vectors::testing {
 
-// Vectors near the centres of a mixture; the same for the same arguments.
 inline std::vector<float> mixture(std::size_t n, std::size_t dim, unsigned seed) {
-  constexpr std::size_t clusters = 24, inner = 6;
-  std::mt19937 shape(99), random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> centres(clusters * dim), directions(clusters * inner * dim);
-  for (auto& x : centres) x = 2 * normal(shape);
-  for (auto& x : directions) x = normal(shape);
-  std::vector<float> rows(n * dim);
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::size_t cluster = random() % clusters;
-    float* row = &rows[i * dim];
-    std::copy_n(&centres[cluster * dim], dim, row);
-    for (std::size_t j = 0; j < inner; ++j) {
-      const float weight = normal(random);
-      for (std::size_t d = 0; d < dim; ++d)
-        row[d] += weight * directions[(cluster * inner + j) * dim + d];
-    }
-    for (std::size_t d = 0; d < dim; ++d) row[d] += 0.3f * normal(random);
-  }
-  return rows;
+  constexpr Mixture clustered{
+      .clusters = 24, .inner = 6, .mean = 0, .centres = 2, .spread = 1, .noise = 0.3f};
+  return sample(clustered, n, dim, seed);
 }
 
 inline std::vector<Row> rows_from(Row first, std::size_t n) {

@@ -183,11 +183,7 @@ Checked<Json> scroll(Service& service, const Call& call) {
   const OpenCollection collection = TRY(open(service, call, Access::read));
   const vectors::Page page = TRY(collection->scroll(from, static_cast<std::size_t>(limit),
                                                     filter ? &*filter : nullptr, parts));
-  Json documents = Json::array();
-  for (const vectors::Document& document : page.documents)
-    documents.push_back(vectors::to_json(document, parts));
-  return Json::object({{"documents", std::move(documents)},
-                       {"next", page.next.empty() ? Json() : Json(page.next)}});
+  return vectors::to_json(page, parts);
 }
 
 Checked<Json> count(Service& service, const Call& call) {

@@ -12,6 +12,7 @@
 #include <vector>
 
 #include "vectors/graph/hnsw.h"
+#include "vectors/mixture.h"
 
 namespace {
 
@@ -20,30 +21,15 @@ using namespace hearth::vectors;
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
-// Vectors near the centres of a mixture, each component spread over `inner` directions of its own.
-std::vector<float> mixture(std::size_t n, std::size_t dim, unsigned seed) {
-  constexpr std::size_t clusters = 1000, inner = 20;
-  std::mt19937 shape(99);
-  std::normal_distribution<float> normal;
-  std::vector<float> centres(clusters * dim), directions(clusters * inner * dim);
-  for (auto& x : centres) x = 25 + 32 * normal(shape);
-  for (auto& x : directions) x = 6 * normal(shape);
-  std::mt19937 random(seed);
-  std::vector<float> rows(n * dim);
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::size_t cluster = random() % clusters;
-    float* row = &rows[i * dim];
-    std::copy_n(&centres[cluster * dim], dim, row);
-    for (std::size_t j = 0; j < inner; ++j) {
-      const float weight = normal(random);
-      const float* direction = &directions[(cluster * inner + j) * dim];
-      for (std::size_t d = 0; d < dim; ++d) row[d] += weight * direction[d];
-    }
-    for (std::size_t d = 0; d < dim; ++d)
-      row[d] = std::clamp(row[d] + 4 * normal(random), 0.0f, 218.0f);
-  }
-  return rows;
-}
+// As SIFT's.
+constexpr Mixture sift_like{.clusters = 1000,
+                            .inner = 20,
+                            .mean = 25,
+                            .centres = 32,
+                            .spread = 6,
+                            .noise = 4,
+                            .least = 0,
+                            .most = 218};
 
 void write(const std::string& path, std::uint32_t n, std::uint32_t dim, const void* data) {
   std::FILE* file = std::fopen(path.c_str(), "wb");
@@ -97,7 +83,8 @@ int main(int argc, char** argv) {
     return argc > i ? static_cast<std::size_t>(std::atoll(argv[i])) : otherwise;
   };
   const std::size_t n = number(1, 100000), dim = number(2, 128), queries_n = 500;
-  const std::vector<float> rows = mixture(n, dim, 1), queries = mixture(queries_n, dim, 2);
+  const std::vector<float> rows = sample(sift_like, n, dim, 1),
+                           queries = sample(sift_like, queries_n, dim, 2);
   HnswSpec spec{.dim = dim,
                 .metric = Metric::l2,
                 .m = number(3, 16),

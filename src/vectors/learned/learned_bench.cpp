@@ -13,6 +13,7 @@
 #include "vectors/flat/flat.h"
 #include "vectors/graph/hnsw.h"
 #include "vectors/learned/learned.h"
+#include "vectors/mixture.h"
 
 namespace {
 
@@ -21,27 +22,8 @@ using namespace hearth::vectors;
 
 double cpu_seconds() { return static_cast<double>(std::clock()) / CLOCKS_PER_SEC; }
 
-std::vector<float> embeddings(std::size_t n, std::size_t dim, unsigned seed) {
-  constexpr std::size_t clusters = 500, inner = 12;
-  std::mt19937 shape(99), random(seed);
-  std::normal_distribution<float> normal;
-  std::vector<float> centres(clusters * dim), directions(clusters * inner * dim);
-  for (auto& x : centres) x = normal(shape);
-  for (auto& x : directions) x = 0.35f * normal(shape);
-  std::vector<float> rows(n * dim);
-  for (std::size_t i = 0; i < n; ++i) {
-    const std::size_t cluster = random() % clusters;
-    float* row = &rows[i * dim];
-    std::copy_n(&centres[cluster * dim], dim, row);
-    for (std::size_t j = 0; j < inner; ++j) {
-      const float weight = normal(random);
-      const float* direction = &directions[(cluster * inner + j) * dim];
-      for (std::size_t d = 0; d < dim; ++d) row[d] += weight * direction[d];
-    }
-    for (std::size_t d = 0; d < dim; ++d) row[d] += 0.2f * normal(random);
-  }
-  return rows;
-}
+constexpr Mixture embedding_like{
+    .clusters = 500, .inner = 12, .mean = 0, .centres = 1, .spread = 0.35f, .noise = 0.2f};
 
 void measure(const Index& index, const std::vector<float>& queries, std::size_t dim,
              const std::vector<std::vector<Hit>>& truth, float target, std::size_t breadth) {
@@ -68,7 +50,8 @@ int main(int argc, char** argv) {
     return argc > i ? static_cast<std::size_t>(std::atoll(argv[i])) : otherwise;
   };
   const std::size_t n = number(1, 50000), dim = number(2, 256), queries_n = 300;
-  const std::vector<float> rows = embeddings(n, dim, 1), queries = embeddings(queries_n, dim, 2);
+  const std::vector<float> rows = sample(embedding_like, n, dim, 1),
+                           queries = sample(embedding_like, queries_n, dim, 2);
   std::vector<Row> ids(n);
   for (std::size_t i = 0; i < n; ++i) ids[i] = static_cast<Row>(i);
   const auto flat = make_flat(dim, Metric::cosine);

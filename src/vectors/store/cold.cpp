@@ -3,23 +3,16 @@
 #include "vectors/store/cold.h"
 
 #include <fmt/core.h>
-#include <sqlite3.h>
 
 #include "base/bytes.h"
 #include "base/crc32c.h"
+#include "vectors/sqlite_handles.h"
 #include "vectors/store/encoding.h"
 
 namespace hearth::vectors {
 namespace {
 
 constexpr std::uint32_t version = 1;
-
-struct Close {
-  void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
-  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
-};
-using Database = std::unique_ptr<sqlite3, Close>;
-using Statement = std::unique_ptr<sqlite3_stmt, Close>;
 
 Error failed(sqlite3* database) {
   const int code = sqlite3_errcode(database);

@@ -433,7 +433,8 @@ Result<CollectionInfo> LocalCollection::info() const {
   info.tuning = manifest_.tuning;
   info.recall = manifest_.recall;
   for (const std::string& file : list_folder(folder_).value_or({}))
-    if (log_epoch(file)) info.log_bytes += file_identity(path_of(file)).value_or(FileIdentity()).bytes;
+    if (log_epoch(file))
+      info.log_bytes += file_identity(path_of(file)).value_or(FileIdentity()).bytes;
   return info;
 }
 

@@ -48,6 +48,13 @@ Json to_json(const Document& document, const Parts& parts) {
   return json;
 }
 
+Json to_json(const Page& page, const Parts& parts) {
+  Json documents = Json::array();
+  for (const Document& document : page.documents) documents.push_back(to_json(document, parts));
+  return Json::object({{"documents", std::move(documents)},
+                       {"next", page.next.empty() ? Json() : Json(page.next)}});
+}
+
 Result<Document> document_from_json(const Json& json, const std::string& fallback_id) {
   if (!json.is_object())
     return Error(ErrorKind::invalid,

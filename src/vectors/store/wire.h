@@ -8,6 +8,8 @@ namespace hearth::vectors {
 
 // {"id", "vector", "text", "metadata"}
 Json to_json(const Document& document, const Parts& parts);
+// {"documents", "next": null at the end}
+Json to_json(const Page& page, const Parts& parts);
 // A vector may be absent: then it is empty.  So may an id: then `fallback_id` is it.
 Result<Document> document_from_json(const Json& json, const std::string& fallback_id = "");
 

@@ -1,23 +1,15 @@
-// The one source that knows SQLite.
 #include "vectors/text/words.h"
 
 #include <fmt/core.h>
-#include <sqlite3.h>
 
 #include "base/utf8.h"
+#include "vectors/sqlite_handles.h"
 
 namespace hearth::vectors {
 namespace {
 
 constexpr std::size_t max_query_words = 64;
 constexpr int busy_milliseconds = 5000;
-
-struct Close {
-  void operator()(sqlite3* database) const { sqlite3_close_v2(database); }
-  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
-};
-using Database = std::unique_ptr<sqlite3, Close>;
-using Statement = std::unique_ptr<sqlite3_stmt, Close>;
 
 Error failed(sqlite3* database) {
   const int code = sqlite3_errcode(database);

@@ -102,6 +102,8 @@ struct LocalCollection final : Collection {
   // The rows a filter allows, live ones only.
   Result<std::shared_ptr<const Bits>> select_rows(const Filter& filter) const;
   Status prepare_fields(std::vector<std::string> names) const;
+
+  // ---- searching: local_search.cpp ----
   struct Scored {
     Row row;
     float distance;

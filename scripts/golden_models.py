@@ -177,6 +177,13 @@ def gpt_oss_names(tensors, layers):
     return out
 
 
+def finish(w):
+    w.write_header_to_file()
+    w.write_kv_data_to_file()
+    w.write_tensors_to_file()
+    w.close()
+
+
 def gguf_tensors(spec, c, tensors):
     """Hugging Face tensors under their GGUF names, reordered as GGUF files have them."""
     arch, layers = spec["arch"], c.num_hidden_layers
@@ -253,10 +260,7 @@ def write_gguf(spec, c, tensors, folder, quantised=None):
         w.add_tensor(name, numpy.ascontiguousarray(value, dtype=numpy.float32))
     for name, value in (quantised or {}).items():
         w.add_tensor(name, value, raw_dtype=gguf.GGMLQuantizationType.MXFP4)
-    w.write_header_to_file()
-    w.write_kv_data_to_file()
-    w.write_tensors_to_file()
-    w.close()
+    finish(w)
 
 
 # ---- mxfp4 --------------------------------------------------------------------------------------
@@ -649,10 +653,7 @@ def make_static_embed():
     w.add_add_bos_token(False)
     w.add_add_eos_token(False)
     w.add_tensor("token_embd.weight", stored, raw_dtype=kind)
-    w.write_header_to_file()
-    w.write_kv_data_to_file()
-    w.write_tensors_to_file()
-    w.close()
+    finish(w)
     texts = [[9], [5, 6, 7, 7, 1], [4, 30, 31]]
     vectors = []
     for text in texts:

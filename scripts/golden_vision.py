@@ -162,7 +162,7 @@ def write_language(folder, spec, c, tensors, tokenizer, add=None):
     w.add_chat_template(tokenizer.chat_template)
     for name, value in text_models.gguf_tensors(spec, c, tensors).items():
         w.add_tensor(name, numpy.ascontiguousarray(value, dtype=F32))
-    finish(w)
+    text_models.finish(w)
 
 
 def write_tower(folder, spec, vision, preprocess, tensors, layers):
@@ -175,6 +175,8 @@ def write_tower(folder, spec, vision, preprocess, tensors, layers):
             w.add_bool(f"clip.{key}", value)
         elif isinstance(value, float):
             w.add_float32(f"clip.{key}", value)
+        elif isinstance(value, list):
+            w.add_array(f"clip.{key}", value)
         else:
             w.add_uint32(f"clip.{key}", value)
     w.add_array("clip.vision.image_mean", [float(v) for v in preprocess.image_mean])
@@ -187,14 +189,7 @@ def write_tower(folder, spec, vision, preprocess, tensors, layers):
         for target, part in spec["tensor"](name, value, names):
             half = not spec.get("whole") and part.ndim > 1 and "position" not in target
             w.add_tensor(target, numpy.ascontiguousarray(part, numpy.float16 if half else F32))
-    finish(w)
-
-
-def finish(w):
-    w.write_header_to_file()
-    w.write_kv_data_to_file()
-    w.write_tensors_to_file()
-    w.close()
+    text_models.finish(w)
 
 
 def mapped(name, value, names):
@@ -205,13 +200,31 @@ def mapped(name, value, names):
     return [(f"{target}.{last}", value)]
 
 
+def two_frames(value):
+    return [("v.patch_embd.weight", value[:, :, 0]), ("v.patch_embd.weight.1", value[:, :, 1])]
+
+
 def qwen_tensor(name, value, names):
     name = name.replace("model.visual.", "visual.")
     if name.endswith("patch_embed.proj.weight"):
-        return [("v.patch_embd.weight", value[:, :, 0]), ("v.patch_embd.weight.1", value[:, :, 1])]
+        return two_frames(value)
     if ".qkv." in name:
         return [pair for part, letter in zip(numpy.split(value, 3), "qkv")
                 for pair in mapped(name.replace("qkv", letter), part, names)]
+    return mapped(name, value, names)
+
+
+def qwen3_tensor(name, value, names):
+    name = name.replace("model.visual.", "visual.")
+    if name.endswith("patch_embed.proj.weight"):
+        return two_frames(value)
+    if name.startswith("visual.merger."):
+        part, last = name.split(".")[2:]
+        return [({"norm": "v.post_ln", "linear_fc1": "mm.0", "linear_fc2": "mm.2"}[part] + "." + last,
+                 value)]
+    if name.startswith("visual.deepstack_merger_list."):
+        number, part, last = name.split(".")[2:]
+        return [(f"v.deepstack.{DEEP[int(number)]}.{part.removeprefix('linear_')}.{last}", value)]
     return mapped(name, value, names)
 
 
@@ -230,6 +243,8 @@ def clip_tensor(name, value, names):
 def llava_tensor(name, value, names):
     if "post_layernorm" in name:
         return []
+    if name.endswith("image_newline"):
+        return [("model.image_newline", value)]
     return clip_tensor(name, value, names)
 
 
@@ -278,10 +293,36 @@ def qwen25_vl():
     return config, T.Qwen2_5_VLForConditionalGeneration
 
 
-def qwen_processor():
+DEEP, PLACES = [0, 2], 5
+qwen3_text = {**text, "head_dim": 16, "rope_parameters": {
+    "rope_type": "default", "rope_theta": 10000.0, "mrope_section": [4, 2, 2]}}
+qwen3_vision = dict(depth=3, hidden_size=16, out_hidden_size=32, num_heads=2, intermediate_size=24,
+                    patch_size=7, spatial_merge_size=2, temporal_patch_size=2,
+                    num_position_embeddings=PLACES**2, deepstack_visual_indexes=DEEP)
+
+
+def qwen3_vl():
+    config = T.Qwen3VLConfig(text_config={**qwen3_text, "num_hidden_layers": 3},
+                             vision_config=qwen3_vision, tie_word_embeddings=True, **qwen_ids())
+    return config, T.Qwen3VLForConditionalGeneration
+
+
+def qwen3_vl_moe():
+    config = T.Qwen3VLMoeConfig(
+        text_config={**qwen3_text, "num_experts": 4, "num_experts_per_tok": 2,
+                     "moe_intermediate_size": 16},
+        vision_config=qwen3_vision, tie_word_embeddings=True, **qwen_ids())
+    return config, T.Qwen3VLMoeForConditionalGeneration
+
+
+def qwen_processor(**more):
     from transformers.models.qwen2_vl.image_processing_pil_qwen2_vl import Qwen2VLImageProcessorPil
     return Qwen2VLImageProcessorPil(size={"shortest_edge": 28 * 28, "longest_edge": 14 * 14 * 16},
-                                   patch_size=7)
+                                   patch_size=7, **more)
+
+
+def qwen3_processor():
+    return qwen_processor(image_mean=[0.5] * 3, image_std=[0.5] * 3)
 
 
 def qwen_inputs(processor, pictures, c):
@@ -302,7 +343,12 @@ def qwen_pixels(out):
 
 
 def sections(w, c):
-    w.add_rope_dimension_sections([2, 3, 3, 0])
+    w.add_rope_dimension_sections([*c.rope_parameters["mrope_section"], 0])
+
+
+def deep_sections(w, c):
+    sections(w, c)
+    w.add_num_deepstack_layers(len(DEEP))
 
 
 siglip = dict(hidden_size=16, intermediate_size=24, num_hidden_layers=2, num_attention_heads=2,
@@ -389,6 +435,41 @@ def llava_inputs(processor, pictures, c):
             [16] * len(pictures))
 
 
+PINPOINTS = [[28, 56], [56, 28], [56, 56], [84, 28], [28, 84]]
+
+
+def llava_next():
+    plain, _ = llava()
+    config = T.LlavaNextConfig(
+        text_config=plain.text_config.to_dict(), vision_config=plain.vision_config.to_dict(),
+        tie_word_embeddings=True, image_token_index=FIRST + 2, vision_feature_layer=-2,
+        vision_feature_select_strategy="default", image_grid_pinpoints=PINPOINTS)
+    return config, T.LlavaNextForConditionalGeneration
+
+
+def llava_next_processor():
+    from transformers.models.llava_next.image_processing_pil_llava_next import (
+        LlavaNextImageProcessorPil)
+    return LlavaNextImageProcessorPil(size={"shortest_edge": 28},
+                                      crop_size={"height": 28, "width": 28},
+                                      image_grid_pinpoints=PINPOINTS)
+
+
+def llava_next_inputs(processor, pictures, c):
+    out = processor(pictures, return_tensors="pt")
+    counter = object.__new__(T.LlavaNextProcessor)
+    counter.image_processor, counter.patch_size, counter.num_additional_image_tokens = processor, 7, 1
+    counts = [counter._get_number_of_features(h, w, 28, 28) - 1
+              for h, w in out["image_sizes"].tolist()]
+    return dict(out), ["<image>" * n for n in counts], counts
+
+
+def llava_next_pixels(out):
+    from transformers.models.llava_next.modeling_llava_next import image_size_to_num_patches
+    return [tile for tiles, size in zip(out["pixel_values"], out["image_sizes"])
+            for tile in tiles[:image_size_to_num_patches(size, PINPOINTS, 28)]]
+
+
 PIXTRAL_WORDS = ["[INST]", "[/INST]", "[IMG]", "[IMG_BREAK]", "[IMG_END]"]
 pixtral_vision = dict(model_type="pixtral", hidden_size=16, intermediate_size=24, head_dim=8,
                       num_hidden_layers=2, num_attention_heads=2, image_size=56, patch_size=7,
@@ -450,6 +531,14 @@ def vision_keys(c, **more):
             "vision.attention.layer_norm_epsilon": float(getattr(v, "layer_norm_eps", 1e-6)), **more}
 
 
+def qwen3_keys(c):
+    deep = [i in DEEP for i in range(c.vision_config.depth)]
+    return vision_keys(c, use_gelu=True, **{
+        "vision.image_size": PLACES * 7, "vision.spatial_merge_size": 2,
+        "vision.is_deepstack_layers": deep, "vision.image_min_pixels": 28 * 28,
+        "vision.image_max_pixels": 14 * 14 * 16})
+
+
 MODELS = {
     "qwen2.5-vl": dict(
         make=qwen25_vl, whole=True, arch=A.QWEN2VL, projector="qwen2.5vl_merger", processor=qwen_processor,
@@ -467,6 +556,18 @@ MODELS = {
         vision=lambda c: vision_keys(c, **{
             "vision.spatial_merge_size": 2, "vision.image_min_pixels": 28 * 28,
             "vision.image_max_pixels": 14 * 14 * 16})),
+    "qwen3-vl": dict(
+        make=qwen3_vl, whole=True, arch=A.QWEN3VL, projector="qwen3vl_merger",
+        processor=qwen3_processor, inputs=qwen_inputs, pixels=qwen_pixels, words=QWEN_WORDS,
+        eos="<|im_end|>",
+        template=parts_template(picture="<|vision_start|><|image_pad|><|vision_end|>", **CHATML),
+        keys=deep_sections, tensor=qwen3_tensor, vision=lambda c: qwen3_keys(c)),
+    "qwen3-vl-moe": dict(
+        make=qwen3_vl_moe, arch=A.QWEN3VLMOE, projector="qwen3vl_merger",
+        processor=qwen3_processor, inputs=qwen_inputs, pixels=qwen_pixels, words=QWEN_WORDS,
+        eos="<|im_end|>",
+        template=parts_template(picture="<|vision_start|><|image_pad|><|vision_end|>", **CHATML),
+        tensor=qwen3_tensor, vision=lambda c: qwen3_keys(c)),
     "gemma3": dict(
         make=gemma3, whole=True, arch=A.GEMMA3, projector="gemma3", processor=gemma3_processor,
         inputs=gemma3_inputs, pixels=plain_pixels, words=GEMMA_WORDS, eos="<end_of_turn>",
@@ -491,6 +592,13 @@ MODELS = {
         template=parts_template(picture="<image>\n", **CHATML), tensor=llava_tensor,
         vision=lambda c: vision_keys(c, **{"vision.feature_layer": 2,
                                            "vision.attention.layer_norm_epsilon": 1e-5})),
+    "llava-next": dict(
+        make=llava_next, arch=A.LLAMA, projector="mlp", processor=llava_next_processor,
+        inputs=llava_next_inputs, pixels=llava_next_pixels, words=LLAVA_WORDS, eos="<|im_end|>",
+        template=parts_template(picture="<image>\n", **CHATML), tensor=llava_tensor,
+        vision=lambda c: vision_keys(c, **{
+            "vision.feature_layer": 2, "vision.attention.layer_norm_epsilon": 1e-5,
+            "vision.image_grid_pinpoints": [v for h, w in PINPOINTS for v in (w, h)]})),
     "pixtral": dict(
         make=pixtral, arch=A.LLAMA, projector="pixtral", processor=pixtral_processor,
         inputs=pixtral_inputs, pixels=pixtral_pixels, words=PIXTRAL_WORDS, eos=None,
@@ -580,6 +688,8 @@ def make(name, spec, pictures):
         rows = seen.pooler_output
         if isinstance(rows, (tuple, list)):
             rows = torch.cat([r.reshape(-1, r.shape[-1]) for r in rows])
+        deep = getattr(seen, "deepstack_features", None) or []
+        rows = torch.cat([rows, *(torch.cat(list(layer)) for layer in deep)], dim=-1)
         rows = rows.reshape(-1, rows.shape[-1]).numpy()
     assert len(rows) == sum(counts), (rows.shape, counts)
     model.save_pretrained(folder)
@@ -614,7 +724,8 @@ def write_containers(folder, spec, config, tensors, tokenizer, processor):
             if own.startswith(prefix):
                 own = "model." + own.removeprefix(prefix)
         own = own.replace("language_model.lm_head", "lm_head")
-        is_tower = any(part in own for part in ("visual", "vision", "projector", "connector"))
+        is_tower = any(part in own for part in ("visual", "vision", "projector", "connector",
+                                                "newline"))
         (tower if is_tower else language)[own] = value
     if spec.get("whole"):
         write_language(folder, spec, c, language, tokenizer, spec.get("keys"))

@@ -124,6 +124,28 @@ std::vector<GgufContents::Pair> pairs_of(const Package& package) {
   return pairs;
 }
 
+// Of a folder written as GGUF; nothing is left of it when the model itself cannot be written.
+class TowerDraft {
+ public:
+  static Result<TowerDraft> create(const Package& from, const Package& model,
+                                   const std::string& path, const ConvertOptions& options,
+                                   ThreadPool& pool) {
+    if (options.to != Container::gguf || from.naming == Naming::gguf) return TowerDraft("");
+    return TowerDraft(TRY(write_tower(model, path, options.replace, pool)));
+  }
+  TowerDraft(TowerDraft&& other) noexcept : path_(std::exchange(other.path_, {})) {}
+  TowerDraft& operator=(TowerDraft&&) = delete;
+  ~TowerDraft() {
+    if (!path_.empty()) (void)remove_all(path_);
+  }
+  // It stays.
+  std::string commit() { return std::exchange(path_, {}); }
+
+ private:
+  explicit TowerDraft(std::string path) : path_(std::move(path)) {}
+  std::string path_;
+};
+
 Status write(const Package& package, const std::string& path, std::vector<StreamedTensor> tensors,
              const Recoder& recoder, const ConvertOptions& options) {
   if (options.to == Container::gguf)
@@ -148,6 +170,20 @@ std::span<const ContainerName> containers() {
   return list;
 }
 
+Result<std::string> write_tower(const Package& model, const std::string& path, bool replace,
+                                ThreadPool& pool) {
+  if (model.tower == nullptr) return std::string();
+  const std::string beside =
+      join_path(parent_folder(path), fmt::format("mmproj-{}", file_name(path)));
+  if (!replace && file_identity(beside))
+    return invalid(fmt::format("{} is there already; --force replaces it", beside));
+  ConvertOptions options;  // its types stay: readers convolve with few
+  Recoder recoder(*model.tower, options, pool);
+  auto tensors = TRY(recoder.plan());
+  TRY(write_gguf(beside, {.metadata = pairs_of(*model.tower), .tensors = std::move(tensors)}));
+  return beside;
+}
+
 Result<Converted> convert(const Package& package, const std::string& path,
                           const ConvertOptions& options, ThreadPool& pool) {
   if (!options.replace && file_identity(path))
@@ -170,11 +206,14 @@ Result<Converted> convert(const Package& package, const std::string& path,
   for (const StreamedTensor& tensor : tensors) done.bytes_after += TRY(bytes_of_streamed(tensor));
   done.tensors = tensors.size();
   TRY(check_space(path, done.bytes_after));
+  TowerDraft tower = TRY(TowerDraft::create(package, model, path, options, pool));
   TRY(write(model, path, std::move(tensors), recoder, options));
+  const std::string tower_path = tower.commit();
   if (options.progress) options.progress({done.bytes_after, done.bytes_after});
   Recoding recoding = recoder.recoding();
   done.losses.insert(done.losses.end(), recoding.losses.begin(), recoding.losses.end());
   done.remarks = std::move(recoding.remarks);
+  if (!tower_path.empty()) done.remarks.push_back(fmt::format("its vision tower: {}", tower_path));
   for (const std::string& warning : package.warnings) done.remarks.push_back(warning);
   return done;
 }

@@ -50,4 +50,9 @@ struct Converted {
 Result<Converted> convert(const Package& package, const std::string& path,
                           const ConvertOptions& options, ThreadPool& pool);
 
+// Writes the vision tower that translate() made beside the file of its language model, under the
+// name by which it is found there.  Returns its path; empty: the model has none.  Errors as above.
+Result<std::string> write_tower(const Package& model, const std::string& path, bool replace,
+                                ThreadPool& pool);
+
 }  // namespace hearth::adapt

@@ -44,7 +44,7 @@ void tell_unused(const Package& package, const std::set<std::string>& used,
   for (std::size_t i = 0; i < std::min<std::size_t>(left.size(), 3); ++i)
     names += fmt::format("{}{}", i > 0 ? ", " : "", left[i]);
   losses.push_back(
-      fmt::format("{} tensors ({} bytes) are no part of the language model and stay behind: {}{}",
+      fmt::format("{} tensors ({} bytes) are no part of the model that runs and stay behind: {}{}",
                   left.size(), bytes, names, left.size() > 3 ? ", ..." : ""));
 }
 
@@ -127,6 +127,8 @@ Result<Translated> translate(const Package& package, Naming naming) {
   std::set<std::string> used;
   auto tensors = TRY(translate_tensors(origin, to, used, out.losses));
   TRY(add_tensors(made, std::move(tensors)));
+  if (naming == Naming::gguf)
+    made.tower = translate_tower(package, origin->hyper.dim, used, out.losses);
   tell_unused(package, used, out.losses);
   if (naming == Naming::gguf) {
     TRY(write_metadata(*origin, made, out.losses));

@@ -11,7 +11,9 @@
 namespace hearth::adapt {
 
 struct Translated {
-  Package package;                  // its tensors are made when they are asked for
+  // Its tensors are made when they are asked for.  A tower lies in `tower`, where GGUF files have
+  // it.
+  Package package;
   std::vector<std::string> losses;  // what the other side cannot hold, for people; empty: nothing
 };
 

@@ -5,6 +5,7 @@
 #include <chrono>
 
 #include "adapt/compare.h"
+#include "adapt/convert.h"
 #include "adapt/quantise.h"
 #include "adapt/translate.h"
 #include "cli/interrupts.h"
@@ -154,6 +155,11 @@ Status run(App& app, const Arguments& arguments) {
   const auto done = adapt::quantise(translated->package, output, options, pool);
   app.out.progress_done();
   if (!done) return done.error();
+  if (package.naming != Naming::gguf)
+    if (const std::string tower =
+            TRY(adapt::write_tower(translated->package, output, arguments.has("--yes"), pool));
+        !tower.empty())
+      app.out.remark(fmt::format("its vision tower, not quantized: {}", tower));
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   for (const std::string& remark : done->remarks) app.out.remark(remark);
 

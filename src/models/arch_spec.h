@@ -75,6 +75,7 @@ enum class Form : std::uint8_t {
   expert_stack,  // gpt-oss: [experts, inputs, outputs], or *_blocks and *_scales; gate and up rows
                  // of the fused one alternate
   turned_stack,  // [experts, inputs, outputs]; gates first
+  either_stack,  // the same, or [experts, outputs, inputs] where that is its shape
   query_gate_by_head,  // rows are [heads][query, gate][head_dim]
   mixer_by_group,      // rows are [groups][what mixer_qkvz or mixer_ba holds of one]
 };
@@ -176,7 +177,8 @@ struct ArchSpec {
   Parallel parallel = Parallel::never;
 
   RopeRule rope = RopeRule::all;
-  bool grid_positions = false;  // places in time, height and width (M-RoPE)
+  bool grid_positions = false;    // places in time, height and width (M-RoPE)
+  bool grid_interleaved = false;  // pairs turn by these in turn, not one section after the other
   bool rope_interleaved_gguf = false, rope_interleaved_hf = false;
   LocalPattern local = {};
   bool local_rope_unscaled = false;  // scaling is for the global layers

@@ -39,15 +39,16 @@ bool matches(std::span<const std::string_view> names, std::string_view name) {
 
 std::span<const ArchSpec* const> architectures() {
   static constexpr std::array list{
-      &llama,      &smollm3,      &granite,       &granitemoe,  &granite_hybrid, &llama4,
-      &ministral3, &qwen2vl,      &qwen2,         &qwen2moe,    &qwen3,          &qwen3moe,
-      &qwen3_next, &qwen35,       &qwen35_moe,    &gemma,       &gemma2,         &gemma3,
-      &gemma3n,    &gemma4,       &phi3,          &olmo2,       &olmoe,          &glm4,
-      &glm4_moe,   &gpt_oss,      &deepseek2,     &deepseek3,   &command_r,      &cohere2,
-      &ernie4_5,   &ernie4_5_moe, &hunyuan_dense, &hunyuan_moe, &exaone4,        &seed_oss,
-      &dots1,      &minimax_m2,   &lfm2,          &mamba2,      &nemotron_h,     &falcon_h1,
-      &rwkv7,      &lfm2_moe,     &starcoder2,    &gpt2,        &gptneox,        &bert,
-      &roberta,    &nomic_bert,   &modern_bert,   &t5,          &static_embed,
+      &llama,        &smollm3,    &granite,    &granitemoe,   &granite_hybrid, &llama4,
+      &ministral3,   &qwen2vl,    &qwen2,      &qwen2moe,     &qwen3,          &qwen3moe,
+      &qwen3vl,      &qwen3vlmoe, &qwen3_next, &qwen35,       &qwen35_moe,     &gemma,
+      &gemma2,       &gemma3,     &gemma3n,    &gemma4,       &phi3,           &olmo2,
+      &olmoe,        &glm4,       &glm4_moe,   &gpt_oss,      &deepseek2,      &deepseek3,
+      &command_r,    &cohere2,    &ernie4_5,   &ernie4_5_moe, &hunyuan_dense,  &hunyuan_moe,
+      &exaone4,      &seed_oss,   &dots1,      &minimax_m2,   &lfm2,           &mamba2,
+      &nemotron_h,   &falcon_h1,  &rwkv7,      &lfm2_moe,     &starcoder2,     &gpt2,
+      &gptneox,      &bert,       &roberta,    &nomic_bert,   &modern_bert,    &t5,
+      &static_embed,
   };
   return list;
 }

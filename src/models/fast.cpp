@@ -65,6 +65,7 @@ void keep_wanted(Step& step, Readers& readers) {
   step.places = pick(step.arena, step.places, wanted);
   step.positions = pick(step.arena, step.positions, wanted);
   if (!step.ahead.empty()) step.ahead = pick(step.arena, step.ahead, wanted);
+  if (!step.inputs.empty()) step.inputs = pick(step.arena, step.inputs, wanted);
   step.adapted = adapted_rows(step.rows.adapters, step.places, step.arena);
 }
 
@@ -143,6 +144,14 @@ void end_layer(Step& step, std::size_t index) {
   }
   if (layer[Role::layer_scale].present())
     ops::scale(step.ctx, step.x, layer[Role::layer_scale].values.front());
+}
+
+// What pictures have for this layer.  Source: Meng et al. 2024 (DeepStack).
+void add_deep_rows(Step& step, std::size_t index) {
+  for (std::size_t i = 0; i < step.inputs.size(); ++i)
+    if (const RowInput& input = step.inputs[i]; index < input.deep_layers)
+      for (std::size_t d = 0; d < step.x.dim; ++d)
+        step.x.row(i)[d] += input.embedding[(1 + index) * step.x.dim + d];
 }
 
 void block(Step& step, std::size_t index) {
@@ -260,6 +269,7 @@ Status run_fast(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hi
                   arena.view(rows.tokens.size(), trunk.hyper.dim),
                   rows.positions,
                   rows.places};
+  step.inputs = rows.inputs;
   clear_new_states(trunk, rows);
   fast::read_inputs(step);
   step.adapted = adapted_rows(rows.adapters, rows.places, arena);
@@ -269,6 +279,7 @@ Status run_fast(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hi
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped between layers");
     arena.release(layers_begin);
     fast::block(step, i);
+    fast::add_deep_rows(step, i);
   }
   if (rows.wanted.empty()) return Done{};
   if (step.streams.data != nullptr)

@@ -17,6 +17,7 @@ struct Step {
   std::span<const ops::RowPlace> places;
   std::span<const ops::RopePlace> grid = {};  // empty, or [rows]
   std::span<const std::uint32_t> ahead = {};  // empty, or [rows]
+  std::span<const RowInput> inputs = {};      // empty, or [rows]
   View per_layer = {};     // the vectors of layers' own, one layer after the other
   View streams = {};       // where several run side by side; x is then the one that a layer reads
   View first_values = {};  // what the first layer's mixer read, for later ones (rwkv7)

@@ -21,8 +21,9 @@ TEST_CASE("every architecture has a golden model") {
   for (const char* kind : {"generator", "embedder", "reranker"})
     for (const Golden& golden : goldens(kind)) held.insert(golden.text("architecture"));
   held.insert("roberta");  // "bert" in GGUF
-  held.insert("qwen2vl");  // tests/golden/vision
-  held.insert("t5");       // t5_test.cpp
+  for (const char* sees : {"qwen2vl", "qwen3vl", "qwen3vlmoe"})
+    held.insert(sees);  // tests/golden/vision
+  held.insert("t5");    // t5_test.cpp
   for (const ArchSpec* spec : architectures()) {
     CAPTURE(std::string(spec->name));
     CHECK(held.contains(std::string(spec->name)));

@@ -51,6 +51,10 @@ Status load_vision(ops::Context& ctx, const LoadOptions& options, Parts& parts) 
     if (spec->grid_positions && parts.trunk.rope_axes.empty())
       return Error(ErrorKind::corrupt, "the model has no sections for places in a picture");
     auto tower = TRY(load_tower(ctx, *package, *spec, parts.trunk.hyper.dim, options));
+    if (tower->hyper.deep.size() > parts.trunk.hyper.layers.size())
+      return Error(ErrorKind::corrupt,
+                   fmt::format("the vision tower has rows for {} layers: the model has {}",
+                               tower->hyper.deep.size(), parts.trunk.hyper.layers.size()));
     parts.vision = make_vision(std::move(tower), parts.plain);
     return Done{};
   };
@@ -64,10 +68,18 @@ Status load_vision(ops::Context& ctx, const LoadOptions& options, Parts& parts) 
 }
 
 // [rotary_dims / 2]: which of time, height and width a pair turns by.
-std::vector<std::uint8_t> axes_of(const Hyper& hyper) {
+std::vector<std::uint8_t> axes_of(const ArchSpec& spec, const Hyper& hyper) {
   std::vector<std::uint8_t> axes;
-  for (std::uint8_t axis = 0; axis < hyper.rope_sections.size(); ++axis)
-    axes.insert(axes.end(), hyper.rope_sections[axis], axis);
+  const auto& sections = hyper.rope_sections;
+  if (spec.grid_interleaved && !sections.empty()) {  // time has what height and width leave
+    axes.resize(hyper.rotary_dims / 2);
+    for (std::uint8_t axis = 1; axis < sections.size(); ++axis)
+      for (std::size_t i = 0, pair = axis; i < sections[axis] && pair < axes.size(); ++i, pair += 3)
+        axes[pair] = axis;
+    return axes;
+  }
+  for (std::uint8_t axis = 0; axis < sections.size(); ++axis)
+    axes.insert(axes.end(), sections[axis], axis);
   return axes;
 }
 
@@ -131,7 +143,7 @@ Result<std::shared_ptr<const Model>> load(ops::Context& ctx, const Package& pack
   if (trunk.hyper.rope.scaling.kind == RopeScalingKind::longrope)
     parts.info.context_length = context;
   trunk.ropes = make_rope_tables(*trunk.spec, trunk.hyper, trunk.weights, package.naming, context);
-  trunk.rope_axes = axes_of(trunk.hyper);
+  trunk.rope_axes = axes_of(*trunk.spec, trunk.hyper);
   TRY(load_vision(ctx, options, parts));
   TRY(load_text_and_matrices(ctx, options, parts));
   if (options.name_matrix) name_matrices(finder, trunk.weights, options.name_matrix);

@@ -59,9 +59,12 @@ struct KvLayout {
 
 // What a row holds beside its token: of prompts that hold pictures.
 struct RowInput {
-  const float* embedding = nullptr;  // [dim], taken instead of the token's
-  ops::RopePlace place{};            // of models with grid positions: time, height and width
-  std::uint32_t ahead = 0;           // positions behind its own that it sees as well
+  // [1 + deep_layers, dim]: taken instead of the token's, then added behind each of the first
+  // layers.
+  const float* embedding = nullptr;
+  std::uint32_t deep_layers = 0;
+  ops::RopePlace place{};   // of models with grid positions: time, height and width
+  std::uint32_t ahead = 0;  // positions behind its own that it sees as well
 };
 
 // One step of work on several sequences.  Rows of one sequence are consecutive and in order of

@@ -1,5 +1,6 @@
-// Qwen 2 (and of Qwen2-VL what reads and writes; biases on queries, keys and values), Qwen 3 (norms
-// of queries and keys), and their mixtures of experts.  Source: Yang et al. 2024 and 2025.
+// Qwen 2 (biases on queries, keys and values), Qwen 3 (norms of queries and keys), their mixtures
+// of experts, and what reads and writes of their models that see.  Source: Yang et al. 2024 and
+// 2025.
 #include "models/architectures.h"
 #include "models/rows.h"
 
@@ -25,14 +26,24 @@ constexpr TensorRow shared_expert[] = {
      Extent::dim, Extent::shared_hidden},
 };
 
+constexpr TensorRow stacked_experts[] = {
+    {Role::router, "blk.{}.ffn_gate_inp", "layers.{}.mlp.gate", Extent::experts, Extent::dim},
+    {Role::experts_gate_up, "", "layers.{}.mlp.experts.gate_up_proj!", Extent::expert_hidden2,
+     Extent::dim, absent, required_part, Form::either_stack},
+    {Role::experts_gate, "blk.{}.ffn_gate_exps", "", Extent::expert_hidden, Extent::dim},
+    {Role::experts_up, "blk.{}.ffn_up_exps", "", Extent::expert_hidden, Extent::dim},
+    {Role::experts_down, "blk.{}.ffn_down_exps", "layers.{}.mlp.experts.down_proj!", Extent::dim,
+     Extent::expert_hidden, absent, required_part, Form::either_stack},
+};
+
 constexpr std::string_view qwen2_types[] = {"qwen2"};
 constexpr std::string_view qwen2vl_types[] = {"qwen2_vl", "qwen2_vl_text", "qwen2_5_vl",
                                               "qwen2_5_vl_text"};
 constexpr std::string_view qwen2moe_types[] = {"qwen2_moe"};
-// Of Qwen3-VL what reads and writes: without pictures its three axes are one.
-constexpr std::string_view qwen3_also[] = {"qwen3vl"}, qwen3moe_also[] = {"qwen3vlmoe"};
-constexpr std::string_view qwen3_types[] = {"qwen3", "qwen3_vl", "qwen3_vl_text"};
+constexpr std::string_view qwen3_types[] = {"qwen3"};
+constexpr std::string_view qwen3vl_types[] = {"qwen3_vl_text", "qwen3_vl"};
 constexpr std::string_view qwen3moe_types[] = {"qwen3_moe"};
+constexpr std::string_view qwen3vlmoe_types[] = {"qwen3_vl_moe_text", "qwen3_vl_moe"};
 constexpr std::string_view qwen2moe_words[] = {"num_experts"};
 constexpr std::string_view qwen3moe_words[] = {"num_experts"};
 
@@ -66,16 +77,35 @@ const ArchSpec qwen2moe{
 
 const ArchSpec qwen3{
     .name = "qwen3",
-    .gguf_also = qwen3_also,
     .hf_types = qwen3_types,
     .hf_class = "Qwen3ForCausalLM",
     .tensors = {whole, norms, plain_attention, head_norms, mlp},
     .defaults = {.norm_eps = 1e-6},
 };
 
+const ArchSpec qwen3vl{
+    .name = "qwen3vl",
+    .hf_types = qwen3vl_types,
+    .hf_class = "Qwen3VLTextModel",
+    .tensors = {whole, norms, plain_attention, head_norms, mlp},
+    .defaults = {.norm_eps = 1e-6},
+    .grid_positions = true,
+    .grid_interleaved = true,
+};
+
+const ArchSpec qwen3vlmoe{
+    .name = "qwen3vlmoe",
+    .hf_types = qwen3vlmoe_types,
+    .hf_class = "Qwen3VLMoeTextModel",
+    .hf_words = qwen3moe_words,
+    .tensors = {whole, norms, plain_attention, head_norms, mlp, stacked_experts},
+    .defaults = {.norm_eps = 1e-6, .normalise_experts = true},
+    .grid_positions = true,
+    .grid_interleaved = true,
+};
+
 const ArchSpec qwen3moe{
     .name = "qwen3moe",
-    .gguf_also = qwen3moe_also,
     .hf_types = qwen3moe_types,
     .hf_class = "Qwen3MoeForCausalLM",
     .hf_words = qwen3moe_words,

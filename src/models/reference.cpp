@@ -510,6 +510,13 @@ void block(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows&
   end_layer(ctx, trunk, index, flow);
 }
 
+// What pictures have for this layer.
+void add_deep_rows(std::size_t index, const Rows& rows, Table& x) {
+  for (std::size_t i = 0; i < rows.inputs.size(); ++i)
+    for (std::size_t d = 0; d < x.dim && index < rows.inputs[i].deep_layers; ++d)
+      x.row(i)[d] += rows.inputs[i].embedding[(1 + index) * x.dim + d];
+}
+
 Table embed(ops::Context& ctx, const Trunk& trunk, const Rows& rows) {
   const Hyper& hyper = trunk.hyper;
   Table x(rows.tokens.size(), hyper.dim);
@@ -566,6 +573,7 @@ Status run_plainly(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View
   for (std::size_t i = 0; i < trunk.hyper.layers.size(); ++i) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped between layers");
     block(ctx, trunk, i, rows, flow);
+    add_deep_rows(i, rows, flow.x);
   }
   Table& x = flow.x;
   if (!flow.streams.empty()) x = gather_plainly(ctx, trunk, flow.streams);

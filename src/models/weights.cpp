@@ -41,6 +41,7 @@ struct Loader {
   std::size_t layer;
 
   bool is_hf() const { return finder.package().naming == Naming::huggingface; }
+  bool is_turned_here() const;
   Form form() const { return is_hf() ? row.hf_form : row.gguf_form; }
   Place at(std::size_t expert = 0) const { return {layer, expert}; }
 
@@ -271,12 +272,19 @@ Status Loader::load_bias(Weight& out) const {
   return Done{};
 }
 
+// Older folders hold a stack turned, those that transformers 5 writes do not.
+bool Loader::is_turned_here() const {
+  const TensorEntry* entry = finder.find(row, at(), Part::weight);
+  return form() == Form::either_stack && entry != nullptr &&
+         entry->shape != finder.shape(row, layer, true);
+}
+
 Status Loader::load(Weight& out) const {
   if (is_stack(row.role) && finder.held_by_expert(row, layer)) {
     TRY(load_separate_experts(out));
     return load_bias(out);
   }
-  if (form() == Form::expert_stack || form() == Form::turned_stack) {
+  if (form() == Form::expert_stack || form() == Form::turned_stack || is_turned_here()) {
     TRY(load_alternating_experts(out));
     return load_bias(out);
   }

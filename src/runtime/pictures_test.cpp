@@ -104,8 +104,9 @@ Answer answer_of(Runner& runner, GenerateRequest request) {
   return *std::move(answer);
 }
 
-constexpr const char* names[] = {"qwen2.5-vl", "qwen2-vl", "gemma3",  "smolvlm",
-                                 "llava",      "pixtral",  "mistral3"};
+constexpr const char* names[] = {"qwen2.5-vl", "qwen2-vl", "qwen3-vl", "qwen3-vl-moe",
+                                 "gemma3",     "smolvlm",  "llava",    "llava-next",
+                                 "pixtral",    "mistral3"};
 
 TEST_CASE("answers to pictures are transformers' by the plain path") {
   for (const char* name : names) {
@@ -117,7 +118,7 @@ TEST_CASE("answers to pictures are transformers' by the plain path") {
 }
 
 TEST_CASE("and by the fast one, from both containers and however long the steps are") {
-  for (const char* name : {"qwen2.5-vl", "gemma3"})
+  for (const char* name : {"qwen2.5-vl", "qwen3-vl", "gemma3"})
     for (const char* file : {"", "/model.gguf"}) {
       CAPTURE(std::string(name) + file);
       const Seeing seeing(name, file, /*reference=*/false);
@@ -130,7 +131,7 @@ TEST_CASE("and by the fast one, from both containers and however long the steps 
 }
 
 TEST_CASE("a picture is found again, and another one never taken for it") {
-  for (const char* name : {"qwen2.5-vl", "gemma3", "llava"}) {
+  for (const char* name : {"qwen2.5-vl", "qwen3-vl", "gemma3", "llava"}) {
     CAPTURE(std::string(name));
     const Seeing seeing(name, "", /*reference=*/false);
     const auto runner = seeing.runner();

@@ -55,7 +55,8 @@ PromptRows::PromptRows(const Vision& vision, std::vector<PromptPicture> pictures
 
 Status PromptRows::encode(ops::Context& ctx, const Model& model, std::size_t begin, std::size_t end,
                           std::stop_token stop) {
-  dim_ = model.info().dim;
+  deep_layers_ = static_cast<std::uint32_t>(model.vision()->deep_layers());
+  dim_ = std::size_t{model.info().dim} * (1 + deep_layers_);
   for (std::size_t i = begin; i < std::min(end, places_.size()); ++i) {
     const std::uint32_t picture = places_[i].picture;
     if (picture == none || !rows_[picture].empty()) continue;
@@ -80,8 +81,10 @@ RowInput PromptRows::at(std::size_t position) const {
   const Place& place = places_[position];
   input.place = place.rope;
   input.ahead = place.ahead;
-  if (place.picture != none)
+  if (place.picture != none) {
     input.embedding = rows_[place.picture].data() + std::size_t{place.row} * dim_;
+    input.deep_layers = deep_layers_;
+  }
   return input;
 }
 

@@ -52,7 +52,8 @@ class PromptRows {
   std::vector<std::vector<float>> rows_;  // of each picture; empty: not encoded
   std::vector<Place> places_;             // of the prompt
   std::uint32_t next_rope_ = 0;           // of the place behind the prompt
-  std::size_t dim_ = 0;
+  std::size_t dim_ = 0;                   // of a row: one vector, and one for each deep layer
+  std::uint32_t deep_layers_ = 0;         // of the model's vision
 };
 
 // Errors: invalid (places outside the prompt, out of order, or not as many as rows).

@@ -120,6 +120,25 @@ class Containers(unittest.TestCase):
         self.assertEqual(*reports)
         self.assertEqual(told(self.work / "a.gguf"), told(self.work / "b.gguf"))
 
+    def test_a_folder_that_sees_becomes_two_files_that_see_the_same(self):
+        golden = program.ROOT / "tests/golden/vision"
+
+        def seen(model):
+            return hearth("run", str(model), "What is this?", "--image", str(golden / "picture.png"),
+                          "--max-tokens", "12", "--temperature", "0").stdout
+
+        for name in ("qwen3-vl", "gemma3"):
+            with self.subTest(name):
+                out = self.convert(golden / name, f"{name}.gguf")
+                self.assertTrue((self.work / f"mmproj-{name}.gguf").exists())
+                self.assertEqual(seen(out), seen(golden / name))
+        small = self.work / "small.gguf"
+        hearth("quantize", str(golden / "qwen3-vl"), str(small), "--to", "Q8_0")
+        self.assertTrue((self.work / "mmproj-small.gguf").exists())
+        self.assertTrue(seen(small))
+        run = hearth("convert", str(golden / "qwen3-vl"), str(self.work / "qwen3-vl.gguf"), check=False)
+        self.assertIn("--force replaces it", run.stderr)
+
     def test_what_is_refused(self):
         gguf = program.needs_data(STORY, "stories260K-f32.gguf")
         rows = [

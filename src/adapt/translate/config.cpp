@@ -56,6 +56,8 @@ Class class_of(const Origin& origin) {
   const bool windowed =
       std::ranges::any_of(hyper.layers, [](const LayerHyper& layer) { return layer.window > 0; });
   const ArchSpec& spec = origin.spec;
+  // Without its tower it is one that reads text.
+  if (spec.name == "qwen3vl") return {"qwen3", "Qwen3ForCausalLM"};
   if (spec.name == "llama" && hyper.experts > 0) return {"mixtral", "MixtralForCausalLM"};
   if (spec.name == "llama" && windowed) return {"mistral", "MistralForCausalLM"};
   if (spec.name == "granitemoe" && hyper.shared_hidden > 0)

@@ -168,6 +168,10 @@ void add_rope(const Origin& origin, Pairs& out, std::vector<std::string>& losses
   if (origin.spec.rope == RopeRule::none || none_turns) return;
   out.count({"rope.dimension_count", ""}, hyper.rotary_dims);
   out.real({"rope.freq_base", ""}, hyper.rope.theta);
+  if (auto sections = hyper.rope_sections; !sections.empty()) {
+    sections.push_back(0);  // of a fourth axis, which none has
+    out.own({"rope.dimension_sections", ""}, GgufValue::array<std::uint32_t>(sections));
+  }
   add_scaling(hyper.rope.scaling, hyper.latent.kv_rank > 0, out, losses);
   if (origin.spec.defaults.rope_theta_local > 0)
     out.real({"rope.freq_base_swa", ""}, hyper.rope_local.theta);
@@ -249,6 +253,10 @@ Status write_metadata(const Origin& origin, Package& out, std::vector<std::strin
     add_factors(origin, pairs);
   }
   add_pooling(origin, pairs);
+  if (out.tower != nullptr)
+    if (const auto deep = out.tower->metadata.booleans("clip.vision.is_deepstack_layers"))
+      pairs.count({"n_deepstack_layers", ""},
+                  static_cast<std::uint64_t>(std::ranges::count(*deep, true)));
   pairs.add("general.file_type", GgufValue::of(file_type(out)));
   const bool blocks = std::ranges::any_of(
       out.tensors, [](const TensorEntry& tensor) { return is_quantised(tensor.dtype); });

@@ -48,6 +48,13 @@ Status write_folder_tokenizer(const Package& from, Package& out, std::vector<std
 // How JSON files are written: as the programs that these formats come from do.
 constexpr JsonStyle pretty{.indent = 2, .key_separator = ": "};
 
+// The vision tower of a folder as a GGUF file of its own, which the package keeps.  language_dim:
+// of the model that reads its rows.  nullptr: it has none, or, with a loss, none that can be
+// written.
+std::shared_ptr<const Package> translate_tower(const Package& package, std::uint32_t language_dim,
+                                               std::set<std::string>& used,
+                                               std::vector<std::string>& losses);
+
 // T5, whose parts are no rows of an architecture.
 Result<Translated> translate_t5(const Package& package, Naming naming);
 

@@ -1,6 +1,6 @@
-// Towers with a learned vector for every place: CLIP under LLaVA 1.5, SigLIP under Gemma 3 and
-// Idefics 3 / SmolVLM.  Source: Radford et al. 2021; Zhai et al. 2023; Liu et al. 2023; the Gemma 3
-// report; Laurencon et al. 2024.
+// Towers with a learned vector for every place: CLIP under LLaVA 1.5 and 1.6, SigLIP under Gemma 3
+// and Idefics 3 / SmolVLM.  Source: Radford et al. 2021; Zhai et al. 2023; Liu et al. 2023; the
+// Gemma 3 report; Laurencon et al. 2024.
 #include "models/vision/tower_spec.h"
 
 namespace hearth::models {
@@ -43,19 +43,28 @@ constexpr TowerRow gemma3_rows[] = {
 };
 constexpr TowerRow idefics3_rows[] = {{first, "mm.model.fc", "modality_projection.proj"}};
 constexpr TowerRow llava_rows[] = {{first, "mm.0|mm.1", "linear_1"}, {second, "mm.2", "linear_2"}};
+constexpr TowerRow llava_next_rows[] = {
+    {first, "mm.0|mm.1", "multi_modal_projector.linear_1"},
+    {second, "mm.2", "multi_modal_projector.linear_2"},
+    {newline, "v.image_newline!|model.image_newline!", "image_newline!"},
+};
 
-constexpr std::array<std::string_view, 4> tower_prefixes{"vision_tower.vision_model.",
-                                                         "model.vision_tower.vision_model.",
-                                                         "vision_tower.", "model.vision_tower."};
-constexpr std::array<std::string_view, 4> projector_prefixes{"multi_modal_projector.",
-                                                             "model.multi_modal_projector."};
-constexpr std::array<std::string_view, 4> idefics3_prefixes{"model.vision_model."};
-constexpr std::array<std::string_view, 4> connector_prefixes{"model.connector."};
+constexpr std::string_view tower_prefixes[] = {"vision_tower.vision_model.",
+                                               "model.vision_tower.vision_model.", "vision_tower.",
+                                               "model.vision_tower."};
+constexpr std::string_view projector_prefixes[] = {"multi_modal_projector.",
+                                                   "model.multi_modal_projector."};
+constexpr std::string_view idefics3_prefixes[] = {"model.vision_model."};
+constexpr std::string_view connector_prefixes[] = {"model.connector."};
 constexpr std::string_view gemma3_types[] = {"gemma3"};
 constexpr std::string_view idefics3_types[] = {"idefics3", "smolvlm"};
 constexpr std::string_view gemma3_languages[] = {"gemma3"};
 constexpr std::string_view plain_languages[] = {"llama", "qwen2", "phi3", "smollm3"};
 constexpr std::string_view llava_types[] = {"llava"};
+constexpr std::string_view llava_next_types[] = {"llava_next"};
+constexpr std::string_view llava_next_prefixes[] = {"", "model."};
+constexpr std::array<float, 3> clip_mean{0.48145466f, 0.4578275f, 0.40821073f};
+constexpr std::array<float, 3> clip_deviation{0.26862954f, 0.26130258f, 0.27577711f};
 
 }  // namespace
 
@@ -86,7 +95,7 @@ const TowerSpec idefics3_tower{
     .projector_prefixes = connector_prefixes,
     .tower = siglip_rows,
     .projector = idefics3_rows,
-    .buckets = true,
+    .places = Places::shares,
     .sizing = Sizing::split,
     .filter = Filter::lanczos,
     .merge = 2,
@@ -109,8 +118,29 @@ const TowerSpec llava_tower{
     .activation_from_config = true,
     .feature_layer = -2,
     .sizing = Sizing::crop,
-    .mean = {0.48145466f, 0.4578275f, 0.40821073f},
-    .deviation = {0.26862954f, 0.26130258f, 0.27577711f},
+    .mean = clip_mean,
+    .deviation = clip_deviation,
+    .marker = "<image>",
+    .row_name = "<image>",
+    .after = "\n",
+    .languages = plain_languages,
+};
+
+const TowerSpec llava_next_tower{
+    .name = "mlp",
+    .hf_types = llava_next_types,
+    .hf_tower = "clip_vision_model",
+    .tower_prefixes = tower_prefixes,
+    .projector_prefixes = llava_next_prefixes,
+    .tower = clip_rows,
+    .projector = llava_next_rows,
+    .norm_eps = 1e-5f,
+    .activation = ops::Activation::quick_gelu,
+    .activation_from_config = true,
+    .feature_layer = -2,
+    .sizing = Sizing::grids,
+    .mean = clip_mean,
+    .deviation = clip_deviation,
     .marker = "<image>",
     .row_name = "<image>",
     .after = "\n",

@@ -26,20 +26,57 @@ PatchOrder order_patches(const TowerHyper& hyper, std::uint32_t width, std::uint
   return order;
 }
 
+namespace {
+
 // Source: Idefics 3: the share of an edge that lies before the patch, among those of a whole
 // square.
-std::uint32_t position_of(const Tower& tower, const PatchOrder::Place& place, std::uint32_t rows,
-                          std::uint32_t columns) {
+std::uint32_t place_by_share(std::uint32_t at, std::uint32_t count, std::uint32_t side) {
+  const float share =
+      std::min(static_cast<float>(at) * (1.0f / static_cast<float>(count)), 1 - 1e-6f);
+  std::uint32_t found = 0;
+  while (found + 1 < side && share >= static_cast<float>((found + 1.0) / side)) ++found;
+  return found;
+}
+
+// Between which two of `side` places a patch lies whose first and last lie on theirs.
+struct Between {
+  std::uint32_t low, high;
+  float high_share;
+};
+Between stretched(std::uint32_t at, std::uint32_t count, std::uint32_t side) {
+  const float place = static_cast<float>(at) * static_cast<float>(side - 1) /
+                      static_cast<float>(std::max(count, 2u) - 1);
+  const auto low = static_cast<std::uint32_t>(place);
+  return {low, std::min(low + 1, side - 1), place - static_cast<float>(low)};
+}
+
+}  // namespace
+
+void add_position(const Tower& tower, const PatchOrder::Place& place, std::uint32_t rows,
+                  std::uint32_t columns, float* x) {
   const std::uint32_t side = tower.hyper.image_size / tower.hyper.patch;
-  if (!tower.spec->buckets) return place.row * columns + place.column;
-  const auto bucket = [&](std::uint32_t at, std::uint32_t count) {
-    const float share =
-        std::min(static_cast<float>(at) * (1.0f / static_cast<float>(count)), 1 - 1e-6f);
-    std::uint32_t found = 0;
-    while (found + 1 < side && share >= static_cast<float>((found + 1.0) / side)) ++found;
-    return found;
+  const std::size_t dim = tower.hyper.dim;
+  const std::size_t lead = tower.weights[TowerPart::class_row].present() ? 1 : 0;
+  const auto add = [&](std::size_t number, float share) {
+    const float* from = tower.weights[TowerPart::positions].values.data() + (lead + number) * dim;
+    for (std::size_t d = 0; d < dim; ++d) x[d] += share * from[d];
   };
-  return bucket(place.row, rows) * side + bucket(place.column, columns);
+  switch (tower.spec->places) {
+    case Places::counted:
+      return add(std::size_t{place.row} * columns + place.column, 1);
+    case Places::shares:
+      return add(place_by_share(place.row, rows, side) * side +
+                     place_by_share(place.column, columns, side),
+                 1);
+    case Places::stretched: {
+      const Between down = stretched(place.row, rows, side);
+      const Between across = stretched(place.column, columns, side);
+      add(down.low * side + across.low, (1 - down.high_share) * (1 - across.high_share));
+      add(down.low * side + across.high, (1 - down.high_share) * across.high_share);
+      add(down.high * side + across.low, down.high_share * (1 - across.high_share));
+      return add(down.high * side + across.high, down.high_share * across.high_share);
+    }
+  }
 }
 
 std::vector<ops::RopePlace> rope_places_of(const PatchOrder& order, std::size_t lead) {

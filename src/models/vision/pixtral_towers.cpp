@@ -29,9 +29,9 @@ constexpr TowerRow mistral3_rows[] = {
     {second, "mm.2", "linear_2"},
 };
 
-constexpr std::array<std::string_view, 4> tower_prefixes{"vision_tower.", "model.vision_tower."};
-constexpr std::array<std::string_view, 4> projector_prefixes{"multi_modal_projector.",
-                                                             "model.multi_modal_projector."};
+constexpr std::string_view tower_prefixes[] = {"vision_tower.", "model.vision_tower."};
+constexpr std::string_view projector_prefixes[] = {"multi_modal_projector.",
+                                                   "model.multi_modal_projector."};
 constexpr std::array<float, 3> mean{0.48145466f, 0.4578275f, 0.40821073f};
 constexpr std::array<float, 3> deviation{0.26862954f, 0.26130258f, 0.27577711f};
 constexpr std::string_view languages[] = {"llama"};

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 
 #include "models/vision/tower.h"
 
@@ -121,10 +122,6 @@ std::string repeated(std::string_view text, std::size_t times) {
   return all;
 }
 
-std::size_t rows_of(const TowerHyper& hyper, const PreparedPicture::Tile& tile) {
-  return std::size_t{tile.width / hyper.block()} * (tile.height / hyper.block());
-}
-
 PreparedPicture whole(const TowerHyper& hyper, const Picture& picture, Size size) {
   PreparedPicture prepared;
   prepared.tiles.push_back(
@@ -182,6 +179,95 @@ PreparedPicture split(const TowerSpec& spec, const TowerHyper& hyper, const Pict
   return prepared;
 }
 
+// The grid in which most of the picture's points are kept, and, of several, fewest stay unused.
+// Source: LLaVA 1.6, select_best_resolution.
+TowerHyper::Grid best_grid(const TowerHyper& hyper, Size from) {
+  TowerHyper::Grid best = hyper.grids.front();
+  std::int64_t most_kept = 0, least_unused = std::numeric_limits<std::int64_t>::max();
+  for (const TowerHyper::Grid& grid : hyper.grids) {
+    const std::int64_t width = std::int64_t{grid.columns} * hyper.image_size;
+    const std::int64_t height = std::int64_t{grid.rows} * hyper.image_size;
+    const double scale = std::min(static_cast<double>(width) / static_cast<double>(from.width),
+                                  static_cast<double>(height) / static_cast<double>(from.height));
+    const auto scaled = [&](std::int64_t edge) {
+      return static_cast<std::int64_t>(static_cast<double>(edge) * scale);
+    };
+    const std::int64_t kept =
+        std::min(scaled(from.width) * scaled(from.height), from.width * from.height);
+    const std::int64_t unused = width * height - kept;
+    if (kept < most_kept || (kept == most_kept && unused >= least_unused)) continue;
+    best = grid;
+    most_kept = kept;
+    least_unused = unused;
+  }
+  return best;
+}
+
+// The picture as large as fits into `to`, black around it.
+Picture fitted(const TowerHyper& hyper, const Picture& picture, Size to) {
+  const double across = static_cast<double>(to.width) / static_cast<double>(picture.width);
+  const double down = static_cast<double>(to.height) / static_cast<double>(picture.height);
+  Size size = to;
+  if (across < down)
+    size.height = std::min(above(static_cast<double>(picture.height) * across), to.height);
+  else
+    size.width = std::min(above(static_cast<double>(picture.width) * down), to.width);
+  const Picture sized = resample(picture, size.width, size.height, hyper.filter);
+  Picture framed{to.width, to.height, {}};
+  framed.rgb.resize(static_cast<std::size_t>(to.width * to.height * 3));
+  const std::int64_t left = (to.width - size.width) / 2, top = (to.height - size.height) / 2;
+  for (std::int64_t y = 0; y < size.height; ++y)
+    std::copy_n(sized.rgb.begin() + y * size.width * 3, size.width * 3,
+                framed.rgb.begin() + ((top + y) * to.width + left) * 3);
+  return framed;
+}
+
+// So many lines of rows at the top and at the bottom, or columns at both sides, show black alone.
+// Source: LLaVA 1.6, unpad_image.
+struct Margins {
+  std::int64_t lines = 0, columns = 0;
+};
+Margins margins_of(Size from, std::int64_t lines, std::int64_t columns) {
+  const auto width = static_cast<double>(from.width), height = static_cast<double>(from.height);
+  const auto wide = static_cast<double>(columns), high = static_cast<double>(lines);
+  const auto whole_part = [](double value) {  // of what is nearly a whole number, that one
+    return static_cast<std::int64_t>(std::nearbyint(value * 1e7) / 1e7);
+  };
+  if (width / height > wide / high)
+    return {.lines = (lines - whole_part(height * (wide / width))) / 2};
+  return {.columns = (columns - whole_part(width * (high / height))) / 2};
+}
+
+// The whole picture, then line by line the rows of a grid of tiles, less its margins.
+PreparedPicture cut_by_grid(const TowerSpec& spec, const TowerHyper& hyper,
+                            const Picture& picture) {
+  const std::int64_t edge = hyper.image_size;
+  const Size square{edge, edge}, from{picture.width, picture.height};
+  const TowerHyper::Grid grid = best_grid(hyper, from);
+  PreparedPicture prepared = whole(hyper, picture, square);
+  const Picture framed = fitted(hyper, picture, {edge * grid.columns, edge * grid.rows});
+  for (std::int64_t top = 0; top < framed.height; top += edge)
+    for (std::int64_t left = 0; left < framed.width; left += edge)
+      prepared.tiles.push_back(tile_of(hyper, framed, left, top, square));
+
+  const std::uint32_t side = hyper.image_size / hyper.block(), each = side * side;
+  for (std::uint32_t row = 0; row < each; ++row) prepared.order.push_back(row);
+  const std::int64_t lines = std::int64_t{grid.rows} * side;
+  const std::int64_t columns = std::int64_t{grid.columns} * side;
+  const Margins margins = margins_of(from, lines, columns);
+  for (std::int64_t y = margins.lines; y < lines - margins.lines; ++y) {
+    for (std::int64_t x = margins.columns; x < columns - margins.columns; ++x) {
+      const std::int64_t tile = 1 + y / side * grid.columns + x / side;
+      prepared.order.push_back(
+          static_cast<std::uint32_t>(tile * each + y % side * side + x % side));
+    }
+    prepared.order.push_back(PreparedPicture::line_end);
+  }
+  prepared.rows = prepared.order.size();
+  prepared.text = repeated(spec.row_name, prepared.rows);
+  return prepared;
+}
+
 // Rows line by line, each line closed by a mark.
 std::string lines_of(const TowerSpec& spec, std::size_t height, std::size_t width) {
   std::string text;
@@ -193,6 +279,10 @@ std::string lines_of(const TowerSpec& spec, std::size_t height, std::size_t widt
 }
 
 }  // namespace
+
+std::size_t rows_of(const TowerHyper& hyper, const PreparedPicture::Tile& tile) {
+  return std::size_t{tile.width / hyper.block()} * (tile.height / hyper.block());
+}
 
 Result<PreparedPicture> prepare_picture(const TowerSpec& spec, const TowerHyper& hyper,
                                         const Picture& picture) {
@@ -220,6 +310,8 @@ Result<PreparedPicture> prepare_picture(const TowerSpec& spec, const TowerHyper&
       break;
     case Sizing::split:
       return split(spec, hyper, picture);
+    case Sizing::grids:
+      return cut_by_grid(spec, hyper, picture);
   }
   const PreparedPicture::Tile& tile = prepared.tiles.front();
   prepared.grid_height = tile.height / hyper.block();

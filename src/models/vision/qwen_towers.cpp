@@ -1,5 +1,7 @@
-// Qwen2-VL and Qwen2.5-VL: pictures of any size, places by rotation, most layers of the second in
-// windows.  Source: Wang et al. 2024; Bai et al. 2025.
+// Qwen2-VL, Qwen2.5-VL and Qwen3-VL: pictures of any size, places by rotation.  Most layers of the
+// second see windows; the third has learned places too, and gives rows of some of its layers to the
+// first layers of the language model (DeepStack).
+// Source: Wang et al. 2024; Bai et al. 2025a and 2025b; Meng et al. 2024.
 #include "models/vision/tower_spec.h"
 
 namespace hearth::models {
@@ -36,20 +38,46 @@ constexpr TowerRow qwen25_rows[] = {
     {down, "v.blk.{}.ffn_down", "blocks.{}.mlp.down_proj"},
 };
 
+constexpr TowerRow qwen3_rows[] = {
+    {patch, "v.patch_embd", "patch_embed.proj"},
+    {patch_second, "v.patch_embd.weight.1!", "", false},
+    {positions, "v.position_embd", "pos_embed"},
+    {norm1, "v.blk.{}.ln1", "blocks.{}.norm1"},
+    {qkv, "v.blk.{}.attn_qkv", "blocks.{}.attn.qkv", false},
+    {q, "v.blk.{}.attn_q", "", false},
+    {k, "v.blk.{}.attn_k", "", false},
+    {v, "v.blk.{}.attn_v", "", false},
+    {attention_out, "v.blk.{}.attn_out", "blocks.{}.attn.proj"},
+    {norm2, "v.blk.{}.ln2", "blocks.{}.norm2"},
+    {up, "v.blk.{}.ffn_up", "blocks.{}.mlp.linear_fc1"},
+    {down, "v.blk.{}.ffn_down", "blocks.{}.mlp.linear_fc2"},
+    {deep_norm, "v.deepstack.{}.norm", "deepstack_merger_list.{}.norm"},
+    {deep_first, "v.deepstack.{}.fc1", "deepstack_merger_list.{}.linear_fc1"},
+    {deep_second, "v.deepstack.{}.fc2", "deepstack_merger_list.{}.linear_fc2"},
+};
+
+constexpr TowerRow qwen3_merger_rows[] = {
+    {block_norm, "v.post_ln", "norm"},
+    {first, "mm.0", "linear_fc1"},
+    {second, "mm.2", "linear_fc2"},
+};
+
 constexpr TowerRow merger_rows[] = {
     {block_norm, "v.post_ln", "ln_q"},
     {first, "mm.0", "mlp.0"},
     {second, "mm.2", "mlp.2"},
 };
 
-constexpr std::array<std::string_view, 4> tower_prefixes{"visual.", "model.visual."};
-constexpr std::array<std::string_view, 4> merger_prefixes{"visual.merger.", "model.visual.merger."};
+constexpr std::string_view tower_prefixes[] = {"visual.", "model.visual."};
+constexpr std::string_view merger_prefixes[] = {"visual.merger.", "model.visual.merger."};
 constexpr std::array<float, 3> mean{0.48145466f, 0.4578275f, 0.40821073f};
 constexpr std::array<float, 3> deviation{0.26862954f, 0.26130258f, 0.27577711f};
 constexpr std::string_view qwen2_types[] = {"qwen2_vl"};
 constexpr std::string_view qwen25_types[] = {"qwen2_5_vl"};
+constexpr std::string_view qwen3_types[] = {"qwen3_vl", "qwen3_vl_moe"};
 
 constexpr std::string_view languages[] = {"qwen2vl"};
+constexpr std::string_view qwen3_languages[] = {"qwen3vl", "qwen3vlmoe"};
 constexpr std::uint64_t least_pixels = 56 * 56, most_pixels = 28 * 28 * 1280;
 
 }  // namespace
@@ -101,6 +129,29 @@ const TowerSpec qwen25_vl_tower{
     .before = "<|vision_start|>",
     .after = "<|vision_end|>",
     .languages = languages,
+    .grid_positions = true,
+};
+
+const TowerSpec qwen3_vl_tower{
+    .name = "qwen3vl_merger",
+    .hf_types = qwen3_types,
+    .tower_prefixes = tower_prefixes,
+    .projector_prefixes = merger_prefixes,
+    .tower = qwen3_rows,
+    .projector = qwen3_merger_rows,
+    .activation_from_config = true,
+    .rope = true,
+    .gguf_fused = true,
+    .places = Places::stretched,
+    .sizing = Sizing::smart,
+    .merge = 2,
+    .min_pixels = 256 * 256,
+    .max_pixels = 4096 * 4096,
+    .marker = "<|image_pad|>",
+    .row_name = "<|image_pad|>",
+    .before = "<|vision_start|>",
+    .after = "<|vision_end|>",
+    .languages = qwen3_languages,
     .grid_positions = true,
 };
 

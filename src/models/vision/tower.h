@@ -2,6 +2,7 @@
 // is slow and obvious, and a fast one on top of ops.
 #pragma once
 
+#include <algorithm>
 #include <array>
 #include <memory>
 #include <stop_token>
@@ -21,6 +22,8 @@ struct TowerHyper {
   std::uint32_t inner = 0;     // rows of the projector's first matrix
   std::uint32_t window = 0;    // patches along an edge of a window; 0: none
   std::vector<bool> sees_all;  // per layer that is run; only with a window
+  std::vector<std::uint32_t>
+      deep;  // layers whose rows the first of the language model read; ascending
   float norm_eps = 1e-6f, projector_eps = 1e-6f;
   float rope_theta = 10000;
   ops::Activation activation = ops::Activation::gelu_tanh, between = ops::Activation::gelu;
@@ -28,9 +31,14 @@ struct TowerHyper {
   std::uint64_t min_pixels = 0, max_pixels = 0;
   std::uint32_t longest_edge = 0;
   bool splits = true;  // Sizing::split: whether pictures are cut at all
+  struct Grid {
+    std::uint32_t rows, columns;  // of tiles
+  };
+  std::vector<Grid> grids;  // Sizing::grids: what pictures may be cut into
   Filter filter = Filter::bicubic;
 
   std::uint32_t block() const { return patch * merge; }  // pixels along the edge of a row
+  bool is_deep(std::size_t layer) const { return std::ranges::binary_search(deep, layer); }
 };
 
 struct TowerWeights {
@@ -60,6 +68,18 @@ Status check_language(const TowerSpec& spec, const ArchSpec& language);
 // Where a model's tower lies: in the package itself, or in the one beside it; nullptr: nowhere.
 const Package* tower_package(const Package& package);
 
+// Where the tensors of a tower lie in its package.
+struct TowerFinder {
+  const Package& package;
+  const TowerSpec& spec;
+  const TowerHyper& hyper;
+
+  // suffix: ".weight" or ".bias".  nullptr: there is none.
+  const TensorEntry* find(const TowerRow& row, std::size_t layer, std::string_view suffix) const;
+  // One of the names of a row, whose layer it fills in.
+  std::string name(const TowerRow& row, std::string_view pattern, std::size_t layer) const;
+};
+
 // Numbers and weights.  language_dim: of the model that reads the rows.
 // Errors: corrupt (a number or tensor is missing or wrong), unsupported (its kind).
 Result<std::unique_ptr<Tower>> load_tower(ops::Context& ctx, const Package& package,
@@ -79,9 +99,10 @@ struct PatchOrder {
 };
 PatchOrder order_patches(const TowerHyper& hyper, std::uint32_t width, std::uint32_t height);
 
-// The number of the learned vector of a place.
-std::uint32_t position_of(const Tower& tower, const PatchOrder::Place& place, std::uint32_t rows,
-                          std::uint32_t columns);
+// Adds the learned vector of a place, in a picture of so many rows and columns of patches, to x:
+// [dim].
+void add_position(const Tower& tower, const PatchOrder::Place& place, std::uint32_t rows,
+                  std::uint32_t columns, float* x);
 
 // How queries and keys turn, where the spec says that they do.
 std::vector<ops::RopePlace> rope_places_of(const PatchOrder& order, std::size_t lead);
@@ -89,11 +110,12 @@ ops::RopeTable rope_table_of(const Tower& tower);
 std::vector<std::uint8_t> rope_axes_of(const Tower& tower);
 float scale_of(const Tower& tower);  // of queries times keys
 
+std::size_t rows_of(const TowerHyper& hyper, const PreparedPicture::Tile& tile);
 // Errors: invalid (a picture of a shape that the model does not take).
 Result<PreparedPicture> prepare_picture(const TowerSpec& spec, const TowerHyper& hyper,
                                         const Picture& picture);
 
-// One tile: out [rows of the tile, out_dim].  Errors: cancelled.
+// One tile: out [rows of the tile, (1 + deep) * out_dim].  Errors: cancelled.
 Status encode_plainly(ops::Context& ctx, const Tower& tower, const PreparedPicture::Tile& tile,
                       View out, std::stop_token stop);
 Status encode_fast(ops::Context& ctx, const Tower& tower, const PreparedPicture::Tile& tile,

@@ -138,6 +138,17 @@ View projected(Pass& pass, View x) {
   return multiplied(pass, y, weights[second]);
 }
 
+// What a deep layer of the language model reads of this one.
+View deep_rows(Pass& pass, std::size_t layer) {
+  const Tower& tower = pass.tower;
+  const View x = joined(pass, pass.x);
+  View y = pass.arena.view(x.rows, x.dim);
+  norm(pass, y, x, tower.weights.at(layer, deep_norm), pass.hyper().projector_eps);
+  y = multiplied(pass, y, tower.weights.at(layer, deep_first));
+  ops::activate(pass.ctx, y, pass.hyper().between);
+  return multiplied(pass, y, tower.weights.at(layer, deep_second));
+}
+
 // The patches as the tower first sees them; behind the row of the class where there is one.
 void embed(Pass& pass, const PreparedPicture::Tile& tile, const PatchOrder& order) {
   const TowerHyper& hyper = pass.hyper();
@@ -151,14 +162,10 @@ void embed(Pass& pass, const PreparedPicture::Tile& tile, const PatchOrder& orde
   pass.arena.release(mark);
   if (lead > 0) std::ranges::copy(weights[class_row].values, pass.x.row(0));
   if (const Weight& table = weights[positions]; table.present()) {
-    const auto add = [&](std::size_t row, std::size_t place) {
-      const float* from = table.values.data() + place * pass.x.dim;
-      for (std::size_t d = 0; d < pass.x.dim; ++d) pass.x.row(row)[d] += from[d];
-    };
-    if (lead > 0) add(0, 0);
+    for (std::size_t d = 0; d < lead * pass.x.dim; ++d) pass.x.row(0)[d] += table.values[d];
     for (std::size_t i = 0; i < patches.rows; ++i)
-      add(lead + i, lead + position_of(pass.tower, order.places[i], tile.height / hyper.patch,
-                                       tile.width / hyper.patch));
+      add_position(pass.tower, order.places[i], tile.height / hyper.patch, tile.width / hyper.patch,
+                   patches.row(i));
   }
   if (weights[pre_norm].present()) norm(pass, pass.x, pass.x, weights[pre_norm], hyper.norm_eps);
 }
@@ -173,18 +180,24 @@ Status encode_fast(ops::Context& ctx, const Tower& tower, const PreparedPicture:
   Pass pass{ctx, tower,         arena, arena.view(lead + order.places.size(), tower.hyper.dim),
             {},  order.windows, places};
   pass.whole = {0, pass.x.rows};
+  const auto put = [&](View made, std::size_t which) {
+    for (std::size_t i = 0; i < made.rows; ++i)
+      std::copy_n(made.row(i), made.dim, out.row(order.block_of[i]) + which * made.dim);
+  };
   embed(pass, tile, order);
-  for (std::size_t i = 0; i < tower.weights.layers.size(); ++i) {
+  for (std::size_t i = 0, deep = 0; i < tower.weights.layers.size(); ++i) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped between layers");
     attention(pass, i);
     mlp(pass, i);
+    if (!tower.hyper.is_deep(i)) continue;
+    const auto mark = arena.mark();
+    put(deep_rows(pass, i), ++deep);
+    arena.release(mark);
   }
   const View rows = pass.x.slice_rows(lead, order.places.size());
   if (tower.weights[post_norm].present())
     norm(pass, rows, rows, tower.weights[post_norm], tower.hyper.norm_eps);
-  const View made = projected(pass, rows);
-  for (std::size_t i = 0; i < made.rows; ++i)
-    std::copy_n(made.row(i), made.dim, out.row(order.block_of[i]));
+  put(projected(pass, rows), 0);
   return Done{};
 }
 

@@ -15,6 +15,7 @@ namespace {
 constexpr std::uint32_t max_patch = 64, max_image_size = 4096, max_merge = 8;
 constexpr std::uint32_t max_tower_dim = 1u << 14, max_tower_layers = 256;
 constexpr std::uint64_t max_pixels = 1ull << 26;
+constexpr std::uint32_t max_grid_edge = 1u << 16, max_places = 1u << 20;
 
 const Json& member_or(const Json& object, std::string_view name, const Json& otherwise) {
   const Json* found = object.find(name);
@@ -64,6 +65,13 @@ Status check(const TowerSpec& spec, TowerHyper& hyper, std::uint32_t layers) {
   if (spec.rope && hyper.head_dim % 4 != 0)
     return wrong(fmt::format("{} dimensions of a head of the vision tower: needs a multiple of 4",
                              hyper.head_dim));
+  if (spec.places == Places::stretched && hyper.image_size < hyper.patch)
+    return wrong(fmt::format("learned places of {} points along an edge, patches of {}",
+                             hyper.image_size, hyper.patch));
+  for (std::size_t i = 0; i < hyper.deep.size(); ++i)
+    if (hyper.deep[i] >= layers || (i > 0 && hyper.deep[i] <= hyper.deep[i - 1]))
+      return wrong(fmt::format("deep layer {} of a vision tower of {} layers: needs them in order",
+                               hyper.deep[i], layers));
   const bool sized = spec.sizing != Sizing::smart && spec.sizing != Sizing::bounded;
   if (sized && (hyper.image_size < hyper.block() || hyper.image_size % hyper.block() != 0))
     return wrong(fmt::format("pictures of {} points along an edge: needs a multiple of {}",
@@ -143,6 +151,56 @@ Status read_windows(const HyperSource& vision, TowerHyper& hyper, std::uint32_t 
   return Done{};
 }
 
+// What pictures are cut into: pairs of points along the edges, of whole tiles.  Too large ones are
+// left out: see max_picture_rows.
+Status take_grids(std::span<const std::uint32_t> edges, bool height_first, TowerHyper& hyper) {
+  const std::uint32_t tile = hyper.image_size;
+  const std::uint64_t side = tile / hyper.block(), each = side * side;
+  if (edges.empty() || edges.size() % 2 != 0)
+    return Error(ErrorKind::corrupt, fmt::format("image_grid_pinpoints holds {} numbers: needs "
+                                                 "pairs",
+                                                 edges.size()));
+  for (std::size_t i = 0; i < edges.size(); i += 2) {
+    for (const std::uint32_t edge : edges.subspan(i, 2))
+      if (edge == 0 || edge % tile != 0)
+        return Error(ErrorKind::corrupt, fmt::format("image_grid_pinpoints holds {}: needs "
+                                                     "multiples of {}",
+                                                     edge, tile));
+    const std::uint32_t first = edges[i] / tile, second = edges[i + 1] / tile;
+    const TowerHyper::Grid grid =
+        height_first ? TowerHyper::Grid{first, second} : TowerHyper::Grid{second, first};
+    const std::uint64_t tiles = std::uint64_t{grid.rows} * grid.columns;
+    if ((1 + tiles) * each + grid.rows * side <= max_picture_rows) hyper.grids.push_back(grid);
+  }
+  if (!hyper.grids.empty()) return Done{};
+  return Error(ErrorKind::unsupported,
+               fmt::format("image_grid_pinpoints: all of them make over {} rows of a picture",
+                           max_picture_rows));
+}
+
+// Source: LLaVA 1.6, where nothing else is said.
+constexpr std::uint32_t usual_grids[] = {336, 672, 672, 336, 672, 672, 1008, 336, 336, 1008};
+
+Status read_grids(const Json& config, TowerHyper& hyper) {
+  const Json* found = config.find("image_grid_pinpoints");
+  if (found == nullptr || found->is_null()) return take_grids(usual_grids, true, hyper);
+  const auto wrong = [] {
+    return Error(ErrorKind::corrupt,
+                 "config.json: image_grid_pinpoints: needs a list of pairs of whole numbers");
+  };
+  if (!found->is_array()) return wrong();
+  std::vector<std::uint32_t> edges;
+  for (const Json& pair : found->as_array()) {
+    if (!pair.is_array() || pair.size() != 2) return wrong();
+    for (const Json& edge : pair.as_array()) {
+      if (!edge.is_integer() || edge.as_integer() < 0 || edge.as_integer() > max_grid_edge)
+        return wrong();
+      edges.push_back(static_cast<std::uint32_t>(edge.as_integer()));
+    }
+  }
+  return take_grids(edges, true, hyper);
+}
+
 Result<TowerHyper> read_hf(const Package& package, const TowerSpec& spec, TowerHyper hyper) {
   const Json none = Json::object();
   const Json& config = member_or(package.config, "vision_config", none);
@@ -183,6 +241,16 @@ Result<TowerHyper> read_hf(const Package& package, const TowerSpec& spec, TowerH
     hyper.projector_eps = static_cast<float>(
         TRY(HyperSource(package, "").real({"", "rms_norm_eps"}, {1e-30, 1})).value_or(1e-5));
   if (spec.windows) TRY(read_windows(vision, hyper, layers));
+  if (spec.places == Places::stretched) {
+    const auto places =
+        TRY(vision.count({"", "num_position_embeddings"}, 1, max_places)).value_or(2304);
+    const auto side = static_cast<std::uint32_t>(std::sqrt(static_cast<double>(places)));
+    hyper.image_size = side * hyper.patch;
+  }
+  if (spec.find(TowerPart::deep_norm) != nullptr) {
+    const auto deep = TRY(vision.counts({"", "deepstack_visual_indexes"}, 0, max_tower_layers));
+    if (deep) hyper.deep = *deep;
+  }
   TRY(read_processor(package, spec, hyper));
   const auto rows = TRY(top.text({"", "vision_feature_select_strategy"}));
   if (rows && spec.feature_layer != -1 && *rows != "default")
@@ -190,9 +258,14 @@ Result<TowerHyper> read_hf(const Package& package, const TowerSpec& spec, TowerH
                  fmt::format("config.json: vision_feature_select_strategy = '{}'", *rows));
   std::int32_t feature = spec.feature_layer;
   if (const Json* layer = package.config.find("vision_feature_layer");
-      layer != nullptr && layer->is_number() && std::abs(layer->as_number()) <= max_tower_layers)
-    feature = static_cast<std::int32_t>(layer->as_number());
+      layer != nullptr && !layer->is_null()) {
+    if (!layer->is_integer() || std::abs(layer->as_integer()) > max_tower_layers)
+      return Error(ErrorKind::unsupported,
+                   "config.json: vision_feature_layer: we take one layer, by its number");
+    feature = static_cast<std::int32_t>(layer->as_integer());
+  }
   TRY(check(spec, hyper, layers));
+  if (spec.sizing == Sizing::grids) TRY(read_grids(package.config, hyper));
   hyper.sees_all.resize(layers_run(layers, feature));
   return hyper;
 }
@@ -240,7 +313,16 @@ Result<TowerHyper> read_gguf(const Package& package, const TowerSpec& spec, Towe
       hyper.sees_all[i] = (i + 1) % pattern == 0;
     if (pattern == 0) hyper.window = 0;
   }
+  if (spec.find(TowerPart::deep_norm) != nullptr) {
+    const auto deep = TRY(source.counts({"is_deepstack_layers", ""}, 0, 1));
+    for (std::uint32_t i = 0; deep && i < deep->size(); ++i)
+      if ((*deep)[i] != 0) hyper.deep.push_back(i);
+  }
   TRY(check(spec, hyper, layers));
+  if (spec.sizing == Sizing::grids) {
+    const auto edges = TRY(source.counts({"image_grid_pinpoints", ""}, 1, max_grid_edge));
+    TRY(take_grids(edges.value_or(std::vector<std::uint32_t>()), false, hyper));
+  }
   // Files of LLaVA say the layer, or hold no layers behind it.
   const auto feature = TRY(source.counts({"feature_layer", ""}, 0, max_tower_layers));
   if (feature && feature->size() == 1) hyper.sees_all.resize(std::min(layers, feature->front()));

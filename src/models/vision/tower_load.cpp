@@ -19,22 +19,15 @@ std::string filled(std::string_view pattern, std::size_t layer) {
   return name;
 }
 
-bool is_vector(TowerPart part) {
-  using enum TowerPart;
-  return part == class_row || part == pre_norm || part == post_norm || part == block_norm ||
-         part == pooled_norm || part == norm1 || part == norm2;
-}
-
 struct TowerLoader {
   ops::Context& ctx;
   Tower& tower;
+  TowerFinder finder{tower.package, *tower.spec, tower.hyper};
 
   const TowerHyper& hyper() const { return tower.hyper; }
   bool is_hf() const { return tower.package.naming == Naming::huggingface; }
 
-  Status load(const TowerRow& row, bool of_projector, std::size_t layer);
-  const TensorEntry* find(const TowerRow& row, bool of_projector, std::size_t layer,
-                          std::string_view suffix) const;
+  Status load(const TowerRow& row, std::size_t layer);
   std::vector<std::uint64_t> shape(TowerPart part, const TensorEntry* entry) const;
   Status load_matrix(const TowerRow& row, const TensorEntry& entry, Weight& out);
   Result<std::vector<float>> floats(const TensorEntry& entry, std::size_t rows,
@@ -46,33 +39,6 @@ void keep(Weight& out, std::span<const float> values, std::size_t rows, std::siz
   std::memcpy(bytes.data(), values.data(), bytes.size());
   out.rebuilt = std::make_shared<const Bytes>(std::move(bytes));
   out.stored = {Dtype::f32, rows, columns, *out.rebuilt, false};
-}
-
-const TensorEntry* TowerLoader::find(const TowerRow& row, bool of_projector, std::size_t layer,
-                                     std::string_view suffix) const {
-  const auto named = [&](std::string_view prefix, std::string_view pattern) {
-    std::string name = std::string(prefix) + filled(pattern, layer);
-    if (!name.ends_with('!')) return tower.package.find(name + std::string(suffix));
-    name.pop_back();
-    return suffix == ".weight" ? tower.package.find(name) : nullptr;
-  };
-  std::string_view rest = is_hf() ? row.hf : row.gguf;
-  while (!rest.empty()) {
-    const auto bar = rest.find('|');
-    const std::string_view pattern = rest.substr(0, bar);
-    if (!is_hf()) {
-      if (const TensorEntry* entry = named("", pattern)) return entry;
-    } else {
-      const auto& prefixes =
-          of_projector ? tower.spec->projector_prefixes : tower.spec->tower_prefixes;
-      for (const std::string_view prefix : prefixes)
-        if (const TensorEntry* entry = prefix.empty() ? nullptr : named(prefix, pattern))
-          return entry;
-    }
-    if (bar == std::string_view::npos) break;
-    rest.remove_prefix(bar + 1);
-  }
-  return nullptr;
 }
 
 // Outermost first; 0 stands for any size.
@@ -112,6 +78,14 @@ std::vector<std::uint64_t> TowerLoader::shape(TowerPart part, const TensorEntry*
       return {0, joined};
     case second:
       return {hyper().out_dim, hyper().inner};
+    case newline:
+      return {hyper().out_dim};
+    case deep_norm:
+      return {joined};
+    case deep_first:
+      return {joined, joined};
+    case deep_second:
+      return {hyper().out_dim, joined};
     default:
       return {dim};
   }
@@ -185,16 +159,17 @@ Status TowerLoader::load_matrix(const TowerRow& row, const TensorEntry& entry, W
   return Done{};
 }
 
-Status TowerLoader::load(const TowerRow& row, bool of_projector, std::size_t layer) {
+Status TowerLoader::load(const TowerRow& row, std::size_t layer) {
   using enum TowerPart;
   Weight& out = of_tower_layer(row.part)
                     ? tower.weights.layers[layer][static_cast<std::size_t>(row.part)]
                     : tower.weights.whole[static_cast<std::size_t>(row.part)];
-  const TensorEntry* entry = find(row, of_projector, layer, ".weight");
+  const TensorEntry* entry = finder.find(row, layer, ".weight");
   if (entry == nullptr) {
     if (!row.needed) return Done{};
-    return Error(ErrorKind::corrupt,
-                 fmt::format("{} is missing", filled(is_hf() ? row.hf : row.gguf, layer)));
+    return Error(
+        ErrorKind::corrupt,
+        fmt::format("{} is missing", finder.name(row, is_hf() ? row.hf : row.gguf, layer)));
   }
   auto needed = shape(row.part, entry);
   // Files of before 2025 name the two matrices of a plain MLP the other way round.
@@ -202,11 +177,11 @@ Status TowerLoader::load(const TowerRow& row, bool of_projector, std::size_t lay
       entry->shape.size() == 2 && entry->shape[0] == needed[1] && entry->shape[1] == needed[0]) {
     TowerRow other = row;
     other.gguf = row.part == up ? "v.blk.{}.ffn_down" : "v.blk.{}.ffn_up";
-    const TensorEntry* swapped = find(other, of_projector, layer, ".weight");
+    const TensorEntry* swapped = finder.find(other, layer, ".weight");
     if (swapped != nullptr) {
       TRY(check_shape(*swapped, needed));
       TRY(load_matrix(row, *swapped, out));
-      if (const TensorEntry* bias = find(other, of_projector, layer, ".bias")) {
+      if (const TensorEntry* bias = finder.find(other, layer, ".bias")) {
         TRY(check_shape(*bias, std::span(needed).first(1)));
         out.bias = TRY(read_floats(*bias));
       }
@@ -226,7 +201,7 @@ Status TowerLoader::load(const TowerRow& row, bool of_projector, std::size_t lay
     TRY(load_matrix(row, *entry, out));
   }
   if (row.part == first) tower.hyper.inner = static_cast<std::uint32_t>(out.stored.rows);
-  if (const TensorEntry* bias = find(row, of_projector, layer, ".bias")) {
+  if (const TensorEntry* bias = finder.find(row, layer, ".bias")) {
     TRY(check_shape(*bias, std::array{is_vector(row.part) ? needed[0] : out.stored.rows}));
     out.bias = TRY(read_floats(*bias));
   }
@@ -316,13 +291,48 @@ Result<std::string_view> projector_type(const Package& package) {
 
 }  // namespace
 
+// Hugging Face numbers deep layers from 0.
+std::string TowerFinder::name(const TowerRow& row, std::string_view pattern,
+                              std::size_t layer) const {
+  if (package.naming == Naming::huggingface && of_deep_layer(row.part))
+    layer = static_cast<std::size_t>(std::ranges::find(hyper.deep, layer) - hyper.deep.begin());
+  return filled(pattern, layer);
+}
+
+const TensorEntry* TowerFinder::find(const TowerRow& row, std::size_t layer,
+                                     std::string_view suffix) const {
+  const auto named = [&](std::string_view prefix, std::string_view pattern) {
+    std::string own = std::string(prefix) + name(row, pattern, layer);
+    if (!own.ends_with('!')) return package.find(own + std::string(suffix));
+    own.pop_back();
+    return suffix == ".weight" ? package.find(own) : nullptr;
+  };
+  static constexpr std::string_view no_prefix[] = {""};
+  const bool is_hf = package.naming == Naming::huggingface;
+  const std::span<const std::string_view> prefixes = !is_hf ? no_prefix
+                                                     : of_projector(row.part)
+                                                         ? spec.projector_prefixes
+                                                         : spec.tower_prefixes;
+  std::string_view rest = is_hf ? row.hf : row.gguf;
+  while (!rest.empty()) {
+    const auto bar = rest.find('|');
+    for (const std::string_view prefix : prefixes)
+      if (const TensorEntry* entry = named(prefix, rest.substr(0, bar))) return entry;
+    if (bar == std::string_view::npos) break;
+    rest.remove_prefix(bar + 1);
+  }
+  return nullptr;
+}
+
 Result<const TowerSpec*> tower_of(const Package& package) {
   if (package.naming == Naming::gguf) {
     const std::string_view type = TRY(projector_type(package));
     std::string known;
     for (const TowerSpec* spec : towers()) {
       const bool joins = package.find("mm.patch_merger.weight") != nullptr;
-      if (spec->name == type && (spec->name != "pixtral" || joins == spec->merge_by_channel))
+      const bool cuts = package.metadata.has("clip.vision.image_grid_pinpoints");
+      if (spec->name == type && (spec->name != "pixtral" || joins == spec->merge_by_channel) &&
+          (spec->name != "mlp" || cuts == (spec->sizing == Sizing::grids)))
         return spec;
       if (known.find(spec->name) == std::string::npos)
         known += (known.empty() ? "" : ", ") + std::string(spec->name);
@@ -366,16 +376,16 @@ Result<std::unique_ptr<Tower>> load_tower(ops::Context& ctx, const Package& pack
   tower->hyper.out_dim = language_dim;
   tower->weights.layers.resize(tower->hyper.sees_all.size());
   TowerLoader loader{ctx, *tower};
-  for (const bool of_projector : {false, true})
-    for (const TowerRow& row : of_projector ? spec.projector : spec.tower) {
+  for (const auto rows : {spec.tower, spec.projector})
+    for (const TowerRow& row : rows) {
       if (!of_tower_layer(row.part)) {
-        TRY(loader.load(row, of_projector, 0));
+        TRY(loader.load(row, 0));
         continue;
       }
       for (std::size_t i = 0; i < tower->weights.layers.size(); ++i) {
         if (options.stop.stop_requested())
           return Error(ErrorKind::cancelled, "loading was stopped");
-        TRY(loader.load(row, of_projector, i));
+        if (!of_deep_layer(row.part) || tower->hyper.is_deep(i)) TRY(loader.load(row, i));
       }
     }
   for (auto& layer : tower->weights.layers) split_qkv(tower->hyper, layer);

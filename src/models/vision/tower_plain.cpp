@@ -165,6 +165,18 @@ Rows projected(ops::Context& ctx, const Tower& tower, Rows x) {
   return multiply(ctx, x, weights[second]);
 }
 
+// What a deep layer of the language model reads of this one.
+Rows deep_rows(ops::Context& ctx, const Tower& tower, std::size_t index, const Rows& x) {
+  const auto weight = [&](TowerPart part) -> const Weight& {
+    return tower.weights.at(index, part);
+  };
+  Rows y = joined(tower, x);
+  norm(tower.spec->norm, y, weight(deep_norm), tower.hyper.projector_eps);
+  y = multiply(ctx, y, weight(deep_first));
+  activate(y, tower.hyper.between);
+  return multiply(ctx, y, weight(deep_second));
+}
+
 Rows embedded(ops::Context& ctx, const Tower& tower, const PreparedPicture::Tile& tile,
               const PatchOrder& order) {
   const std::size_t patch_edge = tower.hyper.patch;
@@ -180,16 +192,12 @@ Rows embedded(ops::Context& ctx, const Tower& tower, const PreparedPicture::Tile
   const Weight& lead = tower.weights[class_row];
   if (lead.present()) x.insert(x.begin(), lead.values);
   const std::size_t first_patch = lead.present() ? 1 : 0;
-  if (const Weight& table = tower.weights[positions]; table.present())
-    for (std::size_t i = 0; i < x.size(); ++i) {
-      const std::size_t place =
-          i < first_patch ? 0
-                          : first_patch + position_of(tower, order.places[i - first_patch],
-                                                      tile.height / tower.hyper.patch,
-                                                      tile.width / tower.hyper.patch);
-      for (std::size_t d = 0; d < x[i].size(); ++d)
-        x[i][d] += table.values[place * x[i].size() + d];
-    }
+  if (const Weight& table = tower.weights[positions]; table.present()) {
+    for (std::size_t d = 0; d < first_patch * tower.hyper.dim; ++d) x[0][d] += table.values[d];
+    for (std::size_t i = 0; i < order.places.size(); ++i)
+      add_position(tower, order.places[i], tile.height / tower.hyper.patch,
+                   tile.width / tower.hyper.patch, x[first_patch + i].data());
+  }
   norm(tower.spec->norm, x, tower.weights[pre_norm], tower.hyper.norm_eps);
   return x;
 }
@@ -201,16 +209,20 @@ Status encode_plainly(ops::Context& ctx, const Tower& tower, const PreparedPictu
   const PatchOrder order = order_patches(tower.hyper, tile.width, tile.height);
   const std::size_t lead = tower.weights[class_row].present() ? 1 : 0;
   const auto places = rope_places_of(order, lead);
+  const auto put = [&](const Rows& rows, std::size_t which) {
+    for (std::size_t i = 0; i < rows.size(); ++i)
+      std::copy_n(rows[i].data(), rows[i].size(),
+                  out.row(order.block_of[i]) + which * tower.hyper.out_dim);
+  };
   Rows x = embedded(ctx, tower, tile, order);
-  for (std::size_t i = 0; i < tower.weights.layers.size(); ++i) {
+  for (std::size_t i = 0, deep = 0; i < tower.weights.layers.size(); ++i) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped between layers");
     layer(ctx, tower, i, order, places, x);
+    if (tower.hyper.is_deep(i)) put(deep_rows(ctx, tower, i, x), ++deep);
   }
   x.erase(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(lead));
   norm(tower.spec->norm, x, tower.weights[post_norm], tower.hyper.norm_eps);
-  x = projected(ctx, tower, std::move(x));
-  for (std::size_t i = 0; i < x.size(); ++i)
-    std::copy_n(x[i].data(), x[i].size(), out.row(order.block_of[i]));
+  put(projected(ctx, tower, std::move(x)), 0);
   return Done{};
 }
 

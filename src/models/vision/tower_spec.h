@@ -24,8 +24,9 @@ enum class TowerPart : std::uint8_t {
   block_norm,  // of each patch, before blocks are joined
   merge,       // joined blocks to `dim`
   pooled_norm,
-  first,   // to the language model's rows, or to what lies between
-  second,  // after the activation
+  first,    // to the language model's rows, or to what lies between
+  second,   // after the activation
+  newline,  // [rows' dim], what ends a line of rows
   // Of each layer.
   norm1,
   qkv,
@@ -37,11 +38,28 @@ enum class TowerPart : std::uint8_t {
   gate,
   up,
   down,
+  // Of the layers that deep layers of the language model read.
+  deep_norm,  // of joined blocks
+  deep_first,
+  deep_second,
 };
-constexpr std::size_t tower_parts = static_cast<std::size_t>(TowerPart::down) + 1;
+constexpr std::size_t tower_parts = static_cast<std::size_t>(TowerPart::deep_second) + 1;
 constexpr bool of_tower_layer(TowerPart part) { return part >= TowerPart::norm1; }
+constexpr bool of_deep_layer(TowerPart part) { return part >= TowerPart::deep_norm; }
+// Parts whose names have the projector's prefixes.
+constexpr bool of_projector(TowerPart part) {
+  return part >= TowerPart::block_norm && part <= TowerPart::newline;
+}
+// Norms and other single rows.
+constexpr bool is_vector(TowerPart part) {
+  using enum TowerPart;
+  return part == class_row || part == pre_norm || part == post_norm || part == block_norm ||
+         part == pooled_norm || part == newline || part == norm1 || part == norm2 ||
+         part == deep_norm;
+}
 
-// One tensor; names as in TensorRow.  Those of Hugging Face come after one of the spec's prefixes.
+// One tensor; names as in TensorRow.  Those of Hugging Face come after one of the spec's prefixes,
+// and number deep layers from 0 where GGUF names the tower's layer.
 struct TowerRow {
   TowerPart part;
   std::string_view gguf, hf;
@@ -55,6 +73,14 @@ enum class Sizing : std::uint8_t {
   smart,    // one tile of whole blocks, between min_pixels and max_pixels
   bounded,  // one tile of whole blocks, its longest edge at most image_size
   split,    // tiles of image_size, and the whole picture as one more
+  grids,    // the whole picture, and tiles of image_size in the grid that fits best
+};
+
+// How a picture's patches are told their places by learned vectors.
+enum class Places : std::uint8_t {
+  counted,    // one for every patch of the picture
+  shares,     // that of a square whose share of an edge it is at (Idefics 3)
+  stretched,  // a square's, resized to the picture's shape: bilinear, corners on corners
 };
 
 // How a block of patches becomes one row.
@@ -64,7 +90,7 @@ struct TowerSpec {
   std::string_view name = {};                       // clip.projector_type of GGUF
   std::span<const std::string_view> hf_types = {};  // model_type of config.json ...
   std::string_view hf_tower = {};  // ... and of its vision_config; empty: whatever it says
-  std::array<std::string_view, 4> tower_prefixes = {}, projector_prefixes = {};
+  std::span<const std::string_view> tower_prefixes = {}, projector_prefixes = {};
   std::span<const TowerRow> tower = {}, projector = {};
 
   NormKind norm = NormKind::layer;
@@ -76,12 +102,13 @@ struct TowerSpec {
   bool rope = false;
   bool rope_splits_frequencies = false;  // even ones for rows, odd ones for columns
   bool gguf_pairs = false;               // GGUF files hold queries and keys for neighbouring pairs
+  bool gguf_fused = false;               // GGUF files hold queries, keys and values as one matrix
   bool windows = false;                  // most layers see windows of patches
-  bool buckets = false;                  // places are found by shares of an edge (Idefics 3)
-  std::int32_t feature_layer = -1;       // whose result is taken; -1: the last one's
-  bool first_is_turned = false;          // stored [inputs, outputs]
-  bool hf_pooled_norm_plus_one = false;  // Hugging Face stores w - 1
-  bool merge_by_channel = false;         // stored for [channel][place in the block]
+  Places places = Places::counted;
+  std::int32_t feature_layer = -1;          // whose result is taken; -1: the last one's
+  bool first_is_turned = false;             // stored [inputs, outputs]
+  bool hf_pooled_norm_plus_one = false;     // Hugging Face stores w - 1
+  bool merge_by_channel = false;            // stored for [channel][place in the block]
   bool block_norm_eps_of_language = false;  // Mistral 3
 
   Sizing sizing = Sizing::square;
@@ -101,11 +128,18 @@ struct TowerSpec {
   std::span<const std::string_view> languages = {};  // architectures that it belongs to
   bool sees_ahead = false;      // rows of one picture see each other, in the language model
   bool grid_positions = false;  // and are told their places in it (M-RoPE)
+
+  constexpr const TowerRow* find(TowerPart part) const {
+    for (const TowerRow& row : of_projector(part) ? projector : tower)
+      if (row.part == part) return &row;
+    return nullptr;
+  }
 };
 
-extern const TowerSpec qwen2_vl_tower, qwen25_vl_tower;            // qwen_towers.cpp
-extern const TowerSpec gemma3_tower, idefics3_tower, llava_tower;  // clip_towers.cpp
-extern const TowerSpec pixtral_tower, mistral3_tower;              // pixtral_towers.cpp
+extern const TowerSpec qwen2_vl_tower, qwen25_vl_tower, qwen3_vl_tower;  // qwen_towers.cpp
+extern const TowerSpec gemma3_tower, idefics3_tower, llava_tower,
+    llava_next_tower;                                  // clip_towers.cpp
+extern const TowerSpec pixtral_tower, mistral3_tower;  // pixtral_towers.cpp
 
 // In the order they are tried.
 std::span<const TowerSpec* const> towers();

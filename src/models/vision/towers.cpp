@@ -4,9 +4,9 @@
 namespace hearth::models {
 
 std::span<const TowerSpec* const> towers() {
-  static constexpr std::array list{&qwen2_vl_tower, &qwen25_vl_tower, &gemma3_tower,
-                                   &idefics3_tower, &llava_tower,     &mistral3_tower,
-                                   &pixtral_tower};
+  static constexpr std::array list{&qwen2_vl_tower, &qwen25_vl_tower, &qwen3_vl_tower,
+                                   &gemma3_tower,   &idefics3_tower,  &llava_next_tower,
+                                   &llava_tower,    &mistral3_tower,  &pixtral_tower};
   return list;
 }
 

@@ -25,6 +25,10 @@ struct PreparedPicture {
   std::vector<Tile> tiles;
   std::string text;      // row_name() once for every row, and what stands between and around them
   std::size_t rows = 0;  // of the language model
+  // Which of the tiles' rows each row is, counted through all tiles, or `line_end`.  Empty: they
+  // are all taken, in their order.
+  std::vector<std::uint32_t> order;
+  static constexpr std::uint32_t line_end = ~std::uint32_t{0};
   // Of models with grid_positions: how the rows lie in the picture.
   std::uint32_t grid_height = 0, grid_width = 0;
 };
@@ -43,11 +47,15 @@ class Vision {
   virtual bool sees_ahead() const = 0;
   // Rows are told their height and width in the picture, not their place in a line.
   virtual bool grid_positions() const = 0;
+  // So many of the language model's first layers are given a vector of their own for every row,
+  // which is added to what they made.
+  virtual std::size_t deep_layers() const = 0;
 
   // Resizes, cuts and normalises as the reference processor of the model does.
   // Errors: invalid (a picture of a shape that the model does not take).
   virtual Result<PreparedPicture> prepare(const Picture& picture) const = 0;
-  // out: [prepared.rows, dim of the language model].  Errors: cancelled.
+  // out: [prepared.rows, (1 + deep_layers()) * dim of the language model]: of each row the vector
+  // that takes the token's place, then those of the layers.  Errors: cancelled.
   virtual Status encode(ops::Context& ctx, const PreparedPicture& prepared, View out,
                         std::stop_token stop = {}) const = 0;
 };

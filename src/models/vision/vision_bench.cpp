@@ -41,6 +41,11 @@ constexpr Shape shapes[] = {
        "intermediate_size":3420,"depth":32,"num_heads":16,"patch_size":14,"spatial_merge_size":2,
        "window_size":112,"fullatt_block_indexes":[7,15,23,31]}})",
      "{}", 640, 480, 2048},
+    {"Qwen3-VL 4B, 24 layers, 640 x 480",
+     R"({"model_type":"qwen3_vl","vision_config":{"hidden_size":1024,"out_hidden_size":2560,
+       "intermediate_size":4096,"depth":24,"num_heads":16,"patch_size":16,"spatial_merge_size":2,
+       "num_position_embeddings":2304,"deepstack_visual_indexes":[5,11,17]}})",
+     "{}", 640, 480, 2560},
 };
 
 // Every tensor that the tower asks for, of random numbers about as large as trained ones.
@@ -96,21 +101,28 @@ std::vector<std::uint64_t> shape_of(const TowerHyper& hyper, const TowerSpec& sp
       return {spec.sizing == Sizing::smart ? joined : language_dim, joined};
     case second:
       return {language_dim, spec.sizing == Sizing::smart ? joined : language_dim};
+    case newline:
+      return {language_dim};
+    case deep_norm:
+      return {joined};
+    case deep_first:
+      return {joined, joined};
+    case deep_second:
+      return {language_dim, joined};
     default:
       return {dim};
   }
 }
 
-void add_rows(RandomTensors& random, const TowerHyper& hyper, const TowerSpec& spec,
-              std::span<const TowerRow> rows, std::string_view prefix, const Shape& shape) {
+void add_rows(RandomTensors& random, const TowerFinder& finder, std::span<const TowerRow> rows,
+              std::string_view prefix, const Shape& shape) {
+  const auto& [package, spec, hyper] = finder;
   for (const TowerRow& row : rows)
     for (std::size_t layer = 0;
          !row.hf.empty() && layer < (of_tower_layer(row.part) ? hyper.sees_all.size() : 1);
          ++layer) {
-      std::string name(row.hf);
-      if (const auto at = name.find("{}"); at != name.npos)
-        name.replace(at, 2, std::to_string(layer));
-      name.insert(0, prefix);
+      if (of_deep_layer(row.part) && !hyper.is_deep(layer)) continue;
+      std::string name = std::string(prefix) + finder.name(row, row.hf, layer);
       const auto extents = shape_of(hyper, spec, row.part, shape.language_dim);
       if (name.ends_with('!'))
         name.pop_back();
@@ -130,8 +142,9 @@ Status look(ops::Context& ctx, const Shape& shape, int times) {
   const TowerSpec& spec = *TRY(tower_of(package));
   const TowerHyper hyper = TRY(read_tower_hyper(package, spec));
   RandomTensors random;
-  add_rows(random, hyper, spec, spec.tower, spec.tower_prefixes[0], shape);
-  add_rows(random, hyper, spec, spec.projector, spec.projector_prefixes[0], shape);
+  const TowerFinder finder{package, spec, hyper};
+  add_rows(random, finder, spec.tower, spec.tower_prefixes[0], shape);
+  add_rows(random, finder, spec.projector, spec.projector_prefixes[0], shape);
   package.storage = random.storage;
   TRY(add_tensors(package, std::move(random.tensors)));
   auto tower = TRY(load_tower(ctx, package, spec, shape.language_dim, {}));
@@ -148,9 +161,10 @@ Status look(ops::Context& ctx, const Shape& shape, int times) {
     const PreparedPicture prepared = TRY(vision->prepare(picture));
     preparing = std::min(preparing, bench::seconds(threads) - start);
     rows = prepared.rows;
-    std::vector<float> out(rows * shape.language_dim);
+    const std::size_t dim = (1 + vision->deep_layers()) * shape.language_dim;
+    std::vector<float> out(rows * dim);
     start = bench::seconds(threads);
-    TRY(vision->encode(ctx, prepared, View(out.data(), rows, shape.language_dim)));
+    TRY(vision->encode(ctx, prepared, View(out.data(), rows, dim)));
     encoding = std::min(encoding, bench::seconds(threads) - start);
   }
   fmt::print("{:<44} {:>4} x {:<4} -> {:>4} rows  prepare {:>6.1f} ms  encode {:>7.0f} ms\n",

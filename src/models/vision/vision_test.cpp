@@ -15,8 +15,9 @@ namespace hearth::models {
 namespace {
 
 const std::string folder = "tests/golden/vision/";
-constexpr const char* names[] = {"qwen2.5-vl", "qwen2-vl", "gemma3",  "smolvlm",
-                                 "llava",      "pixtral",  "mistral3"};
+constexpr const char* names[] = {"qwen2.5-vl", "qwen2-vl", "qwen3-vl", "qwen3-vl-moe",
+                                 "gemma3",     "smolvlm",  "llava",    "llava-next",
+                                 "pixtral",    "mistral3"};
 constexpr std::uint32_t language_dim = 32;
 
 std::string bytes_of_file(const std::string& path) {
@@ -95,6 +96,9 @@ void check_pixels(const Json& golden, const std::string& name, const Tower& towe
           doctest::Approx(golden.find("first_pixels")->as_array()[i].as_number()).epsilon(1e-6));
 }
 
+// Of all that one row holds.
+std::size_t row_dim(const Vision& vision) { return (1 + vision.deep_layers()) * language_dim; }
+
 void check_tower(const std::string& name, const std::string& container, ops::Context& ctx,
                  const LoadOptions& options) {
   const Json golden = json_of(folder + name + "/golden.json");
@@ -118,12 +122,12 @@ void check_tower(const std::string& name, const std::string& container, ops::Con
   for (std::size_t i = 0; i < pictures.size(); ++i) {
     CHECK(static_cast<std::int64_t>(pictures[i].rows) ==
           golden.find("rows")->as_array()[i].as_integer());
-    std::vector<float> made(pictures[i].rows * language_dim);
-    REQUIRE(
-        vision->encode(ctx, pictures[i], View(made.data(), pictures[i].rows, language_dim)).ok());
+    std::vector<float> made(pictures[i].rows * row_dim(*vision));
+    const View view(made.data(), pictures[i].rows, row_dim(*vision));
+    REQUIRE(vision->encode(ctx, pictures[i], view).ok());
     rows.insert(rows.end(), made.begin(), made.end());
   }
-  const bool halves = name != "qwen2.5-vl" && name != "gemma3";
+  const bool halves = name != "qwen2.5-vl" && name != "qwen3-vl" && name != "gemma3";
   // Of rows of 16 numbers, some of them nearly the same: tiles round both factors to bf16.
   const double rounded = ctx.kernels->tiles != nullptr ? 0.1 : tier_tolerance;
   const double allowed = options.reference || !halves ? 1e-4 : rounded;
@@ -191,6 +195,44 @@ TEST_CASE("numbers of a tower that lie are refused, and the message says how") {
   CHECK(wide.error().message() == "the vision tower makes rows of 32: the model takes rows of 48");
 }
 
+TEST_CASE("deep layers, places and grids that make no sense are refused") {
+  const struct {
+    std::string what, golden, key, value, says;  // the value as JSON
+  } rows[] = {
+      {"a layer past the last", "qwen3-vl", "deepstack_visual_indexes", "[0, 9]",
+       "deep layer 9 of a vision tower of 3 layers"},
+      {"layers out of order", "qwen3-vl", "deepstack_visual_indexes", "[2, 0]", "in order"},
+      {"half a layer", "qwen3-vl", "deepstack_visual_indexes", "[0.5]", "whole number"},
+      {"no places", "qwen3-vl", "num_position_embeddings", "0", "needs 1 to"},
+      {"more places than there are", "qwen3-vl", "num_position_embeddings", "36",
+       "25 places of 36"},
+      {"grids as text", "llava-next", "image_grid_pinpoints", R"("many")", "needs a list of pairs"},
+      {"a grid of one edge", "llava-next", "image_grid_pinpoints", "[[28]]", "a list of pairs"},
+      {"no grids", "llava-next", "image_grid_pinpoints", "[]", "holds 0 numbers"},
+      {"parts of a tile", "llava-next", "image_grid_pinpoints", "[[28, 30]]", "multiples of 28"},
+      {"grids beyond reason", "llava-next", "image_grid_pinpoints", "[[28000, 28000]]",
+       "over 4096 rows"},
+      {"several layers", "llava-next", "vision_feature_layer", "[-2, -3]", "by its number"},
+      {"rows of the class", "llava-next", "vision_feature_select_strategy", R"("full")", "'full'"},
+  };
+  const kernels::Kernels& table = **kernels::choose("");
+  ThreadPool pool(1);
+  ops::Context ctx{.kernels = &table, .pool = &pool};
+  for (const auto& row : rows) {
+    CAPTURE(row.what);
+    auto package = open_package(folder + row.golden);
+    REQUIRE(package.ok());
+    Json* part =
+        row.golden == "qwen3-vl" ? package->config.find("vision_config") : &package->config;
+    part->set(row.key, *parse_json(row.value));
+    const TowerSpec& spec = **tower_of(*package);
+    const auto tower = load_tower(ctx, *package, spec, language_dim, {});
+    REQUIRE(!tower.ok());
+    CHECK_MESSAGE(tower.error().message().find(row.says) != std::string::npos,
+                  tower.error().message());
+  }
+}
+
 TEST_CASE("a tower of which a tensor is missing is refused by its name") {
   const kernels::Kernels& table = **kernels::choose("");
   ThreadPool pool(1);
@@ -240,8 +282,9 @@ TEST_CASE("pictures of odd shapes are taken or refused, never read past their en
            ++at)
         ++named;
       CHECK(named == prepared->rows);
-      std::vector<float> rows(prepared->rows * language_dim, 1e30f);
-      REQUIRE(vision->encode(ctx, *prepared, View(rows.data(), prepared->rows, language_dim)).ok());
+      std::vector<float> rows(prepared->rows * row_dim(*vision), 1e30f);
+      const View view(rows.data(), prepared->rows, row_dim(*vision));
+      REQUIRE(vision->encode(ctx, *prepared, view).ok());
       for (const float value : rows) CHECK(std::abs(value) < 1e6f);
     }
     Picture line{201, 1, std::vector<std::uint8_t>(603)};

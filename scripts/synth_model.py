@@ -26,6 +26,10 @@ SHAPES = {
     "mistral-7b": ("llama", 4096, 32, 32, 8, 128, 14336, 32768, False, {"theta": 1e6}),
     "qwen3-30b-a3b-8l": ("qwen3moe", 2048, 8, 32, 4, 128, 6144, 151936, False,
                          {"qk_norm": True, "theta": 1e6, "experts": 128, "used": 8, "expert_ff": 768}),
+    # With the layer that guesses further tokens, which is not among the four.
+    "glm-4.5-air-4l": ("glm4moe", 4096, 4, 96, 8, 128, 10944, 151552, False,
+                       {"bias": True, "theta": 1e6, "turning": 64, "experts": 128, "used": 8, "expert_ff": 1408,
+                        "dense": 1, "shared": 1, "mtp": True}),
     "gemma-3-1b": ("gemma3", 1152, 26, 4, 1, 256, 6912, 262144, True,
                    {"qk_norm": True, "post_norms": True, "theta": 1e6, "window": 512}),
     # Layers that recur, some of which attend: Mamba-2 and gated delta nets.
@@ -94,8 +98,12 @@ def tensors_of(shape):
     yield "output_norm.weight", (hidden,)
     if not tied:
         yield "output.weight", (hidden, vocabulary)
-    for i in range(layers):
+    for i in range(layers + bool(more.get("mtp"))):
         b = f"blk.{i}."
+        if i == layers:
+            for part in ("enorm", "hnorm", "shared_head_norm"):
+                yield f"{b}nextn.{part}.weight", (hidden,)
+            yield b + "nextn.eh_proj.weight", (2 * hidden, hidden)
         yield b + "attn_norm.weight", (hidden,)
         if i not in more.get("attends", {i}):
             yield from mixer_of(arch, b, hidden, **more["mixer"])
@@ -114,13 +122,17 @@ def tensors_of(shape):
         if more.get("post_norms"):
             yield b + "post_attention_norm.weight", (hidden,)
             yield b + "post_ffw_norm.weight", (hidden,)
-        yield b + ("post_attention_norm.weight" if arch == "qwen35" else "ffn_norm.weight"), (hidden,)
-        if more.get("experts"):
+        yield b + ("post_attention_norm.weight" if arch in ("qwen35", "glm4moe") else "ffn_norm.weight"), (hidden,)
+        if more.get("experts") and i >= more.get("dense", 0):
             experts, inner = more["experts"], more["expert_ff"]
             yield b + "ffn_gate_inp.weight", (hidden, experts)
             yield b + "ffn_gate_exps.weight", (hidden, inner, experts)
             yield b + "ffn_up_exps.weight", (hidden, inner, experts)
             yield b + "ffn_down_exps.weight", (inner, hidden, experts)
+            if more.get("shared"):
+                yield b + "exp_probs_b.bias", (experts,)
+                for part, dims in (("gate", (hidden, inner)), ("up", (hidden, inner)), ("down", (inner, hidden))):
+                    yield f"{b}ffn_{part}_shexp.weight", dims
         else:
             yield from mlp_of(b, hidden, ff)
 
@@ -180,6 +192,11 @@ def metadata_of(name, shape, recipe):
             del numbers["rope.dimension_count"]
     if more.get("experts"):
         numbers |= {"expert_count": more["experts"], "expert_used_count": more["used"], "expert_feed_forward_length": more["expert_ff"]}
+    if more.get("shared"):
+        numbers |= {"expert_shared_count": more["shared"], "leading_dense_block_count": more["dense"], "expert_gating_func": 2}
+        yield f"{arch}.expert_weights_norm", "bool", True
+    if more.get("mtp"):
+        numbers |= {"block_count": layers + 1, "nextn_predict_layers": 1}
     if more.get("window"):
         numbers["attention.sliding_window"] = more["window"]
     for key, value in numbers.items():

@@ -73,6 +73,7 @@ Json to_json(const Package& package, const ModelInfo& info, bool tensors) {
                             {"architecture", info.architecture},
                             {"kind", kind_of(package, info)},
                             {"vision", info.vision.empty() ? Json() : Json(info.vision)},
+                            {"mtp", info.has_mtp},
                             {"parameters", info.parameters},
                             {"quantisation", info.quantisation},
                             {"context_length", static_cast<std::uint64_t>(info.context_length)},
@@ -203,6 +204,8 @@ Status run(App& app, const Arguments& arguments) {
     out.row("sees", package.tower ? fmt::format("pictures, by {} ({})", info.vision,
                                                 file_name(package.tower->path))
                                   : fmt::format("pictures, by {}", info.vision));
+  if (info.has_mtp)
+    out.row("guesses", "further tokens, by a layer of its own (multi-token prediction)");
   out.row("chat template", chat_template_source(package) ? "its own" : "none");
   out.row("file",
           fmt::format("{}, {} tensors", readable_bytes(info.file_bytes), package.tensors.size()));

@@ -301,7 +301,9 @@ constexpr Setting table[] = {
         "here).")),
     of_next_model(row<runtime, &RuntimeConfig::speculate>(
         "runtime.speculate", "--speculate",
-        "Guess several tokens at once from the text so far, where that pays; changes no token.")),
+        "Guess several tokens at once, from the text so far or by the layer that a model brings "
+        "for "
+        "it (multi-token prediction), where that pays; changes no token.")),
     of_next_model(row<runtime, &RuntimeConfig::draft>(
         "runtime.draft", "--draft",
         "A small model of the same tokens that guesses what a large one says next; changes no "

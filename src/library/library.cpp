@@ -259,6 +259,7 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   LoadOptions wanted;
   wanted.kv_dtype = now.kv_dtype;
   wanted.context_tokens = now.runner.context_tokens;
+  wanted.mtp = now.runner.speculate && now.draft.empty();
   wanted.progress = order.progress;
   wanted.stop = order.stop;
   const std::uint64_t before = anonymous_bytes();
@@ -287,8 +288,9 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
   RunnerOptions runner = now.runner;
   runner.prefixes = options.runner.prefixes;
   const std::string_view kv_type = now.kv_dtype ? name_of(*now.kv_dtype) : "auto";
-  runner.prefixes.model = fmt::format("{} {} {} {} {}", HEARTH_VERSION, table->name, kv_type,
-                                      runner.context_tokens, identity_of(model.path));
+  runner.prefixes.model =
+      fmt::format("{} {} {} {} {}{}", HEARTH_VERSION, table->name, kv_type, runner.context_tokens,
+                  identity_of(model.path), made->guesses() ? " mtp" : "");
   if (runner.kv_budget_bytes == 0) runner.kv_budget_bytes = order.kv_budget_bytes;
   if (made->info().kind == ModelKind::generator) {
     Draft draft = TRY(load_draft(now, model, order.stop));

@@ -18,6 +18,7 @@ enum class Extent : std::uint8_t {
   none,  // as columns: the tensor is a vector
   one,
   dim,
+  dim2,
   vocab,
   context,
   types,

@@ -1,4 +1,4 @@
-// DeepSeek 2 and 3, Kimi K2: attention through latents, experts in groups.
+// DeepSeek 2 and 3, Kimi K2: attention through latents, experts in groups, a layer that guesses.
 // Source: DeepSeek-AI 2024, the reports on V2 and V3.
 #include "models/architectures.h"
 #include "models/rows.h"
@@ -12,6 +12,7 @@ constexpr auto mlp = gated_mlp();
 constexpr auto expert_rows = experts();
 constexpr auto shared = shared_experts();
 constexpr auto bias = router_bias(optional_part);
+constexpr auto guesses = mtp();
 
 constexpr TensorRow latent_rows[] = {
     {Role::q, "blk.{}.attn_q", "layers.{}.self_attn.q_proj", Extent::q, Extent::dim},
@@ -44,7 +45,7 @@ const ArchSpec deepseek2{
     .hf_types = v2_types,
     .hf_class = "DeepseekV2ForCausalLM",
     .hf_words = routed_words,
-    .tensors = {whole, norms, latent_rows, mlp, expert_rows, shared, bias},
+    .tensors = {whole, norms, latent_rows, mlp, expert_rows, shared, bias, guesses},
     .defaults = {.norm_eps = 1e-6},
     .rope_interleaved_gguf = true,
     .rope_interleaved_hf = true,
@@ -55,7 +56,7 @@ const ArchSpec deepseek3{
     .hf_types = v3_types,
     .hf_class = "DeepseekV3ForCausalLM",
     .hf_words = routed_words,
-    .tensors = {whole, norms, latent_rows, mlp, expert_rows, shared, bias},
+    .tensors = {whole, norms, latent_rows, mlp, expert_rows, shared, bias, guesses},
     .defaults = {.norm_eps = 1e-6, .normalise_experts = true, .expert_gate = ExpertGate::sigmoid},
     .rope_interleaved_gguf = true,
     .rope_interleaved_hf = true,

@@ -9,6 +9,7 @@
 #include "base/files.h"
 #include "models/architectures.h"
 #include "models/hyper_source.h"
+#include "models/mtp.h"
 #include "models/t5.h"
 #include "models/tensors.h"
 #include "models/vision/tower.h"
@@ -130,6 +131,7 @@ Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hy
     if (seeing != &package)
       for (const TensorEntry& entry : seeing->tensors) info.weight_bytes += entry.bytes();
   }
+  info.has_mtp = holds_mtp(TensorFinder(package, spec, hyper));
   info.context_length = hyper.context;
   info.vocabulary = hyper.vocab;
   info.dim = hyper.dim;
@@ -142,7 +144,9 @@ Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hy
     return Error(
         ErrorKind::invalid,
         fmt::format("keys and values as {}: needs f32, f16, bf16, q8_0 or q4_0", name_of(kv)));
-  const KvLayout layout = TRY(kv_layout_of(spec, hyper, kv));
+  Hyper whole = hyper;
+  if (info.has_mtp) add_mtp(whole);
+  const KvLayout layout = TRY(kv_layout_of(spec, whole, kv));
   info.kv_bytes_per_token = layout.page_bytes / ops::kv_page_tokens;
   return info;
 }

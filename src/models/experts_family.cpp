@@ -18,6 +18,7 @@ constexpr auto mlp = gated_mlp(optional_part);
 constexpr auto expert_rows = experts();
 constexpr auto shared = shared_experts();
 constexpr auto bias = router_bias();
+constexpr auto guesses = mtp();
 constexpr TensorRow ernie_bias[] = {
     {Role::router_bias, "blk.{}.exp_probs_b.bias!",
      "layers.{}.mlp.moe_statics.e_score_correction_bias!", Extent::one, Extent::experts},
@@ -140,7 +141,8 @@ const ArchSpec glm4_moe{
     .hf_types = glm4_moe_types,
     .hf_class = "Glm4MoeForCausalLM",
     .hf_words = routed_words,
-    .tensors = {whole, late_norms, plain_attention, glm_norms, mlp, expert_rows, shared, bias},
+    .tensors = {whole, late_norms, plain_attention, glm_norms, mlp, expert_rows, shared, bias,
+                guesses},
     .defaults = {.rotary_share = 0.5,
                  .normalise_experts = true,
                  .expert_gate = ExpertGate::sigmoid},

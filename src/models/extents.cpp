@@ -116,6 +116,8 @@ std::uint64_t TensorFinder::extent(Extent extent, std::size_t layer) const {
       return 1;
     case dim:
       return hyper_.dim;
+    case dim2:
+      return 2 * std::uint64_t{hyper_.dim};
     case vocab:
       return hyper_.vocab;
     case per_layer:
@@ -165,6 +167,8 @@ bool TensorFinder::needed(const TensorRow& row, std::size_t layer) const {
       return sparse;
     case Where::shared_experts:
       return sparse && hyper_.shared_hidden > 0;
+    case Where::guesses:
+      return at.guesses;
     default:
       return true;
   }

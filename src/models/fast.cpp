@@ -4,6 +4,7 @@
 
 #include "models/fast_parts.h"
 #include "models/mixers.h"
+#include "models/mtp.h"
 #include "models/streams.h"
 
 namespace hearth::models {
@@ -154,37 +155,6 @@ void add_deep_rows(Step& step, std::size_t index) {
         step.x.row(i)[d] += input.embedding[(1 + index) * step.x.dim + d];
 }
 
-void block(Step& step, std::size_t index) {
-  const Layer& layer = step.trunk.weights.layers[index];
-  const LayerHyper& at = step.hyper().layers[index];
-  View second;
-  if (step.streams.data != nullptr)
-    predict_streams(step.ctx, step.trunk, layer, step.streams, step.x, step.arena);
-  if (at.attends || at.recurs) {
-    Readers readers{.before = normed(step, step.x, layer[Role::attention_norm])};
-    const Mixed mixed = mix(step, index, readers);
-    if (step.x.rows == 0) return;
-    if (step.hyper().parallel) {
-      const Weight& own = layer[Role::mlp_norm];
-      second = own.present() ? normed(step, step.x, own) : readers.before;
-    }
-    if (at.attends)
-      add_branch(step, index, mixed.attention,
-                 {Role::attention_out, Role::attention_post_norm, step.hyper().attention_factor});
-    if (at.recurs)
-      add_branch(step, index, mixed.recurrent,
-                 {Role::mixer_out, Role::attention_post_norm, step.hyper().mixer_factor});
-    if (layer[Role::side_down].present()) add_side(step, layer, readers.before);
-    sum_norm(step, layer[Role::attention_sum_norm]);
-  }
-  if (!at.has_mlp) return;
-  if (!step.hyper().parallel) second = normed(step, step.x, layer[Role::mlp_norm]);
-  if (layer[Role::mlp_lerp].present())
-    second = follow_rows(step.ctx, step.trunk, index, step.rows, second, step.arena);
-  mlp_branch(step, index, second);
-  end_layer(step, index);
-}
-
 // The vectors that layers have of their own: from the token, and from its embedding.
 void embed_for_layers(Step& step) {
   const Layer& whole = step.trunk.weights.whole;
@@ -258,36 +228,88 @@ void read_inputs(Step& step) {
 }
 
 }  // namespace
+
+void block(Step& step, std::size_t index) {
+  const Layer& layer = step.trunk.weights.layers[index];
+  const LayerHyper& at = step.hyper().layers[index];
+  View second;
+  if (step.streams.data != nullptr)
+    predict_streams(step.ctx, step.trunk, layer, step.streams, step.x, step.arena);
+  if (at.attends || at.recurs) {
+    Readers readers{.before = normed(step, step.x, layer[Role::attention_norm])};
+    const Mixed mixed = mix(step, index, readers);
+    if (step.x.rows == 0) return;
+    if (step.hyper().parallel) {
+      const Weight& own = layer[Role::mlp_norm];
+      second = own.present() ? normed(step, step.x, own) : readers.before;
+    }
+    if (at.attends)
+      add_branch(step, index, mixed.attention,
+                 {Role::attention_out, Role::attention_post_norm, step.hyper().attention_factor});
+    if (at.recurs)
+      add_branch(step, index, mixed.recurrent,
+                 {Role::mixer_out, Role::attention_post_norm, step.hyper().mixer_factor});
+    if (layer[Role::side_down].present()) add_side(step, layer, readers.before);
+    sum_norm(step, layer[Role::attention_sum_norm]);
+  }
+  if (!at.has_mlp) return;
+  if (!step.hyper().parallel) second = normed(step, step.x, layer[Role::mlp_norm]);
+  if (layer[Role::mlp_lerp].present())
+    second = follow_rows(step.ctx, step.trunk, index, step.rows, second, step.arena);
+  mlp_branch(step, index, second);
+  end_layer(step, index);
+}
+
+Step begin(ops::Context& ctx, const Trunk& trunk, const Rows& rows, Arena& arena) {
+  Step step{ctx,
+            trunk,
+            rows,
+            arena,
+            arena.view(rows.tokens.size(), trunk.hyper.dim),
+            rows.positions,
+            rows.places};
+  step.inputs = rows.inputs;
+  read_inputs(step);
+  step.adapted = adapted_rows(rows.adapters, rows.places, arena);
+  embed(step);
+  return step;
+}
+
+void take_wanted(const Step& step, View hidden) {
+  const auto wanted = step.rows.wanted;
+  const bool shrunk = step.x.rows == wanted.size();
+  for (std::size_t i = 0; i < wanted.size(); ++i)
+    std::copy_n(step.x.row(shrunk ? i : wanted[i]), hidden.dim, hidden.row(i));
+}
+
 }  // namespace fast
 
 Status run_fast(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View hidden, Arena& arena,
                 std::stop_token stop) {
-  fast::Step step{ctx,
-                  trunk,
-                  rows,
-                  arena,
-                  arena.view(rows.tokens.size(), trunk.hyper.dim),
-                  rows.positions,
-                  rows.places};
-  step.inputs = rows.inputs;
   clear_new_states(trunk, rows);
-  fast::read_inputs(step);
-  step.adapted = adapted_rows(rows.adapters, rows.places, arena);
-  fast::embed(step);
+  fast::Step step = fast::begin(ctx, trunk, rows, arena);
   const auto layers_begin = arena.mark();
-  for (std::size_t i = 0; i < trunk.hyper.layers.size(); ++i) {
+  for (std::size_t i = 0; i < trunk.hyper.trunk_layers(); ++i) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped between layers");
     arena.release(layers_begin);
     fast::block(step, i);
     fast::add_deep_rows(step, i);
   }
+  const Weight& last = trunk.weights.whole[Role::output_norm];
+  if (trunk.hyper.guesses()) {
+    fast::norm(step, rows.states, step.x, last);
+    for (std::size_t i = 0; i < rows.wanted.size(); ++i)
+      std::copy_n(rows.states.row(rows.wanted[i]), hidden.dim, hidden.row(i));
+    Rows kept = rows;  // for later guesses; nothing is wanted of them now
+    kept.wanted = {};
+    arena.release(layers_begin);
+    run_mtp_fast(ctx, trunk, kept, rows.states, {}, arena);
+    return Done{};
+  }
   if (rows.wanted.empty()) return Done{};
   if (step.streams.data != nullptr)
     gather_streams(step.ctx, step.trunk, step.streams, step.x, step.arena);
-  const bool shrunk = step.x.rows == rows.wanted.size();
-  for (std::size_t i = 0; i < rows.wanted.size(); ++i)
-    std::copy_n(step.x.row(shrunk ? i : rows.wanted[i]), hidden.dim, hidden.row(i));
-  const Weight& last = trunk.weights.whole[Role::output_norm];
+  fast::take_wanted(step, hidden);
   if (last.present()) fast::norm(step, hidden, hidden, last);
   return Done{};
 }

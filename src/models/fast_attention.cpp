@@ -66,6 +66,7 @@ ops::AttentionOptions options_of(const Step& step, std::size_t index) {
           .softcap = step.hyper().attention_softcap,
           .window = at.window,
           .chunk = at.chunk,
+          .from = at.from,
           .sinks = step.trunk.weights.layers[index][Role::sinks].values,
           .alibi = {},
           .ahead = step.ahead};

@@ -52,6 +52,13 @@ void sum_norm(Step& step, const Weight& w);
 // x += factor * norm(input * w); straight into x where nothing stands between.
 void add_branch(Step& step, std::size_t index, View input, const Branch& branch);
 
+// A step before its first layer: the rows are embedded.
+Step begin(ops::Context& ctx, const Trunk& trunk, const Rows& rows, Arena& arena);
+// One layer.
+void block(Step& step, std::size_t index);
+// Copies the stream's wanted rows, to which the last layer may have shrunk it: [wanted, dim].
+void take_wanted(const Step& step, View hidden);
+
 // Queries of a layer that reads another's keys and values.
 void read_queries(Step& step, std::size_t index, Readers& readers);
 // Queries, keys and values of the stream; the latter two are kept for later rows.  Of encoders,

@@ -162,10 +162,14 @@ Status read_sizes(const Package& package, const HyperSource& source, const ArchS
   const auto usual_layers = nested_size(package, source, keys::layers, usual.nested_layers);
   const auto usual_dim = nested_size(package, source, keys::dim, usual.nested_dim);
   const auto layers = usual_layers ? *usual_layers : TRY(read_layer_count(source, is_static));
-  // Files that keep the layers which guess further tokens count them too.
+  // GGUF files that keep the layers which guess further tokens count them too.
+  const std::uint32_t most = source.is_gguf() ? std::max(layers, 1u) - 1 : max_layers;
   hyper.extra_layers =
-      TRY(source.count({"nextn_predict_layers", ""}, 0, std::max(layers, 1u) - 1)).value_or(0);
-  hyper.layers.resize(layers - hyper.extra_layers);
+      TRY(source.count(
+              has_role(spec, Role::mtp_in) ? keys::mtp_layers : Keys{keys::mtp_layers.gguf, ""}, 0,
+              most))
+          .value_or(0);
+  hyper.layers.resize(layers - (source.is_gguf() ? hyper.extra_layers : 0));
   hyper.dim = usual_dim ? *usual_dim : TRY(source.required_count(keys::dim, 1, max_dim));
   const auto context = TRY(source.count(keys::context, 1, max_context));
   hyper.context =

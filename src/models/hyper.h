@@ -73,6 +73,8 @@ struct LayerHyper {
   bool attends = true;
   bool recurs = false;  // has the architecture's mixer
   bool has_mlp = true;
+  bool guesses = false;    // behind the last: guesses the token after the next (MTP)
+  std::uint32_t from = 0;  // sees no position before this one
   // Of its gates, those within so many deviations of their mean pass as zero; -inf: none do.
   float gate_cut = -std::numeric_limits<float>::infinity();
 };
@@ -129,7 +131,7 @@ struct Hyper {
   // Queries are multiplied by 1 + scale * log(1 + floor((position + offset) / floor)).
   bool unit_after_rope = false;  // rotated queries and keys get length one
   float temperature_scale = 0, temperature_floor = 1, temperature_offset = 0;
-  std::uint32_t extra_layers = 0;  // behind the last: they guess further tokens, which we do not
+  std::uint32_t extra_layers = 0;  // in the file, behind the last of `layers`: they guess (MTP)
   std::uint32_t types = 0, labels = 0, position_offset = 0;
   std::vector<LayerHyper> layers;
 
@@ -160,6 +162,8 @@ struct Hyper {
   bool tied = false;             // the output matrix is the token embedding
 
   std::uint32_t max_kv_heads() const;
+  bool guesses() const { return !layers.empty() && layers.back().guesses; }
+  std::size_t trunk_layers() const { return layers.size() - (guesses() ? 1 : 0); }
   // What tempered queries are multiplied with.
   float temperature(std::uint32_t position) const;
   // Floats of the state of one sequence; where each layer's begins.

@@ -8,6 +8,7 @@
 #include "base/log.h"
 #include "models/architectures.h"
 #include "models/describe.h"
+#include "models/mtp.h"
 #include "models/t5.h"
 #include "models/text_side.h"
 #include "models/transformer.h"
@@ -130,6 +131,7 @@ Result<std::shared_ptr<const Model>> load(ops::Context& ctx, const Package& pack
   TRY(check_scheme(package));
   trunk.hyper = TRY(read_hyper(package, *trunk.spec));
   parts.info = TRY(info_of(package, *trunk.spec, trunk.hyper, options.kv_dtype));
+  if (options.mtp && parts.info.has_mtp) add_mtp(trunk.hyper);
   const TensorFinder finder(parts.package, *trunk.spec, trunk.hyper);
   trunk.weights = TRY(load_weights(finder));
   TRY(check_tables(parts, trunk));

@@ -46,6 +46,7 @@ struct ModelInfo {
   std::string vision;              // the architecture of its tower; empty: it reads text alone
   std::uint64_t weight_bytes = 0;  // memory the weights take when loaded; an estimate
   std::uint64_t kv_bytes_per_token = 0;
+  bool has_mtp = false;  // its file has a layer that guesses a further token
 };
 
 // How keys and values of all layers lie in one page of ops::kv_page_tokens tokens.
@@ -78,11 +79,17 @@ struct Batch {
   std::span<const RowInput> inputs = {};       // empty, or [rows]
   // Empty, or of each sequence those that change its rows: of this model, by read_adapter().
   std::span<const std::span<const AdapterUse>> adapters = {};
+  // Of models that guess(): empty, or of each sequence what `hidden` held of the position before
+  // its first row, [dim]; nullptr: not known, its guesses are then a little worse.
+  std::span<const float* const> before = {};
+  // Of models that guess(): empty, or what is made of every row, [rows, dim], is written here.
+  std::span<float> hidden = {};
 };
 
 struct LoadOptions {
   // A type that ops::is_kv_dtype() takes; nothing: f32 for f32 weights, otherwise f16.
   std::optional<Dtype> kv_dtype;
+  bool mtp = false;  // with the layer that guesses a further token, where there is one
   // The longest sequence that will be run; 0: as trained.  Matters to models scaled by longrope:
   // without a wish they keep to their original context (4,096 for Phi-3), and info() says so.
   std::uint32_t context_tokens = 0;
@@ -114,6 +121,16 @@ class Model {
   // far are then undefined at the batch's positions).
   virtual Status forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
                          std::stop_token stop = {}) const = 0;
+
+  // Whether it was loaded with a layer that guesses a further token (multi-token prediction).
+  virtual bool guesses() const { return false; }
+  // What that layer guesses: batch.tokens hold one token for each sequence, at the position behind
+  // the row whose `hidden` is in batch.before; every row's logits are of the token after it.  Its
+  // keys and values are written at that position.  batch.hidden is what guesses of that token are
+  // made from in turn.  logits: [rows, vocabulary].  Errors as forward().
+  virtual Status guess(ops::Context&, const Batch&, std::span<float>, std::stop_token = {}) const {
+    return Error(ErrorKind::unsupported, info().name + " guesses nothing");
+  }
 
   // Embedders and rerankers (and generators, from their last hidden state).  Each text is one
   // sequence of tokens, special tokens included.  Returns pooled vectors [texts][dim], normalised

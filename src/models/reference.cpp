@@ -5,6 +5,7 @@
 #include <limits>
 #include <numeric>
 
+#include "models/mtp.h"
 #include "models/reference.h"
 #include "models/values.h"
 
@@ -49,7 +50,8 @@ void norm(NormKind kind, float* x, std::size_t n, const float* w, const float* b
     x[i] = static_cast<float>((x[i] - mean) * scale * w[i]) + (b != nullptr ? b[i] : 0.0f);
 }
 
-// Every row; nothing where the model has no such norm.
+}  // namespace
+
 void norm(const Trunk& trunk, Table& x, const Weight& w) {
   if (!w.present()) return;
   const float* bias = w.bias.empty() ? nullptr : w.bias.data();
@@ -60,8 +62,6 @@ void norm(const Trunk& trunk, Table& x, const Weight& w) {
       norm(trunk.spec->norm, x.row(i) + first, width, weights, bias, trunk.hyper.norm_eps);
     }
 }
-
-}  // namespace
 
 void turn(const Trunk& trunk, Table& x, std::size_t head_dim, const Rows& rows,
           const ops::RopeTable& rope) {
@@ -152,7 +152,7 @@ void attend(const Trunk& trunk, std::size_t layer, const float* q, const Sight& 
       double mix = 0;
       for (std::size_t t = 0; t < scores.size(); ++t)
         mix += static_cast<double>(scores[t]) * sight.values[t][shift + d];
-      out[head * dim + d] = static_cast<float>(mix / sum);
+      out[head * dim + d] = sum > 0 ? static_cast<float>(mix / sum) : 0;
     }
   }
 }
@@ -173,7 +173,8 @@ float* value_at(const ops::KvLayer& layer, std::byte* page, std::size_t token,
 
 std::size_t first_seen(const LayerHyper& layer, std::size_t position) {
   if (layer.chunk > 0) return position / layer.chunk * layer.chunk;
-  return layer.window > 0 && position + 1 > layer.window ? position + 1 - layer.window : 0;
+  const bool limited = layer.window > 0 && position + 1 > layer.window;
+  return std::max<std::size_t>(layer.from, limited ? position + 1 - layer.window : 0);
 }
 
 namespace {
@@ -428,14 +429,6 @@ Table mix(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& 
   return sum;
 }
 
-// Everything that goes from layer to layer.
-struct Flow {
-  Table x;                           // the residual stream, or the one of several that layers read
-  std::vector<Table> streams;        // empty: one
-  Table per_layer;                   // the vectors of layers' own; 0 rows: none
-  Table first_values = Table(0, 0);  // of the first layer, which later ones follow (rwkv7)
-};
-
 // What a token's own vector of the layer makes of x.
 Table own_vector(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Table& per_layer,
                  const Table& x) {
@@ -477,6 +470,8 @@ void add_side(ops::Context& ctx, const Trunk& trunk, const Layer& layer, const T
   for (std::size_t i = 0; i < x.values.size(); ++i)
     x.values[i] = (x.values[i] + normed.values[i] + side.values[i]) / std::sqrt(2.0f);
 }
+
+}  // namespace
 
 void block(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows, Flow& flow) {
   const Layer& layer = trunk.weights.layers[index];
@@ -541,6 +536,8 @@ Table embed(ops::Context& ctx, const Trunk& trunk, const Rows& rows) {
   return x;
 }
 
+namespace {
+
 // The vectors that layers have of their own: of the token, and of its embedding x.
 Table embed_for_layers(ops::Context& ctx, const Trunk& trunk, const Rows& rows, const Table& x) {
   const Hyper& hyper = trunk.hyper;
@@ -570,7 +567,7 @@ Status run_plainly(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View
   Table embedded = embed(ctx, trunk, rows);
   Flow flow{embedded, {}, embed_for_layers(ctx, trunk, rows, embedded)};
   if (trunk.hyper.streams.count > 1) flow.streams = spread_plainly(ctx, trunk, embedded);
-  for (std::size_t i = 0; i < trunk.hyper.layers.size(); ++i) {
+  for (std::size_t i = 0; i < trunk.hyper.trunk_layers(); ++i) {
     if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped between layers");
     block(ctx, trunk, i, rows, flow);
     add_deep_rows(i, rows, flow.x);
@@ -580,7 +577,31 @@ Status run_plainly(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View
   norm(trunk, x, trunk.weights.whole[Role::output_norm]);
   for (std::size_t i = 0; i < rows.wanted.size(); ++i)
     std::copy_n(x.row(rows.wanted[i]), x.dim, hidden.row(i));
+  if (!trunk.hyper.guesses()) return Done{};
+  for (std::size_t i = 0; i < x.rows; ++i) std::copy_n(x.row(i), x.dim, rows.states.row(i));
+  Rows kept = rows;  // for later guesses; nothing is wanted of them now
+  kept.wanted = {};
+  run_mtp_plainly(ctx, trunk, kept, rows.states, {});
   return Done{};
+}
+
+void run_mtp_plainly(ops::Context& ctx, const Trunk& trunk, const Rows& rows, View states,
+                     View hidden) {
+  const std::size_t dim = trunk.hyper.dim, index = trunk.hyper.trunk_layers();
+  const Layer& layer = trunk.weights.layers[index];
+  Table token = embed(ctx, trunk, rows), before(token.rows, dim), both(token.rows, 2 * dim);
+  rows_before(rows, states, View(before.row(0), before.rows, dim));
+  norm(trunk, token, layer[Role::mtp_token_norm]);
+  norm(trunk, before, layer[Role::mtp_hidden_norm]);
+  for (std::size_t i = 0; i < both.rows; ++i) {
+    std::copy_n(token.row(i), dim, both.row(i));
+    std::copy_n(before.row(i), dim, both.row(i) + dim);
+  }
+  Flow flow{multiply(ctx, both, layer[Role::mtp_in]), {}, Table(0, 0)};
+  block(ctx, trunk, index, rows, flow);
+  norm(trunk, flow.x, layer[Role::mtp_norm]);
+  for (std::size_t i = 0; i < rows.wanted.size(); ++i)
+    std::copy_n(flow.x.row(rows.wanted[i]), dim, hidden.row(i));
 }
 
 void logits_plainly(ops::Context& ctx, const Trunk& trunk, View hidden, View logits) {

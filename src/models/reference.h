@@ -27,6 +27,8 @@ Table multiply(ops::Context& ctx, const Table& x, const ops::StoredMatrix& w,
                std::span<const float> bias);
 Table multiply(ops::Context& ctx, const Table& x, const Weight& w);
 float activation(ops::Activation f, float x);
+// Every row; nothing where the model has no such norm.
+void norm(const Trunk& trunk, Table& x, const Weight& w);
 void turn(const Trunk& trunk, Table& x, std::size_t head_dim, const Rows& rows,
           const ops::RopeTable& rope);
 
@@ -35,6 +37,17 @@ float* key_at(const ops::KvLayer& layer, std::byte* page, std::size_t token, std
 float* value_at(const ops::KvLayer& layer, std::byte* page, std::size_t token, std::size_t element);
 // The first position that one at `position` sees.
 std::size_t first_seen(const LayerHyper& layer, std::size_t position);
+
+// Everything that goes from layer to layer.
+struct Flow {
+  Table x;                           // the residual stream, or the one of several that layers read
+  std::vector<Table> streams;        // empty: one
+  Table per_layer;                   // the vectors of layers' own; 0 rows: none
+  Table first_values = Table(0, 0);  // of the first layer, which later ones follow (rwkv7)
+};
+Table embed(ops::Context& ctx, const Trunk& trunk, const Rows& rows);
+// One layer.
+void block(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows, Flow& flow);
 
 // Attention through latents, its projection out included.  Every key and value is made of its
 // latent.

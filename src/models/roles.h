@@ -124,6 +124,11 @@ enum class Role : std::uint8_t {
   layer_projection,  // from it to the stream
   layer_norm,
   layer_scale,  // one number, of the whole stream
+  // Of the layer behind the last, which guesses the token after the next (MTP):
+  mtp_token_norm,   // of the next token's embedding
+  mtp_hidden_norm,  // of what the trunk made of the row before
+  mtp_in,           // from both, side by side, to the stream
+  mtp_norm,         // before the output matrix
 };
 
 enum class Held : std::uint8_t {
@@ -152,6 +157,7 @@ enum class Where : std::uint8_t {
   dense,
   experts,
   shared_experts,
+  guesses,  // the layer that guesses a further token
 };
 
 struct RoleInfo {
@@ -165,11 +171,10 @@ constexpr RoleInfo role_table[] = {
 #include "models/roles_table.inc"
 };
 constexpr std::size_t roles = std::size(role_table);
-static_assert(roles == static_cast<std::size_t>(Role::layer_scale) + 1);
+static_assert(roles == static_cast<std::size_t>(Role::mtp_norm) + 1);
 
 constexpr const RoleInfo& about(Role role) { return role_table[static_cast<std::size_t>(role)]; }
-static_assert(about(Role::mlp_norm).name == "mlp_norm" &&
-              about(Role::layer_scale).name == "layer_scale");
+static_assert(about(Role::mlp_norm).name == "mlp_norm" && about(Role::mtp_norm).name == "mtp_norm");
 
 // What mixer_lerps holds, in its order.
 inline constexpr std::array lerp_roles = {Role::lerp_r, Role::lerp_w, Role::lerp_k,

@@ -134,6 +134,17 @@ constexpr std::array<TensorRow, 2> norms_before_named_after() {
   }};
 }
 
+// Of the layer that guesses a further token.  The embedding and the output matrix that files may
+// hold beside these are copies of the trunk's.
+constexpr std::array<TensorRow, 4> mtp() {
+  return {{
+      {Role::mtp_token_norm, "blk.{}.nextn.enorm", "layers.{}.enorm", Extent::dim},
+      {Role::mtp_hidden_norm, "blk.{}.nextn.hnorm", "layers.{}.hnorm", Extent::dim},
+      {Role::mtp_in, "blk.{}.nextn.eh_proj", "layers.{}.eh_proj", Extent::dim, Extent::dim2},
+      {Role::mtp_norm, "blk.{}.nextn.shared_head_norm", "layers.{}.shared_head.norm", Extent::dim},
+  }};
+}
+
 constexpr std::array<TensorRow, 4> experts() {
   return {{
       {Role::router, "blk.{}.ffn_gate_inp", "layers.{}.mlp.gate", Extent::experts, Extent::dim},

@@ -7,6 +7,7 @@
 #include <numeric>
 
 #include "models/adapter.h"
+#include "models/mtp.h"
 #include "models/pooling.h"
 
 namespace hearth::models {
@@ -68,6 +69,9 @@ class Transformer final : public Model {
 
   Status forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
                  std::stop_token stop) const override;
+  bool guesses() const override { return parts_.trunk.hyper.guesses(); }
+  Status guess(ops::Context& ctx, const Batch& batch, std::span<float> logits,
+               std::stop_token stop) const override;
   Result<std::vector<std::vector<float>>> embed(ops::Context& ctx,
                                                 std::span<const std::vector<Token>> texts,
                                                 std::stop_token stop) const override;
@@ -80,6 +84,8 @@ class Transformer final : public Model {
 
  private:
   Status check(std::span<const Token> tokens) const;
+  Rows rows_of(const Batch& batch, Arena& arena) const;
+  void write_logits(ops::Context& ctx, View hidden, std::span<float> logits) const;
   Status run(ops::Context& ctx, const Rows& rows, View hidden, Arena& arena,
              std::stop_token stop) const {
     if (parts_.plain) return run_plainly(ctx, parts_.trunk, rows, hidden, stop);
@@ -125,31 +131,73 @@ Status Transformer::forward(ops::Context& ctx, const Batch& batch, std::span<flo
   if (batch.tokens.empty()) return Done{};
   const ArenaPool::Lease lease(*arenas_);
   Arena& arena = lease.arena();
-  const auto positions = arena.take<std::uint32_t>(batch.places.size());
-  std::ranges::transform(batch.places, positions.begin(), &ops::RowPlace::position);
+  const Rows rows = rows_of(batch, arena);
   if (trunk.weights.whole[Role::position_embedding].present())
-    for (const std::uint32_t position : positions)
+    for (const std::uint32_t position : rows.positions)
       if (position >= trunk.hyper.context)
         return Error(ErrorKind::invalid,
                      fmt::format("position {}: the model has {}", position, trunk.hyper.context));
 
   const View hidden = arena.view(batch.output_rows.size(), trunk.hyper.dim);
-  const Rows rows{.tokens = batch.tokens,
-                  .positions = positions,
-                  .places = batch.places,
-                  .sequences = batch.sequences,
-                  .starts = {},
-                  .types = {},
-                  .wanted = batch.output_rows,
-                  .inputs = batch.inputs,
-                  .adapters = batch.adapters};
   TRY(run(ctx, rows, hidden, arena, stop));
-  if (batch.output_rows.empty()) return Done{};
-  const View out(logits.data(), batch.output_rows.size(), trunk.hyper.vocab);
+  write_logits(ctx, hidden, logits);
+  return Done{};
+}
+
+Rows Transformer::rows_of(const Batch& batch, Arena& arena) const {
+  const auto positions = arena.take<std::uint32_t>(batch.places.size());
+  std::ranges::transform(batch.places, positions.begin(), &ops::RowPlace::position);
+  Rows rows{.tokens = batch.tokens,
+            .positions = positions,
+            .places = batch.places,
+            .sequences = batch.sequences,
+            .starts = {},
+            .types = {},
+            .wanted = batch.output_rows,
+            .inputs = batch.inputs,
+            .adapters = batch.adapters,
+            .before = batch.before};
+  const std::size_t dim = parts_.trunk.hyper.dim;
+  HEARTH_CHECK(batch.hidden.empty() || batch.hidden.size() == batch.tokens.size() * dim);
+  HEARTH_CHECK(batch.before.empty() || batch.before.size() == batch.sequences.size());
+  if (guesses())
+    rows.states = batch.hidden.empty() ? arena.view(batch.tokens.size(), dim)
+                                       : View(batch.hidden.data(), batch.tokens.size(), dim);
+  return rows;
+}
+
+void Transformer::write_logits(ops::Context& ctx, View hidden, std::span<float> logits) const {
+  if (hidden.rows == 0) return;
+  const View out(logits.data(), hidden.rows, parts_.trunk.hyper.vocab);
   if (parts_.plain)
-    logits_plainly(ctx, trunk, hidden, out);
+    logits_plainly(ctx, parts_.trunk, hidden, out);
   else
-    logits_fast(ctx, trunk, hidden, out);
+    logits_fast(ctx, parts_.trunk, hidden, out);
+}
+
+Status Transformer::guess(ops::Context& ctx, const Batch& batch, std::span<float> logits,
+                          std::stop_token stop) const {
+  if (!guesses())
+    return Error(ErrorKind::unsupported, fmt::format("{} guesses nothing", parts_.info.name));
+  TRY(check(batch.tokens));
+  HEARTH_CHECK(batch.places.size() == batch.tokens.size() &&
+               batch.sequences.size() == batch.tokens.size() &&
+               batch.before.size() == batch.tokens.size());
+  HEARTH_CHECK(logits.size() == batch.tokens.size() * parts_.trunk.hyper.vocab);
+  if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped before a guess");
+  if (batch.tokens.empty()) return Done{};
+  const ArenaPool::Lease lease(*arenas_);
+  Arena& arena = lease.arena();
+  Rows rows = rows_of(batch, arena);
+  const auto all = arena.take<std::uint32_t>(batch.tokens.size());
+  std::iota(all.begin(), all.end(), 0u);
+  rows.wanted = all;
+  const View hidden = rows.states;
+  if (parts_.plain)
+    run_mtp_plainly(ctx, parts_.trunk, rows, {}, hidden);
+  else
+    run_mtp_fast(ctx, parts_.trunk, rows, {}, hidden, arena);
+  write_logits(ctx, hidden, logits);
   return Done{};
 }
 
@@ -215,7 +263,8 @@ Result<std::vector<std::vector<float>>> Transformer::embed_some(
                .sequences = pages.sequences(),
                .starts = starts,
                .types = types,
-               .wanted = wanted},
+               .wanted = wanted,
+               .states = hidden},
           hidden, lease.arena(), stop));
   std::vector<std::vector<float>> results;
   for (std::size_t s = 0; s < texts.size(); ++s)

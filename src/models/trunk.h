@@ -38,6 +38,10 @@ struct Rows {
   std::span<const std::uint32_t> wanted;  // rows whose result is wanted, ascending
   std::span<const RowInput> inputs = {};  // empty, or [rows]
   std::span<const std::span<const AdapterUse>> adapters = {};  // empty, or of each sequence
+  // Where a layer guesses further tokens: as in Batch, and what the trunk makes of every row, its
+  // last norm applied: [rows, dim].
+  std::span<const float* const> before = {};
+  View states = {};
 };
 
 // The last hidden state, output norm applied: hidden [wanted, dim].  Errors: cancelled.

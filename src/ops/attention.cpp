@@ -290,8 +290,8 @@ void attend(Context& ctx, View out, View q, const KvLayer& layer,
     const std::uint32_t ahead = options.ahead.empty() ? 0 : options.ahead[i];
     const std::uint32_t chunk =
         options.chunk > 0 ? places[i].position / options.chunk * options.chunk : 0;
-    seen.push_back(
-        {std::max(chunk, limited ? after - options.window : 0), after + ahead, places[i].position});
+    const std::uint32_t first = std::max(chunk, limited ? after - options.window : 0);
+    seen.push_back({std::max(first, options.from), after + ahead, places[i].position});
     if (i > 0 && places[i].sequence == places[i - 1].sequence) continue;
     runs.push_back(i);
     sequence_of.push_back(places[i].sequence);

@@ -52,6 +52,7 @@ struct AttentionOptions {
   std::uint32_t window = 0;      // > 0: a row sees only the last `window` positions, its own
                                  // included
   std::uint32_t chunk = 0;       // > 0: a row sees only positions of its own chunk of so many
+  std::uint32_t from = 0;        // no row sees a position before this one
   std::span<const float> sinks;  // empty, or one logit per head that only takes probability
   std::span<const float> alibi;  // empty, or one slope per head: s -= slope * distance
   // Of attend(): empty, or how many positions behind its own each row sees as well (rows of one
@@ -59,9 +60,10 @@ struct AttentionOptions {
   std::span<const std::uint32_t> ahead = {};
 };
 
-// Causal: row i attends to positions [max(0, p + 1 - window), p] of its sequence, or from where its
-// chunk begins, p included (so append first).  q: [rows, heads * key_dim]; out: [rows, heads *
-// value_dim]; out may be q when key_dim == value_dim.  heads is a multiple of kv_heads.
+// Causal: row i attends to positions [max(from, p + 1 - window), p] of its sequence, or from where
+// its chunk begins, p included (so append first); to none before `from`, which gives zeros.  q:
+// [rows, heads * key_dim]; out: [rows, heads * value_dim]; out may be q when key_dim == value_dim.
+// heads is a multiple of kv_heads.
 void attend(Context& ctx, View out, View q, const KvLayer& layer,
             std::span<const KvSequence> sequences, std::span<const RowPlace> places,
             const AttentionOptions& options);

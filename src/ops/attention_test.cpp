@@ -24,6 +24,7 @@ struct Case {
   float softcap = 0;
   bool sinks = false, alibi = false, both_ways = false;
   Dtype dtype = Dtype::f32;
+  std::uint32_t from = 0;
 };
 
 const Case cases[] = {
@@ -43,6 +44,8 @@ const Case cases[] = {
     {"sinks", 4, 2, 16, 16, 40, 0, 0, true},
     {"alibi", 4, 2, 16, 16, 40, 0, 0, false, true},
     {"everything", 4, 2, 24, 16, 90, 50, 8.0f, true, true},
+    {"from a position", 4, 2, 16, 16, 70, 0, 0, false, false, false, Dtype::f32, 1},
+    {"from a page, window", 4, 2, 16, 16, 90, 40, 0, false, false, false, Dtype::f32, 32},
     {"several segments", 4, 2, 16, 16, 1100, 0, 0, true},
     {"several segments, window", 2, 2, 16, 16, 1100, 600},
     {"both ways", 4, 2, 16, 16, 70, 0, 0, false, false, true},
@@ -66,6 +69,7 @@ Inputs inputs_of(const Case& c) {
                 .scale = 1 / std::sqrt(static_cast<float>(c.key_dim)),
                 .softcap = c.softcap,
                 .window = c.window,
+                .from = c.from,
                 .sinks = {},
                 .alibi = {}};
   if (c.sinks) in.options.sinks = in.sinks;
@@ -104,7 +108,7 @@ void naive_head(const Case& c, const Inputs& in, std::size_t row, std::size_t he
   const std::size_t kv = head / (c.heads / c.kv_heads);
   const auto sees = [&](std::size_t t) {
     if (c.both_ways) return c.window == 0 || (t > row ? t - row : row - t) <= c.window / 2;
-    return t <= row && (c.window == 0 || row - t < c.window);
+    return t >= c.from && t <= row && (c.window == 0 || row - t < c.window);
   };
   std::vector<double> p(c.tokens, 0);
   double max = c.sinks ? in.sinks[head] : -std::numeric_limits<double>::infinity(), sum = 0;
@@ -128,7 +132,7 @@ void naive_head(const Case& c, const Inputs& in, std::size_t row, std::size_t he
     double value = 0;
     for (std::size_t t = 0; t < c.tokens; ++t)
       value += p[t] * in.v[(t * c.kv_heads + kv) * c.value_dim + d];
-    out[d] = static_cast<float>(value / sum);
+    out[d] = sum > 0 ? static_cast<float>(value / sum) : 0;
   }
 }
 

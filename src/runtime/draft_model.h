@@ -5,7 +5,6 @@
 // guesses of that probability were right.
 #pragma once
 
-#include <array>
 #include <cstdint>
 #include <memory>
 #include <span>
@@ -14,6 +13,7 @@
 
 #include "models/model.h"
 #include "ops/context.h"
+#include "runtime/draft_odds.h"
 #include "runtime/sequence_pages.h"
 
 namespace hearth {
@@ -23,14 +23,7 @@ struct DraftReader {
   explicit DraftReader(SequencePages own) : pages(std::move(own)) {}
 
   SequencePages pages;
-  std::vector<Token> ahead;        // computed behind the positions of `pages`
-  std::vector<std::size_t> kinds;  // of the last draft's tokens, by their probability
-};
-
-// Of one step of the large model.
-struct DraftCosts {
-  double row = 0;           // what a row adds, as a share of a step
-  double step_seconds = 0;  // 0: not known
+  std::vector<Token> ahead;  // computed behind the positions of `pages`
 };
 
 // Used by one thread.
@@ -38,9 +31,9 @@ class DraftModel {
  public:
   struct Wish {
     DraftReader* reader = nullptr;
-    std::span<const Token> tokens;   // the whole sequence; only grows from draft to draft
-    std::size_t most = 0;            // at most so many
-    std::vector<Token> drafts = {};  // what comes of it; empty: none, or it would not pay
+    std::span<const Token> tokens;  // the whole sequence; only grows from draft to draft
+    std::size_t most = 0;           // at most so many
+    DraftCourse draft = {};         // what comes of it; no token: none, or it would not pay
   };
 
   // `weight_share`: the small model's weights in those of the large one.
@@ -55,42 +48,19 @@ class DraftModel {
   // rows at a time.  Errors: those of Model::forward.
   Status draft(std::span<Wish> wishes, const DraftCosts& costs, const std::stop_token& stop);
 
-  // How many of the last draft's tokens, of those that were tried, turned out right.
-  void report(DraftReader& reader, std::size_t drafted, std::size_t right);
+  DraftOdds& odds() { return odds_; }
 
  private:
-  struct Record {
-    double tried = 0, right = 0;
-  };
-  static constexpr std::size_t kinds = 8;
-  // A draft in the making: tokens expected of the step, the chance that all so far are right, and
-  // the time of the step and of drafting.
-  struct Draft {
-    Wish* wish;
-    double expected = 1, reached = 1, time = 1;
-  };
-  struct Guess {
-    Token token;
-    float probability;
-  };
-
-  std::vector<Draft> admit(std::span<Wish> wishes, const DraftCosts& costs);
+  std::vector<Wish*> admit(std::span<Wish> wishes, const DraftCosts& costs);
   bool read_on(Wish& wish, std::size_t& budget);
   void add_rows(const Wish& wish, std::size_t begin, std::size_t end);
   Status forward(const std::stop_token& stop);
-  bool take(Draft& draft, const Guess& guess, const DraftCosts& costs, double round);
-  Guess likeliest(std::size_t output) const;
-  double round_cost(const DraftCosts& costs, std::size_t drafts) const;
-  double chance(const Record& record, double first) const;
 
   const std::shared_ptr<const Model> model_;
   ops::Context context_;
   const std::size_t step_tokens_;
-  const double weight_share_;
   KvCache cache_;
-  std::array<Record, kinds> records_ = {};
-  Record all_;
-  double round_seconds_ = 0;  // of a token of every draft
+  DraftOdds odds_;
 
   // Of the forward being made.
   std::vector<Token> tokens_;

@@ -42,6 +42,9 @@ struct FakeOptions {
   int spins_per_row = 0;
   bool recurs = false;      // logits come from a state, which the pages do not hold
   bool allows_end = false;  // otherwise token 0 is the least likely one
+  // Of a model that guesses further tokens: how often that is right.  It checks that it is given
+  // what it made of the row before, if anything.
+  std::optional<double> mtp_right = {};
   // Called at the beginning of every forward, on the scheduler thread.
   std::function<void(const Batch&)> on_forward = {};
   // Replaces the logits made from the hash.
@@ -63,6 +66,10 @@ class FakeModel : public Model {
 
   Status forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
                  std::stop_token stop) const override;
+
+  bool guesses() const override { return options_.mtp_right.has_value(); }
+  Status guess(ops::Context& ctx, const Batch& batch, std::span<float> logits,
+               std::stop_token stop) const override;
 
   // Each vector is {tokens, hash of the tokens}.
   Result<std::vector<std::vector<float>>> embed(ops::Context&,

@@ -22,17 +22,43 @@ std::uint64_t mix(std::uint64_t hash, FakeSlot slot) {
   return hash ^ hash >> 29;
 }
 
-void write(const ops::KvSequence& sequence, std::size_t position, FakeSlot slot) {
-  std::byte* page = sequence.pages[position / ops::kv_page_tokens];
-  std::memcpy(page + position % ops::kv_page_tokens * sizeof slot, &slot, sizeof slot);
+// In a page the slots of the trunk come first, then those of the layer that guesses.
+enum class Part : std::size_t { trunk, mtp };
+
+std::byte* slot_at(const ops::KvSequence& sequence, std::size_t position, Part part) {
+  const std::size_t place =
+      position % ops::kv_page_tokens + static_cast<std::size_t>(part) * ops::kv_page_tokens;
+  return sequence.pages[position / ops::kv_page_tokens] + place * sizeof(FakeSlot);
 }
-std::vector<FakeSlot> read(const ops::KvSequence& sequence, std::size_t last) {
+void write(const ops::KvSequence& sequence, std::size_t position, FakeSlot slot,
+           Part part = Part::trunk) {
+  std::memcpy(slot_at(sequence, position, part), &slot, sizeof slot);
+}
+std::vector<FakeSlot> read(const ops::KvSequence& sequence, std::size_t last,
+                           Part part = Part::trunk) {
   std::vector<FakeSlot> slots(last + 1);
-  for (std::size_t i = 0; i <= last; ++i) {
-    const std::byte* page = sequence.pages[i / ops::kv_page_tokens];
-    std::memcpy(&slots[i], page + i % ops::kv_page_tokens * sizeof(FakeSlot), sizeof(FakeSlot));
-  }
+  for (std::size_t i = 0; i <= last; ++i)
+    std::memcpy(&slots[i], slot_at(sequence, i, part), sizeof(FakeSlot));
   return slots;
+}
+
+std::uint64_t hash_of(std::span<const FakeSlot> slots) {
+  std::uint64_t hash = 1;
+  for (const FakeSlot& slot : slots) hash = mix(hash, slot);
+  return hash;
+}
+
+// What is made of a row: the hash of all slots up to it.
+constexpr std::size_t fake_dim = 2;
+void make(float* made, std::span<const FakeSlot> slots) {
+  const std::uint64_t hash = hash_of(slots);
+  made[0] = static_cast<float>(hash >> 44);
+  made[1] = static_cast<float>(hash >> 24 & 0xFFFFF);
+}
+void check_before(const float* before, std::span<const FakeSlot> slots) {
+  float made[fake_dim];
+  make(made, slots);
+  HEARTH_CHECK(std::equal(made, made + fake_dim, before));
 }
 
 // The tokens a state has read, and their hash.
@@ -99,6 +125,10 @@ FakeModel::FakeModel(FakeOptions options)
   info_.context_length = options_.context;
   layout_.page_bytes = ops::kv_page_tokens * sizeof(FakeSlot);
   if (options_.recurs) layout_.state_bytes = sizeof(FakeState);
+  if (!guesses()) return;
+  info_.dim = fake_dim;
+  info_.layers = 9;
+  layout_.page_bytes *= 2;
 }
 
 Status FakeModel::forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
@@ -113,6 +143,14 @@ Status FakeModel::forward(ops::Context& ctx, const Batch& batch, std::span<float
     const auto [sequence, position] = batch.places[row];
     const FakeSlot slot{batch.tokens[row], noise};
     write(batch.sequences[sequence], position, slot);
+    if (guesses()) {
+      write(batch.sequences[sequence], position, slot, Part::mtp);
+      const auto slots = read(batch.sequences[sequence], position);
+      const bool is_first = row == 0 || batch.places[row - 1].sequence != sequence;
+      if (is_first && !batch.before.empty() && batch.before[sequence] != nullptr)
+        check_before(batch.before[sequence], std::span(slots).first(position));
+      if (!batch.hidden.empty()) make(&batch.hidden[row * fake_dim], slots);
+    }
     if (options_.recurs)
       hashes.push_back(state_after(batch.sequences[sequence], position, slot).hash);
     for (int i = 0; i < options_.spins_per_row; ++i) asm volatile("");
@@ -124,6 +162,27 @@ Status FakeModel::forward(ops::Context& ctx, const Batch& batch, std::span<float
       logits_of(hashes[batch.output_rows[i]], out);
     else
       logits_after(read(batch.sequences[sequence], position), out);
+  }
+  return Done{};
+}
+
+Status FakeModel::guess(ops::Context&, const Batch& batch, std::span<float> logits,
+                        std::stop_token stop) const {
+  if (stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
+  HEARTH_CHECK(batch.sequences.size() == batch.tokens.size());
+  for (std::size_t row = 0; row < batch.tokens.size(); ++row) {
+    const auto [sequence, position] = batch.places[row];
+    HEARTH_CHECK(sequence == row && position > 0);
+    write(batch.sequences[row], position, {batch.tokens[row], 0}, Part::mtp);
+    const auto slots = read(batch.sequences[row], position, Part::mtp);
+    check_before(batch.before[row], std::span(slots).first(position));
+    make(&batch.hidden[row * fake_dim], slots);
+    const auto out = logits.subspan(row * info_.vocabulary, info_.vocabulary);
+    logits_after(slots, out);
+    const bool is_right =
+        static_cast<double>(hash_of(slots) >> 20 & 1023) < *options_.mtp_right * 1024;
+    const auto best = static_cast<std::size_t>(std::ranges::max_element(out) - out.begin());
+    out[is_right ? best : (best + 1) % out.size()] = 9;
   }
   return Done{};
 }
@@ -160,9 +219,7 @@ void FakeModel::logits_after(const std::vector<FakeSlot>& slots, std::span<float
     for (const FakeSlot& slot : slots) history.push_back(slot.token);
     return options_.logits(history, logits);
   }
-  std::uint64_t hash = 1;
-  for (const FakeSlot& slot : slots) hash = mix(hash, slot);
-  logits_of(hash, logits);
+  logits_of(hash_of(slots), logits);
 }
 
 void FakeModel::logits_of(std::uint64_t hash, std::span<float> logits) const {

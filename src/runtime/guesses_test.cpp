@@ -199,3 +199,67 @@ TEST_CASE("what a request predicts is guessed first, and changes no token") {
     CHECK(call.usage.guessed_tokens >= call.usage.guessed_right);
   }
 }
+
+namespace {
+
+// Answers of twelve requests, some sampled, of a model that guesses further tokens so rightly; less
+// than 0: it does not.
+std::vector<std::vector<Token>> mtp_answers(double right, StepperCounts* counts,
+                                            std::uint32_t pages = 4000, float temperature = 0) {
+  FakeOptions fake;
+  if (right >= 0) fake.mtp_right = right;
+  Harness harness(fake,
+                  {.kv_pages = pages, .step_tokens = 48, .max_running = 16, .guessing_rows = 32});
+  return answers_of(harness, temperature, counts);
+}
+
+}  // namespace
+
+TEST_CASE("a model's own guesses change no token, with much memory or hardly any") {
+  for (const float temperature : {0.0f, 0.7f})
+    for (const std::uint32_t pages : {4000u, 40u, 13u}) {
+      CAPTURE(temperature);
+      CAPTURE(pages);
+      StepperCounts plain, guessed;
+      const auto wanted = mtp_answers(-1, &plain, pages, temperature);
+      for (const double right : {0.0, 0.5, 1.0}) {
+        CAPTURE(right);
+        CHECK(mtp_answers(right, &guessed, pages, temperature) == wanted);
+        CHECK(guessed.completion_tokens == plain.completion_tokens);
+        CHECK(guessed.guessed > 0);
+      }
+    }
+}
+
+TEST_CASE("a model that guesses rightly saves steps, one that does not is hardly asked") {
+  StepperCounts plain, wrong, half, right;
+  mtp_answers(-1, &plain);
+  mtp_answers(0, &wrong);
+  mtp_answers(0.5, &half);
+  mtp_answers(1, &right);
+  CHECK(wrong.steps <= plain.steps);
+  CHECK(half.steps < plain.steps);
+  CHECK(right.steps * 2 < plain.steps);
+  CHECK(right.guessed_right > right.guessed * 9 / 10);
+  CHECK(wrong.guessed < right.guessed / 2);
+}
+
+TEST_CASE(
+    "a model's own guesses go on behind a prefix from the cache, and a draft model's go first") {
+  Harness harness({.mtp_right = 1.0}, {.guessing_rows = 16});
+  const auto prompt = prompt_of(100, 1);
+  for (int time = 0; time < 2; ++time) {
+    Call& call = harness.add(greedy(prompt, 60));
+    harness.run();
+    CHECK(call.only().ids() == harness.model->expected(prompt, 60));
+    CHECK((call.usage.cached_tokens > 0) == (time == 1));
+    CHECK(call.usage.guessed_right > 30);
+  }
+  StepperOptions options{.guessing_rows = 16};
+  options.draft_model = std::make_shared<FakeModel>();
+  Harness drafted({.mtp_right = 0.0}, options);
+  Call& call = drafted.add(greedy(prompt, 60));
+  drafted.run();
+  CHECK(call.only().ids() == drafted.model->expected(prompt, 60));
+  CHECK(call.usage.guessed_right > 30);
+}

@@ -30,14 +30,16 @@ struct Loaded {
   }
 };
 
-Loaded load(const std::string& path, int threads = 2) {
+Loaded load(const std::string& path, int threads = 2, bool mtp = false) {
   Loaded loaded;
   loaded.table = *kernels::choose("");
   loaded.pool = std::make_shared<ThreadPool>(threads);
   ops::Context ctx{.kernels = loaded.table, .pool = loaded.pool.get(), .deterministic = false};
   const auto package = open_package(path);
   REQUIRE_MESSAGE(package.ok(), package.error().message());
-  auto model = load_model(ctx, *package);
+  LoadOptions options;
+  options.mtp = mtp;
+  auto model = load_model(ctx, *package, options);
   REQUIRE_MESSAGE(model.ok(), model.error().message());
   loaded.model = *model;
   return loaded;
@@ -159,6 +161,34 @@ TEST_CASE("deterministic: the same bits under any load, cache, chunking and thre
         CAPTURE(load);
         CHECK(same_bits(answer, first));
       }
+    }
+  }
+}
+
+TEST_CASE("models that guess further tokens say what they say without, greedy or sampled") {
+  for (const std::string name : {"deepseek3", "glm4-moe", "right"}) {
+    CAPTURE(name);
+    const Loaded loaded = load("tests/golden/mtp/" + name + "/model.gguf", 2, true);
+    const auto runner = loaded.runner({.context_tokens = 128});
+    for (const float temperature : {0.0f, 0.9f}) {
+      CAPTURE(temperature);
+      std::vector<std::vector<TokenInfo>> told[2];
+      std::uint64_t right = 0;
+      for (const bool speculate : {false, true}) {
+        std::vector<GenerateRequest> requests;
+        for (std::uint32_t i = 0; i < 6; ++i) {
+          requests.push_back(
+              greedy_past_end(prompt_of(i, 3 + 9 * i, loaded.model->info().vocabulary), 40));
+          requests.back().sampling.temperature = temperature;
+          requests.back().sampling.seed = 5 + i;
+          requests.back().speculate = speculate;
+        }
+        told[speculate] = answer_all(*runner, requests);
+        if (!speculate) right = runner->stats().guessed_right;
+      }
+      for (std::size_t i = 0; i < told[0].size(); ++i)
+        CHECK(std::ranges::equal(told[0][i], told[1][i], {}, &TokenInfo::token, &TokenInfo::token));
+      if (name == "right") CHECK(runner->stats().guessed_right > right);
     }
   }
 }

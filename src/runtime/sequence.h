@@ -10,6 +10,7 @@
 
 #include "runtime/draft_model.h"
 #include "runtime/drafter.h"
+#include "runtime/mtp_drafter.h"
 #include "runtime/prompt_rows.h"
 #include "runtime/runner.h"
 #include "runtime/sampler.h"
@@ -73,8 +74,9 @@ struct Sequence {
   std::vector<Token> predicted_first;
   Drafter drafter;
   std::optional<DraftReader> draft_reader;  // what a draft model knows of it
+  MtpState mtp_state;                       // of models that guess themselves
   std::vector<Token> drafts;                // guessed, computed in this step behind the last token
-  bool has_model_drafts = false;            // a draft model guessed them
+  std::vector<std::size_t> draft_kinds;     // of those that a model guessed; see DraftOdds
   bool is_finished = false;
 
   std::size_t pending() const { return tokens.size() - pages.computed(); }

@@ -1,9 +1,10 @@
-// speculation_bench MODEL RECORDINGS [--draft MODEL] [--right SHARE] [--cpu TABLE] [--threads N]
-// [--rounds N] What guessing tokens gains on recorded answers (bench/edits).  Every step is the
-// model's own, with all its work; only what it says next is then replaced by what the recording
-// says, so that a model with random weights answers like one that edits files.  Processor time of
-// decoding, with and without guesses in turn.  --draft: a draft model, which says what is recorded
-// too, but for a share of the places, where it is sure of another token.
+// speculation_bench MODEL RECORDINGS [--draft MODEL] [--mtp] [--right SHARE] [--cpu TABLE]
+// [--threads N] [--rounds N] What guessing tokens gains on recorded answers (bench/edits).  Every
+// step is the model's own, with all its work; only what it says next is then replaced by what the
+// recording says, so that a model with random weights answers like one that edits files.  Processor
+// time of decoding, with and without guesses in turn.  --draft: a draft model, which says what is
+// recorded too, but for a share of the places, where it is sure of another token; --mtp: the same
+// of the layer that the model brings for guessing.
 #include <fmt/core.h>
 #include <time.h>
 
@@ -30,11 +31,11 @@ struct Recording {
 };
 
 // Says what is recorded: after the token at position p comes that of position p + 1; but for a
-// share of the positions, each time the same ones.
+// share of the positions, each time the same ones.  So it guesses, too.
 class RecordedModel : public Model {
  public:
-  explicit RecordedModel(std::shared_ptr<const Model> model, double right = 1)
-      : model_(std::move(model)), right_(right) {}
+  RecordedModel(std::shared_ptr<const Model> model, double right, double guesses_right)
+      : model_(std::move(model)), right_(right), guesses_right_(guesses_right) {}
 
   void say(const Recording& recording) {
     text_ = recording.prompt;
@@ -50,15 +51,16 @@ class RecordedModel : public Model {
   Status forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
                  std::stop_token stop) const override {
     TRY(model_->forward(ctx, batch, logits, stop));
-    for (std::size_t i = 0; i < batch.output_rows.size(); ++i) {
-      const std::size_t next = batch.places[batch.output_rows[i]].position + 1;
-      if (next >= text_.size()) continue;
-      const std::uint64_t hash = (next * 0x9E3779B97F4A7C15u) >> 40;
-      const bool is_right = static_cast<double>(hash) < right_ * static_cast<double>(1 << 24);
-      const auto row = logits.subspan(i * info().vocabulary, info().vocabulary);
-      const float sure = *std::ranges::max_element(row) + 9;  // of one in some hundred
-      row[static_cast<std::size_t>(is_right ? text_[next] : 0)] = sure;
-    }
+    for (std::size_t i = 0; i < batch.output_rows.size(); ++i)
+      replace(logits, i, batch.places[batch.output_rows[i]].position, right_);
+    return Done{};
+  }
+  bool guesses() const override { return model_->guesses(); }
+  Status guess(ops::Context& ctx, const Batch& batch, std::span<float> logits,
+               std::stop_token stop) const override {
+    TRY(model_->guess(ctx, batch, logits, stop));
+    for (std::size_t i = 0; i < batch.places.size(); ++i)
+      replace(logits, i, batch.places[i].position, guesses_right_);
     return Done{};
   }
   Result<std::vector<std::vector<float>>> embed(ops::Context& ctx,
@@ -68,8 +70,19 @@ class RecordedModel : public Model {
   }
 
  private:
+  void replace(std::span<float> logits, std::size_t index, std::size_t position,
+               double right) const {
+    const std::size_t next = position + 1;
+    if (next >= text_.size()) return;
+    const std::uint64_t hash = (next * 0x9E3779B97F4A7C15u) >> 40;
+    const bool is_right = static_cast<double>(hash) < right * static_cast<double>(1 << 24);
+    const auto row = logits.subspan(index * info().vocabulary, info().vocabulary);
+    const float sure = *std::ranges::max_element(row) + 9;  // of one in some hundred
+    row[static_cast<std::size_t>(is_right ? text_[next] : 0)] = sure;
+  }
+
   const std::shared_ptr<const Model> model_;
-  const double right_;
+  const double right_, guesses_right_;
   std::vector<Token> text_;
 };
 
@@ -145,6 +158,7 @@ double median(std::vector<double> values) {
 struct Options {
   std::string model, recordings, table, draft;
   double right = 0.8;
+  bool mtp = false;
   int threads = hardware::usable_cores(), rounds = 3;
 };
 
@@ -153,12 +167,15 @@ Status measure(const Options& options) {
   auto pool = std::make_shared<ThreadPool>(options.threads);
   ops::Context ctx{.kernels = kernels, .pool = pool.get()};
   const Package package = TRY(open_package(options.model));
-  const auto model = std::make_shared<RecordedModel>(TRY(load_model(ctx, package)));
+  LoadOptions loading;
+  loading.mtp = options.mtp;
+  const auto model =
+      std::make_shared<RecordedModel>(TRY(load_model(ctx, package, loading)), 1.0, options.right);
   RunnerOptions running;
   std::shared_ptr<RecordedModel> draft;
   if (!options.draft.empty()) {
     const Package small = TRY(open_package(options.draft));
-    draft = std::make_shared<RecordedModel>(TRY(load_model(ctx, small)), options.right);
+    draft = std::make_shared<RecordedModel>(TRY(load_model(ctx, small)), options.right, 0.0);
     running.draft_model = draft;
   }
   const auto runner = TRY(make_runner(model, *kernels, pool, running));
@@ -199,6 +216,8 @@ int main(int argc, char** argv) {
       options.table = argv[++i];
     else if (argument == "--draft" && i + 1 < argc)
       options.draft = argv[++i];
+    else if (argument == "--mtp")
+      options.mtp = true;
     else if (argument == "--right" && i + 1 < argc)
       options.right = std::atof(argv[++i]);
     else if (argument == "--threads" && i + 1 < argc)

@@ -29,15 +29,6 @@ double seconds(Clock::time_point from, Clock::time_point to) {
   return std::chrono::duration<double>(to - from).count();
 }
 
-// Keys and values that adapters had a part in are of no use without them.
-std::string cache_salt(const GenerateRequest& asked) {
-  std::string salt = asked.cache_salt;
-  if (asked.adapters)
-    for (const AdapterUse& use : *asked.adapters)
-      salt += fmt::format("\n{} {}", use.adapter->key, use.scale);
-  return salt;
-}
-
 Error no_memory(const Sequence& sequence, const KvCache& cache) {
   return Error(
       ErrorKind::exhausted,
@@ -46,6 +37,14 @@ Error no_memory(const Sequence& sequence, const KvCache& cache) {
 }
 
 }  // namespace
+
+std::string Stepper::cache_salt(const GenerateRequest& asked) {
+  std::string salt = asked.cache_salt;
+  if (asked.adapters)
+    for (const AdapterUse& use : *asked.adapters)
+      salt += fmt::format("\n{} {}", use.adapter->key, use.scale);
+  return salt;
+}
 
 Stepper::Stepper(const Model& model, const ops::Context& context, const StepperOptions& options)
     : model_(model),
@@ -64,6 +63,8 @@ Stepper::Stepper(const Model& model, const ops::Context& context, const StepperO
         small, context, options.kv_pages, options.step_tokens,
         static_cast<double>(small->info().weight_bytes) /
             static_cast<double>(std::max<std::uint64_t>(model.info().weight_bytes, 1)));
+  else if (model.guesses())
+    mtp_.emplace(model, context);
 }
 
 void Stepper::add(std::unique_ptr<ActiveRequest> request) {
@@ -131,51 +132,7 @@ void Stepper::drop_stopped() {
     if (request->asked.stop_token.stop_requested()) end(*request, FinishReason::cancelled);
 }
 
-// ---- Before the model: guesses, rows in, and what is wanted of them. ----
-
-// The text itself is asked first: that costs nothing.
-void Stepper::guess(const std::stop_token& leaving) {
-  const auto room = scheduler_.guessing_room();
-  for (Sequence* sequence : scheduler_.running_sequences()) {
-    sequence->drafts.clear();
-    sequence->has_model_drafts = false;
-    if (const std::size_t most = sequence->may_guess(room.most); most > 0)
-      sequence->guess(most, room.row_cost);
-  }
-  if (draft_model_ && room.most > 0) guess_by_model(room, leaving);
-}
-
-void Stepper::guess_by_model(const Scheduler::GuessingRoom& room, const std::stop_token& leaving) {
-  std::vector<DraftModel::Wish> wishes;
-  std::vector<Sequence*> wishing;
-  StepStop stop(leaving);
-  for (Sequence* sequence : scheduler_.running_sequences()) {
-    const std::size_t most = sequence->drafts.empty() ? sequence->may_guess(room.most) : 0;
-    // Nor does it see, or spend more than a request has allowed.
-    if (most == 0 || std::ranges::any_of(sequence->tokens, is_picture_row)) continue;
-    if (!sequence->draft_reader)
-      sequence->draft_reader.emplace(draft_model_->begin(cache_salt(sequence->request.asked)));
-    stop.add(sequence->request.asked.stop_token);
-    wishes.push_back({&*sequence->draft_reader, sequence->tokens, most});
-    wishing.push_back(sequence);
-  }
-  if (wishes.empty()) return;
-  stop.arm();
-  const Status guessed = draft_model_->draft(
-      wishes, {.row = room.row_cost, .step_seconds = room.step_seconds}, stop.token());
-  if (!guessed.ok()) {
-    if (guessed.error().kind() != ErrorKind::cancelled)
-      log_warning("draft_failed why={}", guessed.error().message());
-    return;
-  }
-  const auto vocabulary = static_cast<Token>(model_.info().vocabulary);
-  for (std::size_t i = 0; i < wishes.size(); ++i) {
-    const auto& drafts = wishes[i].drafts;
-    const auto end = std::ranges::find_if(drafts, [&](Token token) { return token >= vocabulary; });
-    wishing[i]->drafts.assign(drafts.begin(), end);
-    wishing[i]->has_model_drafts = true;
-  }
-}
+// ---- Before the model: rows in, and what is wanted of them. ----
 
 Status Stepper::forward(const Plan& plan, std::stop_token leaving) {
   tokens_.clear();
@@ -183,6 +140,7 @@ Status Stepper::forward(const Plan& plan, std::stop_token leaving) {
   sequences_.clear();
   adapters_.clear();
   inputs_.clear();
+  before_.clear();
   output_rows_.clear();
   outputs_.clear();
   context_.deterministic = false;
@@ -204,13 +162,16 @@ Status Stepper::forward(const Plan& plan, std::stop_token leaving) {
     logits_ = std::make_unique_for_overwrite<float[]>(size);
     logits_size_ = size;
   }
+  if (mtp_) hidden_.resize(tokens_.size() * model_.info().dim);
   return model_.forward(context_,
                         {.tokens = tokens_,
                          .places = places_,
                          .sequences = sequences_,
                          .output_rows = output_rows_,
                          .inputs = inputs_,
-                         .adapters = adapters_},
+                         .adapters = adapters_,
+                         .before = before_,
+                         .hidden = hidden_},
                         {logits_.get(), size}, stop.token());
 }
 
@@ -221,6 +182,7 @@ void Stepper::append_rows(const Slice& slice) {
   sequences_.push_back({sequence.pages.data()});
   sequences_.back().state = sequence.pages.state();
   const std::size_t begin = sequence.pages.computed();
+  if (mtp_) before_.push_back(sequence.mtp_state.at(begin));
   for (std::size_t position = begin; position < begin + slice.rows; ++position) {
     const std::size_t next = position + 1;
     std::optional<std::size_t> scored;
@@ -281,8 +243,11 @@ void Stepper::give_up(const Plan& plan, const Error& error, const std::stop_toke
 // ---- After the model: tokens out. ----
 
 void Stepper::answer(const Plan& plan) {
+  std::size_t end_row = 0;
   for (const auto& [sequence, rows] : plan.slices) {
+    end_row += rows;
     sequence->pages.advance(sequence->tokens, rows - sequence->drafts.size());
+    keep_state(*sequence, end_row - sequence->drafts.size() - 1);
     if (sequence->pending() == 0 && !sequence->request.is_forked) begin_answer(*sequence);
   }
   choose();
@@ -291,38 +256,6 @@ void Stepper::answer(const Plan& plan) {
   for (const auto& [sequence, rows] : plan.slices)
     if (sequence->pending() == 0 && sequence->request.max_tokens == 0)
       end(sequence->request, FinishReason::length);
-}
-
-// Where the token chosen is the one guessed, the row computed behind it holds the next logits.
-void Stepper::follow_drafts() {
-  for (std::vector<Output> delivered = std::move(outputs_); !delivered.empty();
-       delivered = std::move(outputs_)) {
-    outputs_.clear();
-    for (const Output& output : delivered) {
-      Sequence& sequence = *output.sequence;
-      if (output.scored || sequence.drafts.empty()) continue;
-      const bool is_right = output.draft < sequence.drafts.size() && output.token.ok() &&
-                            *output.token == sequence.drafts[output.draft];
-      const std::size_t right = output.draft + (is_right ? 1 : 0);
-      if (is_right && !sequence.is_finished) {
-        sequence.pages.advance(sequence.tokens, 1);
-        outputs_.push_back(
-            {.sequence = &sequence, .row = output.row + 1, .draft = right, .scored = {}});
-        continue;
-      }
-      counts_.guessed += sequence.drafts.size();
-      counts_.guessed_right += right;
-      sequence.request.usage.guessed_tokens += static_cast<std::int64_t>(sequence.drafts.size());
-      sequence.request.usage.guessed_right += static_cast<std::int64_t>(right);
-      if (sequence.has_model_drafts)
-        draft_model_->report(*sequence.draft_reader, sequence.drafts.size(), right);
-      else
-        sequence.drafter.report(sequence.drafts.size(), right);
-      sequence.drafts.clear();
-    }
-    choose();
-    for (Output& output : outputs_) deliver(output);
-  }
 }
 
 // The prompt is computed: every choice goes on from the same logits.
@@ -344,6 +277,7 @@ void Stepper::begin_answer(Sequence& first) {
   for (int choice = 1; choice < request.asked.n; ++choice) {
     request.choices.push_back(
         std::make_unique<Sequence>(request, choice, first.pages.fork(), model_.tokenizer()));
+    request.choices.back()->mtp_state = first.mtp_state;
     scheduler_.add_running(*request.choices.back());
     if (request.max_tokens > 0)
       outputs_.push_back({.sequence = request.choices.back().get(), .row = row, .scored = {}});

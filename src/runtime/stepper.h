@@ -65,9 +65,19 @@ class Stepper {
     Logprobs logprobs = {};
   };
 
+  // Keys and values that adapters had a part in are of no use without them.
+  static std::string cache_salt(const GenerateRequest& asked);
   void drop_stopped();
   void guess(const std::stop_token& leaving);
-  void guess_by_model(const Scheduler::GuessingRoom& room, const std::stop_token& leaving);
+  template <typename Guesser>
+  void guess_by(Guesser& guesser, const Scheduler::GuessingRoom& room,
+                const std::stop_token& leaving);
+  static std::optional<DraftModel::Wish> wish_for(DraftModel& guesser, Sequence& sequence,
+                                                  std::size_t most);
+  static std::optional<MtpDrafter::Wish> wish_for(MtpDrafter& guesser, Sequence& sequence,
+                                                  std::size_t most);
+  DraftOdds& odds() { return draft_model_ ? draft_model_->odds() : mtp_->odds(); }
+  void keep_state(Sequence& sequence, std::size_t row) const;
   static Plan take_tier(Plan& plan);
   void run(const Plan& plan, const std::stop_token& leaving);
   Status forward(const Plan& plan, std::stop_token leaving);
@@ -99,6 +109,7 @@ class Stepper {
   const bool measures_steps_;
   KvCache cache_;
   std::optional<DraftModel> draft_model_;  // outlives the sequences it has read
+  std::optional<MtpDrafter> mtp_;          // of models that guess themselves, without a draft model
   Scheduler scheduler_;
   std::vector<std::unique_ptr<ActiveRequest>> requests_;
   StepperCounts counts_;
@@ -109,6 +120,8 @@ class Stepper {
   std::vector<ops::KvSequence> sequences_;
   std::vector<std::span<const AdapterUse>> adapters_;  // of each sequence; empty: none has any
   std::vector<RowInput> inputs_;                       // where a prompt holds pictures
+  std::vector<const float*> before_;                   // of each sequence, for a model that guesses
+  std::vector<float> hidden_;                          // and what it made of every row
   std::vector<std::uint32_t> output_rows_;
   std::vector<Output> outputs_;
   std::unique_ptr<float[]> logits_;

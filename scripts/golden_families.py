@@ -14,8 +14,8 @@ import numpy
 import torch
 import transformers as T
 
-from golden_models import (ROOT, VOCAB, architecture, llama3_divisors, pair_rows, rope_of, save,
-                           scaling_keys, size, versions, write_golden)
+from golden_models import (ROOT, VOCAB, architecture, finish, llama3_divisors, pair_rows, rope_of,
+                           save, scaling_keys, size, versions, write_golden)
 
 PROMPT_TOKENS, NEW_TOKENS, MARGIN = 24, 40, 1e-3
 A = gguf.MODEL_ARCH
@@ -294,10 +294,7 @@ def write_gguf(spec, c, tensors, folder):
         add(w, c)
     for name, value in gguf_tensors(spec, c, tensors).items():
         w.add_tensor(name, numpy.ascontiguousarray(value, dtype=numpy.float32))
-    w.write_header_to_file()
-    w.write_kv_data_to_file()
-    w.write_tensors_to_file()
-    w.close()
+    finish(w)
 
 
 def common_keys(w, spec, c):
@@ -325,6 +322,7 @@ def common_keys(w, spec, c):
 base = dict(vocab_size=VOCAB, hidden_size=16, intermediate_size=24, num_hidden_layers=2,
             num_attention_heads=4, num_key_value_heads=2, head_dim=8, max_position_embeddings=256,
             bos_token_id=None, eos_token_id=None, pad_token_id=None)
+headless = {name: value for name, value in base.items() if name != "head_dim"}
 
 
 def experts(w, c):
@@ -334,6 +332,14 @@ def experts(w, c):
 
 def expert_length(w, c):
     w.add_expert_feed_forward_length(c.moe_intermediate_size)
+
+
+def shared_length(w, c):
+    w.add_expert_shared_feed_forward_length(c.shared_expert_intermediate_size)
+
+
+def conv_length(w, c):
+    w.add_shortconv_l_cache(c.conv_L_cache)
 
 
 def sigmoid(w, c):
@@ -491,20 +497,20 @@ DELTA = dict(linear_num_key_heads=2, linear_num_value_heads=4, linear_key_head_d
 MAMBA = dict(mamba_n_heads=4, mamba_d_state=8, mamba_d_head=8, mamba_n_groups=2, mamba_expand=2)
 ROUTED = dict(num_experts=4, num_experts_per_tok=2, moe_intermediate_size=8,
               shared_expert_intermediate_size=12)
-LATENT = {**{k: v for k, v in base.items() if k != "head_dim"}, "num_key_value_heads": 4,
+LATENT = {**headless, "num_key_value_heads": 4,
           "kv_lora_rank": 12, "qk_nope_head_dim": 6, "qk_rope_head_dim": 4, "v_head_dim": 7,
           "moe_intermediate_size": 8, "first_k_dense_replace": 1}
 
 FAMILIES = {
     "olmoe": dict(arch=A.OLMOE, keys=(experts,), config=lambda: T.OlmoeConfig(
-        **{**{k: v for k, v in base.items() if k != "head_dim"}, "intermediate_size": 8},
+        **{**headless, "intermediate_size": 8},
         num_experts=4, num_experts_per_tok=2)),
     "ernie4_5": dict(arch=A.ERNIE4_5, config=lambda: T.Ernie4_5Config(**base)),
     "ernie4_5_moe": dict(arch=A.ERNIE4_5_MOE, keys=(ernie,), config=lambda: T.Ernie4_5_MoeConfig(
-        **{**{k: v for k, v in base.items() if k != "head_dim"}, "intermediate_size": 32},
+        **{**headless, "intermediate_size": 32},
         moe_num_experts=4, moe_k=2, moe_intermediate_size=8, moe_layer_start_index=1)),
     "exaone4": dict(arch=A.EXAONE4, keys=(windows,), config=lambda: T.Exaone4Config(
-        **{**{k: v for k, v in base.items() if k != "head_dim"}, "num_hidden_layers": 4},
+        **{**headless, "num_hidden_layers": 4},
         sliding_window=12, sliding_window_pattern=4)),
     "hunyuan": dict(arch=A.HUNYUAN_DENSE, config=lambda: T.HunYuanDenseV1Config(**base)),
     "hunyuan-moe": dict(arch=A.HUNYUAN_MOE, keys=(hunyuan_moe,),
@@ -550,21 +556,21 @@ FAMILIES = {
                           n_shared_experts=1, num_experts_per_tok=3,
                           rope_parameters=dict(**YARN, mscale=1.0, mscale_all_dim=1.0))),
     "lfm2": dict(arch=A.LFM2, hidden=lambda c: 32, kv_heads=only("full_attention"), keys=(
-        lambda w, c: w.add_shortconv_l_cache(c.conv_L_cache),), config=lambda: T.Lfm2Config(
-            **{**{k: v for k, v in base.items() if k != "head_dim"}, "num_hidden_layers": 3,
+        conv_length,), config=lambda: T.Lfm2Config(
+            **{**headless, "num_hidden_layers": 3,
                "intermediate_size": 40}, block_multiple_of=16,
             layer_types=["conv", "full_attention", "conv"])),
     "lfm2-moe": dict(arch=A.LFM2MOE, kv_heads=only("full_attention"), keys=(
-        lambda w, c: w.add_shortconv_l_cache(c.conv_L_cache), experts, expert_length, sigmoid,
+        conv_length, experts, expert_length, sigmoid,
         lambda w, c: w.add_leading_dense_block_count(c.num_dense_layers)),
         config=lambda: T.Lfm2MoeConfig(
-            **{**{k: v for k, v in base.items() if k != "head_dim"}, "num_hidden_layers": 3},
+            **{**headless, "num_hidden_layers": 3},
             layer_types=["conv", "full_attention", "conv"], num_experts=4, num_experts_per_tok=2,
             moe_intermediate_size=8, num_dense_layers=1)),
     "granite-hybrid": dict(
         arch=A.GRANITE_HYBRID, turns=False, kv_heads=only("full_attention"),
         keys=(experts, granite, ssm), config=lambda: T.GraniteMoeHybridConfig(
-            **{**{k: v for k, v in base.items() if k != "head_dim"}, "intermediate_size": 8},
+            **{**headless, "intermediate_size": 8},
             layer_types=["mamba", "attention"], num_local_experts=4, num_experts_per_tok=2,
             shared_intermediate_size=12, **MAMBA, position_embedding_type="nope",
             embedding_multiplier=2.0, attention_multiplier=0.3, residual_multiplier=0.6,
@@ -573,7 +579,7 @@ FAMILIES = {
         arch=A.GRANITE_HYBRID, kv_heads=only("full_attention"),
         hidden=lambda c: c.shared_intermediate_size, keys=(granite, ssm),
         config=lambda: T.GraniteMoeHybridConfig(
-            **{k: v for k, v in base.items() if k != "head_dim"},
+            **headless,
             layer_types=["attention", "mamba"], num_local_experts=0, num_experts_per_tok=0,
             shared_intermediate_size=24, **MAMBA, position_embedding_type="rope")),
     "mamba2": dict(arch=A.MAMBA2, plain=True, keys=(bare_ssm,), config=lambda: T.Mamba2Config(
@@ -614,14 +620,12 @@ FAMILIES = {
             top_k_experts=2, moe_intermediate_size=8,
             layer_types=["sliding_attention", "full_attention"])),
     "qwen3-next": dict(arch=A.QWEN3NEXT, keys=(
-        experts, expert_length, delta_keys,
-        lambda w, c: w.add_expert_shared_feed_forward_length(c.shared_expert_intermediate_size)),
+        experts, expert_length, delta_keys, shared_length),
         config=lambda: T.Qwen3NextConfig(**base, **DELTA, **ROUTED)),
     "qwen35": dict(arch=A.QWEN35, keys=(delta_keys,),
                    config=lambda: T.Qwen3_5TextConfig(**base, **DELTA)),
     "qwen35-moe": dict(arch=A.QWEN35MOE, keys=(
-        experts, expert_length, delta_keys,
-        lambda w, c: w.add_expert_shared_feed_forward_length(c.shared_expert_intermediate_size)),
+        experts, expert_length, delta_keys, shared_length),
         config=lambda: T.Qwen3_5MoeTextConfig(**base, **DELTA, **ROUTED)),
 }
 

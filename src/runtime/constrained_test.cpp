@@ -172,6 +172,40 @@ TEST_CASE("a stop string and max_tokens cut a held answer; what cannot be writte
   CHECK(impossible.error().message().find("no token of this model") != std::string::npos);
 }
 
+TEST_CASE("no item of a list comes twice where none may; where one must, the answer is an error") {
+  Runtime runtime;
+  const auto held_to = [&](std::string_view schema) {
+    return runtime.held({.kind = AnswerRule::Kind::schema, .schema = *parse_json(schema)});
+  };
+  const auto free =
+      held_to(R"({"type": "array", "uniqueItems": true, "minItems": 12, "maxItems": 16,
+      "items": {"type": "string", "minLength": 1, "maxLength": 2}})");
+  const auto few = held_to(R"({"type": "array", "uniqueItems": true, "minItems": 12, "maxItems": 16,
+      "items": {"enum": ["a", "ab", "abc", "b", "ba", "bc", 1, 10, 100, 2, 20, 200, 3, 31]}})");
+  const auto never = held_to(R"({"type": "array", "uniqueItems": true, "minItems": 3,
+      "items": {"type": "string", "pattern": "^a{1,2}$"}})");
+  for (std::uint64_t seed = 1; seed <= 12; ++seed)
+    for (const auto& constraint : {free, few}) {
+      GenerateRequest request = runtime.request(seed);
+      request.constraint = constraint;
+      request.sampling.top_k = seed % 3 == 0 ? 2 : 0;  // repeats itself
+      const auto answer = generate(*runtime.runner, request);
+      if (!answer) MESSAGE(answer.error().message());
+      REQUIRE(answer);
+      CAPTURE(answer->text);
+      const auto list = parse_json(answer->text);
+      REQUIRE(list);
+      CHECK(list->size() >= 12);
+      for (std::size_t i = 0; i < list->size(); ++i)
+        for (std::size_t j = 0; j < i; ++j) CHECK(list->as_array()[i] != list->as_array()[j]);
+    }
+  GenerateRequest request = runtime.request(1);
+  request.constraint = never;
+  const auto impossible = generate(*runtime.runner, request);
+  REQUIRE_FALSE(impossible);
+  CHECK(impossible.error().message().starts_with("uniqueItems: whatever comes next"));
+}
+
 TEST_CASE("a choice ends as soon as nothing can follow") {
   Runtime runtime;
   GenerateRequest request = runtime.request(2);

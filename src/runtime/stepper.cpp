@@ -24,6 +24,21 @@ std::span<const std::uint64_t> allowed_tokens(Sequence& sequence, std::vector<st
   return set;
 }
 
+// A token that a list's items rule out is left out, and another one is drawn.
+Result<Token> pick(Sequence& sequence, std::span<const float> logits, SamplerScratch& scratch) {
+  const auto allowed = allowed_tokens(sequence, scratch.allowed);
+  auto token = sequence.sampler.pick(sequence.tokens, logits, scratch, allowed);
+  if (allowed.empty() || !token.ok() || !sequence.constraint->repeats(*token)) return token;
+  do {
+    const auto place = static_cast<std::size_t>(*token);
+    scratch.allowed[place / 64] &= ~(std::uint64_t{1} << place % 64);
+    token = sequence.sampler.pick(sequence.tokens, logits, scratch, allowed);
+  } while (token.ok() && sequence.constraint->repeats(*token));
+  if (token.ok() || token.error().kind() != ErrorKind::invalid) return token;
+  return Error(ErrorKind::invalid,
+               "uniqueItems: whatever comes next, an item of a list comes a second time");
+}
+
 double seconds(Clock::time_point from, Clock::time_point to) {
   if (from == Clock::time_point{} || to == Clock::time_point{}) return 0;
   return std::chrono::duration<double>(to - from).count();
@@ -303,8 +318,7 @@ void Stepper::choose(Output& output, SamplerScratch& scratch) const {
   if (output.scored)
     output.token = sequence.tokens[*output.scored];
   else
-    output.token = sequence.sampler.pick(sequence.tokens, logits, scratch,
-                                         allowed_tokens(sequence, scratch.allowed));
+    output.token = pick(sequence, logits, scratch);
   if (!output.token.ok() || !(asked.logprobs || output.scored)) return;
   auto logprobs = log_probabilities(logits, *output.token, asked.top_logprobs, scratch);
   if (logprobs.ok())

@@ -63,8 +63,8 @@ TEST_CASE("what cannot be held to is a 400 that names field, place and keyword")
     std::string path, more, says;
   } rows[] = {
       {"/v1/chat/completions",
-       R"(, "response_format": {"type": "json_schema", "json_schema": {"schema": {"properties": {"a": {"uniqueItems": true}}}}})",
-       "#/properties/a: uniqueItems"},
+       R"(, "response_format": {"type": "json_schema", "json_schema": {"schema": {"properties": {"a": {"not": {"uniqueItems": true}}}}}})",
+       "#/properties/a/not: uniqueItems"},
       {"/v1/chat/completions", R"(, "response_format": {"type": "sound"})", "'response_format'"},
       {"/v1/chat/completions", R"(, "grammar": "root ::= root")",
        "'grammar': rule 'root' refers to itself"},

@@ -22,8 +22,9 @@ struct HeldAnswer {
 
 // nullptr: nothing is asked.  Calls are held to their tools' schemas in the families whose form
 // allows it; where a tool that is not "strict" has a schema that cannot be said as a grammar, its
-// arguments may be any object.  Errors: those of GrammarEngine::compile; for a strict tool, with
-// its place: "tools[1] 'name': #/properties/a: ...".
+// arguments may be any object, and its lists may hold an item twice.  Errors: those of
+// GrammarEngine::compile; for a strict tool, with its place: "tools[1] 'name': #/properties/a:
+// ...".
 Result<std::shared_ptr<const Constraint>> hold_answer(GrammarEngine& engine, const AnswerForm& form,
                                                       const HeldAnswer& asked);
 

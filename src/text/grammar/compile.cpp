@@ -18,6 +18,7 @@ class Compiler {
 
   Result<std::shared_ptr<const Program>> run() {
     program_.root = grammar_.root();
+    program_.lists = grammar_.lists();
     want(program_.root);
     for (std::size_t i = 0; i < wanted_.size(); ++i) {
       append(wanted_[i], determinise(builder_.build(grammar_.rules()[wanted_[i]].body)));

@@ -11,6 +11,11 @@ namespace {
 
 constexpr std::size_t max_held_bytes = 4096;  // of free text: far longer than any mark
 
+Error comes_twice(const std::string& where) {
+  return Error(ErrorKind::invalid,
+               fmt::format("uniqueItems: an item of {} comes a second time", printable(where)));
+}
+
 Error cannot_go_on(std::string_view text) {
   return Error(ErrorKind::invalid, fmt::format("grammar: '{}' cannot come here", printable(text)));
 }
@@ -34,17 +39,22 @@ ConstraintReader::ConstraintReader(const Constraint& constraint, const Tokenizer
 void ConstraintReader::begin_answer(bool is_after_thought) {
   if (!constraint_.answer) return write_freely(Phase::text);
   if (!constraint_.answer_marks.empty()) return write_freely(Phase::waiting);
-  phase_ = Phase::held;
-  ways_.clear();
-  const auto& answer = is_after_thought && constraint_.after_thought ? constraint_.after_thought
-                                                                     : constraint_.answer;
-  ways_.push_back({Way::Leads::answer, nullptr, grammar::Matcher(answer)});
+  hold(is_after_thought && constraint_.after_thought ? constraint_.after_thought
+                                                     : constraint_.answer);
   if (constraint_.thought_open && !is_after_thought)
     ways_.push_back({Way::Leads::thought, nullptr, grammar::Matcher(constraint_.thought_open)});
   for (const Constraint::Section& section : constraint_.sections)
     if (section.first)
       ways_.push_back({Way::Leads::section, &section,
                        grammar::Matcher(is_after_thought ? section.after_thought : section.first)});
+}
+
+void ConstraintReader::hold(const Constraint::Masks& answer) {
+  phase_ = Phase::held;
+  ways_.clear();
+  ways_.push_back({Way::Leads::answer, nullptr, grammar::Matcher(answer)});
+  lists_.reset();
+  if (const auto& lists = answer->program()->lists) lists_.emplace(*lists);
 }
 
 void ConstraintReader::begin_section(const Constraint::Masks& grammar) {
@@ -90,6 +100,34 @@ void ConstraintReader::allow(std::span<std::uint64_t> set) {
   }
 }
 
+bool ConstraintReader::repeats(Token token) const {
+  if (phase_ != Phase::held || !lists_ || !lists_->is_within()) return false;
+  if (tokenizer_.ends_generation(token)) return false;
+  grammar::ListReader lists = *lists_;
+  if (!lists.read(tokenizer_.piece(token))) return true;
+  return lists.is_near_repeat() && !can_go_on(token, lists);
+}
+
+// After the token, which leads to `lists`, another can come.
+bool ConstraintReader::can_go_on(Token token, const grammar::ListReader& lists) const {
+  std::vector<std::uint64_t> set(words());
+  for (Way way : ways_)
+    if (way.matcher.accept(token)) way.matcher.allow(set);
+  for (Token next = 0; next < tokenizer_.size(); ++next) {
+    if (!grammar::has(set, next)) continue;
+    grammar::ListReader after = lists;
+    if (after.read(tokenizer_.piece(next))) return true;
+  }
+  return false;
+}
+
+// Other ways to read the text, which is no JSON there, come before its lists.
+Status ConstraintReader::read_lists(std::string_view bytes) {
+  if (phase_ != Phase::held || !lists_) return Done{};
+  const std::string where = lists_->where();
+  return lists_->read(bytes) ? Status(Done{}) : comes_twice(where);
+}
+
 Status ConstraintReader::accept(Token token) {
   if (!ways_.empty()) return accept_held(token);
   if (phase_ == Phase::over || tokenizer_.ends_generation(token)) return Done{};
@@ -99,7 +137,9 @@ Status ConstraintReader::accept(Token token) {
 Status ConstraintReader::accept_held(Token token) {
   std::erase_if(ways_, [&](Way& way) { return !way.matcher.accept(token); });
   if (ways_.empty()) return cannot_go_on(tokenizer_.piece(token, true));
-  if (!tokenizer_.ends_generation(token)) after_held();
+  if (tokenizer_.ends_generation(token)) return Done{};
+  TRY(read_lists(tokenizer_.piece(token)));
+  after_held();
   return Done{};
 }
 
@@ -145,9 +185,7 @@ Status ConstraintReader::read_free(std::string_view bytes) {
       if (++watch.next < watch.marks.size()) continue;
       const std::string rest = written_.substr(end);
       if (watch.section == nullptr) {
-        phase_ = Phase::held;
-        ways_.clear();
-        ways_.push_back({Way::Leads::answer, nullptr, grammar::Matcher(constraint_.answer)});
+        hold(constraint_.answer);
       } else {
         begin_section(watch.section->grammar);
       }
@@ -167,6 +205,7 @@ Status ConstraintReader::go_on(std::string_view rest) {
     if (Way copy = way; copy.matcher.accept_text(rest)) fitting.push_back(std::move(copy));
   if (fitting.empty()) return is_blank(rest) ? Status(Done{}) : cannot_go_on(rest);
   ways_ = std::move(fitting);
+  TRY(read_lists(rest));
   after_held();
   return Done{};
 }

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "text/grammar/matcher.h"
+#include "text/grammar/schema/lists.h"
 
 namespace hearth {
 
@@ -46,6 +47,9 @@ class ConstraintReader {
   // The tokens that may come, added to a set of words() words.
   std::size_t words() const { return (static_cast<std::size_t>(tokenizer_.size()) + 63) / 64; }
   void allow(std::span<std::uint64_t> set);
+  // Whether the token, though the grammar allows it, makes an item of a list come a second time
+  // that the schema wants once, or leaves nothing else to come next.
+  bool repeats(Token token) const;
   // Errors: invalid: the token may not come here.
   Status accept(Token token);
   // The answer is complete, and nothing may follow.
@@ -67,6 +71,9 @@ class ConstraintReader {
   };
 
   void begin_answer(bool is_after_thought);
+  void hold(const Constraint::Masks& answer);
+  Status read_lists(std::string_view bytes);
+  bool can_go_on(Token token, const grammar::ListReader& lists) const;
   void begin_section(const Constraint::Masks& grammar);
   void write_freely(Phase phase);
   void after_held();
@@ -79,6 +86,7 @@ class ConstraintReader {
   const Tokenizer& tokenizer_;
   Phase phase_ = Phase::text;
   std::vector<Way> ways_;
+  std::optional<grammar::ListReader> lists_;  // of the answer
   std::vector<Watch> watches_;
   std::string written_;  // freely, as far as a mark may still begin in it
 };

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -12,6 +13,8 @@
 #include "text/tokenizer.h"
 
 namespace hearth::grammar {
+
+struct ListRules;  // schema/lists.h
 
 using ExprId = std::uint32_t;
 using RuleId = std::uint32_t;
@@ -71,6 +74,9 @@ class Grammar {
   void define(RuleId rule, ExprId body) { rules_[rule].body = body; }
   RuleId define(std::string name, ExprId body);
   void set_root(RuleId rule) { root_ = rule; }
+  // What else holds of the lists in a whole text that is JSON; nullptr: nothing.
+  void set_lists(std::shared_ptr<const ListRules> lists) { list_rules_ = std::move(lists); }
+  const std::shared_ptr<const ListRules>& lists() const { return list_rules_; }
 
   struct Rule {
     std::string name;
@@ -96,6 +102,7 @@ class Grammar {
   std::vector<Graph> graphs_;
   std::vector<Rule> rules_;
   RuleId root_ = 0;
+  std::shared_ptr<const ListRules> list_rules_;
   std::size_t edges_ = 0;
 };
 

@@ -59,6 +59,7 @@ struct Program {
   std::vector<StateId> starts;  // of rules
   std::vector<Loop> loops = {{}};
   RuleId root = 0;
+  std::shared_ptr<const ListRules> lists;      // as Grammar::lists
   std::array<std::uint8_t, 256> classes = {};  // bytes that no state tells apart
   std::uint32_t class_count = 1;
 

@@ -13,6 +13,7 @@ namespace {
 
 constexpr std::size_t max_prefix = 1024;
 constexpr std::size_t max_unique_sets = 1024, max_unique_values = 64;  // of "uniqueItems"
+constexpr std::size_t max_list_values = 512;  // of an open list's items, that are told apart
 constexpr std::uint64_t max_grid =
     16'384;  // places of a list or an object whose members are counted
 
@@ -55,10 +56,19 @@ Result<ExprId> Emitter::run() {
     const std::vector<Node> all = std::move(open_.back());
     open_.pop_back();
     here_ = all.front().schema;
-    grammar_.define(rules_[all], TRY(emit(all)));
+    rule_ = rules_[all];
+    forms_[rule_];
+    grammar_.define(rule_, TRY(emit(all)));
     if (grammar_.is_too_large()) return limit_reached("the schema needs too large a grammar");
   }
   return root;
+}
+
+Form& Emitter::begin_form(bool is_object) {
+  Form& form = forms_[rule_].emplace_back();
+  form.is_object = is_object;
+  form.schema = here_;
+  return form;
 }
 
 ExprId Emitter::value_of(std::vector<Node> all) {
@@ -111,6 +121,9 @@ Result<ExprId> Emitter::emit_values(const std::vector<Node>& all,
     for (const Node& node : is_plain ? std::vector<Node>() : all)
       fits = fits && TRY(shaper_.allows(node, *value));
     if (!fits) continue;
+    // What is in it is not looked into.
+    if (value->is_array()) begin_form(false).items.push_back(text_.value());
+    if (value->is_object()) begin_form(true).others.push_back(text_.value());
     const Json plain = plain_value(*value);
     if (written.insert(write_json(plain)).second) parts.push_back(text_.literal(plain));
   }
@@ -194,7 +207,40 @@ std::vector<Node> Emitter::item(const ArrayLimits& limits, std::size_t index) co
 }
 
 Result<ExprId> Emitter::emit_array(const ArrayLimits& limits) {
-  if (limits.is_unique && limits.max > 1) return emit_unique(limits);
+  Form& list = begin_form(false);
+  list.may_repeat = limits.max > 1;
+  list.is_unique = limits.is_unique && list.may_repeat;
+  if (!list.is_unique) return emit_plain_array(limits);
+  if (const auto counted_out = TRY(emit_unique(limits))) {
+    form().is_held = true;
+    return *counted_out;
+  }
+  TRY(open_list(limits));
+  return emit_plain_array(limits);
+}
+
+// The grammar lets items come twice.
+Status Emitter::open_list(const ArrayLimits& limits) {
+  if (repeats_ == Repeats::refused)
+    return document_.unsupported(
+        *here_, fmt::format("uniqueItems: true is offered for items of few values (enum, const, "
+                            "boolean, null), with up to {} sets of them; or with maxItems 1",
+                            max_unique_sets));
+  has_open_lists_ = true;
+  if (prefix_of(limits) > 0) return Done{};
+  const auto values = TRY(few_values(item(limits, 0)));
+  if (!values || values->size() > max_list_values) return Done{};
+  for (const Json& value : *values) {
+    form().values.push_back(write_json(plain_value(value)));
+    if (value.is_array() || value.is_object()) {
+      form().values.clear();  // which are written in several ways
+      break;
+    }
+  }
+  return Done{};
+}
+
+Result<ExprId> Emitter::emit_plain_array(const ArrayLimits& limits) {
   std::vector<ArrayLimits::Contains> contains = limits.contains;
   std::erase_if(contains, [](const auto& c) { return c.min == 0 && c.max == UINT64_MAX; });
   if (contains.size() > 1)
@@ -207,6 +253,7 @@ Result<ExprId> Emitter::emit_array(const ArrayLimits& limits) {
   std::uint32_t at = 0;
   for (std::size_t i = 0; i < prefix; ++i) {
     const ExprId own = value_of(item(limits, i));
+    form().prefix.push_back({own});
     const std::uint32_t next = graph.add();
     graph.connect(at, next, i == 0 ? own : comma(own));
     at = next;
@@ -214,6 +261,7 @@ Result<ExprId> Emitter::emit_array(const ArrayLimits& limits) {
   }
   if (limits.max > prefix) {
     const ExprId rest = value_of(item(limits, prefix));
+    form().items.push_back(rest);
     const std::uint64_t first = prefix == 0 ? 1 : 0;
     const ExprId more = grammar_.repeat(
         comma(rest), to_count(less(limits.min, prefix + first)),
@@ -250,18 +298,15 @@ Result<std::optional<std::vector<Json>>> Emitter::few_values(const std::vector<N
 
 // Places are the values that have come so far, each of which came once: their number is that of the
 // items.
-Result<ExprId> Emitter::emit_unique(const ArrayLimits& limits) {
-  const Error refusal = document_.unsupported(
-      *here_, fmt::format("uniqueItems: true is offered for items of few values (enum, const, "
-                          "boolean, null), with up to {} sets of them; or with maxItems 1",
-                          max_unique_sets));
-  if (!limits.contains.empty()) return refusal;
+Result<std::optional<ExprId>> Emitter::emit_unique(const ArrayLimits& limits) {
+  constexpr std::optional<ExprId> too_many;
+  if (!limits.contains.empty()) return too_many;
   const std::size_t prefix = prefix_of(limits);
   std::vector<Json> all;
   std::vector<std::vector<std::size_t>> places;  // for each: which of all values
   for (std::size_t i = 0; i <= prefix && i < limits.max; ++i) {
     const auto values = TRY(few_values(item(limits, i)));
-    if (!values || all.size() + values->size() > max_unique_values) return refusal;
+    if (!values || all.size() + values->size() > max_unique_values) return too_many;
     std::vector<std::size_t>& place = places.emplace_back();
     for (const Json& value : *values) {
       const auto found = std::ranges::find(all, value);
@@ -281,7 +326,7 @@ Result<ExprId> Emitter::emit_unique(const ArrayLimits& limits) {
       const std::uint64_t more = set | std::uint64_t{1} << value;
       if (more == set) continue;
       if (!nodes.contains(more)) {
-        if (sets.size() == max_unique_sets) return refusal;
+        if (sets.size() == max_unique_sets) return too_many;
         nodes[more] = graph.add();
         sets.push_back(more);
       }
@@ -290,7 +335,7 @@ Result<ExprId> Emitter::emit_unique(const ArrayLimits& limits) {
     }
   }
   const ExprId items = graph.ends.empty() ? grammar_.nothing() : grammar_.graph(std::move(graph));
-  return text_.brackets(items, limits.min == 0);
+  return std::optional(text_.brackets(items, limits.min == 0));
 }
 
 // Places are (items so far, items that satisfy `contains` so far), each counted as far as it
@@ -319,6 +364,10 @@ Result<ExprId> Emitter::emit_array_with(const ArrayLimits& limits,
     with.push_back(contains.item);
     if (is_exact) plain.push_back({contains.item.schema, !contains.item.is_negated});
     const ExprId other = value_of(plain), own = value_of(with);
+    if (i < items)
+      form().prefix.push_back({other, own});
+    else
+      form().items = {other, own};
     const std::uint64_t next = std::min(i + 1, items);
     for (std::uint64_t f = 0; f <= found; ++f) {
       graph.connect(node(i, f), node(next, f), i == 0 ? other : comma(other));
@@ -331,15 +380,20 @@ Result<ExprId> Emitter::emit_array_with(const ArrayLimits& limits,
   return text_.brackets(grammar_.graph(std::move(graph)), may_be_empty);
 }
 
-Result<ExprId> add_schema(Grammar& grammar, JsonText& text, const Json& schema) {
+Result<ExprId> add_schema(Grammar& grammar, JsonText& text, const Json& schema, Repeats repeats) {
   Document document = TRY(Document::read(schema));
-  return Emitter(grammar, text, document).run();
+  return Emitter(grammar, text, document, repeats).run();
 }
 
 Result<Grammar> schema_grammar(const Json& schema) {
   Grammar grammar;
   JsonText text(grammar);
-  const ExprId value = TRY(add_schema(grammar, text, schema));
+  Document document = TRY(Document::read(schema));
+  Emitter emitter(grammar, text, document, Repeats::left_open);
+  const ExprId value = TRY(emitter.run());
+  if (emitter.has_open_lists())
+    grammar.set_lists(std::make_shared<const ListRules>(
+        TRY(find_lists(grammar, emitter.forms(), value, document))));
   grammar.set_root(grammar.define("root", value));
   return grammar;
 }

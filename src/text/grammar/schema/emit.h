@@ -6,6 +6,7 @@
 #include <set>
 #include <vector>
 
+#include "text/grammar/schema/forms.h"
 #include "text/grammar/schema/schema.h"
 #include "text/grammar/schema/shape.h"
 
@@ -14,10 +15,13 @@ namespace hearth::grammar {
 // Used by one thread, once.
 class Emitter {
  public:
-  Emitter(Grammar& grammar, JsonText& text, Document& document)
-      : grammar_(grammar), text_(text), document_(document), shaper_(document) {}
+  Emitter(Grammar& grammar, JsonText& text, Document& document, Repeats repeats)
+      : grammar_(grammar), text_(text), document_(document), repeats_(repeats), shaper_(document) {}
 
   Result<ExprId> run();
+  // After run(): lists that the grammar does not keep from holding an item twice.
+  bool has_open_lists() const { return has_open_lists_; }
+  const Forms& forms() const { return forms_; }
 
  private:
   // What satisfies all of the schemas; a rule of its own, shared by all places that ask for it.
@@ -30,7 +34,10 @@ class Emitter {
   Result<Dfa> string_dfa(const StringLimits& limits);
   Result<ExprId> emit_array(const ArrayLimits& limits);
   Result<ExprId> emit_array_with(const ArrayLimits& limits, const ArrayLimits::Contains& contains);
-  Result<ExprId> emit_unique(const ArrayLimits& limits);
+  // Nothing: there are too many ways.
+  Result<std::optional<ExprId>> emit_unique(const ArrayLimits& limits);
+  Result<ExprId> emit_plain_array(const ArrayLimits& limits);
+  Status open_list(const ArrayLimits& limits);
   // The values that satisfy all; nothing: they cannot be counted out.
   Result<std::optional<std::vector<Json>>> few_values(const std::vector<Node>& all);
   std::vector<Node> item(const ArrayLimits& limits, std::size_t index) const;
@@ -50,11 +57,17 @@ class Emitter {
   Result<ExprId> join_counted(const std::vector<Member>& list, ExprId other,
                               const ObjectLimits& limits);
   Error limit_reached(std::string_view what) const;
+  Form& begin_form(bool is_object);
+  Form& form() { return forms_[rule_].back(); }  // that is being written
 
   Grammar& grammar_;
   JsonText& text_;
   Document& document_;
+  const Repeats repeats_;
   Shaper shaper_;
+  Forms forms_;
+  bool has_open_lists_ = false;
+  RuleId rule_ = 0;  // that is being written
   std::map<std::vector<Node>, RuleId> rules_;
   std::vector<std::vector<Node>> open_;  // rules that are declared and not yet defined
   const Json* here_ = nullptr;           // the schema whose rule is being written

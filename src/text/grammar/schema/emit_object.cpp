@@ -66,6 +66,7 @@ Result<std::vector<Emitter::Member>> Emitter::members(const ObjectLimits& limits
       is_allowed = is_allowed && TRY(shaper_.allows(schema, key));
     ExprId value = grammar_.nothing();
     if (is_allowed) value = value_of(TRY(property(limits, name)));
+    form().members.emplace_back(name, value);
     const bool is_required = required.contains(name);
     if (value == grammar_.nothing() && !is_required) continue;
     list.push_back({grammar_.sequence({grammar_.literal(write_json(key)), text_.colon(), value}),
@@ -109,8 +110,10 @@ Result<ExprId> Emitter::other_member(const ObjectLimits& limits,
   if (patterns.size() > max_key_patterns)
     return limit_reached(fmt::format("patternProperties: over {} patterns", max_key_patterns));
   const std::optional<Dfa> allowed = TRY(key_dfa(limits));
-  if (patterns.empty() && names.empty() && !allowed)
-    return grammar_.sequence({text_.string(), text_.colon(), value_of(TRY(property(limits, "")))});
+  if (patterns.empty() && names.empty() && !allowed) {
+    form().others.push_back(value_of(TRY(property(limits, ""))));
+    return grammar_.sequence({text_.string(), text_.colon(), form().others.back()});
+  }
   Dfa keys = TRY(any_key());
   if (allowed) keys = TRY(both(keys, *allowed));
   if (!names.empty()) keys = TRY(both(keys, negated(dfa_of_texts(names))));
@@ -142,6 +145,7 @@ Result<ExprId> Emitter::other_member(const ObjectLimits& limits,
     }
     const ExprId value = value_of(std::move(all));
     if (value == grammar_.nothing()) continue;
+    form().others.push_back(value);
     const ExprId quote = grammar_.literal("\"");
     parts.push_back(grammar_.sequence(
         {quote, spell(grammar_, own, Spelling::json), quote, text_.colon(), value}));
@@ -176,6 +180,7 @@ Result<ExprId> Emitter::emit_foreign(ObjectLimits limits) {
 
 Result<ExprId> Emitter::emit_object(const ObjectLimits& limits) {
   if (!limits.foreign.empty()) return emit_foreign(limits);
+  begin_form(true);
   std::vector<std::string> names;
   const std::vector<Member> list = TRY(members(limits, names));
   auto other = other_member(limits, names);

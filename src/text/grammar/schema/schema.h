@@ -3,7 +3,8 @@
 //
 // Properties come in the order in which the schema names them, then others.  In strings that a
 // pattern, an enum or a format describes only what must be escaped is.  A format that is not known
-// is a remark.  What cannot be said as a grammar is refused by name, with its place.
+// is a remark.  What cannot be said as a grammar is refused by name, with its place, but for lists
+// of different items, which lists.h reads.
 #pragma once
 
 #include "text/grammar/grammar.h"
@@ -11,10 +12,15 @@
 
 namespace hearth::grammar {
 
+// Lists of which "uniqueItems" asks what a grammar cannot say: their schema is refused, or items
+// may come twice.
+enum class Repeats { refused, left_open };
+
 // Adds the rules for `schema`, and gives what stands for a value of it.  `text` belongs to
 // `grammar`. Errors: invalid, unsupported, exhausted; "#/properties/a: uniqueItems: ...".
-Result<ExprId> add_schema(Grammar& grammar, JsonText& text, const Json& schema);
+Result<ExprId> add_schema(Grammar& grammar, JsonText& text, const Json& schema, Repeats repeats);
 
+// Of whole texts.  Lists that the grammar leaves open are in its lists().
 Result<Grammar> schema_grammar(const Json& schema);
 
 }  // namespace hearth::grammar

@@ -139,4 +139,8 @@ def custom(case, rnd, ints, fresh, main):
 
     case("custom", "update_cache_with_indices", Sdpa(indexed), *calls[:1])
     case("custom", "llama", fresh(main.Llama, custom=True), *main.steps(5))
+    for name, scalar in (("gated_delta_rule", False), ("gated_delta_rule_scalar", True)):
+        decay = rnd(1, 2, 5, low=0.3, high=0.99) if scalar else rnd(1, 2, 5, 4, low=0.3, high=0.99)
+        one(name, lambda *a: L.gated_delta_rule(*a), rnd(1, 4, 5, 4), rnd(1, 2, 5, 4, seed=2), rnd(1, 2, 5, 3, seed=3), decay,
+            rnd(1, 2, 5, low=0.1, high=0.9), rnd(1, 2, 4, 3, seed=5))
     one("hadamard", lambda a: L.fast_hadamard_transform(a), rnd(3, 16))

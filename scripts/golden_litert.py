@@ -27,7 +27,7 @@ ROOM, PREFILL = 256, 8
 F32, F16, I32, I64 = 0, 1, 2, 4
 VERSIONS = {130: 2}  # of operators that have none of version 1
 SCALARS = {"i8": ("Int8", 1), "u8": ("Uint8", 1), "bool": ("Bool", 1), "i32": ("Int32", 4), "u32": ("Uint32", 4),
-           "u64": ("Uint64", 8), "f32": ("Float32", 4)}
+           "u64": ("Uint64", 8), "i64": ("Int64", 8), "f32": ("Float32", 4)}
 
 
 def put(b, table):
@@ -83,6 +83,7 @@ class File:
 
     def __init__(self):
         self.codes, self.buffers, self.known, self.graphs = [], [b""], {}, []
+        self.metadata = {}  # name: bytes
 
     def code(self, number):
         if number not in self.codes:
@@ -97,6 +98,7 @@ class File:
 
     def write(self, signatures):
         b = flatbuffers.Builder(1 << 22)
+        entries = [{0: ("text", name), 1: ("u32", self.buffer(data))} for name, data in self.metadata.items()]
         buffers = []
         for data in self.buffers:
             offset = raw_vector(b, data) if data else None
@@ -109,9 +111,12 @@ class File:
         codes = vector(b, [put(b, code_table(c)) for c in self.codes])
         keys = vector(b, [put(b, s) for s in signatures])
         text = b.CreateString("hearth fixture")
+        entries = vector(b, [put(b, e) for e in entries]) if entries else None
         b.StartObject(8)
         for slot, offset in ((1, codes), (2, graphs), (3, text), (4, buffers), (7, keys)):
             b.PrependUOffsetTRelativeSlot(slot, offset, 0)
+        if entries:
+            b.PrependUOffsetTRelativeSlot(6, entries, 0)
         b.PrependUint32Slot(0, 3, 0)
         b.Finish(b.EndObject(), file_identifier=b"TFL3")
         return bytes(b.Output())

@@ -21,13 +21,19 @@ TYPES = {v: k for k, v in KINDS.items()}
 CASES = []
 
 
-def case(code, inputs, options=(0, {}), out="float32", outs=1, constants=(), quant=None, name=""):
+def case(code, inputs, options=(0, {}), out="float32", outs=1, constants=(), quant=None):
     """inputs: arrays; those whose places are in `constants` lie in the file.  quant: scale and zero of inputs and output."""
     CASES.append((code, [np.asarray(x) for x in inputs], options, [out] * outs if isinstance(out, str) else out, constants,
-                  quant, name))
+                  quant, None))
 
 
-def build(code, inputs, options, outs, constants, quant):
+def stable(code, inputs, wanted, options=(0, {}), constants=()):
+    """An operator of StableHLO.  wanted: what NumPy gives, for those that LiteRT has no kernel of."""
+    wanted = np.asarray(wanted)
+    CASES.append((code, [np.asarray(x) for x in inputs], (*options, 2), [wanted.dtype.name], constants, None, wanted))
+
+
+def build(code, inputs, options, outs, constants, quant, wanted=None):
     file = File()
     g = Graph(file, "main")
     places = []
@@ -40,10 +46,11 @@ def build(code, inputs, options, outs, constants, quant):
             g.tensors[-1][4] = ("table", {2: ("f32s", [quant[i][0]]), 3: ("i64s", [quant[i][1]])})
     node = {0: ("u32", file.code(code)), 1: ("i32s", places)}
     if options[0]:
-        node[3], node[4] = ("u8", options[0]), ("table", options[1])
+        second = 8 if len(options) > 2 else 0  # builtin_options_2
+        node[3 + second], node[4 + second] = ("u8", options[0]), ("table", options[1])
     made = []
     for i, kind in enumerate(outs):
-        made.append(g.tensor([], KINDS[kind], f"out{i}"))
+        made.append(g.tensor([] if wanted is None else list(wanted.shape), KINDS[kind], f"out{i}"))
         if quant and kind in ("int8", "uint8", "int16"):
             g.tensors[-1][4] = ("table", {2: ("f32s", [quant[-1][0]]), 3: ("i64s", [quant[-1][1]])})
     node[2] = ("i32s", made)
@@ -200,6 +207,57 @@ def define():
     case(34, [i8(2, 3), ints(1, 0, 0, 1).reshape(2, 2)], (22, {}), "int8", constants=(1,), quant=[(0.02, 3), None, (0.02, 3)])
 
 
+def stablehlo():
+    x, y, positive = rnd(2, 3, 4), rnd(2, 3, 4), rnd(2, 3, 4, low=0.1, high=3)
+    whole, other = ints(*range(-6, 6)).reshape(3, 4), ints(*[3, -2, 5, 7] * 3).reshape(3, 4)
+    longs = lambda *v: ("i64s", list(v))
+    for code, value in ((162, 1 / (1 + np.exp(-x))), (175, np.abs(x)), (177, np.cos(x)), (178, np.exp(x)), (179, np.floor(x)),
+                        (182, -x), (189, np.tanh(x)), (208, np.cbrt(x))):
+        stable(code, [x], value)
+    for code, value in ((180, np.log(positive)), (186, 1 / np.sqrt(positive))):
+        stable(code, [positive], value)
+    for code, f in ((163, np.add), (164, np.divide), (165, np.multiply), (166, np.maximum), (181, np.minimum), (188, np.subtract),
+                    (185, np.fmod)):
+        stable(code, [x, positive], f(x, positive))
+    stable(164, [whole, other], np.trunc(whole / other).astype(np.int32))
+    stable(185, [whole, other], np.fmod(whole, other))
+    stable(184, [positive, y], positive ** y)
+    stable(176, [x > 0, y > 0], (x > 0) & (y > 0))
+    stable(176, [whole, other], whole & other)
+    stable(183, [x > 0, y > 0], (x > 0) | (y > 0))
+    stable(183, [whole, other], whole | other)
+    stable(187, [x > 0, x, y], np.where(x > 0, x, y))
+    stable(207, [whole, ints(*[0, 1, 2, 3] * 3).reshape(3, 4)], whole << ints(0, 1, 2, 3), (22, {}))
+    stable(161, [whole, ints(*[0, 1, 2, 3] * 3).reshape(3, 4)], whole >> ints(0, 1, 2, 3))
+    stable(168, [np.float32(-1), x, np.float32(0.5)], np.clip(x, -1, 0.5))
+    stable(167, [x], x.reshape(4, 6))
+    stable(169, [x, y], np.concatenate([x, y], 1), (1, {0: ("i64", 1)}))
+    stable(170, [rnd(3)], np.broadcast_to(R.uniform(), (2, 3, 4)).astype(np.float32), (2, {0: longs(1)}))
+    CASES[-1] = (*CASES[-1][:-1], np.ascontiguousarray(np.broadcast_to(CASES[-1][1][0][:, None], (2, 3, 4))))
+    stable(172, [x], x[0:2, 1:3, 0:4:2], (3, {0: longs(0, 1, 0), 1: longs(2, 3, 4), 2: longs(1, 1, 2)}))
+    for direction, f in enumerate((np.equal, np.not_equal, np.greater_equal, np.greater, np.less_equal, np.less)):
+        near = np.where(y > 0, x, y)
+        stable(191, [x, near], f(x, near), (8, {0: ("u32", direction)}))
+    stable(192, [x], x.astype(np.int32))
+    starts = [np.int32(1), np.int32(9), np.int32(-2)]
+    stable(193, [x, *starts], x[1:2, 1:3, 0:2], (9, {0: longs(1, 2, 2)}))
+    put = x.copy()
+    put[1:2, 1:3, 0:2] = 7
+    stable(194, [x, np.full((1, 2, 2), 7, np.float32), *starts], put)
+    wide = np.full((2, 7, 6), 0.5, np.float32)
+    wide[:, 1:6:2, 1:5] = x
+    stable(195, [x, np.float32(0.5)], wide, (10, {0: longs(0, 1, 1), 1: longs(0, 1, 1), 2: longs(0, 1, 0)}))
+    stable(195, [x, np.float32(0.5)], x[:, 1:, :3], (10, {0: longs(0, -1, 0), 1: longs(0, 0, -1), 2: longs(0, 0, 0)}))
+    stable(196, [], np.broadcast_to(ints(0, 1, 2)[:, None], (3, 4)), (11, {0: ("i64", 0)}))
+    a, b = rnd(2, 3, 4), rnd(4, 5, 2)
+    stable(197, [a, b], np.einsum("bij,jkb->bik", a, b),
+           (12, {0: longs(0), 1: longs(2), 2: longs(2), 3: longs(0)}))
+    stable(202, [x], np.ascontiguousarray(x.transpose(2, 0, 1)), (17, {0: longs(2, 0, 1)}))
+    gaps = np.full((2, 5, 4), -1, np.float32)
+    gaps[:, ::2] = x
+    stable(203, [x, ints(1, 2, 1), np.float32(-1)], gaps, (18, {}), constants=(1, 2))
+
+
 def names():
     text = (ROOT / "src/graphs/tflite/names_table.inc").read_text()
     return re.findall(r'"([A-Z0-9_]+)"', text)
@@ -207,16 +265,22 @@ def names():
 
 def main():
     define()
-    arrays, counts, all_names = {}, {}, names()
-    for code, inputs, options, outs, constants, quant, _ in CASES:
+    stablehlo()
+    arrays, counts, all_names, by_numpy = {}, {}, names(), set()
+    for code, inputs, options, outs, constants, quant, wanted in CASES:
         name = all_names[code]
-        file, _ = build(code, inputs, options, outs, constants, quant)
+        file, _ = build(code, inputs, options, outs, constants, quant, wanted)
         data = file.write([])
         try:
             got = run(data, inputs, constants)
         except (RuntimeError, ValueError) as error:
-            print(f"{name}: LiteRT: {str(error).splitlines()[0][:150]}")
-            continue
+            if wanted is None:
+                print(f"{name}: LiteRT: {str(error).splitlines()[0][:150]}")
+                continue
+            got = [wanted]
+            by_numpy.add(name)
+        if wanted is not None:
+            np.testing.assert_allclose(got[0], wanted, rtol=1e-5, atol=1e-6, err_msg=name)
         counts[name] = counts.get(name, 0) + 1
         key = f"{name}.{counts[name]}"
         arrays[f"{key}/model"] = np.frombuffer(data, np.uint8)
@@ -230,13 +294,23 @@ def main():
              "operator each: `src/graphs/tflite_operators_test.cpp`. Written by `scripts/golden_tflite.py`. Numbers of 16 bits are held",
              "to TFLite Micro's SEANet tests besides, to the last bit.", "", "| operator | cases |", "|---|---|"]
     lines += [f"| `{name}` | {counts[name]} |" for name in sorted(counts)]
-    lines += ["", f"{len(counts)} operators, {sum(counts.values())} cases.", "",
+    lines += ["", f"{len(counts)} operators, {sum(counts.values())} cases. LiteRT has no kernel of these, which are held to NumPy: " +
+              ", ".join(f"`{n}`" for n in sorted(by_numpy)) + ".", "",
               "Those with memory, graphs within graphs, tables, boxes and spectra are held to it run after run, each run given what",
               "the one before has left: `src/graphs/tflite_states_test.cpp`, written by `scripts/golden_tflite_states.py`. `IF`, `WHILE`,",
               "`CALL_ONCE`, `VAR_HANDLE`, `READ_VARIABLE`, `ASSIGN_VARIABLE`, `HASHTABLE`, `HASHTABLE_FIND`, `HASHTABLE_IMPORT`,",
               "`HASHTABLE_SIZE`, `LSTM` (full and basic), `UNIDIRECTIONAL_SEQUENCE_LSTM`, `BIDIRECTIONAL_SEQUENCE_LSTM`, `RNN`,",
               "`UNIDIRECTIONAL_SEQUENCE_RNN`, `BIDIRECTIONAL_SEQUENCE_RNN`, `SVDF`, `NON_MAX_SUPPRESSION_V4` and `_V5`, `RFFT2D`, `REAL`,",
-              "`IMAG`, `COMPLEX_ABS`, `BUCKETIZE`, `SPARSE_TO_DENSE`, `DENSIFY`, `CONV_3D_TRANSPOSE`, `TFLite_Detection_PostProcess`.", ""]
+              "`IMAG`, `COMPLEX_ABS`, `BUCKETIZE`, `SPARSE_TO_DENSE`, `DENSIFY`, `CONV_3D_TRANSPOSE`, `TFLite_Detection_PostProcess`.", "",
+              "TFLite Micro's features of sound are held to its own interpreter, to the last bit, window after window",
+              "(`src/graphs/microfrontend_test.cpp`, `scripts/golden_microfrontend.py`): `SignalWindow`, `SignalFftAutoScale`,",
+              "`SignalRfft`, `SignalEnergy`, `SignalFilterBank`, `SignalFilterBankSquareRoot`, `SignalFilterBankSpectralSubtraction`,",
+              "`SignalPCAN`, `SignalFilterBankLog`.", "",
+              "Refused by name: `HASHTABLE_LOOKUP`, `LSH_PROJECTION`, `CONCAT_EMBEDDINGS`, `SKIP_GRAM`, `EMBEDDING_LOOKUP_SPARSE`,",
+              "`DELEGATE`, `MULTINOMIAL`, `REDUCE_WINDOW`, `STABLEHLO_CONVOLUTION`, `STABLEHLO_CUSTOM_CALL`, `STABLEHLO_REDUCE`,",
+              "`STABLEHLO_SCATTER`, `STABLEHLO_REDUCE_WINDOW`, `STABLEHLO_SORT`, `STABLEHLO_GATHER`, `STABLEHLO_RNG_BIT_GENERATOR`,",
+              "`STABLEHLO_CASE`; of TFLite Micro `SignalIrfft`, `SignalFramer`, `SignalDelay`, `SignalStacker`, `SignalOverlapAdd`;",
+              "LiteRT's custom `Mfcc`, `AudioSpectrogram`, `NumericVerify`; `Flex...`, which are TensorFlow's own.", ""]
     (ROOT / "docs/formats/tflite-operators.md").write_text("\n".join(lines))
     print(len(counts), "operators", sum(counts.values()), "cases", len(CASES))
 

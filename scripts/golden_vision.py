@@ -92,6 +92,12 @@ def write_odd_pictures(picture):
                lossless=True)
     small.save(odd / "plain.bmp")
     small.save(odd / "plain.ppm")
+    for packing in ("raw", "packbits", "tiff_lzw", "tiff_adobe_deflate"):
+        small.save(odd / f"{packing}.tif", compression=packing)
+    small.save(odd / "predicted.tif", compression="tiff_lzw", tiffinfo={317: 2})
+    small.convert("L").save(odd / "grey.tif", compression="packbits")
+    small.quantize(7).save(odd / "palette.tif", compression="tiff_lzw")
+    alpha.save(odd / "alpha.tif", compression="tiff_adobe_deflate")
     from transformers.image_transforms import convert_to_rgb
     wanted = {}
     for path in sorted(odd.iterdir()):

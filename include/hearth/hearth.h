@@ -193,13 +193,13 @@ HEARTH_API hearth_status hearth_collection_feedback(hearth_collection* collectio
 HEARTH_API hearth_status hearth_collection_snapshot(hearth_collection* collection,
                                                     const char* folder, hearth_error* error);
 
-/* ---- Operator graphs: ONNX and TFLite files ---- */
+/* ---- Operator graphs: ONNX, TFLite, Core ML and ExecuTorch ---- */
 
 typedef struct hearth_graph hearth_graph;
 typedef struct hearth_tensors hearth_tensors; /* what a run gave */
 
 typedef enum hearth_dtype {
-  HEARTH_OTHER = 0, /* text, complex numbers, sequences: they have no data here */
+  HEARTH_OTHER = 0, /* complex numbers, sequences, maps: no data, but hearth_tensors_json has it */
   HEARTH_F32 = 1,
   HEARTH_F64 = 2,
   HEARTH_F16 = 3,
@@ -212,7 +212,8 @@ typedef enum hearth_dtype {
   HEARTH_U16 = 10,
   HEARTH_U32 = 11,
   HEARTH_U64 = 12,
-  HEARTH_BOOL = 13 /* one byte, 0 or 1 */
+  HEARTH_BOOL = 13, /* one byte, 0 or 1 */
+  HEARTH_TEXT = 14  /* `data` points to as many const char* to UTF-8 without zero bytes */
 } hearth_dtype;
 
 /* Dense, row after row.  Of what a graph says of itself an extent that is open is -1, a rank that
@@ -230,8 +231,9 @@ typedef struct hearth_graph_options {
   size_t size;
   int32_t threads;     /* 0: one per core */
   const char* kernels; /* NULL: the best that runs here */
+  const char* method;  /* of a file of several graphs; NULL: its own choice */
 } hearth_graph_options;
-#define HEARTH_GRAPH_OPTIONS_INIT {sizeof(hearth_graph_options), 0, NULL}
+#define HEARTH_GRAPH_OPTIONS_INIT {sizeof(hearth_graph_options), 0, NULL, NULL}
 
 /* `options` may be NULL. */
 HEARTH_API hearth_status hearth_graph_open(const char* path, const hearth_graph_options* options,
@@ -253,6 +255,9 @@ HEARTH_API hearth_status hearth_graph_run(hearth_graph* graph, const hearth_tens
                                           hearth_error* error);
 HEARTH_API size_t hearth_tensors_count(const hearth_tensors* tensors);
 HEARTH_API const hearth_tensor* hearth_tensors_at(const hearth_tensors* tensors, size_t index);
+/* Any value as JSON: {"dtype", "shape", "data"}, {"keys", "values"} of a map, a list of a sequence.
+ * NULL where there is none.  Lives as long as `tensors`; one thread at a time. */
+HEARTH_API const char* hearth_tensors_json(hearth_tensors* tensors, size_t index);
 HEARTH_API void hearth_tensors_free(hearth_tensors* tensors);
 
 /* ---- Speech to text: Whisper models ---- */

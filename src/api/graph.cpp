@@ -7,6 +7,7 @@
 
 #include "api/handles.h"
 #include "graphs/executor.h"
+#include "graphs/feed.h"
 #include "graphs/open.h"
 #include "hardware/cpu.h"
 #include "kernels/select.h"
@@ -28,6 +29,8 @@ struct hearth_graph {
 struct hearth_tensors {
   std::vector<hearth::graphs::Value> values;
   std::vector<hearth_tensor> tensors;
+  std::vector<std::vector<const char*>> texts;  // by tensor: of those of text
+  std::vector<std::string> json;                // by tensor, once somebody asked
 };
 
 namespace hearth {
@@ -39,13 +42,13 @@ struct Kind {
   hearth_dtype dtype;
   Element element;
 };
-constexpr std::array kinds{Kind{HEARTH_F32, Element::f32},     Kind{HEARTH_F64, Element::f64},
-                           Kind{HEARTH_F16, Element::f16},     Kind{HEARTH_BF16, Element::bf16},
-                           Kind{HEARTH_I8, Element::i8},       Kind{HEARTH_I16, Element::i16},
-                           Kind{HEARTH_I32, Element::i32},     Kind{HEARTH_I64, Element::i64},
-                           Kind{HEARTH_U8, Element::u8},       Kind{HEARTH_U16, Element::u16},
-                           Kind{HEARTH_U32, Element::u32},     Kind{HEARTH_U64, Element::u64},
-                           Kind{HEARTH_BOOL, Element::boolean}};
+constexpr std::array kinds{Kind{HEARTH_F32, Element::f32},      Kind{HEARTH_F64, Element::f64},
+                           Kind{HEARTH_F16, Element::f16},      Kind{HEARTH_BF16, Element::bf16},
+                           Kind{HEARTH_I8, Element::i8},        Kind{HEARTH_I16, Element::i16},
+                           Kind{HEARTH_I32, Element::i32},      Kind{HEARTH_I64, Element::i64},
+                           Kind{HEARTH_U8, Element::u8},        Kind{HEARTH_U16, Element::u16},
+                           Kind{HEARTH_U32, Element::u32},      Kind{HEARTH_U64, Element::u64},
+                           Kind{HEARTH_BOOL, Element::boolean}, Kind{HEARTH_TEXT, Element::text}};
 
 hearth_dtype dtype_of(Element element) {
   for (const Kind& kind : kinds)
@@ -65,14 +68,23 @@ Result<graphs::Value> tensor_of(const hearth_tensor& from) {
   if (from.rank < 0 || (from.rank > 0 && from.shape == nullptr)) return wrong("a shape");
   auto tensor = graphs::make_tensor(element, {from.shape, from.shape + from.rank});
   if (!tensor) return std::move(tensor).error().within(fmt::format("input '{}'", name));
+  static_assert(sizeof(const char*) == sizeof(const std::string*));
   if (tensor->byte_count() != from.bytes || (from.bytes > 0 && from.data == nullptr))
     return wrong(fmt::format("{} bytes; its shape needs {}", from.bytes, tensor->byte_count()));
-  if (from.bytes > 0) std::memcpy(tensor->bytes, from.data, from.bytes);
+  if (element == Element::text) {
+    const auto* texts = static_cast<const char* const*>(from.data);
+    for (std::int64_t i = 0; i < tensor->count; ++i) {
+      if (texts[i] == nullptr) return wrong(fmt::format("text {}: NULL", i));
+      tensor->data<const std::string*>()[i] = tensor->strings->add(texts[i]);
+    }
+  } else if (from.bytes > 0) {
+    std::memcpy(tensor->bytes, from.data, from.bytes);
+  }
   return graphs::Value(*std::move(tensor));
 }
 
 Result<std::unique_ptr<hearth_graph>> open(const char* path, const hearth_graph_options& options) {
-  auto program = graphs::open_graph(path);
+  auto program = graphs::open_graph(path, options.method ? options.method : "");
   if (!program) return std::move(program).error();
   const int threads = options.threads > 0 ? options.threads : hardware::usable_cores();
   auto graph = std::make_unique<hearth_graph>(*std::move(program), threads);
@@ -153,6 +165,8 @@ hearth_status hearth_graph_run(hearth_graph* graph, const hearth_tensor* inputs,
   if (!values) return report(error, values.error());
   auto result = std::make_unique<hearth_tensors>();
   result->values = *std::move(values);
+  result->texts.resize(result->values.size());
+  result->json.resize(result->values.size());
   for (std::size_t i = 0; i < result->values.size(); ++i) {
     const graphs::Value& value = result->values[i];
     hearth_tensor tensor{
@@ -161,7 +175,13 @@ hearth_status hearth_graph_run(hearth_graph* graph, const hearth_tensor* inputs,
       tensor.dtype = dtype_of(value.tensor.type);
       tensor.rank = static_cast<std::int32_t>(value.tensor.rank());
       tensor.shape = value.tensor.dims.data();
-      if (tensor.dtype != HEARTH_OTHER) {
+      if (tensor.dtype == HEARTH_TEXT) {
+        std::vector<const char*>& texts = result->texts[i];
+        for (std::int64_t k = 0; k < value.tensor.count; ++k)
+          texts.push_back(value.tensor.data<const std::string*>()[k]->c_str());
+        tensor.data = texts.data();
+        tensor.bytes = texts.size() * sizeof(const char*);
+      } else if (tensor.dtype != HEARTH_OTHER) {
         tensor.data = value.tensor.bytes;
         tensor.bytes = value.tensor.byte_count();
       }
@@ -178,6 +198,13 @@ size_t hearth_tensors_count(const hearth_tensors* tensors) {
 
 const hearth_tensor* hearth_tensors_at(const hearth_tensors* tensors, size_t index) {
   return tensors && index < tensors->tensors.size() ? &tensors->tensors[index] : nullptr;
+}
+
+const char* hearth_tensors_json(hearth_tensors* tensors, size_t index) {
+  if (!tensors || index >= tensors->values.size()) return nullptr;
+  std::string& text = tensors->json[index];
+  if (text.empty()) text = write_json(graphs::to_json(tensors->values[index]));
+  return text.c_str();
 }
 
 void hearth_tensors_free(hearth_tensors* tensors) { delete tensors; }

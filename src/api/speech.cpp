@@ -2,9 +2,9 @@
 #include <fmt/core.h>
 
 #include "api/handles.h"
+#include "formats/sound/sound.h"
 #include "library/resolve.h"
 #include "library/speech_models.h"
-#include "speech/audio.h"
 #include "speech/forms.h"
 
 struct hearth_speech {
@@ -72,7 +72,7 @@ Status transcribe(hearth_speech& held, std::span<const float> samples,
 Status transcribe_file(hearth_speech& held, const char* path,
                        const hearth_transcribe_options& options, Receiver receiver) {
   const auto file = TRY(MappedFile::open(path));
-  auto samples = speech::read_audio(file->bytes());
+  auto samples = read_sound(file->bytes(), {.rate = speech::sample_rate});
   if (!samples) return std::move(samples).error().within(path);
   return transcribe(held, *samples, options, std::move(receiver));
 }

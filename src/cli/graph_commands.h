@@ -2,6 +2,7 @@
 #pragma once
 
 #include "cli/command.h"
+#include "graphs/graph.h"
 
 namespace hearth::cli {
 
@@ -10,5 +11,7 @@ namespace hearth::cli {
 std::string graph_path(const Arguments& arguments);
 Status run_graph(App& app, const Arguments& arguments, const std::string& path);
 Status show_graph(App& app, const Arguments& arguments, const std::string& path);
+// Nodes as boxes, inputs and outputs as ellipses, bodies of branches and loops in frames.
+void draw_graph(App& app, const graphs::Graph& graph);
 
 }  // namespace hearth::cli

@@ -22,7 +22,6 @@ using graphs::Graph;
 using graphs::ValueInfo;
 
 constexpr std::uint64_t max_labels_bytes = 16u << 20, max_text_file_bytes = 64u << 20;
-constexpr std::size_t most_labels = 1u << 20;
 
 const ValueInfo& info_of(const Graph& graph, graphs::ValueId id) {
   return graph.values[static_cast<std::size_t>(id)];
@@ -72,6 +71,17 @@ Status add_text(const graphs::Program& program, const adapters::GraphBinding& bi
   return Done{};
 }
 
+// What is asked for, or what the file says of its pictures.
+Result<graphs::FeedOptions> feed_options(const graphs::Program& program,
+                                         const Arguments& arguments) {
+  graphs::FeedOptions options;
+  options.pixels = program.pixels.value_or(graphs::raw_pixels);
+  if (arguments.has("--pixels"))
+    options.pixels = TRY(graphs::pixels_named(arguments.text("--pixels")));
+  options.rate = static_cast<std::uint32_t>(TRY(arguments.integer("--rate", 0, 4000, 384000)));
+  return options;
+}
+
 Result<bool> add_arrays(const Graph& graph, const std::string& path, GraphInputs& inputs) {
   if (!path.ends_with(".npz") || !is_file(path)) return false;
   const auto file = TRY(MappedFile::open(path));
@@ -89,7 +99,7 @@ Result<bool> add_arrays(const Graph& graph, const std::string& path, GraphInputs
 
 Result<GraphInputs> read_graph_inputs(const graphs::Program& program, const Arguments& arguments) {
   const Graph& graph = *program.graph;
-  const graphs::Pixels pixels = TRY(graphs::pixels_named(arguments.text("--pixels", "raw")));
+  const graphs::FeedOptions options = TRY(feed_options(program, arguments));
   const auto wanted = graphs::wanted_inputs(graph);
   std::vector<std::string> given = arguments.all("--input");
   for (std::size_t i = 1; i < arguments.count(); ++i) given.push_back(arguments[i]);
@@ -112,7 +122,7 @@ Result<GraphInputs> read_graph_inputs(const graphs::Program& program, const Argu
     if (written)
       words = *written;
     else
-      inputs.insert_or_assign(info->name, TRY(graphs::feed(*info, value, pixels)));
+      inputs.insert_or_assign(info->name, TRY(graphs::feed(*info, value, options)));
   }
   if (!words.empty()) TRY(add_text(program, *binding, words, inputs));
   return inputs;
@@ -120,30 +130,15 @@ Result<GraphInputs> read_graph_inputs(const graphs::Program& program, const Argu
 
 Result<std::vector<std::string>> read_labels(const graphs::Program& program,
                                              const Arguments& arguments) {
+  if (!arguments.has("--labels")) return program.labels;
   std::vector<std::string> labels;
-  if (arguments.has("--labels")) {
-    const std::string text = TRY(read_file(arguments.text("--labels"), max_labels_bytes));
-    for (std::size_t at = 0; at < text.size();) {
-      const std::size_t end = std::min(text.find('\n', at), text.size());
-      std::string line = text.substr(at, end - at);
-      if (line.ends_with('\r')) line.pop_back();
-      labels.push_back(std::move(line));
-      at = end + 1;
-    }
-    return labels;
-  }
-  // Source: Hugging Face transformers, PretrainedConfig.id2label.
-  const auto text =
-      read_file(join_path(parent_folder(program.path), "config.json"), max_labels_bytes);
-  const auto config = text ? parse_json(*text) : Result<Json>(Json());
-  const Json* names = config ? config->find("id2label") : nullptr;
-  if (names == nullptr || !names->is_object()) return labels;
-  for (const auto& [key, name] : names->as_object()) {
-    std::size_t id = 0;
-    const auto [end, failed] = std::from_chars(key.data(), key.data() + key.size(), id);
-    if (failed != std::errc() || id >= most_labels || !name.is_string()) continue;
-    if (labels.size() <= id) labels.resize(id + 1);
-    labels[id] = name.as_string();
+  const std::string text = TRY(read_file(arguments.text("--labels"), max_labels_bytes));
+  for (std::size_t at = 0; at < text.size();) {
+    const std::size_t end = std::min(text.find('\n', at), text.size());
+    std::string line = text.substr(at, end - at);
+    if (line.ends_with('\r')) line.pop_back();
+    labels.push_back(std::move(line));
+    at = end + 1;
   }
   return labels;
 }

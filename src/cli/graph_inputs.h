@@ -3,6 +3,7 @@
 
 #include <map>
 #include <string>
+#include <vector>
 
 #include "cli/command.h"
 #include "graphs/graph.h"
@@ -16,7 +17,7 @@ using GraphInputs = std::map<std::string, graphs::Value, std::less<>>;
 // the mask, the positions and an empty memory with it.
 Result<GraphInputs> read_graph_inputs(const graphs::Program& program, const Arguments& arguments);
 
-// --labels; otherwise those that config.json beside the graph names.
+// --labels; otherwise those that the file names, or config.json beside it.
 Result<std::vector<std::string>> read_labels(const graphs::Program& program,
                                              const Arguments& arguments);
 

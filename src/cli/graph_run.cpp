@@ -3,7 +3,6 @@
 
 #include <algorithm>
 #include <chrono>
-#include <numeric>
 
 #include "base/bytes.h"
 #include "base/files.h"
@@ -11,6 +10,7 @@
 #include "cli/graph_inputs.h"
 #include "cli/interrupts.h"
 #include "cli/open_model.h"
+#include "graphs/classes.h"
 #include "graphs/executor.h"
 #include "graphs/feed.h"
 #include "graphs/npy.h"
@@ -25,7 +25,6 @@ using graphs::Value;
 using graphs::ValueInfo;
 
 constexpr std::int64_t shown_numbers = 12;
-constexpr std::size_t shown_classes = 5;
 
 const ValueInfo& info_of(const graphs::Graph& graph, graphs::ValueId id) {
   return graph.values[static_cast<std::size_t>(id)];
@@ -33,6 +32,8 @@ const ValueInfo& info_of(const graphs::Graph& graph, graphs::ValueId id) {
 
 std::string number_text(const graphs::Tensor& tensor, std::int64_t i) {
   if (tensor.type == graphs::Element::text) return std::string(tensor.text(i));
+  if (tensor.type == graphs::Element::c64 || tensor.type == graphs::Element::c128)
+    return write_json(graphs::element_json(tensor, i));
   const std::byte* at = tensor.bytes + i * static_cast<std::int64_t>(graphs::size_of(tensor.type));
   if (!graphs::is_float(tensor.type)) {
     std::int64_t whole;
@@ -44,21 +45,8 @@ std::string number_text(const graphs::Tensor& tensor, std::int64_t i) {
   return fmt::format("{:.6g}", real);
 }
 
-// The classes with the highest scores of the first row.
-void show_classes(App& app, const graphs::Tensor& tensor, const std::vector<std::string>& labels) {
-  const std::int64_t n = tensor.dims.back();
-  std::vector<double> scores(static_cast<std::size_t>(n));
-  graphs::load(graphs::Work::f64, scores.data(), tensor.type, tensor.bytes, scores.size());
-  std::vector<std::size_t> order(scores.size());
-  std::iota(order.begin(), order.end(), std::size_t{0});
-  std::ranges::stable_sort(order, [&](auto a, auto b) { return scores[a] > scores[b]; });
-  for (std::size_t i = 0; i < std::min(shown_classes, order.size()); ++i)
-    app.out.line(fmt::format("    {:>10.4f}  {}{}", scores[order[i]], order[i],
-                             order[i] < labels.size() ? "  " + labels[order[i]] : ""));
-}
-
 void show_value(App& app, const std::string& name, const Value& value,
-                const std::vector<std::string>& labels) {
+                const std::vector<std::string>& labels, bool are_given) {
   if (value.kind != Value::Kind::tensor) {
     app.out.line(fmt::format("{}: {}", app.out.bold(name), write_json(graphs::to_json(value))));
     return;
@@ -66,10 +54,15 @@ void show_value(App& app, const std::string& name, const Value& value,
   const graphs::Tensor& tensor = value.tensor;
   app.out.line(fmt::format("{}: {} {}", app.out.bold(name), graphs::name_of(tensor.type),
                            graphs::to_text(tensor.dims)));
-  const bool is_row = tensor.rank() > 0 && tensor.dims.back() == tensor.count && tensor.count > 1 &&
-                      tensor.type != graphs::Element::text;
-  if (is_row && (tensor.count > shown_numbers || !labels.empty()))
-    return show_classes(app, tensor, labels);
+  const bool has_names =
+      !labels.empty() && (are_given || std::cmp_equal(labels.size(), tensor.count));
+  if (graphs::is_row(tensor) && (tensor.count > shown_numbers || has_names)) {
+    for (const graphs::Class& each :
+         graphs::best_classes(tensor, has_names ? labels : std::vector<std::string>()))
+      app.out.line(fmt::format("    {:>10.4f}  {}{}", each.score, each.index,
+                               each.label.empty() ? "" : "  " + each.label));
+    return;
+  }
   std::string line = "   ";
   for (std::int64_t i = 0; i < std::min(tensor.count, shown_numbers); ++i)
     line += " " + number_text(tensor, i);
@@ -164,10 +157,14 @@ Status run_graph(App& app, const Arguments& arguments, const std::string& path) 
     if (arguments.has("--output") && outputs[i].kind == Value::Kind::tensor)
       TRY(replace_file(join_path(arguments.text("--output"), file_stem(name) + ".npy"),
                        bytes_of(graphs::write_npy(outputs[i].tensor))));
-    if (arguments.has("--json"))
-      listed.set(name, graphs::to_json(outputs[i]));
-    else
-      show_value(app, name, outputs[i], labels);
+    if (arguments.has("--json")) {
+      Json shown = graphs::to_json(outputs[i]);
+      if (Json classes = graphs::classes_json(outputs[i], labels); !classes.is_null())
+        shown.set("classes", std::move(classes));
+      listed.set(name, std::move(shown));
+    } else {
+      show_value(app, name, outputs[i], labels, arguments.has("--labels"));
+    }
   }
   if (arguments.has("--json")) {
     Json answer = Json::object({{"outputs", std::move(listed)}, {"seconds", took.count()}});

@@ -9,6 +9,7 @@
 #include "cli/graph_commands.h"
 #include "cli/pulling.h"
 #include "formats/graph_folder.h"
+#include "graphs/cost.h"
 #include "graphs/feed.h"
 #include "graphs/open.h"
 #include "graphs/operators.h"
@@ -57,6 +58,7 @@ Json list_json(const Graph& graph, const std::vector<graphs::ValueId>& ids) {
 }
 
 Json to_json(const graphs::Program& program, const Census& census) {
+  const graphs::Cost cost = graphs::cost_of(*program.graph);
   Json operators = Json::object(), sets = Json::object(), metadata = Json::object();
   for (const auto& [name, times] : census.operators) operators.set(name, times);
   for (const auto& [domain, version] : program.operator_sets)
@@ -75,59 +77,25 @@ Json to_json(const graphs::Program& program, const Census& census) {
                        {"nodes", census.nodes},
                        {"operators", std::move(operators)},
                        {"parameters", census.parameters},
-                       {"weight_bytes", census.weight_bytes}});
+                       {"weight_bytes", census.weight_bytes},
+                       {"labels", program.labels.size()},
+                       {"cost", Json::object({{"multiplications", cost.multiplications},
+                                              {"unknown_nodes", cost.unknown},
+                                              {"open_sizes_as_one", cost.has_open}})}});
 }
 
-std::string quoted(std::string_view text) {
-  std::string out = "\"";
-  for (const char c : text) {
-    if (c == '"' || c == '\\') out += '\\';
-    out += c;
-  }
-  return out + "\"";
+std::string cost_text(const graphs::Cost& cost) {
+  std::string text = readable_count(cost.multiplications) + " multiplications";
+  if (cost.has_open) text += ", open sizes as 1";
+  if (cost.unknown > 0) text += fmt::format(", without {} nodes of unknown size", cost.unknown);
+  return text;
 }
-
-// Source: the DOT language of Graphviz.
-void draw(App& app, const Graph& graph) {
-  app.out.line("digraph {");
-  app.out.line("  node [shape=box, fontname=sans];");
-  std::map<graphs::ValueId, std::string> made_by;
-  for (const graphs::ValueId id : graphs::wanted_inputs(graph)) {
-    const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
-    made_by[id] = fmt::format("in{}", id);
-    app.out.line(fmt::format("  in{} [shape=ellipse, label={}];", id,
-                             quoted(info.name + "\n" + graphs::describe(info))));
-  }
-  for (std::size_t i = 0; i < graph.nodes.size(); ++i) {
-    const graphs::Node& node = graph.nodes[i];
-    app.out.line(fmt::format("  n{} [label={}];", i, quoted(node.op->name)));
-    for (const graphs::ValueId id : node.inputs)
-      if (const auto from = made_by.find(id); from != made_by.end()) {
-        const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
-        app.out.line(fmt::format("  {} -> n{} [label={}];", from->second, i,
-                                 quoted(info.has_shape ? graphs::describe(info) : "")));
-      }
-    for (const graphs::ValueId id : node.outputs)
-      if (id != graphs::absent) made_by[id] = fmt::format("n{}", i);
-  }
-  for (const graphs::ValueId id : graph.outputs) {
-    const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
-    app.out.line(fmt::format("  out{} [shape=ellipse, label={}];", id,
-                             quoted(info.name + "\n" + graphs::describe(info))));
-    if (const auto from = made_by.find(id); from != made_by.end())
-      app.out.line(fmt::format("  {} -> out{};", from->second, id));
-  }
-  app.out.line("}");
-}
-
-}  // namespace
-
-namespace {
 
 // A model of text is run as a graph only by those who ask for what graphs alone have.
 std::string graph_at(const std::string& path, const Arguments& arguments) {
   const bool is_asked_for = std::ranges::any_of(
-      std::to_array<std::string_view>({"--input", "--output", "--labels", "--profile", "--dot"}),
+      std::to_array<std::string_view>(
+          {"--input", "--output", "--labels", "--profile", "--dot", "--pixels", "--rate"}),
       [&](std::string_view option) { return arguments.has(option); });
   if (graphs::is_graph(path)) return is_asked_for || !has_text_side(path) ? path : "";
   if (!is_asked_for || !is_folder(path)) return "";
@@ -151,7 +119,7 @@ Status show_graph(App& app, const Arguments& arguments, const std::string& path)
   const graphs::Program program = TRY(graphs::open_graph(path, arguments.text("--method")));
   const Graph& graph = *program.graph;
   if (arguments.has("--dot")) {
-    draw(app, graph);
+    draw_graph(app, graph);
     return Done{};
   }
   Census census;
@@ -168,7 +136,11 @@ Status show_graph(App& app, const Arguments& arguments, const std::string& path)
   for (const auto& [domain, version] : program.operator_sets)
     out.row("operator set", fmt::format("{} {}", domain.empty() ? "ai.onnx" : domain, version));
   for (const auto& [key, text] : program.metadata) out.row(key, text);
+  if (!program.description.empty() && !program.metadata.contains("description"))
+    out.row("about", program.description);
   out.row("weights", readable_bytes(census.weight_bytes));
+  out.row("cost", cost_text(graphs::cost_of(graph)));
+  if (!program.labels.empty()) out.row("labels", fmt::format("{}", program.labels.size()));
   for (const graphs::ValueId id : graphs::wanted_inputs(graph)) {
     const ValueInfo& info = graph.values[static_cast<std::size_t>(id)];
     out.row("input", fmt::format("{}: {}", info.name, graphs::describe(info)));

@@ -137,13 +137,14 @@ constexpr Option own[] = {
     {"--grammar", "FILE", "Answer with a text of this grammar (GBNF)."},
     {"--regex", "R", "Answer with a match of this regular expression, from end to end."},
     {"--choice", "TEXT", "Answer with one of these; may be given several times.", true},
-    {"--input", "NAME=VALUE", "Of a graph: a file (npy, npz, png, jpg, bmp, wav) or numbers.",
-     true},
+    {"--input", "NAME=VALUE",
+     "Of a graph: an array (npy, npz), picture, sound or text file, or numbers.", true},
     {"--output", "DIR", "Of a graph: write each output there as NAME.npy."},
     {"--labels", "FILE", "Of a graph: a name per line, for the classes of a result."},
     {"--method", "NAME", "Of an ExecuTorch program or a TFLite model of several: which method."},
     {"--profile", "", "Of a graph: how long each operator takes, in a second run."},
     {"--pixels", "KIND", "Of a graph: pictures as raw, unit (0..1), signed (-1..1), imagenet."},
+    {"--rate", "HZ", "Of a graph: sounds are brought to so many samples a second."},
 };
 constexpr auto options = join(own, sampling_flags);
 

@@ -9,8 +9,8 @@
 #include "cli/open_model.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
+#include "formats/sound/sound.h"
 #include "library/speech_models.h"
-#include "speech/audio.h"
 #include "speech/forms.h"
 
 namespace hearth::cli {
@@ -116,7 +116,7 @@ Status transcribe_file(App& app, const Arguments& arguments, SpeechModels& model
                        const speech::Whisper& model, const Wanted& wanted,
                        const std::string& path) {
   const auto file = TRY(MappedFile::open(path));
-  auto samples = speech::read_audio(file->bytes(), {.seconds = most_seconds});
+  auto samples = read_sound(file->bytes(), {.rate = speech::sample_rate, .seconds = most_seconds});
   if (!samples) return std::move(samples).error().within(path);
   if (arguments.count() > 1 && wanted.folder.empty() && !arguments.has("--json"))
     app.out.remark(fmt::format("== {}", path));

@@ -5,11 +5,11 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cstring>
-#include <functional>
 #include <vector>
 
 #include "base/bytes.h"
+#include "base/flatbuffer.h"
+#include "base/protobuf.h"
 #include "base/utf8.h"
 #include "formats/format.h"
 #include "formats/inflate.h"
@@ -33,118 +33,6 @@ Error needs_more(std::string_view part) {
       fmt::format("a model of several graphs ('{}'): Hearth runs bundles of one", printable(part)));
 }
 
-// ---- what lies in a bundle: FlatBuffers and Protocol Buffers, as far as they are needed here
-// ------
-
-// A table of the header.  Offsets that lead outside of it read as nothing.
-// Source: FlatBuffers, "Internals".
-class Table {
- public:
-  Table(std::span<const std::byte> bytes, std::size_t at) : bytes_(bytes), at_(at) {}
-
-  static Table root(std::span<const std::byte> bytes) {
-    return {bytes, read<std::uint32_t>(bytes, 0)};
-  }
-  bool exists() const { return at_ != 0 && at_ < bytes_.size(); }
-  template <typename T>
-  T number(unsigned slot) const {
-    const std::size_t place = field(slot);
-    return place == 0 ? T{} : read<T>(bytes_, place);
-  }
-  Table table(unsigned slot) const { return {bytes_, follow(slot)}; }
-  std::string_view text(unsigned slot) const {
-    const std::size_t at = follow(slot);
-    const std::size_t size = at == 0 ? 0 : read<std::uint32_t>(bytes_, at);
-    if (size == 0 || at + 4 + size > bytes_.size()) return {};
-    return text_of(bytes_.subspan(at + 4, size));
-  }
-  std::vector<Table> tables(unsigned slot) const {
-    std::vector<Table> list;
-    const std::size_t at = follow(slot), n = at == 0 ? 0 : read<std::uint32_t>(bytes_, at);
-    for (std::size_t i = 0; i < std::min(n, most_tables); ++i) {
-      const std::size_t place = at + 4 + 4 * i;
-      list.emplace_back(bytes_, place + read<std::uint32_t>(bytes_, place));
-    }
-    return list;
-  }
-
- private:
-  static constexpr std::size_t most_tables = 4096;
-  template <typename T>
-  static T read(std::span<const std::byte> bytes, std::size_t at) {
-    T value{};
-    if (at < bytes.size() && bytes.size() - at >= sizeof value)
-      std::memcpy(&value, bytes.data() + at, sizeof value);
-    return value;
-  }
-  std::size_t field(unsigned slot) const {
-    if (!exists()) return 0;
-    const auto vtable =
-        static_cast<std::size_t>(static_cast<std::int64_t>(at_) - read<std::int32_t>(bytes_, at_));
-    const std::size_t place = 4 + 2 * std::size_t{slot};
-    if (place >= read<std::uint16_t>(bytes_, vtable)) return 0;
-    const std::size_t offset = read<std::uint16_t>(bytes_, vtable + place);
-    return offset == 0 ? 0 : at_ + offset;
-  }
-  std::size_t follow(unsigned slot) const {
-    const std::size_t place = field(slot);
-    return place == 0 ? 0 : place + read<std::uint32_t>(bytes_, place);
-  }
-
-  std::span<const std::byte> bytes_;
-  std::size_t at_;
-};
-
-// One field of a message.
-struct Field {
-  std::uint64_t number = 0, value = 0;
-  std::span<const std::byte> bytes;  // of a length-delimited one
-  bool is_bytes = false;
-
-  std::string_view text() const { return text_of(bytes); }
-};
-
-Result<std::uint64_t> varint(ByteReader& reader) {
-  std::uint64_t value = 0;
-  for (unsigned shift = 0; shift < 64; shift += 7) {
-    const auto byte = TRY(reader.value<std::uint8_t>());
-    value |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
-    if ((byte & 0x80) == 0) return value;
-  }
-  return corrupt("a number of over 64 bits");
-}
-
-// Source: Protocol Buffers documentation, "Encoding".
-Status each_field(std::span<const std::byte> message,
-                  const std::function<Status(const Field&)>& take) {
-  ByteReader reader(message);
-  while (reader.remaining() > 0) {
-    const std::uint64_t key = TRY(varint(reader));
-    Field field{.number = key >> 3, .bytes = {}};
-    switch (key & 7) {
-      case 0:
-        field.value = TRY(varint(reader));
-        break;
-      case 1:
-        TRY(reader.skip(8));
-        break;
-      case 2: {
-        const std::uint64_t size = TRY(varint(reader));
-        field.bytes = TRY(reader.take(size));
-        field.is_bytes = true;
-        break;
-      }
-      case 5:
-        TRY(reader.skip(4));
-        break;
-      default:
-        return corrupt("metadata that is no message");
-    }
-    TRY(take(field));
-  }
-  return Done{};
-}
-
 // ---- .litertlm ----------------------------------------------------------------------------------
 
 enum class Section : std::uint8_t { tflite = 3, sentencepiece = 4, metadata = 5, packed_json = 6 };
@@ -157,18 +45,22 @@ std::string lower(std::string_view text) {
 }
 
 // The item `model_type` of a section; "" where it has none.
-std::string model_type_of(const Table& section) {
+Result<std::string> model_type_of(const FlatTable& section) {
   constexpr std::uint8_t text = 9;
-  for (const Table& item : section.tables(0))
-    if (item.text(0) == "model_type" && item.number<std::uint8_t>(1) == text)
-      return lower(item.table(2).text(0));
-  return "";
+  for (const FlatTable& item : TRY(section.tables(0))) {
+    const std::string_view key = TRY(item.text(0));
+    if (key != "model_type" || item.number<std::uint8_t>(1, 0) != text) continue;
+    const FlatTable value = TRY(item.table(2));
+    return lower(TRY(value.text(0)));
+  }
+  return std::string();
 }
 
-Status take_section(LitertBundle& bundle, const Table& section, std::span<const std::byte> bytes) {
-  switch (static_cast<Section>(section.number<std::uint8_t>(3))) {
+Status take_section(LitertBundle& bundle, const FlatTable& section,
+                    std::span<const std::byte> bytes) {
+  switch (static_cast<Section>(section.number<std::uint8_t>(3, 0))) {
     case Section::tflite: {
-      const std::string type = model_type_of(section);
+      const std::string type = TRY(model_type_of(section));
       if (type == "tf_lite_prefill_decode" || type.empty()) {
         bundle.graph = bytes;
       } else if (type == "tf_lite_embedder" || type == "tf_lite_per_layer_embedder" ||
@@ -199,11 +91,13 @@ Result<LitertBundle> read_sections(std::span<const std::byte> file) {
   const auto end = TRY(reader.value<std::uint64_t>());
   if (end < header_at || end > file.size())
     return corrupt(fmt::format("a header that ends at {} of {} bytes", end, file.size()));
-  const Table sections = Table::root(file.subspan(header_at, end - header_at)).table(1);
+  const FlatTable header = TRY(FlatTable::root(file.subspan(header_at, end - header_at)));
+  const FlatTable sections = TRY(header.table(1));
   if (!sections.exists()) return corrupt("a bundle without sections");
   LitertBundle bundle;
-  for (const Table& section : sections.tables(0)) {
-    const auto first = section.number<std::uint64_t>(1), last = section.number<std::uint64_t>(2);
+  for (const FlatTable& section : TRY(sections.tables(0))) {
+    const auto first = section.number<std::uint64_t>(1, 0),
+               last = section.number<std::uint64_t>(2, 0);
     if (first > last || last > file.size())
       return corrupt(fmt::format("a section from {} to {} of {} bytes", first, last, file.size()));
     TRY(take_section(bundle, section, file.subspan(first, last - first)));
@@ -244,36 +138,33 @@ struct Facts {
   std::string affixes[3][2];  // of user, model and system: what stands before and after a turn
 };
 
+constexpr std::uint8_t varint_type = 0, bytes_type = 2;
+
 // TokenUnion: 1: TokenIds, 2: text.
 Status read_token(std::span<const std::byte> bytes, std::vector<std::int64_t>& ids,
                   std::vector<std::string>& texts) {
-  const auto add = [&](std::uint64_t id) {
-    if (ids.size() < most_stops) ids.push_back(static_cast<std::int64_t>(id));
-  };
-  return each_field(bytes, [&](const Field& field) -> Status {
+  WireMessage token(bytes);
+  for (WireField field; TRY(token.next(field));) {
     if (field.number == 2 && texts.size() < most_stops) texts.emplace_back(field.text());
-    if (field.number != 1 || !field.is_bytes) return Done{};
-    return each_field(field.bytes, [&](const Field& id) -> Status {
-      if (!id.is_bytes) {
-        add(id.value);
-        return Done{};
-      }
-      for (ByteReader packed(id.bytes); packed.remaining() > 0;) add(TRY(varint(packed)));
-      return Done{};
-    });
-  });
+    if (field.number != 1 || field.type != bytes_type) continue;
+    WireMessage list(field.bytes);
+    for (WireField id; TRY(list.next(id));) TRY(append_varints(ids, id));
+    ids.resize(std::min(ids.size(), most_stops));
+  }
+  return Done{};
 }
 
 // PromptTemplates: 1 user, 2 model, 3 system, each of a prefix and a suffix.
 Status read_affixes(std::span<const std::byte> bytes, Facts& facts) {
-  return each_field(bytes, [&](const Field& turn) -> Status {
-    if (!turn.is_bytes || turn.number < 1 || turn.number > 3) return Done{};
-    return each_field(turn.bytes, [&](const Field& affix) -> Status {
-      if (affix.is_bytes && (affix.number == 1 || affix.number == 2))
+  WireMessage turns(bytes);
+  for (WireField turn; TRY(turns.next(turn));) {
+    if (turn.type != bytes_type || turn.number < 1 || turn.number > 3) continue;
+    WireMessage affixes(turn.bytes);
+    for (WireField affix; TRY(affixes.next(affix));)
+      if (affix.type == bytes_type && (affix.number == 1 || affix.number == 2))
         facts.affixes[turn.number - 1][affix.number - 1] = std::string(affix.text());
-      return Done{};
-    });
-  });
+  }
+  return Done{};
 }
 
 constexpr std::string_view model_types[] = {"",      "generic", "gemma3n", "gemma",      "gemma3",
@@ -283,21 +174,21 @@ constexpr std::string_view model_types[] = {"",      "generic", "gemma3n", "gemm
 Result<Facts> read_metadata(std::span<const std::byte> bytes) {
   Facts facts;
   std::vector<std::string> unused;
-  TRY(each_field(bytes, [&](const Field& field) -> Status {
-    if (field.number == 5 && !field.is_bytes)
+  WireMessage metadata(bytes);
+  for (WireField field; TRY(metadata.next(field));) {
+    if (field.number == 5 && field.type == varint_type)
       facts.most_tokens = static_cast<std::int64_t>(std::min<std::uint64_t>(field.value, 1u << 30));
-    if (!field.is_bytes) return Done{};
-    if (field.number == 1) return read_token(field.bytes, facts.starts, unused);
-    if (field.number == 2) return read_token(field.bytes, facts.stops, facts.stop_texts);
-    if (field.number == 3) return read_affixes(field.bytes, facts);
+    if (field.type != bytes_type) continue;
+    if (field.number == 1) TRY(read_token(field.bytes, facts.starts, unused));
+    if (field.number == 2) TRY(read_token(field.bytes, facts.stops, facts.stop_texts));
+    if (field.number == 3) TRY(read_affixes(field.bytes, facts));
     if (field.number == 7 && field.bytes.size() <= most_text)
       facts.jinja = std::string(field.text());
-    if (field.number != 6) return Done{};
-    return each_field(field.bytes, [&](const Field& kind) -> Status {
+    if (field.number != 6) continue;
+    WireMessage kinds(field.bytes);
+    for (WireField kind; TRY(kinds.next(kind));)
       if (kind.number < std::size(model_types)) facts.model_type = model_types[kind.number];
-      return Done{};
-    });
-  }));
+  }
   return facts;
 }
 
@@ -305,14 +196,13 @@ Result<Facts> read_metadata(std::span<const std::byte> bytes) {
 // Source: MediaPipe, tasks/cc/genai/inference/proto/llm_params.proto.
 Result<Facts> read_parameters(std::span<const std::byte> bytes) {
   Facts facts;
-  TRY(each_field(bytes, [&](const Field& field) -> Status {
-    if (field.number == 4 && !field.is_bytes)
-      facts.starts.push_back(static_cast<std::int64_t>(field.value));
-    if (field.number == 5 && field.is_bytes && facts.stop_texts.size() < most_stops)
+  WireMessage parameters(bytes);
+  for (WireField field; TRY(parameters.next(field));) {
+    if (field.number == 4 && field.type == varint_type) facts.starts.push_back(field.integer());
+    if (field.number == 5 && field.type == bytes_type && facts.stop_texts.size() < most_stops)
       facts.stop_texts.emplace_back(field.text());
-    if (field.number == 17 && field.is_bytes) return read_affixes(field.bytes, facts);
-    return Done{};
-  }));
+    if (field.number == 17 && field.type == bytes_type) TRY(read_affixes(field.bytes, facts));
+  }
   return facts;
 }
 

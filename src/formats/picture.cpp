@@ -315,6 +315,11 @@ Result<Picture> read_pnm(std::span<const std::byte> bytes) {
   return picture;
 }
 
+bool is_tiff(std::string_view text) {
+  constexpr std::string_view little("II*\0", 4), big("MM\0*", 4);
+  return text.size() > 8 && (text.starts_with(little) || text.starts_with(big));
+}
+
 Error unread(std::string_view what, std::string_view needed) {
   return Error(ErrorKind::unsupported, fmt::format("{} picture: {}", what, needed));
 }
@@ -352,10 +357,11 @@ Result<Picture> read_picture(std::span<const std::byte> bytes) {
   if (text.starts_with("BM")) return read_bmp(bytes);
   if (text.starts_with("P5") || text.starts_with("P6")) return read_pnm(bytes);
   if (text.starts_with("RIFF") && text.substr(0, 12).ends_with("WEBP")) return read_webp(bytes);
-  constexpr std::string_view needed = "needs PNG, JPEG, WebP, BMP or PNM";
+  if (is_tiff(text)) return read_tiff(bytes);
+  constexpr std::string_view needed = "needs PNG, JPEG, WebP, TIFF, BMP or PNM";
   if (text.starts_with("GIF8")) return unread("a GIF", needed);
   if (text.substr(0, 12).contains("ftyp")) return unread("a HEIC or AVIF", needed);
-  if (text.starts_with("II*") || text.starts_with("MM\0*")) return unread("a TIFF", needed);
+  if (text.substr(0, 12).contains("jP  ")) return unread("a JPEG 2000", needed);
   return unread("not a", needed);
 }
 
@@ -364,6 +370,7 @@ std::string_view picture_type(std::span<const std::byte> bytes) {
   if (text.starts_with("\x89PNG")) return "image/png";
   if (text.starts_with("\xFF\xD8")) return "image/jpeg";
   if (text.starts_with("RIFF") && text.ends_with("WEBP")) return "image/webp";
+  if (is_tiff(text)) return "image/tiff";
   if (text.starts_with("BM")) return "image/bmp";
   if (text.starts_with("P5") || text.starts_with("P6")) return "image/x-portable-anymap";
   return {};

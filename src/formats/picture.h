@@ -1,5 +1,5 @@
-// Pictures: PNG, JPEG, WebP, BMP and PNM files as rows of RGB, as the Python Imaging Library gives
-// them: upright, without regard to colour profiles, what is transparent on white.
+// Pictures: PNG, JPEG, WebP, TIFF, BMP and PNM files as rows of RGB, as the Python Imaging Library
+// gives them: upright, without regard to colour profiles, what is transparent on white.
 #pragma once
 
 #include <cstdint>

@@ -46,7 +46,8 @@ TEST_CASE("files of every kind give the reference's points") {
 TEST_CASE("every beginning of a picture is refused or read, and never crashes") {
   for (const char* name :
        {"alpha.png", "palette.png", "bits.png", "photo.jpg", "inks.jpg", "turned6.jpg",
-        "progressive.jpg", "lossy.webp", "clear.webp", "moving.webp", "plain.bmp", "plain.ppm"}) {
+        "progressive.jpg", "lossy.webp", "clear.webp", "moving.webp", "plain.bmp", "plain.ppm",
+        "raw.tif", "packbits.tif", "predicted.tif", "palette.tif", "alpha.tif"}) {
     CAPTURE(std::string(name));
     const std::string whole = bytes_of_file(folder + name);
     for (std::size_t size = 0; size + 16 < whole.size(); size += size < 700 ? 1 : 37) {

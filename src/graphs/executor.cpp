@@ -151,8 +151,13 @@ Result<std::vector<Value>> run_nodes(Machine& machine, const Graph& graph,
     frame.at[static_cast<std::size_t>(graph.captures[i])] = captures[i];
   for (std::size_t i = 0; i < inputs.size(); ++i)
     frame.at[static_cast<std::size_t>(graph.inputs[i])] = &inputs[i];
-  for (const Node& node : graph.nodes) {
+  const auto go_on = [&]() -> Status {
     if (machine.stop.stop_requested()) return Error(ErrorKind::cancelled, "stopped");
+    return Done{};
+  };
+  TRY(go_on());  // a body may have no nodes
+  for (const Node& node : graph.nodes) {
+    TRY(go_on());
     TRY(run_timed(machine, node, frame));
   }
   std::vector<Value> outputs;

@@ -3,15 +3,13 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <bit>
 #include <charconv>
 #include <cmath>
-#include <cstring>
-#include <optional>
 
 #include "base/bytes.h"
 #include "base/files.h"
 #include "base/utf8.h"
+#include "formats/sound/sound.h"
 #include "graphs/npy.h"
 #include "graphs/picture.h"
 
@@ -19,6 +17,7 @@ namespace hearth::graphs {
 namespace {
 
 constexpr std::uint64_t most_file_bytes = std::uint64_t{1} << 32;
+constexpr double most_sound_seconds = 600;
 
 Error wrong(const ValueInfo& info, const std::string& what) {
   return Error(ErrorKind::invalid,
@@ -89,6 +88,29 @@ Status flatten(const Json& json, std::size_t depth, Dims& dims, std::vector<doub
   return Done{};
 }
 
+bool is_complex(Element type) { return type == Element::c64 || type == Element::c128; }
+
+// No number becomes another one unseen.
+Status check_kept(const ValueInfo& info, Element type, std::span<const double> numbers) {
+  if (is_float(type) || type == Element::text) return Done{};
+  if (is_complex(type)) return wrong(info, "real numbers (complex ones come as .npy)");
+  const unsigned packed = packed_bits_of(type);
+  const int bits = packed != 0 ? static_cast<int>(packed) : static_cast<int>(size_of(type)) * 8;
+  const bool has_sign = type == Element::i8 || type == Element::i16 || type == Element::i32 ||
+                        type == Element::i64 || type == Element::i4 || type == Element::i2;
+  // Beyond 2^53 the doubles of JSON skip some.
+  const double most = type == Element::boolean ? 1
+                      : bits == 64             ? 0x1p53
+                                               : std::ldexp(1, has_sign ? bits - 1 : bits) - 1,
+               least = !has_sign    ? 0
+                       : bits == 64 ? -0x1p53
+                                    : -std::ldexp(1, bits - 1);
+  for (const double number : numbers)
+    if (!(number >= least && number <= most) || number != std::floor(number))
+      return wrong(info, fmt::format("the number {}", number));
+  return Done{};
+}
+
 Result<Value> from_list(const ValueInfo& info, Dims dims, const std::vector<double>& numbers,
                         const std::vector<std::string>& texts) {
   const bool is_text = !texts.empty();
@@ -101,16 +123,27 @@ Result<Value> from_list(const ValueInfo& info, Dims dims, const std::vector<doub
     return wrong(info, to_text(dims));
   for (std::size_t i = 0; i < texts.size(); ++i)
     tensor.data<const std::string*>()[i] = tensor.strings->add(texts[i]);
+  TRY(check_kept(info, type, numbers));
   if (!is_text) store(type, tensor.bytes, Work::f64, numbers.data(), numbers.size());
   return Value(std::move(tensor));
 }
 
-Result<Value> from_json(const ValueInfo& info, const Json& json) {
+// An array; its shape is that of the lists, or `given` beside them.
+Result<Value> from_json(const ValueInfo& info, const Json& json, const Json* given = nullptr) {
   Dims dims;
   std::vector<double> numbers;
   std::vector<std::string> texts;
   auto status = flatten(json, 0, dims, numbers, texts);
   if (!status) return std::move(status).error().within(fmt::format("input '{}'", info.name));
+  if (given != nullptr) {
+    dims.clear();
+    if (!given->is_array() || given->size() > max_rank)
+      return wrong(info, "a shape that is no list");
+    for (const Json& extent : given->as_array()) {
+      if (!extent.is_integer()) return wrong(info, "a shape of other than whole numbers");
+      dims.push_back(extent.as_integer());
+    }
+  }
   return from_list(info, std::move(dims), numbers, texts);
 }
 
@@ -142,12 +175,13 @@ Result<Value> from_array(const ValueInfo& info, Tensor tensor) {
   const Element type = type_of(info);
   tensor.dims = fitted(info, tensor.dims);
   if (tensor.type == type || info.type == Element::none) return Value(std::move(tensor));
-  if (tensor.type == Element::text || type == Element::text ||
+  if (tensor.type == Element::text || type == Element::text || is_complex(tensor.type) ||
       (is_float(tensor.type) && !is_float(type)))
     return wrong(info, fmt::format("{} {}", name_of(tensor.type), to_text(tensor.dims)));
   Tensor converted = TRY(make_tensor(type, tensor.dims));
   std::vector<double> numbers(static_cast<std::size_t>(tensor.count));
   load(Work::f64, numbers.data(), tensor.type, tensor.bytes, numbers.size());
+  TRY(check_kept(info, type, numbers));
   store(type, converted.bytes, Work::f64, numbers.data(), numbers.size());
   return Value(std::move(converted));
 }
@@ -175,24 +209,13 @@ Result<ImageShape> image_shape(const ValueInfo& info, const Picture& picture) {
   return shape;
 }
 
-float scaled(float value, std::int64_t channel, Pixels pixels, Element type) {
-  constexpr float mean[] = {0.485f, 0.456f, 0.406f}, deviation[] = {0.229f, 0.224f, 0.225f};
+float scaled(float value, std::size_t channel, const Pixels& pixels, Element type) {
   if (type == Element::i8) return value - 128;
   if (!is_float(type)) return value;
-  switch (pixels) {
-    case Pixels::raw:
-      return value;
-    case Pixels::unit:
-      return value / 255;
-    case Pixels::signed_unit:
-      return value / 127.5f - 1;
-    case Pixels::imagenet:
-      return (value / 255 - mean[channel % 3]) / deviation[channel % 3];
-  }
-  return value;
+  return (value - pixels.mean[channel]) / pixels.deviation[channel];
 }
 
-Result<Value> from_picture(const ValueInfo& info, const Picture& picture, Pixels pixels) {
+Result<Value> from_picture(const ValueInfo& info, const Picture& picture, const Pixels& pixels) {
   const ImageShape shape = TRY(image_shape(info, picture));
   const Picture sized = TRY(resized(picture, shape.width, shape.height));
   Dims dims = shape.channels_last ? Dims{1, shape.height, shape.width, shape.channels}
@@ -209,153 +232,129 @@ Result<Value> from_picture(const ValueInfo& info, const Picture& picture, Pixels
           shape.channels == 1 ? 0.299f * rgb[0] + 0.587f * rgb[1] + 0.114f * rgb[2] : rgb[c];
       numbers[static_cast<std::size_t>(shape.channels_last ? at * shape.channels + c
                                                            : c * points + at)] =
-          scaled(value, c, pixels, tensor.type);
+          scaled(value, static_cast<std::size_t>(c), pixels, tensor.type);
     }
   store(tensor.type, tensor.bytes, Work::f32, numbers.data(), numbers.size());
   return Value(std::move(tensor));
 }
 
-// Of a sound: what the chunk "fmt " says.
-struct WaveForm {
-  std::uint16_t format = 0, channels = 0, bits = 0;
-  std::size_t width() const { return bits / 8u; }  // bytes of a number
-};
-
-constexpr std::uint16_t wave_pcm = 1, wave_float = 3, wave_extensible = 0xFFFE;
-
-// Source: RIFF WAVE; WAVEFORMATEXTENSIBLE, whose sub-format begins with the format that it means.
-Result<WaveForm> read_wave_form(std::span<const std::byte> body) {
-  ByteReader in(body);
-  WaveForm form;
-  form.format = TRY(in.value<std::uint16_t>());
-  form.channels = TRY(in.value<std::uint16_t>());
-  TRY(in.skip(10));
-  form.bits = TRY(in.value<std::uint16_t>());
-  if (form.format == wave_extensible) {
-    TRY(in.skip(8));
-    form.format = TRY(in.value<std::uint16_t>());
-  }
-  const bool is_whole = form.format == wave_pcm && form.bits >= 8 && form.bits <= 32;
-  if (form.channels == 0 || form.bits % 8 != 0 ||
-      (!is_whole && (form.format != wave_float || form.bits != 32)))
-    return Error(ErrorKind::unsupported,
-                 fmt::format("a sound of format {} with {} channels of {} bits; needs PCM of 8 to "
-                             "32 bits or floats of 32",
-                             form.format, form.channels, form.bits));
-  return form;
+// One channel, -1..1.
+Result<Tensor> read_samples(std::span<const std::byte> bytes, std::uint32_t rate) {
+  const std::vector<float> samples =
+      TRY(read_sound(bytes, {.rate = rate, .seconds = most_sound_seconds}));
+  Tensor tensor = TRY(make_tensor(Element::f32, {static_cast<std::int64_t>(samples.size())}));
+  std::ranges::copy(samples, tensor.data<float>());
+  return tensor;
 }
 
-float wave_number(const WaveForm& form, const std::byte* at) {
-  std::uint32_t raw = 0;
-  std::memcpy(&raw, at, form.width());
-  if (form.format == wave_float) return std::bit_cast<float>(raw);
-  if (form.bits == 8) return (static_cast<float>(raw) - 128) / 128;
-  return static_cast<float>(static_cast<std::int32_t>(raw << (32 - form.bits))) / 2147483648.0f;
+bool ends_as(std::string_view path, std::string_view ending) {
+  if (path.size() < ending.size()) return false;
+  path.remove_prefix(path.size() - ending.size());
+  return std::ranges::equal(path, ending, {}, [](char c) {
+    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  });
 }
 
-// One channel, the mean of all, -1..1.
-Result<Tensor> read_wav(std::span<const std::byte> bytes) {
-  ByteReader in(bytes);
-  if (text_of(TRY(in.take(4))) != "RIFF") return Error(ErrorKind::corrupt, "not a WAVE file");
-  TRY(in.skip(8));
-  std::optional<WaveForm> form;
-  for (;;) {
-    const std::string_view id = text_of(TRY(in.take(4)));
-    const auto size = TRY(in.value<std::uint32_t>());
-    if (id == "data") {
-      if (!form) return Error(ErrorKind::corrupt, "sound before its format ('fmt ')");
-      const auto data = TRY(in.take(std::min<std::uint64_t>(size, in.remaining())));
-      const std::size_t frame = form->width() * form->channels;
-      Tensor tensor =
-          TRY(make_tensor(Element::f32, {static_cast<std::int64_t>(data.size() / frame)}));
-      for (std::int64_t i = 0; i < tensor.count; ++i) {
-        float sum = 0;
-        for (std::size_t c = 0; c < form->channels; ++c)
-          sum += wave_number(*form,
-                             data.data() + static_cast<std::size_t>(i) * frame + c * form->width());
-        tensor.data<float>()[i] = sum / static_cast<float>(form->channels);
-      }
-      return tensor;
-    }
-    const auto body = TRY(in.take(size));
-    if (size % 2 != 0) TRY(in.skip(1));
-    if (id == "fmt ") form = TRY(read_wave_form(body));
-  }
+Result<Value> from_file(const ValueInfo& info, const std::string& path,
+                        const FeedOptions& options) {
+  std::string file = TRY(read_file(path, most_file_bytes));
+  if (ends_as(path, ".json")) return feed_json(info, TRY(parse_json(file)));
+  if (!ends_as(path, ".txt")) return feed_bytes(info, bytes_of(file), options);
+  if (file.ends_with('\n')) file.pop_back();  // the end of its last line
+  if (file.ends_with('\r')) file.pop_back();
+  return from_list(info, {1}, {}, {std::move(file)});
 }
 
-bool ends_as(const std::string& path, std::initializer_list<std::string_view> endings) {
-  return std::ranges::any_of(endings,
-                             [&](std::string_view ending) { return path.ends_with(ending); });
+}  // namespace
+
+Result<Pixels> pixels_named(std::string_view name) {
+  if (name == "raw") return raw_pixels;
+  if (name == "unit") return unit_pixels;
+  if (name == "signed") return signed_pixels;
+  if (name == "imagenet") return imagenet_pixels;
+  return Error(ErrorKind::invalid,
+               fmt::format("pixels '{}': needs raw, unit, signed or imagenet", name));
 }
 
-Result<Value> from_file(const ValueInfo& info, const std::string& path, Pixels pixels) {
-  const std::string file = TRY(read_file(path, most_file_bytes));
-  const auto bytes = bytes_of(file);
-  if (path.ends_with(".npy")) return from_array(info, TRY(read_npy(bytes)));
-  if (path.ends_with(".npz")) {
+Result<Value> feed_bytes(const ValueInfo& info, std::span<const std::byte> bytes,
+                         const FeedOptions& options) {
+  const std::string_view text = text_of(bytes);
+  if (text.starts_with("\x93NUMPY")) return from_array(info, TRY(read_npy(bytes)));
+  if (text.starts_with("PK")) {
     auto arrays = TRY(read_npz(bytes));
     auto found = arrays.find(info.name);
     if (found == arrays.end() && arrays.size() == 1) found = arrays.begin();
     if (found == arrays.end()) return wrong(info, "an archive without an array of that name");
     return from_array(info, std::move(found->second));
   }
-  if (path.ends_with(".wav")) return from_array(info, TRY(read_wav(bytes)));
-  if (path.ends_with(".json")) return from_json(info, TRY(parse_json(file)));
-  if (path.ends_with(".txt")) return from_list(info, {1}, {}, {file});
-  return from_picture(info, TRY(read_picture(bytes)), pixels);
+  if (picture_type(bytes).empty() && looks_like_sound(bytes))
+    return from_array(info, TRY(read_samples(bytes, options.rate)));
+  return from_picture(info, TRY(read_picture(bytes)), options.pixels);
 }
 
-}  // namespace
-
-Result<Pixels> pixels_named(std::string_view name) {
-  if (name == "raw") return Pixels::raw;
-  if (name == "unit") return Pixels::unit;
-  if (name == "signed") return Pixels::signed_unit;
-  if (name == "imagenet") return Pixels::imagenet;
-  return Error(ErrorKind::invalid,
-               fmt::format("pixels '{}': needs raw, unit, signed or imagenet", name));
-}
-
-Result<Value> feed(const ValueInfo& info, const std::string& source, Pixels pixels) {
-  if (info.kind == Value::Kind::map)
-    return map_from_json(
-        info, TRY(parse_json(is_file(source) ? TRY(read_file(source, most_file_bytes)) : source)));
-  const bool named_file = ends_as(source, {".npy", ".npz", ".png", ".jpg", ".jpeg", ".bmp", ".ppm",
-                                           ".pgm", ".wav", ".json", ".txt"});
-  if (named_file || is_file(source)) {
-    auto value = from_file(info, source, pixels);
+Result<Value> feed(const ValueInfo& info, const std::string& source, const FeedOptions& options) {
+  constexpr std::string_view endings[] = {".npy",  ".npz", ".png", ".jpg",  ".jpeg",
+                                          ".bmp",  ".ppm", ".pgm", ".webp", ".wav",
+                                          ".flac", ".ogg", ".mp3", ".json", ".txt"};
+  const bool names_file =
+      std::ranges::any_of(endings, [&](auto ending) { return ends_as(source, ending); });
+  if (names_file || is_file(source)) {
+    auto value = from_file(info, source, options);
     if (!value) return std::move(value).error().within(source);
     return value;
   }
-  if (info.type == Element::text && !source.starts_with('['))
+  const bool is_json = source.starts_with('[') || source.starts_with('{');
+  if (info.kind == Value::Kind::tensor && info.type == Element::text && !is_json)
     return from_list(info, {1}, {}, {source});
   auto json = parse_json(source);
   if (!json)
     return wrong(info,
                  fmt::format("'{}': neither a file nor a number nor an array", printable(source)));
-  return from_json(info, *json);
+  return feed_json(info, *json);
 }
 
 Result<Value> feed_json(const ValueInfo& info, const Json& source) {
   if (info.kind == Value::Kind::map) return map_from_json(info, source);
+  if (info.kind == Value::Kind::sequence) {
+    if (!source.is_array()) return wrong(info, "no list of arrays");
+    ValueInfo item;
+    item.name = info.name;
+    item.type = info.type;
+    std::vector<Value> items;
+    for (const Json& each : source.as_array()) items.push_back(TRY(feed_json(item, each)));
+    return Value::sequence(std::move(items));
+  }
   if (!source.is_object()) return from_json(info, source);
-  const Json* shape = source.find("shape");
   const Json* data = source.find("data");
   if (data == nullptr) return wrong(info, "an object without \"data\"");
-  Dims dims;
-  std::vector<double> numbers;
-  std::vector<std::string> texts;
-  TRY(flatten(*data, 0, dims, numbers, texts));
-  if (shape != nullptr) {
-    dims.clear();
-    if (!shape->is_array() || shape->size() > max_rank)
-      return wrong(info, "a shape that is no list");
-    for (const Json& extent : shape->as_array()) {
-      if (!extent.is_integer()) return wrong(info, "a shape of other than whole numbers");
-      dims.push_back(extent.as_integer());
-    }
+  return from_json(info, *data, source.find("shape"));
+}
+
+Json element_json(const Tensor& tensor, std::int64_t i) {
+  const std::byte* at = tensor.bytes + i * static_cast<std::int64_t>(size_of(tensor.type));
+  const auto real = [](const std::byte* from, Element type) {
+    double number = 0;
+    load(Work::f64, &number, type, from, 1);
+    return type == Element::f64 ? Json(number) : Json(static_cast<float>(number));
+  };
+  switch (tensor.type) {
+    case Element::text:
+      return Json(tensor.text(i));
+    case Element::boolean:
+      return Json(tensor.data<bool>()[i]);
+    case Element::c64:
+      return Json(Json::Array{real(at, Element::f32), real(at + 4, Element::f32)});
+    case Element::c128:
+      return Json(Json::Array{real(at, Element::f64), real(at + 8, Element::f64)});
+    case Element::u64:
+      return Json(tensor.data<std::uint64_t>()[i]);
+    default:
+      break;
   }
-  return from_list(info, std::move(dims), numbers, texts);
+  if (is_float(tensor.type)) return real(at, tensor.type);
+  std::int64_t whole = 0;
+  load(Work::i64, &whole, tensor.type, at, 1);
+  return Json(whole);
 }
 
 Json to_json(const Value& value) {
@@ -370,23 +369,7 @@ Json to_json(const Value& value) {
   }
   const Tensor& tensor = value.tensor;
   Json::Array data, shape(tensor.dims.begin(), tensor.dims.end());
-  const auto size = static_cast<std::int64_t>(size_of(tensor.type));
-  for (std::int64_t i = 0; i < tensor.count; ++i) {
-    const std::byte* at = tensor.bytes + i * size;
-    double real = 0;
-    std::int64_t whole = 0;
-    if (tensor.type == Element::text) {
-      data.emplace_back(tensor.text(i));
-    } else if (tensor.type == Element::boolean) {
-      data.emplace_back(tensor.data<bool>()[i]);
-    } else if (is_float(tensor.type)) {
-      load(Work::f64, &real, tensor.type, at, 1);
-      data.push_back(tensor.type == Element::f64 ? Json(real) : Json(static_cast<float>(real)));
-    } else {
-      load(Work::i64, &whole, tensor.type, at, 1);
-      data.emplace_back(whole);
-    }
-  }
+  for (std::int64_t i = 0; i < tensor.count; ++i) data.push_back(element_json(tensor, i));
   return Json::object(
       {{"dtype", name_of(tensor.type)}, {"shape", std::move(shape)}, {"data", std::move(data)}});
 }

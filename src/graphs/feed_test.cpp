@@ -34,23 +34,13 @@ std::string little(std::uint64_t value, int bytes) {
   return text;
 }
 
-std::string chunk(std::string_view id, const std::string& body) {
-  return std::string(id) + little(body.size(), 4) + body + (body.size() % 2 != 0 ? "\1" : "");
-}
-
-// The body of "fmt "; a sub-format makes it an extensible one.
-std::string wave_form(int format, int channels, int bits, int sub_format = 0) {
-  std::string body = little(static_cast<unsigned>(sub_format > 0 ? 0xFFFE : format), 2) +
-                     little(static_cast<unsigned>(channels), 2) + little(16000, 4) +
-                     little(64000, 4) + little(4, 2) + little(static_cast<unsigned>(bits), 2);
-  if (sub_format > 0)
-    body += little(22, 2) + little(24, 2) + little(0, 4) +
-            little(static_cast<unsigned>(sub_format), 2) + std::string(14, '\0');
-  return body;
-}
-
-std::string wave(const std::string& form, const std::string& data) {
-  return chunk("RIFF", "WAVE" + chunk("LIST", "odd") + chunk("fmt ", form) + chunk("data", data));
+// A sound of one channel at 16,000 a second, in 16 bits.
+std::string wave(const std::vector<std::int16_t>& samples) {
+  std::string data;
+  for (const std::int16_t sample : samples) data += little(static_cast<std::uint16_t>(sample), 2);
+  return "RIFF" + little(36 + data.size(), 4) + "WAVEfmt " + little(16, 4) + little(1, 2) +
+         little(1, 2) + little(16000, 4) + little(32000, 4) + little(2, 2) + little(16, 2) +
+         "data" + little(data.size(), 4) + data;
 }
 
 std::vector<float> floats(const Result<Value>& value) {
@@ -61,48 +51,77 @@ std::vector<float> floats(const Result<Value>& value) {
   return {tensor.data<float>(), tensor.data<float>() + tensor.count};
 }
 
-TEST_CASE("sounds are one channel of -1 to 1, whatever they are stored as") {
+TEST_CASE("sounds are numbers of -1 to 1, at the rate that is asked for") {
   const Folder folder;
   const ValueInfo any = input(Element::f32, {-1});
-  const auto read = [&](const std::string& form, const std::string& data) {
-    return floats(feed(any, folder.file("a.wav", wave(form, data)), Pixels::raw));
-  };
-  const std::string half = little(0x3f000000, 4), less = little(0xbe800000, 4);  // 0.5, -0.25
-  CHECK(read(wave_form(1, 1, 16), little(0x4000, 2) + little(0xe000, 2)) ==
-        std::vector<float>{0.5f, -0.25f});
-  CHECK(read(wave_form(1, 2, 16), little(0x4000, 2) + little(0xc000, 2)) ==
-        std::vector<float>{0});  // the mean of two channels
-  CHECK(read(wave_form(1, 1, 8), "\xc0\x60") == std::vector<float>{0.5f, -0.25f});
-  CHECK(read(wave_form(1, 1, 24), little(0x400000, 3) + little(0xe00000, 3)) ==
-        std::vector<float>{0.5f, -0.25f});
-  CHECK(read(wave_form(1, 1, 32), little(0x40000000, 4)) == std::vector<float>{0.5f});
-  CHECK(read(wave_form(3, 1, 32), half + less) == std::vector<float>{0.5f, -0.25f});
-  CHECK(read(wave_form(0, 1, 32, 3), half + less) == std::vector<float>{0.5f, -0.25f});
-  CHECK(read(wave_form(0, 1, 24, 1), little(0x400000, 3)) == std::vector<float>{0.5f});
+  const std::string file = folder.file("a.WAV", wave({0x4000, -0x2000}));
+  CHECK(floats(feed(any, file, {})) == std::vector<float>{0.5f, -0.25f});
+  CHECK(floats(feed(any, file, {.pixels = {}, .rate = 32000})).size() == 4);
+  CHECK(floats(feed(input(Element::f32, {1, 2}), file, {})) == std::vector<float>{0.5f, -0.25f});
+  const auto bad = feed(any, folder.file("bad.wav", wave({1, 2}).substr(0, 30)), {});
+  REQUIRE_FALSE(bad.ok());
+  CAPTURE(bad.error().message());
+  CHECK(bad.error().message().find("bad.wav") != std::string::npos);
 }
 
-TEST_CASE("a bad sound is refused with what it is") {
+TEST_CASE("files are told by their first bytes") {
   const Folder folder;
-  const ValueInfo any = input(Element::f32, {-1});
-  const std::string whole = wave(wave_form(1, 1, 16), "abcd");
-  const std::tuple<std::string, const char*> cases[] = {
-      {"RIFX" + whole.substr(4), "not a WAVE file"},
-      {wave(wave_form(1, 1, 12), "abcd"), "1 channels of 12 bits"},
-      {wave(wave_form(1, 0, 16), "abcd"), "0 channels of 16 bits"},
-      {wave(wave_form(1, 1, 64), "abcd"), "of 64 bits"},
-      {wave(wave_form(3, 1, 16), "abcd"), "format 3 with 1 channels of 16 bits"},
-      {wave(wave_form(0x11, 1, 4), "abcd"), "format 17"},
-      {chunk("RIFF", "WAVE" + chunk("data", "abcd")), "before its format"},
-      {chunk("RIFF", "WAVE" + chunk("fmt ", "ab")), ""},
-      {whole.substr(0, 30), ""},
+  Tensor number = make_tensor(Element::f32, {1}).value();
+  number.data<float>()[0] = 4;
+  const ValueInfo info = input(Element::f32, {1});
+  CHECK(floats(feed(info, folder.file("array", write_npy(number)), {})) == std::vector<float>{4});
+  CHECK(floats(feed_bytes(info, bytes_of(write_npy(number)), {})) == std::vector<float>{4});
+  CHECK(floats(feed(info, folder.file("a.JSON", R"({"shape": [1], "data": [3]})"), {})) ==
+        std::vector<float>{3});
+  const auto text = feed(input(Element::text, {1}), folder.file("a.txt", "two words\r\n"), {});
+  REQUIRE(text.ok());
+  CHECK(text->tensor.text(0) == "two words");
+  CHECK_FALSE(feed(info, folder.file("unknown", "what is this"), {}).ok());
+}
+
+TEST_CASE("no number becomes another one unseen") {
+  const auto of = [](Element type, const char* number) {
+    return feed(input(type, {}), number, {});
   };
-  for (const auto& [bytes, reason] : cases) {
-    const auto value = feed(any, folder.file("bad.wav", bytes), Pixels::raw);
-    REQUIRE_FALSE(value.ok());
-    CAPTURE(value.error().message());
-    CHECK(value.error().message().find(reason) != std::string::npos);
-    CHECK(value.error().message().find("bad.wav") != std::string::npos);
+  const std::tuple<Element, const char*, bool> rows[] = {
+      {Element::i64, "2.5", false},      {Element::u8, "255", true},
+      {Element::u8, "256", false},       {Element::u8, "-1", false},
+      {Element::i8, "-128", true},       {Element::i8, "128", false},
+      {Element::i4, "-8", true},         {Element::i4, "8", false},
+      {Element::boolean, "true", true},  {Element::boolean, "2", false},
+      {Element::i64, "null", false},     {Element::i64, "9007199254740992", true},
+      {Element::i64, "1e17", false},     {Element::c64, "1", false},
+      {Element::i32, "2147483647", true}};
+  for (const auto& [type, number, is_kept] : rows) {
+    CAPTURE(number);
+    const auto value = of(type, number);
+    CHECK(value.ok() == is_kept);
+    if (!value) CHECK(value.error().message().find("input 'x'") != std::string::npos);
   }
+}
+
+TEST_CASE("sequences are lists of arrays, maps objects") {
+  ValueInfo info;
+  info.name = "x";
+  info.kind = Value::Kind::sequence;
+  const auto list = feed(info, "[[1, 2], [[3]]]", {});
+  REQUIRE(list.ok());
+  REQUIRE(list->items->size() == 2);
+  CHECK((*list->items)[1].tensor.dims == Dims{1, 1});
+  CHECK_FALSE(feed(info, "3", {}).ok());
+  info.kind = Value::Kind::map;
+  CHECK(feed(info, R"({"a": 1})", {}).ok());
+  CHECK_FALSE(feed(info, R"({"a": "b"})", {}).ok());
+}
+
+TEST_CASE("values are written whole: pairs of complex numbers, the largest of integers") {
+  Tensor complex = make_tensor(Element::c64, {1}).value();
+  complex.data<float>()[0] = 1.5f;
+  complex.data<float>()[1] = -2;
+  CHECK(write_json(to_json(complex)) == R"({"dtype":"complex64","shape":[1],"data":[[1.5,-2.0]]})");
+  Tensor large = make_tensor(Element::u64, {1}).value();
+  large.data<std::uint64_t>()[0] = std::uint64_t{1} << 63;
+  CHECK(write_json(element_json(large, 0)) == "9223372036854775808.0");
 }
 
 TEST_CASE("arrays take the shape and type of their input") {
@@ -110,10 +129,10 @@ TEST_CASE("arrays take the shape and type of their input") {
   Tensor numbers = make_tensor(Element::f64, {6}).value();
   for (int i = 0; i < 6; ++i) numbers.data<double>()[i] = i;
   const std::string file = folder.file("a.npy", write_npy(numbers));
-  const auto value = feed(input(Element::f32, {1, 2, -1}), file, Pixels::raw);
+  const auto value = feed(input(Element::f32, {1, 2, -1}), file, {});
   CHECK(floats(value) == std::vector<float>{0, 1, 2, 3, 4, 5});
   CHECK(value->tensor.dims == Dims{1, 2, 3});
-  const auto whole = feed(input(Element::i64, {6}), file, Pixels::raw);
+  const auto whole = feed(input(Element::i64, {6}), file, {});
   REQUIRE_FALSE(whole.ok());  // no number loses its fraction unseen
   CHECK(whole.error().message().find("input 'x': float64 [6]; needs int64 [6]") !=
         std::string::npos);
@@ -121,7 +140,7 @@ TEST_CASE("arrays take the shape and type of their input") {
 
 TEST_CASE("literals are numbers, arrays and text") {
   const auto of = [](const ValueInfo& info, const std::string& text) {
-    return feed(info, text, Pixels::raw);
+    return feed(info, text, {});
   };
   CHECK(floats(of(input(Element::f32, {}), "2.5")) == std::vector<float>{2.5f});
   CHECK(floats(of(input(Element::f32, {2, 2}), "[[1, 2], [3, true]]")) ==
@@ -170,19 +189,19 @@ TEST_CASE("pictures become the input's size, order of axes and range") {
   // Two points, red and white.
   const std::string picture =
       folder.file("a.ppm", "P6\n2 1\n255\n" + std::string("\xff\0\0\xff\xff\xff", 6));
-  const auto of = [&](const Dims& dims, Pixels pixels) {
-    return floats(feed(input(Element::f32, dims), picture, pixels));
+  const auto of = [&](const Dims& dims, const Pixels& pixels) {
+    return floats(feed(input(Element::f32, dims), picture, {.pixels = pixels}));
   };
-  CHECK(of({1, 3, 1, 2}, Pixels::raw) == std::vector<float>{255, 255, 0, 255, 0, 255});
-  CHECK(of({1, 2, 2, 3}, Pixels::unit) == std::vector<float>{1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 1});
-  CHECK(of({-1, -1, 3}, Pixels::signed_unit) == std::vector<float>{1, -1, -1, 1, 1, 1});
-  CHECK(of({1, 1, 1, 1}, Pixels::raw)[0] == doctest::Approx((0.299 * 255 + 255) / 2).epsilon(0.01));
-  const auto bytes = feed(input(Element::i8, {1, 2, 2, 3}), picture, Pixels::unit);
+  CHECK(of({1, 3, 1, 2}, raw_pixels) == std::vector<float>{255, 255, 0, 255, 0, 255});
+  CHECK(of({1, 2, 2, 3}, unit_pixels) == std::vector<float>{1, 0, 0, 1, 1, 1, 1, 0, 0, 1, 1, 1});
+  CHECK(of({-1, -1, 3}, signed_pixels) == std::vector<float>{1, -1, -1, 1, 1, 1});
+  CHECK(of({1, 1, 1, 1}, raw_pixels)[0] == doctest::Approx((0.299 * 255 + 255) / 2).epsilon(0.01));
+  const auto bytes = feed(input(Element::i8, {1, 2, 2, 3}), picture, {.pixels = unit_pixels});
   REQUIRE(bytes.ok());
   CHECK(bytes->tensor.data<std::int8_t>()[0] == 127);
   CHECK(bytes->tensor.data<std::int8_t>()[1] == -128);
   for (const Dims& dims : {Dims{2}, Dims{1, 4, 4, 4}, Dims{1, 3, 0, 2}}) {
-    const auto refused = feed(input(Element::f32, dims), picture, Pixels::raw);
+    const auto refused = feed(input(Element::f32, dims), picture, {});
     CHECK_FALSE(refused.ok());
   }
 }

@@ -4,11 +4,13 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <variant>
 #include <vector>
 
+#include "graphs/pixels.h"
 #include "graphs/tensor.h"
 
 namespace hearth::graphs {
@@ -89,6 +91,8 @@ struct Program {
   std::map<std::string, std::int64_t> operator_sets;  // domain -> version
   std::map<std::string, std::string> metadata;
   std::string description;
+  std::vector<std::string> labels;  // of its classes, where the file names them
+  std::optional<Pixels> pixels;     // what its pictures become, where the file says so
   std::shared_ptr<const Graph> graph;
   std::vector<std::string> warnings;
 };

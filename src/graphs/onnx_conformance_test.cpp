@@ -130,7 +130,7 @@ Status run_case(ops::Context& ctx, const std::string& folder, const std::string&
   }
 }
 
-// Training, the preview domain, and pictures that Hearth does not decode (TIFF, JPEG 2000).
+// Training, the preview domain, and pictures that Hearth does not decode (JPEG 2000).
 bool is_outside(const Error& error, const std::string& name) {
   return error.message().find("ai.onnx.preview") != std::string::npos ||
          error.message().find("needs PNG, JPEG") != std::string::npos ||

@@ -177,22 +177,26 @@ TEST_CASE("functions that call one another without end are refused") {
 
 TEST_CASE("a body that loops for ever ends when it is stopped") {
   Bench bench;
-  const std::string inside = io(11, "i") + io(11, "c") + io(11, "v") + io(12, "k") + io(12, "w") +
-                             node("Identity", {"c"}, "k") + node("Neg", {"v"}, "w");
-  const std::string text =
-      model(io(11, "x") + io(12, "z") +
-            node("Loop", {"", "", "x"}, "z",
-                 bytes(5, bytes(1, "body") + number(20, 5) + bytes(6, inside))));
-  const Runner runner(import(text).value());
-  std::stop_source stop;
-  std::jthread later([&] {
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    stop.request_stop();
-  });
-  const auto got =
-      runner.run(bench.ctx, {{"x", vector_of({1})}}, {.seed = 0, .stop = stop.get_token()});
-  REQUIRE(!got.ok());
-  CHECK(got.error().kind() == ErrorKind::cancelled);
+  const std::string ends = io(11, "i") + io(11, "c") + io(11, "v");
+  const std::string bodies[] = {
+      ends + io(12, "k") + io(12, "w") + node("Identity", {"c"}, "k") + node("Neg", {"v"}, "w"),
+      ends + io(12, "c") + io(12, "v")};  // without a node
+  for (const std::string& inside : bodies) {
+    const std::string text =
+        model(io(11, "x") + io(12, "z") +
+              node("Loop", {"", "", "x"}, "z",
+                   bytes(5, bytes(1, "body") + number(20, 5) + bytes(6, inside))));
+    const Runner runner(import(text).value());
+    std::stop_source stop;
+    std::jthread later([&] {
+      std::this_thread::sleep_for(std::chrono::milliseconds(20));
+      stop.request_stop();
+    });
+    const auto got =
+        runner.run(bench.ctx, {{"x", vector_of({1})}}, {.seed = 0, .stop = stop.get_token()});
+    REQUIRE(!got.ok());
+    CHECK(got.error().kind() == ErrorKind::cancelled);
+  }
 }
 
 TEST_CASE("products of every shape agree with the obvious ones") {

@@ -3,6 +3,7 @@
 #include <fmt/core.h>
 
 #include "formats/litert.h"
+#include "graphs/beside.h"
 #include "graphs/coreml/import.h"
 #include "graphs/executorch/import.h"
 #include "graphs/infer.h"
@@ -113,6 +114,7 @@ Result<Program> open_graph(const std::string& path, const std::string& method) {
   auto program = import_any(path, method);
   if (!program) return std::move(program).error().within(path);
   program->path = path;
+  read_beside(*program);
   Graph described = *program->graph;
   infer_shapes(described);
   program->graph = std::make_shared<const Graph>(std::move(described));

@@ -24,7 +24,8 @@ std::span<const std::span<const Operator>> operator_families() {
                                feature_operators(),        image_operators(),
                                microsoft_operators(),      fused_conv_operators(),
                                fused_matmul_operators(),   box_operators(),
-                               projected_lstm_operators(), detect_operators()};
+                               projected_lstm_operators(), detect_operators(),
+                               microfrontend_operators()};
   return list;
 }
 

@@ -1,6 +1,7 @@
 #include "graphs/optimize.h"
 
 #include <algorithm>
+#include <chrono>
 #include <cmath>
 #include <exception>
 
@@ -20,6 +21,7 @@ class Optimiser {
     // A default may be replaced by what a person gives.
     for (const ValueId id : graph.inputs) constants_[at(id)] = Value();
     machine_.buffers = std::make_shared<BufferPool>();
+    machine_.buffers->limit(2 * most_growth);
     machine_.strings = std::make_shared<StringPool>();
   }
 
@@ -59,6 +61,7 @@ class Optimiser {
   }
 
   bool fold(const Node& node) {
+    if (std::chrono::steady_clock::now() > end_) return false;
     if (!node.bodies.empty() || node.op->is_random || node.inputs.empty()) return false;
     std::vector<const Value*> inputs;
     for (const ValueId id : node.inputs) {
@@ -226,6 +229,9 @@ class Optimiser {
   std::vector<Value> constants_;
   Machine machine_;
   std::size_t grown_ = 0;
+  // What takes longer is computed in each run, which somebody may stop.
+  const std::chrono::steady_clock::time_point end_ =
+      std::chrono::steady_clock::now() + std::chrono::seconds(10);
 };
 
 }  // namespace

@@ -129,8 +129,7 @@ TEST_CASE("silero-vad hears speech where there is sound") {
     const Runner runner(open_graph(path).value());
     ValueInfo sound;
     sound.name = "sound";
-    const Tensor wav =
-        feed(sound, model_path("audio/silero-vad/test.wav"), Pixels::raw).value().tensor;
+    const Tensor wav = feed(sound, model_path("audio/silero-vad/test.wav"), {}).value().tensor;
     Tensor state = make_tensor(Element::f32, {2, 1, 128}).value(),
            rate = make_tensor(Element::i64, {}).value();
     std::fill_n(state.data<float>(), state.count, 0.0f);
@@ -212,10 +211,11 @@ TEST_CASE("the Coral classifiers name the photos") {
     CAPTURE(row.model);
     CAPTURE(row.photo);
     const Runner runner(open_graph(folder + row.model).value());
-    const auto image = feed(input_of(runner, 0), folder + row.photo, Pixels::raw);
+    const auto image = feed(input_of(runner, 0), folder + row.photo, {});
     REQUIRE(image.ok());
     const auto outputs = runner.run(bench.ctx, {{input_of(runner, 0).name, *image}});
     REQUIRE(outputs.ok());
+    CHECK(runner.program().labels == labels);  // the file holds them too
     const std::string& label = labels[best((*outputs)[0].tensor)];
     INFO(label);
     CHECK(label.find(row.says) != std::string::npos);

@@ -57,10 +57,13 @@ ThreadPool& GraphPool::threads() {
   return *threads_;
 }
 
-Result<std::shared_ptr<const graphs::Runner>> GraphPool::open(const LocalModel& model) {
+Result<std::shared_ptr<const graphs::Runner>> GraphPool::open(const LocalModel& model,
+                                                              const std::string& method) {
   {
     const std::lock_guard lock(mutex_);
-    const auto found = std::ranges::find(entries_, model.path, &Entry::path);
+    const auto found = std::ranges::find_if(entries_, [&](const Entry& entry) {
+      return entry.path == model.path && entry.method == method;
+    });
     if (found != entries_.end() && same_file(found->identity, model.identity)) {
       std::rotate(found, found + 1, entries_.end());
       return entries_.back().runner;
@@ -68,10 +71,10 @@ Result<std::shared_ptr<const graphs::Runner>> GraphPool::open(const LocalModel& 
     if (found != entries_.end()) entries_.erase(found);
   }
   // Outside the lock: it takes time.  Two who open the same at once both succeed.
-  auto runner = std::make_shared<const graphs::Runner>(TRY(graphs::open_graph(model.path)));
+  auto runner = std::make_shared<const graphs::Runner>(TRY(graphs::open_graph(model.path, method)));
   const std::lock_guard lock(mutex_);
   if (entries_.size() >= most_graphs) entries_.erase(entries_.begin());
-  entries_.push_back({model.path, model.identity, runner});
+  entries_.push_back({model.path, method, model.identity, runner});
   return runner;
 }
 

@@ -27,8 +27,9 @@ class GraphPool {
   explicit GraphPool(int threads);  // 0: as many as there are cores to use
   ~GraphPool();
 
-  // From memory, or from the file.  Errors: those of open_graph.
-  Result<std::shared_ptr<const graphs::Runner>> open(const LocalModel& model);
+  // From memory, or from the file; method: as open_graph takes it.  Errors: those of open_graph.
+  Result<std::shared_ptr<const graphs::Runner>> open(const LocalModel& model,
+                                                     const std::string& method = "");
   // Errors: invalid, exhausted (time or memory), cancelled.
   Result<std::vector<graphs::Value>> run(
       const graphs::Runner& runner, const std::map<std::string, graphs::Value, std::less<>>& inputs,
@@ -38,7 +39,7 @@ class GraphPool {
 
  private:
   struct Entry {
-    std::string path;
+    std::string path, method;
     FileIdentity identity;
     std::shared_ptr<const graphs::Runner> runner;
   };

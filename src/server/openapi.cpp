@@ -180,22 +180,31 @@ Json schemas() {
         object_of(
             Json::object(
                 {{"inputs", type("object",
-                                 "A value for each input by name: a number, a list of lists, or "
-                                 "{\"shape\": [...], \"data\": [...]}.")},
+                                 "A value for each input by name: a number, a list of lists, "
+                                 "{\"shape\": [...], \"data\": [...]}, or a picture, sound or .npy "
+                                 "file as data:...;base64,...")},
+                 {"method", type("string", "Of a file of several graphs: which one.")},
+                 {"pixels", type("string",
+                                 "Pictures as raw, unit, signed or imagenet; as the model says "
+                                 "when absent.")},
+                 {"rate", type("integer", "Sounds are brought to so many samples a second.")},
                  {"outputs", list_of(type("string", "Those that are wanted; all when absent."))},
                  {"timeout_seconds", type("number", "60 when absent; at most 600.")}}),
             {"inputs"})},
        {"GraphAnswer",
-        object_of(
-            Json::object({{"model", type("string")},
-                          {"outputs", type("object", "By name: {\"dtype\", \"shape\", \"data\"}.")},
-                          {"seconds", type("number")}}))},
+        object_of(Json::object({{"model", type("string")},
+                                {"outputs", type("object",
+                                                 "By name: {\"dtype\", \"shape\", \"data\"}, and "
+                                                 "\"classes\" where the model names them.")},
+                                {"seconds", type("number")}}))},
        {"GraphModel",
         object_of(Json::object({{"model", type("string")},
                                 {"format", type("string", "onnx, tflite, coreml or executorch.")},
                                 {"producer", type("string")},
+                                {"metadata", type("object", "Its states and methods among it.")},
                                 {"inputs", list_of(type("object"))},
-                                {"outputs", list_of(type("object"))}}))},
+                                {"outputs", list_of(type("object"))},
+                                {"labels", list_of(type("string", "Of its classes."))}}))},
        {"Transcription",
         object_of(Json::object({{"text", type("string")},
                                 {"task", type("string", "transcribe or translate (verbose_json).")},

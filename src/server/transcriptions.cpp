@@ -8,13 +8,13 @@
 
 #include "base/bytes.h"
 #include "base/utf8.h"
+#include "formats/sound/sound.h"
 #include "library/speech_models.h"
 #include "server/access/door.h"
 #include "server/collections/multipart.h"
 #include "server/graph_pool.h"
 #include "server/reply.h"
 #include "server/rows.h"
-#include "speech/audio.h"
 #include "speech/forms.h"
 
 namespace hearth::server {
@@ -236,7 +236,7 @@ class Answering {
 Check transcribe(Service& service, Call& call) {
   const Asked asked = TRY(read_request(call));
   const Workers::Aside aside;  // it computes on threads of its own
-  auto samples = speech::read_audio(bytes_of(asked.file));
+  auto samples = read_sound(bytes_of(asked.file), {.rate = speech::sample_rate});
   if (!samples) {
     Problem problem = to_problem(samples.error());
     problem.status = 400;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -10,7 +11,8 @@
 
 namespace hearth::speech {
 
-constexpr std::size_t hop_samples = 160;  // of one frame: 10 ms
+constexpr std::uint32_t sample_rate = 16000;  // of what Whisper hears
+constexpr std::size_t hop_samples = 160;      // of one frame: 10 ms
 constexpr std::size_t window_samples = 400;
 constexpr std::size_t frames_per_second = 100;
 

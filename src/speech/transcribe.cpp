@@ -9,7 +9,6 @@
 
 #include "base/bytes.h"
 #include "base/utf8.h"
-#include "speech/audio.h"
 #include "speech/rules.h"
 
 namespace hearth::speech {

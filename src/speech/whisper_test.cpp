@@ -5,8 +5,8 @@
 #include <limits>
 
 #include "base/files.h"
+#include "formats/sound/sound.h"
 #include "models/test_support.h"
-#include "speech/audio.h"
 #include "speech/test_support.h"
 #include "speech/transcribe.h"
 
@@ -232,7 +232,7 @@ TEST_CASE("real speech has the features of the reference") {
   if (path.empty()) return;
   const auto file = read_file(path, 64 << 20);
   REQUIRE(file.ok());
-  const auto samples = read_audio(std::as_bytes(std::span(*file)));
+  const auto samples = read_sound(std::as_bytes(std::span(*file)), {.rate = sample_rate});
   REQUIRE_MESSAGE(samples.ok(), samples.error().message());
   ThreadPool pool(2);
   const Mel mel = log_mel(pool, *samples, 80);

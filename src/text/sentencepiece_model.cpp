@@ -1,12 +1,10 @@
 // SentencePiece's own model files.
 // Source: google/sentencepiece, src/sentencepiece_model.proto.
-#include <bit>
-
 #include <fmt/core.h>
 
+#include "base/protobuf.h"
 #include "text/pretokenizer/safe_cut.h"
 #include "text/pretokenizer/splits.h"
-#include "text/protobuf.h"
 #include "text/sentencepiece.h"
 #include "text/token_keys.h"
 #include "text/tokenizer_files.h"
@@ -34,34 +32,33 @@ struct File {
 
 Result<File::Entry> read_entry(std::span<const std::byte> message) {
   File::Entry entry;
-  ProtoReader in(message);
-  while (const auto field = TRY(in.next())) {
-    if (field->number == 1 && field->wire == 2) entry.name = text_of(field->bytes);
-    if (field->number == 2 && field->wire == 5)
-      entry.score = std::bit_cast<float>(static_cast<std::uint32_t>(field->value));
-    if (field->number == 3 && field->wire == 0) {
-      if (field->value < 1 || field->value > 6)
-        return Error(ErrorKind::corrupt, fmt::format("a piece of type {}", field->value));
-      entry.kind = static_cast<TokenKind>(field->value);
+  WireMessage in(message);
+  for (WireField field; TRY(in.next(field));) {
+    if (field.number == 1 && field.type == 2) entry.name = text_of(field.bytes);
+    if (field.number == 2 && field.type == 5) entry.score = field.real();
+    if (field.number == 3 && field.type == 0) {
+      if (field.value < 1 || field.value > 6)
+        return Error(ErrorKind::corrupt, fmt::format("a piece of type {}", field.value));
+      entry.kind = static_cast<TokenKind>(field.value);
     }
   }
   return entry;
 }
 
 Status read_trainer(std::span<const std::byte> message, File& file) {
-  ProtoReader in(message);
-  while (const auto field = TRY(in.next())) {
-    if (field->wire != 0) continue;
-    const auto id = static_cast<std::int32_t>(field->value);
-    switch (field->number) {
+  WireMessage in(message);
+  for (WireField field; TRY(in.next(field));) {
+    if (field.type != 0) continue;
+    const auto id = static_cast<std::int32_t>(field.value);
+    switch (field.number) {
       case 3:
-        file.type = static_cast<ModelType>(field->value);
+        file.type = static_cast<ModelType>(field.value);
         break;
       case 24:
-        file.rules.whitespace_as_suffix = field->value != 0;
+        file.rules.whitespace_as_suffix = field.value != 0;
         break;
       case 35:
-        file.byte_fallback = field->value != 0;
+        file.byte_fallback = field.value != 0;
         break;
       case 40:
         file.unk = id;
@@ -83,33 +80,33 @@ Status read_trainer(std::span<const std::byte> message, File& file) {
 }
 
 Status read_normalizer(std::span<const std::byte> message, File& file) {
-  ProtoReader in(message);
-  while (const auto field = TRY(in.next())) {
-    if (field->number == 2 && field->wire == 2) {
-      file.rules.charsmap = TRY(CharsMap::read(field->bytes));
-      file.charsmap = field->bytes;
+  WireMessage in(message);
+  for (WireField field; TRY(in.next(field));) {
+    if (field.number == 2 && field.type == 2) {
+      file.rules.charsmap = TRY(CharsMap::read(field.bytes));
+      file.charsmap = field.bytes;
     }
-    if (field->wire != 0) continue;
-    if (field->number == 3) file.rules.add_dummy_prefix = field->value != 0;
-    if (field->number == 4) file.rules.remove_extra_whitespaces = field->value != 0;
-    if (field->number == 5) file.rules.escape_whitespaces = field->value != 0;
+    if (field.type != 0) continue;
+    if (field.number == 3) file.rules.add_dummy_prefix = field.value != 0;
+    if (field.number == 4) file.rules.remove_extra_whitespaces = field.value != 0;
+    if (field.number == 5) file.rules.escape_whitespaces = field.value != 0;
   }
   return Done{};
 }
 
 Result<File> read_file(std::string_view bytes) {
   File file;
-  ProtoReader in(bytes_of(bytes));
-  while (const auto field = TRY(in.next())) {
-    if (field->wire != 2) continue;
-    if (field->number == 1) {
+  WireMessage in(bytes_of(bytes));
+  for (WireField field; TRY(in.next(field));) {
+    if (field.type != 2) continue;
+    if (field.number == 1) {
       if (file.entries.size() == max_vocabulary)
         return Error(ErrorKind::corrupt, fmt::format("more than {} pieces", max_vocabulary));
-      file.entries.push_back(TRY(read_entry(field->bytes)));
-    } else if (field->number == 2) {
-      TRY(read_trainer(field->bytes, file));
-    } else if (field->number == 3) {
-      TRY(read_normalizer(field->bytes, file));
+      file.entries.push_back(TRY(read_entry(field.bytes)));
+    } else if (field.number == 2) {
+      TRY(read_trainer(field.bytes, file));
+    } else if (field.number == 3) {
+      TRY(read_normalizer(field.bytes, file));
     }
   }
   if (file.entries.empty()) return Error(ErrorKind::corrupt, "no pieces");

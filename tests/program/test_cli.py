@@ -40,6 +40,34 @@ class Basics(unittest.TestCase):
         small = str(program.ROOT / "tests/golden/graphs/small.onnx")
         self.assertIn("onnx", hearth("show", small).stdout)
         self.assertIn("y", hearth("run", small, "--input", "x=[[0,0,0,0]]").stdout)
+        self.assertIn("14 multiplications, open sizes as 1", hearth("show", small).stdout)
+        drawn = hearth("show", small, "--dot").stdout
+        self.assertTrue(drawn.startswith("digraph {") and drawn.endswith("}\n"), drawn)
+        for refused, says in ((["--input", "x=[[1, 2]]"], "needs [rows, 4]"), (["--input", "y=1"], "NAME=VALUE"),
+                              ([], "not given; needs float32"), (["--input", "x=none.npy"], "none.npy"),
+                              (["--input", "x=1", "--pixels", "odd"], "needs raw")):
+            run = hearth("run", small, *refused, check=False)
+            self.assertNotEqual(run.returncode, 0)
+            self.assertIn(says, run.stderr)
+
+    def test_graphs_of_pictures_name_what_they_see(self):
+        labelled = str(program.ROOT / "tests/golden/graphs/labelled.tflite")
+        with tempfile.TemporaryDirectory() as folder:
+            picture = pathlib.Path(folder, "green.ppm")
+            picture.write_bytes(b"P6\n2 2\n255\n" + bytes((0, 255, 0)) * 4)
+            said = hearth("run", labelled, str(picture)).stdout
+            self.assertRegex(said, r"1\.0000  1  green\n +-1\.0000  0  red")
+            classes = json.loads(hearth("run", labelled, str(picture), "--json").stdout)["outputs"]["score"]["classes"]
+            self.assertEqual(classes[0], {"index": 1, "label": "green", "score": 1})
+            raw = json.loads(hearth("run", labelled, str(picture), "--json", "--pixels", "raw").stdout)
+            self.assertEqual(raw["outputs"]["score"]["data"], [0, 255, 0])
+            hearth("run", labelled, str(picture), "--output", folder + "/new")
+            self.assertEqual(pathlib.Path(folder, "new/score.npy").read_bytes()[:6], b"\x93NUMPY")
+            names = pathlib.Path(folder, "names.txt")
+            names.write_text("rouge\nvert\n")
+            self.assertIn("1  vert", hearth("run", labelled, str(picture), "--labels", str(names)).stdout)
+        self.assertIn("labels", hearth("show", labelled).stdout)
+
         package = program.needs_data("models", "audio", "basic-pitch", "nmp.mlpackage")
         self.assertIn("coreml", hearth("show", package).stdout)
 

@@ -1,4 +1,5 @@
 """hearth serve: any installed model on demand, managed over HTTP."""
+import base64
 import concurrent.futures
 import hashlib
 import http.client
@@ -599,6 +600,23 @@ class Graphs(unittest.TestCase):
                 refused = chat(server, "small")
                 self.assertGreaterEqual(refused[0], 400)
                 self.assertIn("/api/graphs/small/run", str(refused[1:]))
+
+    def test_pictures_and_names_of_classes(self):
+        labelled = str(program.ROOT / "tests/golden/graphs/labelled.tflite")
+        picture = base64.b64encode(b"P6\n1 1\n255\n" + bytes((0, 0, 255))).decode()
+        with World() as world, running(world, "--model", labelled) as server:
+            about = server.json("GET", "/api/graphs/labelled.tflite")
+            self.assertEqual(about["labels"], ["red", "green", "blue"])
+            url = f"data:image/x-portable-pixmap;base64,{picture}"
+            run = lambda **more: server.request("POST", "/api/graphs/labelled.tflite/run", {"inputs": {"image": url}, **more})
+            score = json.loads(run()[2])["outputs"]["score"]
+            self.assertEqual(score["classes"][0], {"index": 2, "label": "blue", "score": 1})
+            self.assertEqual(json.loads(run(pixels="unit")[2])["outputs"]["score"]["data"], [0, 0, 1])
+            for more, says in (({"pixels": "odd"}, "pixels"), ({"rate": 1}, "rate"), ({"method": "none"}, "method"),
+                               ({"inputs": {"image": "cat.jpg"}}, "data:"), ({"inputs": {"image": url[:-2] + "!"}}, "inputs.image")):
+                status, _, text = run(**more)
+                self.assertEqual(status, 400, text)
+                self.assertIn(says, str(text))
 
     def test_one_that_was_named_by_its_path(self):
         with World() as world, running(world, "--model", self.SMALL) as server:

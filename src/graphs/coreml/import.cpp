@@ -194,23 +194,13 @@ bool is_coreml_package(const std::string& path) {
 // A version, a description, perhaps a flag, then one field of 200 or more: what the model is.
 bool looks_like_coreml(std::span<const std::byte> bytes) {
   ByteReader in(bytes);
-  const auto varint = [&]() -> std::optional<std::uint64_t> {
-    std::uint64_t value = 0;
-    for (unsigned shift = 0; shift < 64; shift += 7) {
-      const auto next = in.value<std::uint8_t>();
-      if (!next) return std::nullopt;
-      value |= static_cast<std::uint64_t>(*next & 0x7F) << shift;
-      if ((*next & 0x80) == 0) return value;
-    }
-    return std::nullopt;
-  };
   bool has_version = false;
   for (;;) {
-    const auto tag = varint();
+    const auto tag = read_varint(in);
     if (!tag) return false;
     const std::uint64_t number = *tag >> 3, type = *tag & 7;
     if (number >= 200 && number <= 3000 && type == 2) return has_version;
-    const auto value = varint();
+    const auto value = read_varint(in);
     if (!value || (type != 0 && type != 2)) return false;
     if (number == 1 && type == 0)
       has_version = *value >= 1 && *value < 1000;

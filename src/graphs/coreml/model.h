@@ -8,8 +8,8 @@
 #include <string_view>
 #include <vector>
 
+#include "base/protobuf.h"
 #include "graphs/graph.h"
-#include "graphs/wire.h"
 
 namespace hearth::graphs::coreml {
 

@@ -159,7 +159,34 @@ Status hadamard(Op& op) {
                  Element::f32);
 }
 
+// gated_delta_rule(q, k, v, decay, beta, state, out, new state): [batch, heads, steps, dim], a
+// decay for each key or for each step, in (0, 1].
+Status gated_delta(Op& op) {
+  Emitter& b = op.b();
+  const Dims q = TRY(op.spec(0))->dims, k = TRY(op.spec(1))->dims;
+  if (q.size() != 4 || k.size() != 4)
+    return corrupt(fmt::format("queries {}, keys {}", to_text(q), to_text(k)));
+  // [batch, steps, heads * dim], as LinearAttention has them.
+  const auto rows = [&](std::size_t i) -> Result<ValueId> {
+    const ValueId x = TRY(op.in(i, Element::f32));
+    if (TRY(op.spec(i))->dims.size() == 3) return b.transposed(x, {0, 2, 1});
+    return b.emit("Reshape", {b.transposed(x, {0, 2, 1, 3}), b.integers({0, 0, -1})});
+  };
+  const ValueId query = TRY(rows(0)), key = TRY(rows(1)), value = TRY(rows(2)),
+                decay = b.emit("Log", {TRY(rows(3))}), beta = TRY(rows(4)),
+                state = TRY(op.in(5, Element::f32));
+  const auto made = b.emit_many("LinearAttention", {query, key, value, state, decay, beta}, 2,
+                                {{"update_rule", std::string("gated_delta")},
+                                 {"q_num_heads", q[1]},
+                                 {"kv_num_heads", k[1]},
+                                 {"scale", 1.0}});
+  const ValueId apart = b.emit("Reshape", {made[0], b.integers({0, 0, q[1], -1})});
+  TRY(op.give(6, b.transposed(apart, {0, 2, 1, 3}), Element::f32));
+  return op.give(7, made[1], Element::f32);
+}
+
 constexpr Kernel kernels[] = {
+    {"llama::gated_delta_rule.out", gated_delta},
     {"llama::update_cache.out", update_cache},
     {"llama::update_cache_with_indices.out", update_cache_at},
     {"executorch::update_cross_attn_cache.out", update_cross_cache},

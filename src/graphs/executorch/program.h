@@ -8,7 +8,7 @@
 #include <vector>
 
 #include "base/files.h"
-#include "graphs/flatbuffer.h"
+#include "base/flatbuffer.h"
 #include "graphs/tensor.h"
 
 namespace hearth::graphs::executorch {

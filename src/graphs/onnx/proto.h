@@ -8,9 +8,9 @@
 #include <string_view>
 #include <vector>
 
+#include "base/protobuf.h"
 #include "graphs/external.h"
 #include "graphs/graph.h"
-#include "graphs/wire.h"
 
 namespace hearth::graphs::onnx {
 

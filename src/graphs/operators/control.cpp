@@ -9,6 +9,8 @@
 namespace hearth::graphs {
 namespace {
 
+constexpr std::int64_t most_rows = 1 << 24;  // of what a loop collects
+
 // A body of the node with what it captures.
 struct Body {
   const Graph* graph;
@@ -95,6 +97,8 @@ Status loop(Call& call) {
     goes_on = TRY(truth(outputs[0]));
     state.assign(outputs.begin() + 1, outputs.begin() + 1 + static_cast<std::ptrdiff_t>(carried));
     for (std::size_t i = 0; i < scans; ++i) rows[i].push_back(std::move(outputs[carried + 1 + i]));
+    if (scans > 0 && trip >= most_rows)
+      return Error(ErrorKind::exhausted, fmt::format("results of over {} turns", most_rows));
   }
   for (std::size_t i = 0; i < carried; ++i) call.give(i, std::move(state[i]));
   for (std::size_t i = 0; i < scans; ++i)

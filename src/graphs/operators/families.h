@@ -37,5 +37,6 @@ std::span<const Operator> microsoft_operators();
 std::span<const Operator> box_operators();
 std::span<const Operator> detect_operators();
 std::span<const Operator> projected_lstm_operators();
+std::span<const Operator> microfrontend_operators();
 
 }  // namespace hearth::graphs

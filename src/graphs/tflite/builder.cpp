@@ -220,6 +220,16 @@ Status Builder::give_real(std::int64_t index, ValueId id) {
                   emit("QuantizeLinear", {id, scalar(q.scale[0]), constant(std::move(zero))}));
 }
 
+Result<std::size_t> Builder::keep(std::string name, Element type, Dims dims) {
+  if (kept == nullptr)
+    return Error(ErrorKind::unsupported, fmt::format("'{}': a variable of a branch or loop", name));
+  Tensor first = TRY(make_tensor(type, std::move(dims)));
+  std::memset(first.bytes, 0, first.byte_count());
+  const ValueId input = new_value();
+  kept->push_back({std::move(name), std::move(first), input, input});
+  return kept->size() - 1;
+}
+
 Status Builder::change_real(std::int64_t index, ValueId id) {
   TensorInfo* t = TRY(info(index));
   if (!t->kept)

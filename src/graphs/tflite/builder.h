@@ -5,8 +5,8 @@
 #include <string>
 #include <vector>
 
+#include "base/flatbuffer.h"
 #include "graphs/emit.h"
-#include "graphs/flatbuffer.h"
 #include "graphs/graph.h"
 
 namespace hearth::graphs::tflite {
@@ -65,6 +65,8 @@ class Builder : public Emitter {
   // Value `id` is what tensor `index` holds; real numbers are rounded to its scale.
   Status give_raw(std::int64_t index, ValueId id);
   Status give_real(std::int64_t index, ValueId id);
+  // A new tensor that a run leaves for the next one, zeros before the first; its place in `kept`.
+  Result<std::size_t> keep(std::string name, Element type, Dims dims);
   // The real numbers that a tensor which is kept has from now on.
   Status change_real(std::int64_t index, ValueId id);
 

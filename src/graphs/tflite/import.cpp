@@ -198,6 +198,8 @@ Result<Program> read_program(std::span<const std::byte> bytes, std::shared_ptr<c
   program.format_version = root.number<std::uint32_t>(0, 0);
   program.description = printable(TRY(root.text(3)), 1024);
   program.graph = graph;
+  if (auto read = read_metadata(root, model, program); !read)
+    program.warnings.push_back(fmt::format("metadata: {}", read.error().message()));
   if (!signatures.empty()) program.metadata["methods"] = keys_of(signatures);
   if (model.subgraphs.size() > 1 && method.empty() && signatures.size() > 1)
     program.warnings.push_back(fmt::format("{} graphs; the first is read (--method names another)",

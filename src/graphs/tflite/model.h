@@ -51,6 +51,10 @@ struct Model {
 
 constexpr int most_depth = 24;
 
+// What the file says for people and programs beside the graph: labels, what its pictures become.
+// Errors: corrupt, unsupported.
+Status read_metadata(const FlatTable& root, const Model& model, Program& program);
+
 // The tensors of a subgraph, in their order.  Errors: corrupt, unsupported.
 Status read_tensors(const Model& model, Builder& b, const FlatTable& subgraph);
 // Adds the nodes of a subgraph's operators.  Errors: corrupt, unsupported (those that are not

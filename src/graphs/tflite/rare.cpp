@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "graphs/call.h"
-#include "graphs/tflite/builder.h"
+#include "graphs/tflite/stablehlo.h"
 
 namespace hearth::graphs::tflite {
 namespace {
@@ -389,7 +389,7 @@ Status add_rare_operator(Builder& b, const Operator& op) {
     case 160:
       return in_order(r, "BitwiseXor");
     default:
-      return add_special_operator(b, op);
+      return op.code > 160 ? add_stablehlo_operator(b, op) : add_special_operator(b, op);
   }
 }
 

@@ -110,7 +110,34 @@ Status transposed_with_bias(Builder& b, const Operator& op) {
   return b.give_real(TRY(out(op)), b.channels_last(y));
 }
 
+// TFLite Micro's features of sound: our operators have their names and options.
+Status signal(Builder& b, const Operator& op) {
+  const std::string name = "hearth." + op.custom;
+  if (find_operator(name) == nullptr) return Error(ErrorKind::unsupported, "");
+  Attributes attributes;
+  if (!op.custom_options.empty())
+    for (const auto& [key, value] : TRY(read_flexbuffer(op.custom_options)))
+      attributes[key] = static_cast<std::int64_t>(value);
+  std::vector<ValueId> inputs;
+  for (std::size_t i = 0; i < op.inputs.size(); ++i) inputs.push_back(TRY(b.raw(TRY(in(op, i)))));
+  if (op.custom != "SignalFilterBankSpectralSubtraction") {
+    const auto made =
+        b.emit_many(name, std::move(inputs), op.outputs.size(), std::move(attributes));
+    for (std::size_t i = 0; i < made.size(); ++i) TRY(b.give_raw(op.outputs[i], made[i]));
+    return Done{};
+  }
+  // The noise that it has heard so far stays from run to run.
+  const TensorInfo* noise = TRY(b.info(TRY(out(op, 1))));
+  const std::size_t kept = TRY(b.keep(noise->name, Element::u32, noise->dims));
+  inputs.push_back((*b.kept)[kept].input);
+  const auto made = b.emit_many(name, std::move(inputs), 2, std::move(attributes));
+  (*b.kept)[kept].now = made[1];
+  TRY(b.give_raw(op.outputs[0], made[0]));
+  return b.give_raw(op.outputs[1], made[1]);
+}
+
 Status custom(Builder& b, const Operator& op) {
+  if (op.custom.starts_with("Signal")) return signal(b, op);
   if (op.custom == "TFLite_Detection_PostProcess") return detections(b, op);
   if (op.custom == "Convolution2DTransposeBias") return transposed_with_bias(b, op);
   return Error(ErrorKind::unsupported, "");

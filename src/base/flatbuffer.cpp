@@ -1,8 +1,8 @@
-#include "graphs/flatbuffer.h"
+#include "base/flatbuffer.h"
 
 #include <fmt/core.h>
 
-namespace hearth::graphs {
+namespace hearth {
 namespace {
 
 constexpr std::size_t most_tables = 1u << 20;  // of one vector
@@ -100,4 +100,4 @@ Result<std::vector<FlatTable>> FlatTable::tables(unsigned slot) const {
   return list;
 }
 
-}  // namespace hearth::graphs
+}  // namespace hearth

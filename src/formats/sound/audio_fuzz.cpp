@@ -4,18 +4,19 @@
 #include <span>
 
 #include "base/check.h"
-#include "speech/sink.h"
+#include "formats/sound/sink.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   using namespace hearth;
+  constexpr std::uint32_t rate = 16000;
   const auto bytes = std::as_bytes(std::span(data, size));
-  if (!speech::is_wav(bytes)) return 0;
-  const auto samples = speech::read_wav(bytes, {.seconds = 60});
+  if (!is_wav(bytes)) return 0;
+  const auto samples = read_wav(bytes, {.rate = rate, .seconds = 60});
   if (!samples) {
     HEARTH_CHECK(!samples.error().message().empty());
     return 0;
   }
-  HEARTH_CHECK(samples->size() <= 60 * speech::sample_rate + 1);
+  HEARTH_CHECK(samples->size() <= 60 * rate + 1);
   for (const float value : *samples) HEARTH_CHECK(std::isfinite(value));
   return 0;
 }

@@ -10,7 +10,7 @@
 #include "base/bytes.h"
 #include "base/result.h"
 
-namespace hearth::graphs {
+namespace hearth {
 
 // One field as it is written.  bytes: of a length-delimited field; it points into the message.
 struct WireField {
@@ -24,6 +24,9 @@ struct WireField {
   float real() const;  // of a four-byte field
 };
 
+// A number of 7 bits a byte, the low ones first.  Errors: corrupt (over 64 bits, cut short).
+Result<std::uint64_t> read_varint(ByteReader& in);
+
 // The fields of one message in the order they are written.
 class WireMessage {
  public:
@@ -32,7 +35,6 @@ class WireMessage {
   Result<bool> next(WireField& field);
 
  private:
-  Result<std::uint64_t> varint();
   ByteReader reader_;
 };
 
@@ -41,4 +43,4 @@ Status append_varints(std::vector<std::int64_t>& to, const WireField& field);
 Status append_floats(std::vector<float>& to, const WireField& field);
 Status append_doubles(std::vector<double>& to, const WireField& field);
 
-}  // namespace hearth::graphs
+}  // namespace hearth

@@ -8,9 +8,9 @@
 #include <cstring>
 
 #include "base/bytes.h"
-#include "speech/sink.h"
+#include "formats/sound/sink.h"
 
-namespace hearth::speech {
+namespace hearth {
 namespace {
 
 enum class Coding : std::uint16_t { pcm = 1, real = 3, alaw = 6, mulaw = 7, extensible = 0xFFFE };
@@ -89,7 +89,7 @@ constexpr Reader readers[] = {
 };
 
 Result<std::vector<float>> read_samples(const WavFormat& format, std::span<const std::byte> data,
-                                        const AudioLimits& limits) {
+                                        const SoundOptions& options) {
   const auto* const reader = std::ranges::find_if(readers, [&](const Reader& row) {
     return static_cast<std::uint16_t>(row.coding) == format.coding && row.bits == format.bits;
   });
@@ -98,7 +98,7 @@ Result<std::vector<float>> read_samples(const WavFormat& format, std::span<const
                  fmt::format("WAV: coding {} of {} bits; PCM of 8 to 32 bits, floats, A-law and "
                              "mu-law are read",
                              format.coding, format.bits));
-  SampleSink sink = TRY(SampleSink::create(format.rate, format.channels, limits));
+  SampleSink sink = TRY(SampleSink::create(format.rate, format.channels, options));
   const std::size_t width = format.bits / 8u, frame = width * format.channels;
   constexpr std::size_t frames_at_once = 8192;
   std::vector<float> part;
@@ -122,7 +122,7 @@ bool is_wav(std::span<const std::byte> file) {
          text.substr(8, 4) == "WAVE";
 }
 
-Result<std::vector<float>> read_wav(std::span<const std::byte> file, const AudioLimits& limits) {
+Result<std::vector<float>> read_wav(std::span<const std::byte> file, const SoundOptions& options) {
   ByteReader in(file);
   TRY(in.skip(12));
   WavFormat format;
@@ -135,7 +135,7 @@ Result<std::vector<float>> read_wav(std::span<const std::byte> file, const Audio
       if (size == 0xFFFFFFFFu && long_size > 0) size = long_size;
       // Who records into a pipe does not know the size; a recording that was cut is still one.
       if (size == 0 || size > in.remaining()) size = in.remaining();
-      return read_samples(format, TRY(in.take(size)), limits);
+      return read_samples(format, TRY(in.take(size)), options);
     }
     if (size > in.remaining())
       return corrupt(fmt::format("offset {}: a chunk of {} bytes, {} are left", in.position() - 8,
@@ -151,4 +151,4 @@ Result<std::vector<float>> read_wav(std::span<const std::byte> file, const Audio
   return corrupt("no samples in it");
 }
 
-}  // namespace hearth::speech
+}  // namespace hearth

@@ -1,5 +1,5 @@
-// SampleSink: takes interleaved samples of any rate and keeps them as one channel at 16,000 a
-// second.
+// SampleSink: takes interleaved samples of any rate and keeps them as one channel of the wanted
+// one.
 #pragma once
 
 #include <cstddef>
@@ -8,9 +8,9 @@
 #include <vector>
 
 #include "base/result.h"
-#include "speech/audio.h"
+#include "formats/sound/sound.h"
 
-namespace hearth::speech {
+namespace hearth {
 
 // Turns samples of one rate into those of another.
 class Resampler {
@@ -33,7 +33,7 @@ class SampleSink {
  public:
   // Errors: unsupported (channels, rate).
   static Result<SampleSink> create(std::uint32_t rate, std::uint32_t channels,
-                                   const AudioLimits& limits);
+                                   const SoundOptions& options);
   // Whole frames.  Errors: too_long.
   Status push(std::span<const float> interleaved);
   std::vector<float> finish();
@@ -41,8 +41,8 @@ class SampleSink {
   std::uint32_t channels() const { return channels_; }
 
  private:
-  SampleSink(std::uint32_t rate, std::uint32_t channels, std::uint64_t most_frames)
-      : channels_(channels), most_frames_(most_frames), resampler_(rate, sample_rate) {}
+  SampleSink(std::uint32_t channels, std::uint64_t most_frames, Resampler resampler)
+      : channels_(channels), most_frames_(most_frames), resampler_(std::move(resampler)) {}
 
   std::uint32_t channels_;
   std::uint64_t most_frames_, frames_ = 0;
@@ -52,10 +52,10 @@ class SampleSink {
 
 // RIFF and RF64, straight from the bytes.  Errors: corrupt, unsupported.
 bool is_wav(std::span<const std::byte> file);
-Result<std::vector<float>> read_wav(std::span<const std::byte> file, const AudioLimits& limits);
+Result<std::vector<float>> read_wav(std::span<const std::byte> file, const SoundOptions& options);
 
 // Through libsndfile, which is loaded with the first such file.
 Result<std::vector<float>> read_with_sndfile(std::span<const std::byte> file,
-                                             const AudioLimits& limits);
+                                             const SoundOptions& options);
 
-}  // namespace hearth::speech
+}  // namespace hearth

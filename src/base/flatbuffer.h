@@ -10,7 +10,7 @@
 
 #include "base/result.h"
 
-namespace hearth::graphs {
+namespace hearth {
 
 class FlatTable {
  public:
@@ -53,4 +53,4 @@ class FlatTable {
   std::size_t at_ = 0, vtable_ = 0, vtable_bytes_ = 0;
 };
 
-}  // namespace hearth::graphs
+}  // namespace hearth

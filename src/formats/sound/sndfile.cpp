@@ -7,9 +7,9 @@
 #include <memory>
 
 #include "base/shared_library.h"
-#include "speech/sink.h"
+#include "formats/sound/sink.h"
 
-namespace hearth::speech {
+namespace hearth {
 namespace {
 
 struct SoundFile {
@@ -64,7 +64,7 @@ sf_count_t write(const void*, sf_count_t, void*) { return 0; }
 }  // namespace
 
 Result<std::vector<float>> read_with_sndfile(std::span<const std::byte> file,
-                                             const AudioLimits& limits) {
+                                             const SoundOptions& options) {
   static const Result<SoundFile> loaded = load_sndfile();
   if (!loaded) return loaded.error();
   const SoundFile& library = *loaded;
@@ -79,7 +79,7 @@ Result<std::vector<float>> read_with_sndfile(std::span<const std::byte> file,
                              library.strerror(nullptr)));
   SampleSink sink =
       TRY(SampleSink::create(static_cast<std::uint32_t>(std::max(facts.samplerate, 0)),
-                             static_cast<std::uint32_t>(std::max(facts.channels, 0)), limits));
+                             static_cast<std::uint32_t>(std::max(facts.channels, 0)), options));
   constexpr sf_count_t frames_at_once = 8192;
   std::vector<float> part(static_cast<std::size_t>(frames_at_once) * sink.channels());
   for (;;) {
@@ -90,4 +90,4 @@ Result<std::vector<float>> read_with_sndfile(std::span<const std::byte> file,
   return sink.finish();
 }
 
-}  // namespace hearth::speech
+}  // namespace hearth

@@ -1,29 +1,28 @@
-#include "graphs/wire.h"
+#include "base/protobuf.h"
 
 #include <fmt/core.h>
 
 #include <bit>
 
-namespace hearth::graphs {
+namespace hearth {
 
 float WireField::real() const { return std::bit_cast<float>(static_cast<std::uint32_t>(value)); }
 
-Result<std::uint64_t> WireMessage::varint() {
+Result<std::uint64_t> read_varint(ByteReader& in) {
   std::uint64_t value = 0;
   for (unsigned shift = 0; shift < 70; shift += 7) {
-    const auto byte = TRY(reader_.value<std::uint8_t>());
+    const auto byte = TRY(in.value<std::uint8_t>());
     if (shift == 63 && byte > 1) break;
     value |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
     if ((byte & 0x80) == 0) return value;
   }
-  return Error(ErrorKind::corrupt,
-               fmt::format("a number of over 64 bits at {}", reader_.position()));
+  return Error(ErrorKind::corrupt, fmt::format("a number of over 64 bits at {}", in.position()));
 }
 
 Result<bool> WireMessage::next(WireField& field) {
   if (reader_.remaining() == 0) return false;
   const std::size_t at = reader_.position();
-  const std::uint64_t key = TRY(varint());
+  const std::uint64_t key = TRY(read_varint(reader_));
   field = WireField();
   field.number = static_cast<std::uint32_t>(key >> 3);
   field.type = static_cast<std::uint8_t>(key & 7);
@@ -31,13 +30,13 @@ Result<bool> WireMessage::next(WireField& field) {
     return Error(ErrorKind::corrupt, fmt::format("field {} at {}", key >> 3, at));
   switch (field.type) {
     case 0:
-      field.value = TRY(varint());
+      field.value = TRY(read_varint(reader_));
       return true;
     case 1:
       field.value = TRY(reader_.value<std::uint64_t>());
       return true;
     case 2: {
-      const std::uint64_t size = TRY(varint());
+      const std::uint64_t size = TRY(read_varint(reader_));
       field.bytes = TRY(reader_.take(size));
       return true;
     }
@@ -56,19 +55,8 @@ Status append_varints(std::vector<std::int64_t>& to, const WireField& field) {
   }
   if (field.type != 2)
     return Error(ErrorKind::corrupt, fmt::format("field {}: needs whole numbers", field.number));
-  std::uint64_t value = 0;
-  unsigned shift = 0;
-  for (const std::byte raw : field.bytes) {
-    const auto byte = static_cast<std::uint8_t>(raw);
-    if (shift > 63) return Error(ErrorKind::corrupt, "a number of over 64 bits");
-    value |= static_cast<std::uint64_t>(byte & 0x7F) << shift;
-    shift += 7;
-    if ((byte & 0x80) != 0) continue;
-    to.push_back(static_cast<std::int64_t>(value));
-    value = 0;
-    shift = 0;
-  }
-  if (shift != 0) return Error(ErrorKind::corrupt, "a number cut short");
+  for (ByteReader packed(field.bytes); packed.remaining() > 0;)
+    to.push_back(static_cast<std::int64_t>(TRY(read_varint(packed))));
   return Done{};
 }
 
@@ -100,4 +88,4 @@ Status append_doubles(std::vector<double>& to, const WireField& field) {
   return append(to, field, 1);
 }
 
-}  // namespace hearth::graphs
+}  // namespace hearth

@@ -7,9 +7,9 @@
 #include <numbers>
 #include <numeric>
 
-#include "speech/sink.h"
+#include "formats/sound/sink.h"
 
-namespace hearth::speech {
+namespace hearth {
 namespace {
 
 constexpr double crossings = 24;       // zero crossings of the sinc on either side
@@ -104,18 +104,24 @@ void Resampler::finish(std::vector<float>& out) {
 }
 
 Result<SampleSink> SampleSink::create(std::uint32_t rate, std::uint32_t channels,
-                                      const AudioLimits& limits) {
+                                      const SoundOptions& options) {
   if (rate < min_rate || rate > max_rate)
     return Error(ErrorKind::unsupported,
                  fmt::format("{} samples a second: needs {} to {}", rate, min_rate, max_rate));
   if (channels == 0 || channels > max_channels)
     return Error(ErrorKind::unsupported,
                  fmt::format("{} channels: needs 1 to {}", channels, max_channels));
-  const std::uint64_t phases = sample_rate / std::gcd<std::uint64_t>(rate, sample_rate);
-  const double width = 2 * crossings / passed_share * std::max(1.0, rate / double{sample_rate});
-  if (static_cast<double>(phases) * width > double{max_taps})
+  const std::uint32_t wanted = options.rate == 0 ? rate : options.rate;
+  if (wanted < min_rate || wanted > max_rate)
+    return Error(ErrorKind::invalid, fmt::format("{} samples a second wanted: needs {} to {}",
+                                                 wanted, min_rate, max_rate));
+  const std::uint64_t phases = wanted / std::gcd(rate, wanted);
+  const double width =
+      2 * crossings / passed_share * std::max(1.0, static_cast<double>(rate) / wanted);
+  if (rate != wanted && static_cast<double>(phases) * width > double{max_taps})
     return Error(ErrorKind::unsupported, fmt::format("{} samples a second: an odd rate", rate));
-  return SampleSink(rate, channels, static_cast<std::uint64_t>(limits.seconds * rate));
+  return SampleSink(channels, static_cast<std::uint64_t>(options.seconds * rate),
+                    Resampler(rate, wanted));
 }
 
 Status SampleSink::push(std::span<const float> interleaved) {
@@ -141,4 +147,4 @@ std::vector<float> SampleSink::finish() {
   return std::move(samples_);
 }
 
-}  // namespace hearth::speech
+}  // namespace hearth

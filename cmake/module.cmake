@@ -47,6 +47,7 @@ function(hearth_module name)
   endif()
   if(HEARTH_KERNELS_ONLY AND name STREQUAL "base")
     set(sources ${folder}/os_cpu_features.cpp ${folder}/result.cpp)  # what they need
+    set(arg_PRIVATE_LIBS)
   endif()
   set(tests ${sources})
   list(FILTER tests INCLUDE REGEX "_test\\.cpp$")

@@ -176,7 +176,7 @@ Result<std::string> write_tower(const Package& model, const std::string& path, b
   const std::string beside =
       join_path(parent_folder(path), fmt::format("mmproj-{}", file_name(path)));
   if (!replace && file_identity(beside))
-    return invalid(fmt::format("{} is there already; --force replaces it", beside));
+    return invalid(fmt::format("{} is there already; --yes replaces it", beside));
   ConvertOptions options;  // its types stay: readers convolve with few
   Recoder recoder(*model.tower, options, pool);
   auto tensors = TRY(recoder.plan());

@@ -8,6 +8,7 @@
 #include "adapt/convert.h"
 #include "adapt/quantise.h"
 #include "adapt/translate.h"
+#include "base/store_files.h"
 #include "cli/interrupts.h"
 #include "cli/open_model.h"
 #include "cli/pulling.h"
@@ -152,14 +153,16 @@ Status run(App& app, const Arguments& arguments) {
   const auto translated = adapt::translate(package, Naming::gguf);
   if (!translated) return translated.error();
   for (const std::string& loss : translated->losses) app.out.remark(fmt::format("lost: {}", loss));
+  std::string tower;  // of a folder: GGUF models have theirs already
+  if (package.naming != Naming::gguf)
+    tower = TRY(adapt::write_tower(translated->package, output, arguments.has("--yes"), pool));
   const auto done = adapt::quantise(translated->package, output, options, pool);
   app.out.progress_done();
-  if (!done) return done.error();
-  if (package.naming != Naming::gguf)
-    if (const std::string tower =
-            TRY(adapt::write_tower(translated->package, output, arguments.has("--yes"), pool));
-        !tower.empty())
-      app.out.remark(fmt::format("its vision tower, not quantized: {}", tower));
+  if (!done) {
+    if (!tower.empty()) static_cast<void>(remove_all(tower).ok());
+    return done.error();
+  }
+  if (!tower.empty()) app.out.remark(fmt::format("its vision tower, not quantized: {}", tower));
   const double seconds = std::chrono::duration<double>(Clock::now() - start).count();
   for (const std::string& remark : done->remarks) app.out.remark(remark);
 

@@ -25,6 +25,8 @@ TEST_CASE("config.json that does not fit its tensors is refused") {
        "model.layers.2.input_layernorm.weight is missing"},
       {"ST24 layers as text", "num_hidden_layers", "two", corrupt, "needs a whole number"},
       {"ST24 layers and a half", "num_hidden_layers", 1.5, corrupt, "needs a whole number"},
+      {"experts of no width", "intermediate_size", 0, corrupt, "4 experts have no width",
+       "granite-hybrid"},
       {"no model type", "model_type", nullptr, ErrorKind::unsupported, "model_type is missing"},
       {"unknown model type", "model_type", "hal", ErrorKind::unsupported, "'hal'"},
       {"G46 unknown layer type", "layer_types", Json(Json::Array{"dreaming", "full_attention"}),

@@ -28,6 +28,10 @@ Status read_sizes(const HyperSource& source, const ArchSpec& spec, Hyper& hyper)
     for (LayerHyper& layer : hyper.layers) layer.hidden = *dense;
   if (const auto hidden = TRY(count_of(source, keys::expert_hidden, 1, max_dim)))
     hyper.expert_hidden = *hidden;
+  if (hyper.expert_hidden == 0)
+    return Error(ErrorKind::corrupt,
+                 fmt::format("{} is missing: {} experts have no width",
+                             source.name_of(keys::expert_hidden), hyper.experts));
 
   const std::uint32_t shared = TRY(count_of(source, keys::shared_experts, 0, max_experts))
                                    .value_or(spec.defaults.shared_experts);

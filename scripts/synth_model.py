@@ -26,10 +26,10 @@ SHAPES = {
     "mistral-7b": ("llama", 4096, 32, 32, 8, 128, 14336, 32768, False, {"theta": 1e6}),
     "qwen3-30b-a3b-8l": ("qwen3moe", 2048, 8, 32, 4, 128, 6144, 151936, False,
                          {"qk_norm": True, "theta": 1e6, "experts": 128, "used": 8, "expert_ff": 768}),
-    # With the layer that guesses further tokens, which is not among the four.
-    "glm-4.5-air-4l": ("glm4moe", 4096, 4, 96, 8, 128, 10944, 151552, False,
-                       {"bias": True, "theta": 1e6, "turning": 64, "experts": 128, "used": 8, "expert_ff": 1408,
-                        "dense": 1, "shared": 1, "mtp": True}),
+    # No real model's, all of which are large: the layer that guesses further tokens, as GLM-4.5 has it, behind dense ones.
+    "mtp-1b": ("glm4moe", 1024, 48, 16, 4, 64, 7168, 151936, False,
+               {"bias": True, "theta": 1e6, "turning": 32, "experts": 8, "used": 2, "expert_ff": 2048, "dense": 48,
+                "shared": 1, "mtp": True}),
     "gemma-3-1b": ("gemma3", 1152, 26, 4, 1, 256, 6912, 262144, True,
                    {"qk_norm": True, "post_norms": True, "theta": 1e6, "window": 512}),
     # Layers that recur, some of which attend: Mamba-2 and gated delta nets.
@@ -123,7 +123,7 @@ def tensors_of(shape):
             yield b + "post_attention_norm.weight", (hidden,)
             yield b + "post_ffw_norm.weight", (hidden,)
         yield b + ("post_attention_norm.weight" if arch in ("qwen35", "glm4moe") else "ffn_norm.weight"), (hidden,)
-        if more.get("experts") and i >= more.get("dense", 0):
+        if more.get("experts") and min(i, layers - 1) >= more.get("dense", 0):
             experts, inner = more["experts"], more["expert_ff"]
             yield b + "ffn_gate_inp.weight", (hidden, experts)
             yield b + "ffn_gate_exps.weight", (hidden, inner, experts)

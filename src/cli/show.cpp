@@ -141,6 +141,7 @@ void show_alias(Output& out, const std::string& name, const LibraryFolders& fold
   if (!alias) return;
   out.row("a name for", alias->model);
   if (!alias->preset.system.empty()) out.row("instructions", printable(alias->preset.system));
+  for (const std::string& adapter : alias->preset.adapters) out.row("adapter", printable(adapter));
   std::string parameters = write_parameters(alias->preset);
   std::ranges::replace(parameters, '\n', ' ');
   if (!parameters.empty()) out.row("parameters", parameters);

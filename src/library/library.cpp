@@ -397,6 +397,14 @@ void Library::tune(const LibraryTuning& tuning) {
 
 const std::vector<AdapterWish>& Library::adapters() const { return state_->options.adapters; }
 
+Result<Lease> Library::with_preset(const Lease& model, const Preset& preset) const {
+  if (preset.adapters.empty()) return model;
+  ops::Context ctx{.kernels = state_->table, .pool = state_->threads.get()};
+  auto uses = model->shelf->uses(ctx, model->model(), preset.adapters);
+  if (!uses) return std::move(uses).error();
+  return with_uses(model, *std::move(uses));
+}
+
 int Library::threads() const { return state_->threads->limit(); }
 std::string_view Library::kernels() const { return state_->table->name; }
 

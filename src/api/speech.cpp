@@ -4,13 +4,12 @@
 #include "api/handles.h"
 #include "formats/sound/sound.h"
 #include "library/resolve.h"
-#include "library/speech_models.h"
+#include "library/transcriber.h"
 #include "speech/forms.h"
 
 struct hearth_speech {
-  hearth_speech(int threads, const char* kernels) : models(threads, kernels ? kernels : "") {}
-  hearth::SpeechModels models;
-  std::shared_ptr<const hearth::speech::Whisper> model;
+  std::unique_ptr<hearth::Library> library;
+  hearth::Lease model;
 };
 
 namespace hearth {
@@ -20,9 +19,14 @@ using speech::Form;
 
 Result<std::unique_ptr<hearth_speech>> open(const char* reference,
                                             const hearth_speech_options& options) {
-  const LocalModel found = TRY(find_model(reference, standard_folders()));
-  auto made = std::make_unique<hearth_speech>(options.threads, options.kernels);
-  made->model = TRY(made->models.open(found));
+  LibraryOptions wanted;
+  wanted.threads = options.threads;
+  wanted.kernels = options.kernels ? options.kernels : "";
+  const LocalModel found = TRY(find_model(reference, wanted.folders));
+  TRY(check_transcribes(found));
+  auto made = std::make_unique<hearth_speech>();
+  made->library = TRY(Library::create(wanted));
+  made->model = TRY(made->library->acquire(found.path));
   return made;
 }
 
@@ -37,7 +41,7 @@ struct Receiver {
   }
 };
 
-Status transcribe(hearth_speech& held, std::span<const float> samples,
+Status write_down(const LoadedModel& model, std::span<const float> samples,
                   const hearth_transcribe_options& options, Receiver receiver) {
   speech::TranscribeOptions wanted;
   wanted.language = options.language ? options.language : "";
@@ -61,7 +65,7 @@ Status transcribe(hearth_speech& held, std::span<const float> samples,
       ++shown;
     };
   if (!is_whole) receiver.give(speech::subtitle_head(*form));
-  const auto transcript = TRY(held.models.transcribe(*held.model, samples, wanted, hooks));
+  const auto transcript = TRY(transcribe(model, samples, wanted, hooks));
   if (is_whole)
     receiver.give(speech::write_transcript(
         transcript, *form,
@@ -69,12 +73,12 @@ Status transcribe(hearth_speech& held, std::span<const float> samples,
   return Done{};
 }
 
-Status transcribe_file(hearth_speech& held, const char* path,
-                       const hearth_transcribe_options& options, Receiver receiver) {
+Status write_down(const LoadedModel& model, const char* path,
+                  const hearth_transcribe_options& options, Receiver receiver) {
   const auto file = TRY(MappedFile::open(path));
   auto samples = read_sound(file->bytes(), {.rate = speech::sample_rate});
   if (!samples) return std::move(samples).error().within(path);
-  return transcribe(held, *samples, options, std::move(receiver));
+  return write_down(model, *samples, options, std::move(receiver));
 }
 
 }  // namespace
@@ -101,7 +105,7 @@ hearth_status hearth_transcribe(hearth_speech* speech, const char* path,
   if (!speech || !path || !on_text)
     return report(error, HEARTH_INVALID, "hearth_transcribe: a NULL argument");
   const auto wanted = complete(options, hearth_transcribe_options HEARTH_TRANSCRIBE_OPTIONS_INIT);
-  const Status done = transcribe_file(*speech, path, wanted, {on_text, user});
+  const Status done = write_down(*speech->model, path, wanted, {on_text, user});
   return done.ok() ? HEARTH_OK : report(error, done.error());
 }
 
@@ -111,6 +115,7 @@ hearth_status hearth_transcribe_samples(hearth_speech* speech, const float* samp
   if (!speech || (!samples && count > 0) || !on_text)
     return report(error, HEARTH_INVALID, "hearth_transcribe_samples: a NULL argument");
   const auto wanted = complete(options, hearth_transcribe_options HEARTH_TRANSCRIBE_OPTIONS_INIT);
-  const Status done = transcribe(*speech, {samples, count}, wanted, {on_text, user});
+  const Status done =
+      write_down(*speech->model, std::span(samples, count), wanted, {on_text, user});
   return done.ok() ? HEARTH_OK : report(error, done.error());
 }

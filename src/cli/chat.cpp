@@ -16,6 +16,7 @@
 #include "cli/rows.h"
 #include "cli/sampling_flags.h"
 #include "cli/settings.h"
+#include "library/transcriber.h"
 
 namespace hearth::cli {
 namespace {
@@ -326,6 +327,7 @@ Status run(App& app, const Arguments& arguments) {
   const std::string reference =
       arguments.count() > 0 ? arguments[0] : TRY(model_for_chat(app, arguments));
   const OpenModel open = TRY(open_model(app, arguments, reference));
+  TRY(check_reads_text(*open.lease));
   GenerateRequest request = TRY(read_request(arguments, open));
   Chat chat{app, *open.lease, Conversation(*open.lease, std::move(request)),
             LineEditor(history_path()), nullptr};

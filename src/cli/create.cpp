@@ -1,12 +1,15 @@
 // hearth create: a model under a name of the user's own, with instructions and parameters.
 #include <fmt/core.h>
 
+#include <filesystem>
+
 #include "base/files.h"
 #include "base/store_files.h"
 #include "base/utf8.h"
 #include "cli/interrupts.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
+#include "formats/lora.h"
 #include "library/import.h"
 #include "library/modelfile.h"
 #include "library/resolve.h"
@@ -16,6 +19,14 @@ namespace hearth::cli {
 namespace {
 
 constexpr std::string_view standard_file = "Modelfile";
+
+// Where an adapter lies that is named from `folder`; it stays there.
+Result<std::string> adapter_path(const std::string& folder, const std::string& named) {
+  std::error_code error;
+  const auto path = std::filesystem::absolute(std::filesystem::path(folder) / named, error);
+  TRY(open_lora(path.lexically_normal().string()));
+  return path.lexically_normal().string();
+}
 
 Result<Modelfile> read_wish(const Arguments& arguments) {
   Modelfile wish;
@@ -27,7 +38,11 @@ Result<Modelfile> read_wish(const Arguments& arguments) {
     auto parsed = parse_modelfile(text);
     if (!parsed) return std::move(parsed).error().within(path);
     wish = std::move(*parsed);
+    const std::string folder = path == "-" ? "." : parent_folder(path);
+    for (std::string& adapter : wish.adapters) adapter = TRY(adapter_path(folder, adapter));
   }
+  for (const std::string& adapter : arguments.all("--adapter"))
+    wish.adapters.push_back(TRY(adapter_path(".", adapter)));
   wish.from = arguments.text("--from", wish.from);
   wish.system = arguments.text("--system", wish.system);
   for (const std::string& parameter : arguments.all("--parameter")) {
@@ -92,6 +107,7 @@ constexpr Option options[] = {
     {"--file", "FILE", "The Modelfile (default: ./Modelfile; -: standard input)."},
     {"--from", "MODEL", "The model; without --file, all of it is said by options."},
     {"--system", "TEXT", "Instructions of every conversation that brings none."},
+    {"--adapter", "PATH", "A LoRA adapter that answers under this name; several times.", true},
     {"--parameter", "NAME=VALUE",
      "temperature, top_k, top_p, min_p, seed, stop, num_ctx, num_predict ...; several times.",
      true},
@@ -105,9 +121,10 @@ const Command create_command{
     .summary = "Give a model a name of your own, with instructions and parameters.",
     .details =
         "NAME can be used wherever a model is named, here and by every client.  Requests may\n"
-        "still say otherwise.  Reads Ollama's Modelfiles: FROM, SYSTEM, PARAMETER, MESSAGE and\n"
-        "LICENSE; nothing is copied, unless FROM is a file of yours.  `hearth rm NAME` takes the\n"
-        "name away.\n\n"
+        "still say otherwise.  Reads Ollama's Modelfiles: FROM, SYSTEM, PARAMETER, MESSAGE, "
+        "ADAPTER\n"
+        "and LICENSE; nothing is copied, unless FROM is a file of yours.  `hearth rm NAME` takes\n"
+        "the name away.\n\n"
         "  hearth create reviewer --from qwen3:4b --system \"You review code.\" --parameter "
         "temperature=0.2\n"
         "  hearth create mario --file Modelfile",

@@ -9,6 +9,7 @@
 #include "base/store_files.h"
 #include "cli/pulling.h"
 #include "cli/rows.h"
+#include "library/aliases.h"
 #include "library/store.h"
 
 namespace hearth::cli {
@@ -46,6 +47,12 @@ std::vector<Litter> find_litter(const LibraryFolders& folders, std::int64_t olde
     Litter litter{join_path(prefixes, name), "prompts that a server kept for its next start", 0};
     std::int64_t age = age_seconds(litter.path);
     walk(litter.path, age, litter.bytes);
+    if (age >= older_than) found.push_back(std::move(litter));
+  }
+  for (const std::string& path : unused_adapter_folders(folders)) {
+    Litter litter{path, "an adapter that no name needs", 0};
+    std::int64_t age = age_seconds(path);
+    walk(path, age, litter.bytes);
     if (age >= older_than) found.push_back(std::move(litter));
   }
   for (const char* folder : {".partial", ".uploads"}) {

@@ -8,7 +8,6 @@
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "library/resolve.h"
-#include "library/speech_models.h"
 
 namespace hearth::cli {
 namespace {
@@ -36,7 +35,7 @@ Status import(App& app, const Arguments& arguments) {
   app.out.line(fmt::format("{}: {} in the store, readable as a model", made->name,
                            readable_bytes(made->bytes())));
   const auto found = find_model(made->name, context.folders);
-  const bool is_speech = found && read_facts(*found).kind == speech_kind;
+  const bool is_speech = found && read_facts(*found).kind == name_of(ModelKind::transcriber);
   app.out.line(fmt::format("Try it: hearth {} {}",
                            is_speech                    ? "transcribe FILE --model"
                            : has_graph_name(made->main) ? "show"

@@ -59,6 +59,7 @@ Result<OpenModel> open_model(App& app, const Arguments& arguments, const std::st
   open.lease = TRY(acquire(app, arguments, *open.library, reference));
   const Aliases aliases = read_aliases(options.folders);
   if (const Alias* alias = find_alias(aliases, reference)) open.preset = alias->preset;
+  open.lease = TRY(open.library->with_preset(open.lease, open.preset));
   return open;
 }
 

@@ -7,8 +7,8 @@
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "cli/settings.h"
+#include "engines/engines.h"
 #include "library/resolve.h"
-#include "library/speech_models.h"
 
 namespace hearth::cli {
 namespace {
@@ -69,7 +69,8 @@ Status run(App& app, const Arguments& arguments) {
                              readable_seconds(seconds)));
     const auto package = open_package(
         manifest.main == "." ? pulled.folder : join_path(pulled.folder, manifest.main));
-    if (package && speech::is_whisper(*package))
+    const auto info = package ? describe_package(*package) : package.error();
+    if (info && info->kind == ModelKind::transcriber)
       app.out.line(fmt::format("Try it: hearth transcribe FILE --model {}", name));
     else
       app.out.line(fmt::format("Try it: hearth chat {}", name));

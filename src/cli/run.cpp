@@ -8,6 +8,7 @@
 #include "cli/rows.h"
 #include "cli/sampling_flags.h"
 #include "library/pictures.h"
+#include "library/transcriber.h"
 #include "text/answer/held_answer.h"
 
 namespace hearth::cli {
@@ -91,6 +92,7 @@ Status run(App& app, const Arguments& arguments) {
   else if (arguments.count() < 2 || prompt == "-")
     prompt = TRY(read_stdin(max_prompt_bytes));
   const OpenModel open = TRY(open_model(app, arguments, arguments[0]));
+  TRY(check_reads_text(*open.lease));
   const Model& model = open.lease->model();
   GenerateRequest request = TRY(read_request(arguments, open));
   const bool shows = arguments.has("--image");

@@ -13,21 +13,19 @@
 #include "formats/graph_folder.h"
 #include "graphs/open.h"
 #include "library/resolve.h"
-#include "library/speech_models.h"
 #include "server/manage/settings.h"
 
 namespace hearth::cli {
 namespace {
 
-// A model that was named on the command line: it is there from the start, and stays.  Returns its
-// name; empty for graphs and speech-to-text models, which are opened when they are first used.
+// A model that was named on the command line: it is there from the start, and stays; graphs are
+// opened when they are first used.  Returns its name; empty for what answers no prompts.
 Result<std::string> load_now(App& app, const Arguments& arguments, LiveLibrary& library,
                              const std::string& reference) {
   TRY(offer_to_pull(app, arguments, reference));
   const LocalModel model = TRY(find_model(reference, library.installed.folders()));
   library.installed.allow(model);
   if (graphs::is_graph(model.path) && !has_text_side(model.path)) return std::string();
-  if (read_facts(model).kind == speech_kind) return std::string();
   const InterruptScope interrupts;
   AcquireOptions options;
   options.progress = [&](double share) { app.out.progress("loading", share); };
@@ -36,7 +34,8 @@ Result<std::string> load_now(App& app, const Arguments& arguments, LiveLibrary& 
   const auto lease = library.pool().acquire(reference, options);
   app.out.progress_done();
   if (!lease) return lease.error();
-  return (*lease)->id;
+  const bool hears = (*lease)->model().info().kind == ModelKind::transcriber;
+  return hears ? std::string() : (*lease)->id;
 }
 
 void announce(App& app, const Arguments& arguments, const server::ApiServer& server,

@@ -16,27 +16,10 @@
 #include "library/library.h"
 #include "library/modelfile.h"
 #include "library/resolve.h"
-#include "library/speech_models.h"
 #include "server/manage/tuning.h"
 
 namespace hearth::cli {
 namespace {
-
-std::string_view kind_name(ModelKind kind) {
-  switch (kind) {
-    case ModelKind::generator:
-      return "generator";
-    case ModelKind::embedder:
-      return "embedder";
-    case ModelKind::reranker:
-      return "reranker";
-  }
-  return "";
-}
-
-std::string_view kind_of(const Package& package, const ModelInfo& info) {
-  return speech::is_whisper(package) ? speech_kind : kind_name(info.kind);
-}
 
 std::string shape_text(const TensorEntry& tensor) {
   std::string text = "[";
@@ -61,7 +44,6 @@ Json tensors_json(const Package& package) {
 double expected_speed(const Package& package, const ModelInfo& info) {
   if (package.tensors.empty()) return 0;
   const auto speeds = load_speeds(standard_folders());
-  if (speech::is_whisper(package)) return 0;  // work goes with the sound, not with tokens
   if (!speeds || info.kind != ModelKind::generator) return 0;
   return expected_tokens_per_second(*speeds, work_per_token(package, info));
 }
@@ -71,7 +53,7 @@ Json to_json(const Package& package, const ModelInfo& info, bool tensors) {
                             {"format", package.format},
                             {"path", package.path},
                             {"architecture", info.architecture},
-                            {"kind", kind_of(package, info)},
+                            {"kind", name_of(info.kind)},
                             {"vision", info.vision.empty() ? Json() : Json(info.vision)},
                             {"mtp", info.has_mtp},
                             {"parameters", info.parameters},
@@ -160,6 +142,7 @@ void show_alias(Output& out, const std::string& name, const LibraryFolders& fold
   if (!alias) return;
   out.row("a name for", alias->model);
   if (!alias->preset.system.empty()) out.row("instructions", printable(alias->preset.system));
+  for (const std::string& adapter : alias->preset.adapters) out.row("adapter", printable(adapter));
   std::string parameters = write_parameters(alias->preset);
   std::ranges::replace(parameters, '\n', ' ');
   if (!parameters.empty()) out.row("parameters", parameters);
@@ -179,7 +162,7 @@ Status run(App& app, const Arguments& arguments) {
   const Package package = TRY(open_reference(model.path));
   if (arguments.has("--engines")) return show_engines(app, arguments, context, package);
   const Config config = TRY(read_tuned_config(arguments));
-  const ModelInfo info = TRY(describe_any(package, server::tuning_of(config).kv_dtype));
+  const ModelInfo info = TRY(describe_package(package, server::tuning_of(config).kv_dtype));
   const bool tensors = arguments.has("--tensors");
   if (arguments.has("--json")) {
     app.out.json(to_json(package, info, tensors));
@@ -188,7 +171,7 @@ Status run(App& app, const Arguments& arguments) {
   Output& out = app.out;
   out.line(out.bold(info.name));
   show_alias(out, arguments[0], context.folders);
-  out.row("what", fmt::format("{}, {} parameters, mostly {}", kind_of(package, info),
+  out.row("what", fmt::format("{}, {} parameters, mostly {}", name_of(info.kind),
                               readable_count(info.parameters), info.quantisation));
   out.row("architecture", fmt::format("{} ({}): {} layers, dim {}, {} heads, {} of keys and values",
                                       info.architecture, package.format, info.layers, info.dim,

@@ -10,7 +10,7 @@
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "formats/sound/sound.h"
-#include "library/speech_models.h"
+#include "library/transcriber.h"
 #include "speech/forms.h"
 
 namespace hearth::cli {
@@ -112,9 +112,8 @@ Status give_out(App& app, const Arguments& arguments, const Wanted& wanted, cons
   return Done{};
 }
 
-Status transcribe_file(App& app, const Arguments& arguments, SpeechModels& models,
-                       const speech::Whisper& model, const Wanted& wanted,
-                       const std::string& path) {
+Status transcribe_file(App& app, const Arguments& arguments, const LoadedModel& model,
+                       const Wanted& wanted, const std::string& path) {
   const auto file = TRY(MappedFile::open(path));
   auto samples = read_sound(file->bytes(), {.rate = speech::sample_rate, .seconds = most_seconds});
   if (!samples) return std::move(samples).error().within(path);
@@ -133,7 +132,7 @@ Status transcribe_file(App& app, const Arguments& arguments, SpeechModels& model
   else
     hooks.progress = [&](double share) { app.out.progress("transcribing", share); };
   const auto began = std::chrono::steady_clock::now();
-  auto transcript = models.transcribe(model, *samples, wanted.options, hooks);
+  auto transcript = transcribe(model, *samples, wanted.options, hooks);
   app.out.progress_done();
   if (!transcript) return std::move(transcript).error();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
@@ -149,21 +148,10 @@ Status run(App& app, const Arguments& arguments) {
   for (const std::string& path : arguments.positional())
     if (!is_file(path)) return Error(ErrorKind::not_found, fmt::format("{}: no such file", path));
   const LocalModel model = TRY(chosen_model(app, arguments));
-  const LibraryOptions options = TRY(library_options(arguments));
-  SpeechModels models(options.threads, options.kernels);
-  std::shared_ptr<const speech::Whisper> whisper;
-  {
-    const InterruptScope interrupts;
-    auto opened =
-        models.open(model, {.make_room = {},
-                            .progress = [&](double share) { app.out.progress("loading", share); },
-                            .stop = interrupts.token()});
-    app.out.progress_done();
-    if (!opened) return std::move(opened).error();
-    whisper = *std::move(opened);
-  }
+  TRY(check_transcribes(model));
+  const OpenModel open = TRY(open_model(app, arguments, model.path));
   for (const std::string& path : arguments.positional())
-    TRY(transcribe_file(app, arguments, models, *whisper, wanted, path));
+    TRY(transcribe_file(app, arguments, *open.lease, wanted, path));
   return Done{};
 }
 

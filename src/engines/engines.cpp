@@ -10,12 +10,14 @@
 
 namespace hearth {
 
-extern const Engine transformer_engine, graph_engine, onnxruntime_engine, libllama_engine,
-    picollm_engine, apple_engine;
+extern const Engine speech_engine, transformer_engine, graph_engine, onnxruntime_engine,
+    libllama_engine, picollm_engine, apple_engine;
 
 std::span<const Engine* const> engines() {
-  static constexpr std::array list{&transformer_engine, &graph_engine,   &onnxruntime_engine,
-                                   &libllama_engine,    &picollm_engine, &apple_engine};
+  // What is wrong with a model of sound is told before what others do not find in it.
+  static constexpr std::array list{&speech_engine,      &transformer_engine, &graph_engine,
+                                   &onnxruntime_engine, &libllama_engine,    &picollm_engine,
+                                   &apple_engine};
   return list;
 }
 

@@ -151,10 +151,35 @@ std::unique_ptr<Runner> with_standard_adapters(std::unique_ptr<Runner> runner,
       [adapters = std::move(adapters)] { return adapters->uses(adapters->scales()); });
 }
 
-Lease with_adapter(const Lease& model, std::size_t index) {
-  const Adapters::Entry& entry = model->adapters->entries()[index];
+Result<std::vector<AdapterUse>> AdapterShelf::uses(ops::Context& ctx, const Model& model,
+                                                   const std::vector<std::string>& paths) {
+  std::vector<AdapterUse> uses;
+  for (const std::string& path : paths) {
+    auto adapter = read_.with([&](auto& read) -> Result<std::shared_ptr<const Adapter>> {
+      const std::string key = key_of(path);
+      if (const auto found = read.find(key); found != read.end()) return found->second;
+      auto fresh = TRY(read_one(ctx, model, path));
+      read.emplace(key, fresh);
+      return fresh;
+    });
+    if (!adapter) return std::move(adapter).error();
+    uses.push_back({*std::move(adapter), 1});
+  }
+  return uses;
+}
+
+std::uint64_t AdapterShelf::bytes() const {
+  return read_.with([](const auto& read) {
+    std::uint64_t bytes = 0;
+    for (const auto& [key, adapter] : read) bytes += adapter->bytes;
+    return bytes;
+  });
+}
+
+Lease with_uses(const Lease& model, std::vector<AdapterUse> uses) {
   auto adapted = std::make_shared<LoadedModel>();
-  adapted->reference = adapted->id = fmt::format("{}:{}", model->id, entry.name);
+  adapted->reference = model->reference;
+  adapted->id = model->id;
   adapted->path = model->path;
   adapted->loaded_seconds = model->loaded_seconds;
   adapted->weight_bytes = model->weight_bytes;
@@ -163,9 +188,16 @@ Lease with_adapter(const Lease& model, std::size_t index) {
   adapted->grammars = model->grammars;
   adapted->engine = model->engine;
   adapted->adapters = model->adapters;
-  adapted->runner = std::make_unique<AdaptedRunner>(
-      *model->runner, model,
-      [use = AdapterUse{entry.adapter, 1}] { return std::vector<AdapterUse>{use}; });
+  adapted->shelf = model->shelf;
+  adapted->runner = std::make_unique<AdaptedRunner>(*model->runner, model,
+                                                    [uses = std::move(uses)] { return uses; });
+  return adapted;
+}
+
+Lease with_adapter(const Lease& model, std::size_t index) {
+  const Adapters::Entry& entry = model->adapters->entries()[index];
+  Lease adapted = with_uses(model, {{entry.adapter, 1}});
+  adapted->reference = adapted->id = fmt::format("{}:{}", model->id, entry.name);
   return adapted;
 }
 

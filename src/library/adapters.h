@@ -2,6 +2,7 @@
 #pragma once
 
 #include <functional>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -51,6 +52,19 @@ class Adapters {
   Guarded<std::vector<float>> scales_;
 };
 
+// Adapters that a name of the user's own brings with it: read when they are first asked for, and
+// kept beside the model.  Thread-safe.
+class AdapterShelf {
+ public:
+  // Each in full strength.  `path`: as open_lora.  Errors: as Adapters::read.
+  Result<std::vector<AdapterUse>> uses(ops::Context& ctx, const Model& model,
+                                       const std::vector<std::string>& paths);
+  std::uint64_t bytes() const;  // of memory
+
+ private:
+  Guarded<std::map<std::string, std::shared_ptr<const Adapter>>> read_;  // by file
+};
+
 constexpr float max_adapter_scale = 100;
 constexpr std::size_t max_adapters = 256;
 
@@ -60,6 +74,9 @@ std::unique_ptr<Runner> with_standard_adapters(std::unique_ptr<Runner> runner,
 
 // The model with one of its adapters in use, as "MODEL:ADAPTER"; it holds `model`.
 Lease with_adapter(const Lease& model, std::size_t index);
+
+// The model with these in use where a request does not say; it holds `model`.
+Lease with_uses(const Lease& model, std::vector<AdapterUse> uses);
 
 // What "MODEL:ADAPTER", or an adapter's name alone, means among these models; nullptr: nothing.
 struct AdapterPlace {

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
+
 #include "base/files.h"
 #include "base/utf8.h"
 #include "library/latest_tag.h"
@@ -26,6 +28,13 @@ Json part_of(const Json& object, std::string_view name, Json standard) {
              : std::move(standard);
 }
 
+std::vector<std::string> texts_in(const Json& list) {
+  std::vector<std::string> texts;
+  for (const Json& text : list.as_array())
+    if (text.is_string()) texts.push_back(text.as_string());
+  return texts;
+}
+
 Alias read_alias(const Json& json) {
   if (json.is_string()) return {.model = json.as_string()};
   if (!json.is_object()) return {};
@@ -33,17 +42,20 @@ Alias read_alias(const Json& json) {
           .preset = {.fields = part_of(json, "request", Json::object()),
                      .system = text_in(json, "system"),
                      .messages = part_of(json, "messages", Json::array()),
-                     .licence = text_in(json, "license")}};
+                     .licence = text_in(json, "license"),
+                     .adapters = texts_in(part_of(json, "adapters", Json::array()))}};
 }
 
 Json to_json(const Alias& alias) {
   const Preset& preset = alias.preset;
   if (preset.is_empty()) return alias.model;
-  return Json::object({{"model", alias.model},
-                       {"request", preset.fields},
-                       {"system", preset.system},
-                       {"messages", preset.messages},
-                       {"license", preset.licence}});
+  return Json::object(
+      {{"model", alias.model},
+       {"request", preset.fields},
+       {"system", preset.system},
+       {"messages", preset.messages},
+       {"license", preset.licence},
+       {"adapters", Json(Json::Array(preset.adapters.begin(), preset.adapters.end()))}});
 }
 
 Aliases aliases_of(const Json& json) {
@@ -71,6 +83,26 @@ Aliases read_aliases(const LibraryFolders& folders) {
 const Alias* find_alias(const Aliases& aliases, std::string_view name) {
   const auto found = aliases.find(without_latest(name));
   return found == aliases.end() ? nullptr : &found->second;
+}
+
+std::string adapter_folder(const LibraryFolders& folders, const std::string& key) {
+  return join_path(join_path(folders.models, ".adapters"), key);
+}
+
+std::vector<std::string> unused_adapter_folders(const LibraryFolders& folders) {
+  const Aliases aliases = read_aliases(folders);
+  const auto is_used = [&](const std::string& folder) {
+    return std::ranges::any_of(aliases, [&](const auto& named) {
+      return std::ranges::any_of(named.second.preset.adapters, [&](const std::string& path) {
+        return path == folder || path.starts_with(folder + "/");
+      });
+    });
+  };
+  std::vector<std::string> unused;
+  for (const std::string& name : list_folder(adapter_folder(folders, "")).value_or({}))
+    if (std::string folder = adapter_folder(folders, name); !is_used(folder))
+      unused.push_back(std::move(folder));
+  return unused;
 }
 
 Status set_alias(const LibraryFolders& folders, const std::string& name, const Alias& alias) {

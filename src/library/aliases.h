@@ -4,6 +4,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "base/json.h"
 #include "base/result.h"
@@ -17,9 +18,11 @@ struct Preset {
   std::string system = {};        // instructions; empty: none
   Json messages = Json::array();  // {"role", "content"}, which come before the request's own
   std::string licence = {};
+  std::vector<std::string> adapters = {};  // paths of LoRA adapters, as open_lora takes them
 
   bool is_empty() const {
-    return fields.size() == 0 && system.empty() && messages.size() == 0 && licence.empty();
+    return fields.size() == 0 && system.empty() && messages.size() == 0 && licence.empty() &&
+           adapters.empty();
   }
 };
 
@@ -33,6 +36,11 @@ using Aliases = std::map<std::string, Alias, std::less<>>;
 Aliases read_aliases(const LibraryFolders& folders);
 // The one of that name, with or without ":latest".
 const Alias* find_alias(const Aliases& aliases, std::string_view name);
+
+// Where adapters lie that were sent for a name: a folder of the store.
+std::string adapter_folder(const LibraryFolders& folders, const std::string& key);
+// Those that no name needs.
+std::vector<std::string> unused_adapter_folders(const LibraryFolders& folders);
 
 // An empty `model` takes the name away.  Errors: invalid (no plain name), io.
 Status set_alias(const LibraryFolders& folders, const std::string& name, const Alias& alias);

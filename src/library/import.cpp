@@ -15,7 +15,6 @@
 #include "graphs/open.h"
 #include "library/archive.h"
 #include "library/checksum.h"
-#include "library/speech_models.h"
 #include "library/towers.h"
 #include "models/model.h"
 
@@ -164,7 +163,7 @@ Status check_model(const std::string& main) {
     return Done{};
   }
   const Package package = TRY(open_package(main));
-  if (const auto info = describe_any(package); !info) return info.error();
+  if (const auto info = describe_package(package); !info) return info.error();
   return Done{};
 }
 

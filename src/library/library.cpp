@@ -24,8 +24,8 @@
 #include "library/recommended.h"
 #include "library/remote.h"
 #include "library/resolve.h"
-#include "library/speech_models.h"
 #include "library/towers.h"
+#include "library/transcriber.h"
 #include "runtime/draft_model.h"
 #include "runtime/memory_budget.h"
 #include "text/grammar/engine.h"
@@ -63,6 +63,8 @@ constexpr std::uint64_t least_context = 2048;  // worth loading a model for, if 
 constexpr std::uint64_t most_scratch = 100u << 20;
 
 std::uint64_t kv_tokens_for(const ModelInfo& info, std::uint32_t context_tokens) {
+  // Sound is heard window by window, however long a conversation may be.
+  if (info.kind == ModelKind::transcriber) return recordings_at_once * info.context_length;
   return kv_tokens_of(context_tokens > 0
                           ? context_tokens
                           : std::min<std::uint64_t>(least_context, info.context_length));
@@ -176,7 +178,6 @@ Result<ModelNeeds> Library::State::needs(const LocalModel& model) {
   if (model.tool == "remote") return ModelNeeds{};
   if (auto damage = damage_of(model, read_known_sums(options.folders))) return *std::move(damage);
   Package package = TRY(open_found(model, options.tower));
-  if (auto why = why_not_for_text(package, model.name)) return *std::move(why);
   const Tuned now = tuned.with([](const Tuned& held) { return held; });
   const auto info = describe_package(package, now.kv_dtype);
   if (!info) return Error(info.error()).within(model.name);
@@ -303,7 +304,9 @@ Result<Lease> Library::State::load(const LocalModel& model, const LoadOrder& ord
     }
   }
   loaded->adapters = TRY(adapters_for(ctx, *made, model.name));
-  loaded->runner = TRY(make_runner(std::move(made), *table, threads, runner));
+  const bool hears = made->info().kind == ModelKind::transcriber;
+  loaded->runner =
+      TRY((hears ? make_transcriber : make_runner)(std::move(made), *table, threads, runner));
   if (loaded->adapters) {
     loaded->weight_bytes += loaded->adapters->bytes();
     loaded->runner = with_standard_adapters(std::move(loaded->runner), loaded->adapters);
@@ -395,6 +398,14 @@ void Library::tune(const LibraryTuning& tuning) {
 }
 
 const std::vector<AdapterWish>& Library::adapters() const { return state_->options.adapters; }
+
+Result<Lease> Library::with_preset(const Lease& model, const Preset& preset) const {
+  if (preset.adapters.empty()) return model;
+  ops::Context ctx{.kernels = state_->table, .pool = state_->threads.get()};
+  auto uses = model->shelf->uses(ctx, model->model(), preset.adapters);
+  if (!uses) return std::move(uses).error();
+  return with_uses(model, *std::move(uses));
+}
 
 int Library::threads() const { return state_->threads->limit(); }
 std::string_view Library::kernels() const { return state_->table->name; }

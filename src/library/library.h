@@ -14,6 +14,7 @@
 #include "base/result.h"
 #include "formats/package.h"
 #include "library/adapters.h"
+#include "library/aliases.h"
 #include "library/folders.h"
 #include "library/model_pool.h"
 #include "library/reference.h"
@@ -83,6 +84,7 @@ struct LoadedModel {
   std::shared_ptr<GrammarEngine> grammars;  // that its answers can be held to; thread-safe
   std::string engine;                       // that runs it: "transformer"
   std::shared_ptr<Adapters> adapters;       // nullptr: it has none
+  std::shared_ptr<AdapterShelf> shelf = std::make_shared<AdapterShelf>();
 
   const Model& model() const { return runner->model(); }
   SamplingOptions standard_sampling() const;  // `sampling`, and what the person wished
@@ -103,6 +105,9 @@ class Library {
   ModelPool& pool();
   void tune(const LibraryTuning& tuning);
   const std::vector<AdapterWish>& adapters() const;  // of LibraryOptions
+  // What a name of the user's own means: the model that it stands for, with what its preset adds.
+  // Errors: those of the preset's adapters.
+  Result<Lease> with_preset(const Lease& model, const Preset& preset) const;
 
   int threads() const;
   std::string_view kernels() const;  // name of the table in use

@@ -13,7 +13,6 @@
 #include "library/builtin.h"
 #include "library/known_sums.h"
 #include "library/local_models.h"
-#include "library/speech_models.h"
 #include "library/towers.h"
 #include "models/model.h"
 #include "models/user_spec.h"
@@ -25,18 +24,6 @@ namespace {
 
 constexpr std::uint64_t max_cache_bytes = 64u << 20;
 constexpr std::size_t max_problem_bytes = 500;
-
-std::string_view kind_name(ModelKind kind) {
-  switch (kind) {
-    case ModelKind::generator:
-      return "generator";
-    case ModelKind::embedder:
-      return "embedder";
-    case ModelKind::reranker:
-      return "reranker";
-  }
-  return "";
-}
 
 // A field of a line: no tabs, no line ends.
 std::string field(std::string_view text) {
@@ -50,6 +37,7 @@ std::string field(std::string_view text) {
 std::string capabilities_of(const Package& package, const ModelInfo& info) {
   if (info.kind == ModelKind::reranker) return "rerank";
   if (info.kind == ModelKind::embedder) return "embedding";
+  if (info.kind == ModelKind::transcriber) return "transcription";
   std::string list = "completion";
   if (!info.vision.empty()) list += ",vision";
   const auto source = chat_template_source(package);
@@ -88,7 +76,7 @@ using Cache = std::map<std::string_view, Known>;
 // Another number after a change of what is stored, or of what is read: old caches are passed over,
 // and those of a Hearth that knows other architectures.
 std::string cache_head() {
-  return fmt::format("hearth facts 4 {} {:08x}\n", HEARTH_VERSION, added_architectures_mark());
+  return fmt::format("hearth facts 5 {} {:08x}\n", HEARTH_VERSION, added_architectures_mark());
 }
 
 // Another program, even of the same version, may run what this one cannot.
@@ -192,12 +180,11 @@ Reading read_header(const LocalModel& model) {
   if (package && !builtin) (void)attach_tower(*package, model.tower).ok();
   if (!package) return with_problem(std::move(facts), model.path, package.error());
   facts.architecture = field(package->metadata.string("general.architecture").value_or(""));
-  const bool is_speech = speech::is_whisper(*package);
-  const auto info = describe_any(*package);
+  const auto info = describe_package(*package);
   if (!info) return with_problem(std::move(facts), model.path, info.error());
-  facts.kind = is_speech ? speech_kind : kind_name(info->kind);
+  facts.kind = name_of(info->kind);
   facts.title = field(info->name);
-  facts.capabilities = is_speech ? "transcription" : capabilities_of(*package, *info);
+  facts.capabilities = capabilities_of(*package, *info);
   facts.architecture = field(info->architecture);
   facts.quantisation = field(info->quantisation);
   facts.parameters = info->parameters;

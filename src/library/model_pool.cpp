@@ -40,7 +40,8 @@ std::string gigabytes(std::uint64_t bytes) {
   return fmt::format("{:.2f} GB", static_cast<double>(bytes) / 1e9);
 }
 
-// Of keys, values and states: made, and promised but not made yet.
+// Of keys, values, states and adapters read since it was loaded: made, and promised but not made
+// yet.
 struct KvBytes {
   std::uint64_t made = 0, outstanding = 0;
 };
@@ -49,7 +50,7 @@ KvBytes kv_bytes(const LoadedModel& model) {
   const std::uint64_t page = model.model().kv_layout().page_bytes;
   const std::uint64_t made = stats.kv_pages_used + stats.kv_pages_cached;
   const std::uint64_t pages_left = stats.kv_pages_total - std::min(made, stats.kv_pages_total);
-  return {made * page + stats.state_bytes,
+  return {made * page + stats.state_bytes + model.shelf->bytes(),
           pages_left * page + stats.state_bytes_total - stats.state_bytes};
 }
 

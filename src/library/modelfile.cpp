@@ -173,11 +173,11 @@ Status take(Modelfile& file, const Instruction& instruction, const std::string& 
     return wrong(ErrorKind::unsupported,
                  "TEMPLATE: the model's own template is used; leave the line out");
   } else if (name == "ADAPTER") {
-    return wrong(ErrorKind::unsupported, "ADAPTER: cannot belong to a name; leave the line out");
+    file.adapters.push_back(instruction.text);
   } else if (name != "REQUIRES") {
-    return wrong(
-        ErrorKind::invalid,
-        fmt::format("'{}': needs FROM, PARAMETER, SYSTEM, MESSAGE or LICENSE", printable(name)));
+    return wrong(ErrorKind::invalid,
+                 fmt::format("'{}': needs FROM, PARAMETER, SYSTEM, MESSAGE, ADAPTER or LICENSE",
+                             printable(name)));
   }
   return Done{};
 }
@@ -244,6 +244,7 @@ std::string write_parameters(const Preset& preset) {
 
 std::string write_modelfile(std::string_view from, const Preset& preset) {
   std::string text = fmt::format("FROM {}\n", from);
+  for (const std::string& adapter : preset.adapters) text += fmt::format("ADAPTER {}\n", adapter);
   if (!preset.system.empty()) text += fmt::format("SYSTEM {}\n", quoted(preset.system));
   std::string_view lines;
   const std::string parameters = write_parameters(preset);

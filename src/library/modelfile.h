@@ -17,10 +17,11 @@ struct Modelfile {
   std::string system;
   Json messages = Json::array();
   std::string licence;
+  std::vector<std::string> adapters;  // paths, as they are written
 };
 
 // Errors: invalid with the line: no FROM, an instruction without its text, a text without its end;
-// unsupported: TEMPLATE and ADAPTER.
+// unsupported: TEMPLATE.
 Result<Modelfile> parse_modelfile(std::string_view text);
 
 // "stop" may come again and again; what is a number, true or false is no text.

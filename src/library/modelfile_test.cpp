@@ -20,11 +20,13 @@ TEST_CASE("a Modelfile is read as Ollama reads it") {
       "SYSTEM \"\"\"You are Mario.\nSpeak so.\"\"\"\n"
       "MESSAGE user Who are you?\n"
       "MESSAGE assistant \"\"\"\nMario!\n\"\"\"\n"
+      "ADAPTER ./sql.gguf\n"
       "LICENSE \"MIT\"\n");
   REQUIRE(file);
   CHECK(file->from == "llama3.2:1b");
   CHECK(file->system == "You are Mario.\nSpeak so.");
   CHECK(file->licence == "MIT");
+  CHECK(file->adapters == std::vector<std::string>{"./sql.gguf"});
   CHECK(write_json(file->messages) ==
         R"([{"role":"user","content":"Who are you?"},{"role":"assistant","content":"Mario!"}])");
   CHECK(write_json(file->parameters) ==
@@ -47,7 +49,6 @@ TEST_CASE("a Modelfile that says nothing, or what cannot be, is refused with its
       {"FROM a\nPARAMETER stop\n", "line 2: PARAMETER needs"},
       {"FROM a\nMESSAGE robot hi\n", "line 2: MESSAGE 'robot'"},
       {"FROM a\nTEMPLATE {{ .Prompt }}\n", "line 2: TEMPLATE"},
-      {"FROM a\nADAPTER ./x.gguf\n", "line 2: ADAPTER"},
   };
   for (const auto& c : cases) {
     CAPTURE(c.text);
@@ -66,13 +67,15 @@ TEST_CASE("what is written reads back") {
                               {"max_tokens", 7}}),
       .system = "Be brief.\nAnd kind.",
       .messages = Json(Json::Array{Json::object({{"role", "user"}, {"content", "Hello"}})}),
-      .licence = "MIT"};
+      .licence = "MIT",
+      .adapters = {"/home/me/a b", "/home/me/c.gguf"}};
   const auto file = parse_modelfile(write_modelfile("qwen3:4b", preset));
   REQUIRE(file);
   CHECK(file->from == "qwen3:4b");
   CHECK(file->system == preset.system);
   CHECK(file->messages == preset.messages);
   CHECK(file->licence == preset.licence);
+  CHECK(file->adapters == preset.adapters);
   CHECK(*preset_fields(file->parameters) == preset.fields);
 }
 
@@ -83,7 +86,8 @@ TEST_CASE("a name keeps its preset, and loses it") {
   const std::string_view before = R"({"plain": "qwen3:4b", "odd": 7})";
   REQUIRE(replace_file(folders.aliases, std::as_bytes(std::span(before))).ok());
   CHECK(read_aliases(folders).size() == 1);
-  const Preset preset{.fields = Json::object({{"top_k", 3}}), .system = "Be brief."};
+  const Preset preset{
+      .fields = Json::object({{"top_k", 3}}), .system = "Be brief.", .adapters = {"/home/me/a"}};
   REQUIRE(set_alias(folders, "brief:latest", {"qwen3:4b", preset}).ok());
   const Aliases aliases = read_aliases(folders);
   CHECK(find_alias(aliases, "plain:latest")->model == "qwen3:4b");
@@ -91,6 +95,7 @@ TEST_CASE("a name keeps its preset, and loses it") {
   REQUIRE(found);
   CHECK(found->preset.system == "Be brief.");
   CHECK(found->preset.fields == preset.fields);
+  CHECK(found->preset.adapters == preset.adapters);
   CHECK_FALSE(set_alias(folders, "/etc/passwd", {"x"}).ok());
   REQUIRE(set_alias(folders, "brief", {}).ok());
   CHECK_FALSE(find_alias(read_aliases(folders), "brief"));

@@ -14,9 +14,10 @@
 #include "library/checksum.h"
 #include "library/download.h"
 #include "library/known_sums.h"
-#include "library/speech_models.h"
 #include "library/split_files.h"
 #include "library/store.h"
+#include "library/transcriber.h"
+#include "speech/mel.h"
 
 namespace hearth {
 namespace {
@@ -73,7 +74,7 @@ constexpr std::string_view level_names[] = {"header", "tensors", "checksum", "ru
 
 Status check_header(const LocalModel& model) {
   const Package package = TRY(open_reference(model.path));
-  TRY(describe_any(package));
+  TRY(describe_package(package));
   return Done{};
 }
 
@@ -110,6 +111,19 @@ Status check_token(const LoadedModel& loaded, const std::stop_token& stop) {
   return Done{};
 }
 
+// A second of silence.
+Status check_hearing(const LoadedModel& loaded, const std::stop_token& stop) {
+  const std::vector<float> silence(speech::sample_rate);
+  speech::TranscribeOptions options;
+  options.temperatures = {0};
+  speech::TranscribeHooks hooks;
+  hooks.stop = stop;
+  const auto transcript = TRY(transcribe(loaded, silence, options, hooks));
+  for (const speech::Segment& segment : transcript.segments)
+    if (!std::isfinite(segment.log_probability)) return no_number("the probability of a word");
+  return Done{};
+}
+
 Status check_run(const LoadedModel& loaded, const std::stop_token& stop) {
   switch (loaded.model().info().kind) {
     case ModelKind::generator:
@@ -123,6 +137,8 @@ Status check_run(const LoadedModel& loaded, const std::stop_token& stop) {
       for (const float score : TRY(rerank_texts(loaded, "Hello", {"Hello"}, stop)).scores)
         if (!std::isfinite(score)) return no_number("its score of a text");
       return Done{};
+    case ModelKind::transcriber:
+      return check_hearing(loaded, stop);
   }
   return Done{};
 }

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 #include <map>
+#include <utility>
 
 #include "base/bytes.h"
 #include "base/files.h"
@@ -154,6 +155,18 @@ Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hy
 }  // namespace hearth::models
 
 namespace hearth {
+
+namespace {
+constexpr std::string_view kind_names[] = {"generator", "embedder", "reranker", "transcriber"};
+}
+
+std::string_view name_of(ModelKind kind) { return kind_names[std::to_underlying(kind)]; }
+
+std::optional<ModelKind> find_kind(std::string_view name) {
+  const auto found = std::ranges::find(kind_names, name);
+  if (found == std::end(kind_names)) return std::nullopt;
+  return static_cast<ModelKind>(found - std::begin(kind_names));
+}
 
 Result<ModelInfo> describe(const Package& package, std::optional<Dtype> kv_dtype) {
   const models::ArchSpec& spec = *TRY(models::architecture_of(package));

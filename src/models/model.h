@@ -31,7 +31,9 @@ struct AdapterUse {
   float scale = 1;
 };
 
-enum class ModelKind { generator, embedder, reranker };
+enum class ModelKind { generator, embedder, reranker, transcriber };
+std::string_view name_of(ModelKind kind);
+std::optional<ModelKind> find_kind(std::string_view name);
 
 // What a model is, known without its weights.
 struct ModelInfo {
@@ -45,8 +47,8 @@ struct ModelInfo {
   std::uint64_t file_bytes = 0;
   std::string vision;              // the architecture of its tower; empty: it reads text alone
   std::uint64_t weight_bytes = 0;  // memory the weights take when loaded; an estimate
-  std::uint64_t kv_bytes_per_token = 0;
-  bool has_mtp = false;  // its file has a layer that guesses a further token
+  std::uint64_t kv_bytes_per_token = 0;  // of a transcriber: of a window of sound, shared out
+  bool has_mtp = false;                  // its file has a layer that guesses a further token
 };
 
 // How keys and values of all layers lie in one page of ops::kv_page_tokens tokens.

@@ -23,11 +23,6 @@ std::vector<std::string> split(std::string_view list) {
   return items;
 }
 
-ModelKind kind_of(std::string_view name) {
-  if (name == "embedder") return ModelKind::embedder;
-  return name == "reranker" ? ModelKind::reranker : ModelKind::generator;
-}
-
 // An installed model that is in memory: what only the loaded one knows.
 void take_loaded(ModelCard& card, const LoadedModel& loaded) {
   card.is_loaded = true;
@@ -40,6 +35,7 @@ void take_loaded(ModelCard& card, const LoadedModel& loaded) {
 std::vector<std::string> capabilities_of(const LoadedModel& loaded) {
   if (loaded.model().info().kind == ModelKind::reranker) return {"rerank"};
   if (loaded.model().info().kind == ModelKind::embedder) return {"embedding"};
+  if (loaded.model().info().kind == ModelKind::transcriber) return {"transcription"};
   std::vector<std::string> capabilities = {"completion"};
   const AnswerForm form = find_answer_form(loaded.model().chat_template_source());
   if (form.calls && knows_tools(loaded.model())) capabilities.emplace_back("tools");
@@ -78,7 +74,7 @@ ModelCard card_of(const LocalModel& model) {
           .path = model.path,
           .architecture = facts.architecture,
           .quantisation = facts.quantisation,
-          .kind = kind_of(facts.kind),
+          .kind = find_kind(facts.kind).value_or(ModelKind::generator),
           .parameters = facts.parameters,
           .file_bytes = model.bytes,
           .trained_context = facts.context_length,

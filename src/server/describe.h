@@ -32,7 +32,7 @@ std::vector<ModelCard> cards_of(Service& service);
 // By any name.  Errors: 404 model_not_found.
 Checked<ModelCard> find_card(Service& service, const std::string& name);
 
-// "completion", "tools", "thinking", "insert", "embedding", "rerank".
+// "completion", "tools", "thinking", "insert", "embedding", "rerank", "transcription".
 std::vector<std::string> capabilities_of(const LoadedModel& loaded);
 
 // "2026-11-21T03:07:45.000000+00:00"; every client's parser of RFC 3339 reads it.

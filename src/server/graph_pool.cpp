@@ -46,7 +46,7 @@ class Deadline {
 
 }  // namespace
 
-GraphPool::GraphPool(int threads) : wanted_threads_(threads), speech_(threads) {}
+GraphPool::GraphPool(int threads) : wanted_threads_(threads) {}
 GraphPool::~GraphPool() = default;
 
 ThreadPool& GraphPool::threads() {

@@ -1,4 +1,4 @@
-// GraphPool: operator graphs and speech-to-text models in memory, those used last.
+// GraphPool: operator graphs in memory, those used last.
 #pragma once
 
 #include <chrono>
@@ -10,7 +10,7 @@
 
 #include "base/files.h"
 #include "graphs/executor.h"
-#include "library/speech_models.h"
+#include "library/local_models.h"
 
 namespace hearth::server {
 
@@ -35,8 +35,6 @@ class GraphPool {
       const graphs::Runner& runner, const std::map<std::string, graphs::Value, std::less<>>& inputs,
       const GraphLimits& limits, std::stop_token stop);
 
-  SpeechModels& speech() { return speech_; }
-
  private:
   struct Entry {
     std::string path, method;
@@ -46,7 +44,6 @@ class GraphPool {
   ThreadPool& threads();
 
   const int wanted_threads_;
-  SpeechModels speech_;
   std::mutex mutex_;
   std::unique_ptr<ThreadPool> threads_;  // made with the first run
   std::vector<Entry> entries_;           // the one used last is last

@@ -13,6 +13,9 @@ bool has_capability(const ModelCard& card, std::string_view name) {
   return std::ranges::find(card.capabilities, name) != card.capabilities.end();
 }
 
+// It has no type for models that hear.
+bool has_type(const ModelCard& card) { return card.kind != ModelKind::transcriber; }
+
 Json describe(const ModelCard& card) {
   const bool is_generator = card.kind == ModelKind::generator;
   Json capabilities = Json::array();
@@ -61,13 +64,15 @@ Json describe_anew(const ModelCard& card) {
 
 Checked<Json> list_anew(Service& service, const Call&) {
   Json models = Json::array();
-  for (const ModelCard& card : cards_of(service)) models.push_back(describe_anew(card));
+  for (const ModelCard& card : cards_of(service))
+    if (has_type(card)) models.push_back(describe_anew(card));
   return Json::object({{"models", std::move(models)}});
 }
 
 Checked<Json> list(Service& service, const Call&) {
   Json data = Json::array();
-  for (const ModelCard& card : cards_of(service)) data.push_back(describe(card));
+  for (const ModelCard& card : cards_of(service))
+    if (has_type(card)) data.push_back(describe(card));
   return Json::object({{"object", "list"}, {"data", std::move(data)}});
 }
 

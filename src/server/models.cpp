@@ -11,35 +11,33 @@ namespace hearth::server {
 namespace {
 
 Json describe(const ModelCard& card) {
-  const bool is_generator = card.kind == ModelKind::generator;
   Json capabilities = Json::array();
   for (const std::string& name : card.capabilities) capabilities.push_back(name);
   const Json text(Json::Array{"text"});
   const bool sees = std::ranges::find(card.capabilities, "vision") != card.capabilities.end();
-  const bool hears =
-      std::ranges::find(card.capabilities, "transcription") != card.capabilities.end();
-  Json model =
-      Json::object({{"id", card.id},
-                    {"object", "model"},
-                    {"created", card.created_seconds},
-                    {"owned_by", "hearth"},
-                    {"context_length", card.context},
-                    {"max_model_len", card.context},
-                    {"architecture",
-                     Json::object({{"name", card.architecture},
-                                   {"input_modalities", hears  ? Json(Json::Array{"audio"})
-                                                        : sees ? Json(Json::Array{"text", "image"})
-                                                               : text},
-                                   {"output_modalities",
-                                    is_generator ? text : Json(Json::Array{"embedding"})}})},
-                    {"capabilities", std::move(capabilities)},
-                    {"loaded", card.is_loaded},
-                    {"meta", Json::object({{"n_ctx_train", card.trained_context},
-                                           {"n_params", card.parameters},
-                                           {"n_vocab", card.vocabulary},
-                                           {"n_embd", card.dim},
-                                           {"size", card.file_bytes},
-                                           {"quantization", card.quantisation}})}});
+  const bool hears = card.kind == ModelKind::transcriber;
+  const bool writes = hears || card.kind == ModelKind::generator;
+  Json model = Json::object(
+      {{"id", card.id},
+       {"object", "model"},
+       {"created", card.created_seconds},
+       {"owned_by", "hearth"},
+       {"context_length", card.context},
+       {"max_model_len", card.context},
+       {"architecture",
+        Json::object({{"name", card.architecture},
+                      {"input_modalities", hears  ? Json(Json::Array{"audio"})
+                                           : sees ? Json(Json::Array{"text", "image"})
+                                                  : text},
+                      {"output_modalities", writes ? text : Json(Json::Array{"embedding"})}})},
+       {"capabilities", std::move(capabilities)},
+       {"loaded", card.is_loaded},
+       {"meta", Json::object({{"n_ctx_train", card.trained_context},
+                              {"n_params", card.parameters},
+                              {"n_vocab", card.vocabulary},
+                              {"n_embd", card.dim},
+                              {"size", card.file_bytes},
+                              {"quantization", card.quantisation}})}});
   if (!card.parent.empty()) model.set("parent", card.parent);
   return model;
 }

@@ -19,6 +19,7 @@ Checked<Preset> preset_of(const Modelfile& wish, Preset base) {
     base.messages = wish.messages;
   }
   if (!wish.licence.empty()) base.licence = wish.licence;
+  if (!wish.adapters.empty()) base.adapters = wish.adapters;
   return base;
 }
 

@@ -108,8 +108,21 @@ Checked<Lease> Service::find_model(const std::string& asked, const AcquireOption
   // Again, when another one was switched to between the two looks.
   for (int look = 0; look < 2; ++look)
     if (const Lease lease = find_loaded(asked))
-      if (Lease held = hold(lease, options)) return held;
-  return load(meant_by(asked), options);
+      if (Lease held = hold(lease, options)) return with_preset(asked, std::move(held));
+  return with_preset(asked, TRY(load(meant_by(asked), options)));
+}
+
+// With the adapters that the name brings with it.
+Checked<Lease> Service::with_preset(const std::string& name, Lease model) const {
+  if (library == nullptr) return model;
+  auto made = library->library->with_preset(model, installed->preset(meant_by(name)));
+  if (made) return *std::move(made);
+  // Where it lies is for the log.
+  log_warning("adapter_not_used name={} why={}", printable(name),
+              printable(made.error().message()));
+  return unsupported_value(
+      "model", fmt::format("'{}' brings an adapter with it that does not fit, or cannot be read",
+                           printable(name)));
 }
 
 // A use of a model in memory; nullptr: it has left.

@@ -104,6 +104,7 @@ struct Service {
   Lease find_loaded(const std::string& name) const;
   Lease find_loaded_as(const std::string& name) const;
   Lease hold(const Lease& lease, const AcquireOptions& options) const;
+  Checked<Lease> with_preset(const std::string& name, Lease model) const;
   Lease load_adapted(const std::string& name, const AcquireOptions& options);
   // The name behind "default" and names that were switched.
   std::string meant_by(const std::string& name) const;

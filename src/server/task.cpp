@@ -5,6 +5,7 @@
 #include <algorithm>
 
 #include "library/pictures.h"
+#include "library/transcriber.h"
 #include "server/answer_rule.h"
 #include "server/cut.h"
 #include "server/tool_messages.h"
@@ -124,6 +125,8 @@ Checked<Task> chat_task(const LoadedModel& loaded, ChatInput input, Asked asked,
 
 Check check_generates(const LoadedModel& loaded) {
   if (loaded.model().info().kind == ModelKind::generator) return Done{};
+  if (const Status reads = check_reads_text(loaded); !reads.ok())
+    return unsupported_value("model", reads.error().message());
   return unsupported_value("model", "does not generate text");
 }
 

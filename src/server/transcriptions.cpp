@@ -9,10 +9,9 @@
 #include "base/bytes.h"
 #include "base/utf8.h"
 #include "formats/sound/sound.h"
-#include "library/speech_models.h"
+#include "library/transcriber.h"
 #include "server/access/door.h"
 #include "server/collections/multipart.h"
-#include "server/graph_pool.h"
 #include "server/reply.h"
 #include "server/rows.h"
 #include "speech/forms.h"
@@ -22,7 +21,8 @@ namespace {
 
 using speech::Form;
 
-constexpr std::string_view hears = "write down what is said", model_like = "one like Whisper";
+constexpr std::string_view what_it_does = "write down what is said",
+                           model_like = "one like Whisper";
 constexpr std::size_t max_prompt_bytes = 16 << 10;
 // What clients of OpenAI's service name by habit: the best model that is here answers.
 constexpr std::string_view standard_names[] = {"", "default", "whisper-1", "gpt-4o-transcribe",
@@ -107,7 +107,7 @@ Checked<Asked> read_request(const Call& call) {
 }
 
 bool has_transcriber(Service& service) {
-  if (!service.installed || !service.graphs) return false;
+  if (!service.installed) return false;
   const InstalledModels::List list = service.installed->list();
   return list && best_transcriber(*list) != nullptr;
 }
@@ -117,27 +117,22 @@ Checked<LocalModel> find_transcriber(Service& service, const std::string& asked)
   const InstalledModels::List list = service.installed->list();
   auto found = service.installed->find(name);
   const bool is_standard = std::ranges::find(standard_names, asked) != std::end(standard_names);
-  if (is_standard && !(found && found->facts.kind == speech_kind))
+  const auto hears = [](const LocalModel& model) {
+    return model.facts.kind == name_of(ModelKind::transcriber);
+  };
+  if (is_standard && !(found && hears(*found)))
     if (const LocalModel* best = best_transcriber(*list)) return *best;
   if (!found) return model_problem(asked, found.error());
-  if (found->facts.kind != speech_kind)
-    return invalid_value("model", fmt::format("'{}' cannot {}", printable(asked), hears));
+  if (!hears(*found))
+    return invalid_value("model", fmt::format("'{}' cannot {}", printable(asked), what_it_does));
   return *std::move(found);
 }
 
-struct Opened {
-  std::string name;
-  std::shared_ptr<const speech::Whisper> model;
-};
-
-Checked<Opened> open(Service& service, const Call& call, const std::string& asked) {
+Checked<Lease> open(Service& service, const Call& call, const std::string& asked) {
   const LocalModel found = TRY(find_transcriber(service, asked));
-  auto model = service.graphs->speech().open(
-      found, {.make_room = [&](std::uint64_t bytes) { service.pool->relieve(bytes); },
-              .progress = {},
-              .stop = call.responder->stop()});
-  if (!model) return model_problem(asked, model.error());
-  return Opened{found.name, *std::move(model)};
+  AcquireOptions options;
+  options.stop = call.responder->stop();
+  return service.find_own_model(found.name, options);
 }
 
 std::string event_of(Json body) { return "data: " + write_json(body) + "\n\n"; }
@@ -149,8 +144,8 @@ Json usage_of(const speech::Transcript& transcript) {
 // One answer on its way out.
 class Answering {
  public:
-  Answering(Service& service, Call& call, const Asked& asked, Opened opened)
-      : service_(service), call_(call), asked_(asked), opened_(std::move(opened)) {}
+  Answering(Service& service, Call& call, const Asked& asked, const LoadedModel& model)
+      : service_(service), call_(call), asked_(asked), model_(model) {}
 
   Check answer(std::span<const float> samples) {
     speech::TranscribeHooks hooks;
@@ -159,10 +154,9 @@ class Answering {
       begin_stream();
       hooks.segment = [this](const speech::Segment& segment) { write(segment); };
     }
-    auto transcript =
-        service_.graphs->speech().transcribe(*opened_.model, samples, asked_.options, hooks);
+    auto transcript = hearth::transcribe(model_, samples, asked_.options, hooks);
     if (call_.account) {
-      call_.account->model = opened_.name;
+      call_.account->model = model_.id;
       if (transcript) call_.account->completion_tokens += transcript->tokens;
     }
     if (!asked_.streams) {
@@ -229,7 +223,7 @@ class Answering {
   Service& service_;
   Call& call_;
   const Asked& asked_;
-  const Opened opened_;
+  const LoadedModel& model_;
   bool is_first_ = true;
 };
 
@@ -245,14 +239,15 @@ Check transcribe(Service& service, Call& call) {
     problem.param = "file";
     return problem;
   }
-  Opened opened = TRY(open(service, call, asked.model));
-  return Answering(service, call, asked, std::move(opened)).answer(*samples);
+  const Lease lease = TRY(open(service, call, asked.model));
+  return Answering(service, call, asked, *lease).answer(*samples);
 }
 
 void handle(Service& service, Call call) {
   if (!has_transcriber(service)) {
     const bool translates = call.endpoint->path.ends_with("translations");
-    return send_unable(service, call, translates ? "translate what is said" : hears, model_like);
+    return send_unable(service, call, translates ? "translate what is said" : what_it_does,
+                       model_like);
   }
   Check done = transcribe(service, call);
   if (!done.ok()) send(service, call, std::move(done).error());

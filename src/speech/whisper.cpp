@@ -74,6 +74,14 @@ ops::AttentionOptions attention_of(std::uint32_t heads, std::uint32_t dim) {
   return options;
 }
 
+Error reads_no_text(const ModelInfo& info) {
+  return Error(ErrorKind::unsupported, info.name + " hears: it reads no text");
+}
+
+std::size_t pages_for(std::size_t tokens) {
+  return (tokens + ops::kv_page_tokens - 1) / ops::kv_page_tokens;
+}
+
 Error stopped() { return Error(ErrorKind::cancelled, "transcribing was stopped"); }
 
 std::vector<std::byte*> pages_in(const PageBuffer& memory, std::size_t page_bytes) {
@@ -85,13 +93,16 @@ std::vector<std::byte*> pages_in(const PageBuffer& memory, std::size_t page_byte
 
 }  // namespace
 
+std::uint64_t window_bytes(const WhisperSizes& sizes, const KvLayout& kv) {
+  return (pages_for(sizes.source_positions) + pages_for(sizes.target_positions)) * kv.page_bytes;
+}
+
 Result<Window> Whisper::make_window() const {
   const WhisperSizes& sizes = parts_->sizes;
-  const std::size_t page = parts_->kv.page_bytes, each = ops::kv_page_tokens;
-  const auto pages = [&](std::size_t tokens) { return (tokens + each - 1) / each; };
+  const std::size_t page = parts_->kv.page_bytes;
   Window window;
-  window.heard_memory = TRY(PageBuffer::allocate(pages(sizes.source_positions) * page));
-  window.said_memory = TRY(PageBuffer::allocate(pages(sizes.target_positions) * page));
+  window.heard_memory = TRY(PageBuffer::allocate(pages_for(sizes.source_positions) * page));
+  window.said_memory = TRY(PageBuffer::allocate(pages_for(sizes.target_positions) * page));
   window.heard = pages_in(window.heard_memory, page);
   window.said = pages_in(window.said_memory, page);
   return window;
@@ -272,5 +283,19 @@ const WhisperSizes& Whisper::sizes() const { return parts_->sizes; }
 const Codes& Whisper::codes() const { return parts_->codes; }
 const Tokenizer& Whisper::tokenizer() const { return *parts_->tokenizer; }
 const ModelInfo& Whisper::info() const { return parts_->info; }
+const KvLayout& Whisper::kv_layout() const { return parts_->kv; }
+std::uint64_t Whisper::window_bytes() const {
+  return speech::window_bytes(parts_->sizes, parts_->kv);
+}
+
+Status Whisper::forward(ops::Context&, const Batch&, std::span<float>, std::stop_token) const {
+  return reads_no_text(info());
+}
+
+Result<std::vector<std::vector<float>>> Whisper::embed(ops::Context&,
+                                                       std::span<const std::vector<Token>>,
+                                                       std::stop_token) const {
+  return reads_no_text(info());
+}
 
 }  // namespace hearth::speech

@@ -60,17 +60,29 @@ bool is_whisper(const Package& package);
 Result<WhisperSizes> sizes_of(const Package& package);
 Result<ModelInfo> describe_whisper(const Package& package);
 
-// Immutable; thread-safe.  Keeps the package's storage alive.
-class Whisper {
+// Immutable; thread-safe.  Keeps the package's storage alive.  A model of kind transcriber: it
+// answers no prompts.
+class Whisper final : public Model {
  public:
   static Result<std::shared_ptr<const Whisper>> load(ops::Context& ctx, const Package& package,
                                                      const WhisperOptions& options = {});
-  ~Whisper();
+  ~Whisper() override;
 
   const WhisperSizes& sizes() const;
   const Codes& codes() const;
-  const Tokenizer& tokenizer() const;
-  const ModelInfo& info() const;
+  std::uint64_t window_bytes() const;  // of memory, that make_window() takes
+
+  const ModelInfo& info() const override;
+  const Tokenizer& tokenizer() const override;
+  const ChatFormat* chat_format() const override { return nullptr; }
+  std::string_view chat_template_source() const override { return {}; }
+  const KvLayout& kv_layout() const override;
+  Status forward(ops::Context& ctx, const Batch& batch, std::span<float> logits,
+                 std::stop_token stop) const override;
+  Result<std::vector<std::vector<float>>> embed(ops::Context& ctx,
+                                                std::span<const std::vector<Token>> texts,
+                                                std::stop_token stop) const override;
+  std::uint32_t embedding_dim() const override { return 0; }
 
   Result<Window> make_window() const;
   // mel: [frames][mels], at most window_frames(); what is missing is 0.  Errors: cancelled.

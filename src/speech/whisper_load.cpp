@@ -264,6 +264,10 @@ Dtype main_dtype(const Package& package) {
   return most == counts.end() ? Dtype::f32 : most->first;
 }
 
+Dtype standard_kv_dtype(const Package& package) {
+  return main_dtype(package) == Dtype::f32 ? Dtype::f32 : Dtype::f16;
+}
+
 std::string title_of(const Package& package) {
   const Json* name = package.config.find("_name_or_path");
   if (name != nullptr && name->is_string() && !name->as_string().empty())
@@ -317,6 +321,7 @@ Result<ModelInfo> describe_whisper(const Package& package) {
   ModelInfo info;
   info.name = title_of(package);
   info.architecture = "whisper";
+  info.kind = ModelKind::transcriber;
   for (const TensorEntry& entry : package.tensors) {
     info.parameters += entry.elements();
     info.weight_bytes += entry.bytes();
@@ -328,6 +333,9 @@ Result<ModelInfo> describe_whisper(const Package& package) {
   info.layers = sizes.encoder_layers + sizes.decoder_layers;
   info.heads = info.kv_heads = sizes.decoder_heads;
   info.file_bytes = package.file_bytes;
+  const KvLayout kv = kv_of(sizes, standard_kv_dtype(package));
+  info.kv_bytes_per_token =
+      (window_bytes(sizes, kv) + sizes.target_positions - 1) / sizes.target_positions;
   return info;
 }
 
@@ -344,9 +352,7 @@ Result<std::shared_ptr<const Whisper>> Whisper::load(ops::Context& ctx, const Pa
   parts.codes = TRY(read_codes(package, *parts.tokenizer, parts.sizes.vocabulary));
   if (parts.codes.first_timestamp() >= static_cast<Token>(parts.sizes.vocabulary))
     return Error(ErrorKind::corrupt, "no_timestamps_token_id lies at the vocabulary's end");
-  const Dtype kv =
-      options.kv_dtype.value_or(main_dtype(package) == Dtype::f32 ? Dtype::f32 : Dtype::f16);
-  parts.kv = kv_of(parts.sizes, kv);
+  parts.kv = kv_of(parts.sizes, options.kv_dtype.value_or(standard_kv_dtype(package)));
   Loader loader{ctx, parts};
   const double steps = parts.sizes.encoder_layers + parts.sizes.decoder_layers + 1;
   const auto tell = [&](double done) -> Status {

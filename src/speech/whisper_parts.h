@@ -45,4 +45,7 @@ struct Whisper::Parts {
   ops::Matrix output;             // the same, or a matrix of its own
 };
 
+// Memory of one window: keys and values of its sound and of its text.
+std::uint64_t window_bytes(const WhisperSizes& sizes, const KvLayout& kv);
+
 }  // namespace hearth::speech

@@ -63,6 +63,26 @@ test('openai: json_object, a grammar, choices and a pattern', async () => {
   assert.match(completion.choices[0].text, /^ [0-9]{1,4}$/);
 });
 
+test('openai: no item of a list comes twice; where one must, the error says so, in a stream too', async () => {
+  const list = (items, more) => ({ type: 'json_schema', json_schema: { name: 'l', schema: {
+    type: 'array', uniqueItems: true, items, ...more } } });
+  const words = list({ type: 'string', minLength: 1, maxLength: 2 }, { minItems: 20, maxItems: 24 });
+  const request = ask({ response_format: words, temperature: 0, max_tokens: 400 });
+  const text = (await client.chat.completions.create(request)).choices[0].message.content;
+  const made = JSON.parse(text);
+  assert.ok(made.length >= 20);
+  assert.equal(new Set(made).size, made.length);
+  let streamed = '';
+  for await (const chunk of await client.chat.completions.create({ ...request, stream: true }))
+    streamed += chunk.choices[0]?.delta.content ?? '';
+  assert.equal(streamed, text);
+  const never = ask({ response_format: list({ type: 'string', pattern: '^a{1,2}$' }, { minItems: 3 }), max_tokens: 100 });
+  await assert.rejects(client.chat.completions.create(never), /uniqueItems: whatever comes next/);
+  await assert.rejects(async () => {
+    for await (const _ of await client.chat.completions.create({ ...never, stream: true }));
+  }, /uniqueItems: whatever comes next/);
+});
+
 test('openai: what cannot be held to is a 400 that names the place', async () => {
   const fails = (response_format, words) => assert.rejects(
     client.chat.completions.create(ask({ response_format })), (error) => {
@@ -72,7 +92,7 @@ test('openai: what cannot be held to is a 400 that names the place', async () =>
       return true;
     });
   const format = (schema) => ({ type: 'json_schema', json_schema: { name: 'x', schema } });
-  await fails(format({ properties: { a: { type: 'array', uniqueItems: true } } }), /#\/properties\/a: uniqueItems/);
+  await fails(format({ properties: { a: { not: { uniqueItems: true } } } }), /#\/properties\/a\/not: uniqueItems/);
   await fails(format({ type: 'hiccup' }), /type: '.*hiccup/);
   await fails(format({ $ref: 'http://example.com/schema' }), /nothing is fetched/);
   await fails(format({ type: 'string', pattern: '(a)\\1' }), /pattern: .*references/);

@@ -1,5 +1,6 @@
 """LoRA adapters: each request its own, of one model in memory."""
 import concurrent.futures
+import hashlib
 import json
 import pathlib
 import random
@@ -87,6 +88,82 @@ class Lora(unittest.TestCase):
                     "model": "builtin", "messages": [{"role": "user", "content": "x"}], "lora": wrong})[0], 400, wrong)
             self.assertEqual(server.request("POST", "/v1/chat/completions", {
                 "model": "builtin:three", "messages": [{"role": "user", "content": "x"}]})[0], 404)
+
+    def test_a_name_brings_its_adapter(self):
+        files = {name: {f.name: f.read_bytes() for f in pathlib.Path(path).iterdir()}
+                 for name, path in self.folders.items()}
+        with World() as world, running(world) as server:
+            made = {}
+            for name, parts in files.items():
+                for data in parts.values():
+                    digest = "sha256:" + hashlib.sha256(data).hexdigest()
+                    self.assertEqual(server.request("POST", f"/api/blobs/{digest}", data)[0], 201)
+                made[name] = {file: "sha256:" + hashlib.sha256(data).hexdigest() for file, data in parts.items()}
+                self.assertEqual(server.json("POST", "/api/create", {
+                    "model": name, "from": "builtin", "adapters": made[name], "stream": False}), {"status": "success"})
+            one, base, two = (self.answer(server, name) for name in ("one", "builtin", "two"))
+            self.assertEqual(len({base, one, two}), 3)
+            # One copy of the weights, and requests of both in one batch.
+            self.assertEqual([m["name"] for m in server.json("GET", "/api/ps")["models"]], ["builtin:latest"])
+            wishes = [("builtin", base), ("one", one), ("two:latest", two)] * 4
+            with concurrent.futures.ThreadPoolExecutor(12) as together:
+                got = list(together.map(lambda wish: self.answer(server, wish[0]), wishes))
+            self.assertEqual(got, [answer for _, answer in wishes])
+            said = server.json("POST", "/api/chat", {
+                "model": "one", "stream": False, "options": {"num_predict": 12, "temperature": 0},
+                "messages": [{"role": "user", "content": "Tell me of the sea."}]})["message"]["content"]
+            self.assertEqual(said, self.answer(server, "one", deterministic=False))
+            self.assertEqual(self.answer(server, "one", lora=[]), base)
+            self.assertIn("ADAPTER /", server.json("POST", "/api/show", {"model": "one"})["modelfile"])
+            # A name of the name, and one that says so itself.
+            server.request("POST", "/api/copy", {"source": "one", "destination": "uno"})
+            self.assertEqual(self.answer(server, "uno"), one)
+            server.json("POST", "/api/create", {"model": "terse", "from": "two", "system": "Be brief.", "stream": False})
+            self.assertNotEqual(self.answer(server, "terse"), base)
+            for wrong, status in (({"adapter.gguf": "sha256:" + "0" * 64}, 404), ({"../x": "sha256:" + "0" * 64}, 400),
+                                  (["a"], 400), ({"a.gguf": 7}, 400)):
+                self.assertEqual(server.request("POST", "/api/create", {
+                    "model": "wrong", "from": "builtin", "adapters": wrong})[0], status, wrong)
+            noise = b"no adapter"
+            digest = "sha256:" + hashlib.sha256(noise).hexdigest()
+            server.request("POST", f"/api/blobs/{digest}", noise)
+            status, _, text = server.request("POST", "/api/create", {
+                "model": "wrong", "from": "builtin", "adapters": {"a.gguf": digest}})
+            self.assertEqual(status, 400, text)
+            names = [m["id"] for m in server.json("GET", "/v1/models")["data"]]
+            self.assertEqual(sorted(names), ["builtin", "builtin-embed", "one", "terse", "two", "uno"])
+            # What no name needs any more is litter; `terse` still needs the second one's.
+            for name in ("one", "uno", "two"):
+                self.assertEqual(server.request("DELETE", "/api/delete", {"model": name})[0], 200)
+            removed = json.loads(world.run("gc", "--older-than", "0", "--json").out)["removed"]
+            self.assertEqual([r["what"] for r in removed if "adapter" in r["what"]], ["an adapter that no name needs"])
+            self.assertNotEqual(self.answer(server, "terse"), base)
+
+    def test_a_modelfile_names_its_adapter(self):
+        with World() as world:
+            home = pathlib.Path(world.home.name)
+            (home / "adapters").mkdir()
+            pathlib.Path(self.folders["one"]).rename(home / "adapters/mine")
+            (home / "Modelfile").write_text("FROM builtin\nADAPTER ./adapters/mine\nPARAMETER temperature 0\n")
+            made = world.run("create", "mine", "--file", str(home / "Modelfile"))
+            self.assertEqual(made.returncode, 0, made.err)
+            made = world.run("create", "other", "--from", "builtin", "--adapter", self.folders["two"])
+            self.assertEqual(made.returncode, 0, made.err)
+            said = {name: world.run("run", name, "Tell me of the sea.", "--max-tokens", "12", "--temperature", "0").out
+                    for name in ("builtin", "mine", "other")}
+            self.assertEqual(len(set(said.values())), 3)
+            self.assertIn("adapters/mine", world.run("show", "mine").out)
+            with running(world) as server:
+                self.assertNotEqual(self.answer(server, "mine"), self.answer(server))
+                (home / "adapters/mine/adapter_config.json").unlink()
+                status, _, text = server.request("POST", "/v1/chat/completions", {
+                    "model": "mine", "messages": [{"role": "user", "content": "x"}]})
+                self.assertEqual(status, 400, text)
+                self.assertIn("adapter", text)
+                self.assertNotIn(world.home.name, text)
+            wrong = world.run("create", "wrong", "--from", "builtin", "--adapter", "/nowhere")
+            self.assertNotEqual(wrong.returncode, 0)
+            self.assertIn("/nowhere", wrong.err)
 
     def test_on_the_command_line(self):
         said = [program.hearth("run", "builtin", "Tell me of the sea.", "--max-tokens", "12", "--temperature", "0",

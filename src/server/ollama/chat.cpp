@@ -101,7 +101,6 @@ Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   if (TRY(take_unload(service, call, body, Shape::chat))) return Done{};
   Lease lease = TRY(service.model_of(call, body));
-  TRY(check_generates(*lease));
   Task wish;
   const Preset preset = service.preset_of(body);
   Asked asked = TRY(read_options(body, preset, *lease, wish.context_tokens));
@@ -113,6 +112,7 @@ Check run(Service& service, Call& call) {
     send(service, call, http::json_response(write_json(loaded_answer(Shape::chat, model))));
     return Done{};
   }
+  TRY(check_generates(*lease));
   ChatInput input = TRY(read_input(body, preset, *messages));
   input.context_tokens = wish.context_tokens;
   ToolTask made =

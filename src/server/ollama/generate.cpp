@@ -94,7 +94,6 @@ Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   if (TRY(take_unload(service, call, body, Shape::generate))) return Done{};
   Lease lease = TRY(service.model_of(call, body));
-  TRY(check_generates(*lease));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   std::optional<std::int64_t> context_tokens;
   const Preset preset = service.preset_of(body);
@@ -105,6 +104,7 @@ Check run(Service& service, Call& call) {
     send(service, call, http::json_response(write_json(loaded_answer(Shape::generate, model))));
     return Done{};
   }
+  TRY(check_generates(*lease));
   const Json variables = TRY(read_think(body));
   Task task = TRY(make_task(*lease, question, preset, std::move(asked), variables));
   task.context_tokens = context_tokens;

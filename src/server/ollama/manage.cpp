@@ -7,6 +7,7 @@
 
 #include "base/store_files.h"
 #include "base/utf8.h"
+#include "formats/lora.h"
 #include "http/secrets.h"
 #include "library/import.h"
 #include "library/latest_tag.h"
@@ -201,9 +202,6 @@ const Json* wished(const Json& body, std::string_view field) {
 Check refuse_unsupported(const Json& body) {
   if (wished(body, "template"))
     return unsupported_value("template", "the model's own template is used");
-  if (wished(body, "adapters"))
-    return unsupported_value("adapters",
-                             "are given to `hearth serve` (--lora), and named by each request");
   return Done{};
 }
 
@@ -220,13 +218,47 @@ Checked<std::string> read_licence(const Json& body) {
   return text;
 }
 
+// {"adapter_model.safetensors": "sha256:...", "adapter_config.json": "sha256:..."}, or GGUF files,
+// each an adapter.  They come to lie in a folder of their own in the store; `hearth gc` removes it
+// when no name needs it any more.
+Checked<std::vector<std::string>> keep_adapters(const LiveLibrary& library, const Json& files) {
+  if (!files.is_object()) return invalid_value("adapters", "needs an object of names and digests");
+  std::vector<std::pair<std::string, std::string>> blobs;  // file, blob
+  for (const auto& [file, digest] : files.as_object()) {
+    if (!is_safe_path(file) || file.contains('/'))
+      return invalid_value("adapters", fmt::format("'{}': no name of a file", printable(file)));
+    if (!digest.is_string()) return invalid_value("adapters", "needs digests");
+    blobs.emplace_back(file, TRY(blob_path(library, digest.as_string())));
+  }
+  const std::string folder =
+      adapter_folder(library.installed.folders(), http::hex_text(http::sha256(write_json(files))));
+  if (!is_folder(folder)) {
+    for (const auto& [file, blob] : blobs)
+      if (!is_file(blob)) return Problem{404, "not_found", "there is no such blob", "adapters", 0};
+    TRY(make_folders(folder));
+    for (const auto& [file, blob] : blobs) TRY(move_path(blob, join_path(folder, file)));
+  }
+  std::vector<std::string> paths;
+  for (const auto& [file, blob] : blobs)
+    if (file.ends_with(".gguf")) paths.push_back(join_path(folder, file));
+  if (paths.empty()) paths.push_back(folder);
+  for (const std::string& path : paths)
+    if (const auto adapter = open_lora(path); !adapter) {
+      (void)remove_all(folder).ok();
+      return invalid_value("adapters", adapter.error().message());
+    }
+  return paths;
+}
+
 // What requests by this name do not have to say.
-Checked<Modelfile> read_wish(const Json& body) {
+Checked<Modelfile> read_wish(const LiveLibrary& library, const Json& body) {
   Modelfile wish;
   wish.system = TRY(read_text(body, "system", max_text_bytes)).value_or("");
   if (const Json* messages = wished(body, "messages")) wish.messages = *messages;
   if (const Json* parameters = wished(body, "parameters")) wish.parameters = *parameters;
   wish.licence = TRY(read_licence(body));
+  if (const Json* adapters = wished(body, "adapters"))
+    wish.adapters = TRY(keep_adapters(library, *adapters));
   return wish;
 }
 
@@ -243,7 +275,7 @@ Checked<Creation> read_creation(Service& service, const LiveLibrary& library, co
   wish.from = TRY(read_text(body, "from", 1024)).value_or("");
   wish.recipe = TRY(read_text(body, "quantize", 64)).value_or("");
   if (!wish.recipe.empty()) TRY(check_recipe(wish.recipe));
-  const Modelfile said = TRY(read_wish(body));
+  const Modelfile said = TRY(read_wish(library, body));
   wish.preset = TRY(
       preset_of(said, wish.from.empty() ? Preset() : service.library->installed.preset(wish.from)));
   if (!wish.from.empty()) return wish;

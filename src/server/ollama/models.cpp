@@ -3,10 +3,10 @@
 
 #include <algorithm>
 
+#include "engines/engines.h"
 #include "http/secrets.h"
 #include "library/modelfile.h"
 #include "library/recommended.h"
-#include "library/speech_models.h"
 #include "server/describe.h"
 #include "server/fields.h"
 #include "server/ollama/ollama.h"
@@ -126,7 +126,7 @@ Checked<Shown> read_shown(Service& service, const std::string& name, ModelCard& 
                  std::string(lease->model().chat_template_source()),
                  std::string(lease->model().tokenizer().algorithm())};
   const Package package = TRY(open_reference(card.path));
-  Shown shown{.info = TRY(describe_any(package)),
+  Shown shown{.info = TRY(describe_package(package)),
               .sampling = recommended_sampling(package),
               .chat_template = chat_template_source(package).value_or(""),
               .algorithm = ""};

@@ -49,6 +49,32 @@ PlaceMask at_count(const LaterCounts& later, std::uint32_t left, const TokenTrie
   return mask;
 }
 
+bool reads_letters(const Program& program, StateId s) {
+  constexpr std::size_t many = 12;
+  std::size_t letters = 0;
+  for (const Program::Edge& edge : program.edges_of(s))
+    for (const auto& [first, last] : {std::pair{'a', 'z'}, std::pair{'A', 'Z'}})
+      for (int c = first; c <= last; ++c) letters += edge.low <= c && c <= edge.high;
+  return letters >= many;
+}
+
+// Most of the vocabulary is words, with a blank or a quote before them or without.
+bool reads_words(const Program& program, StateId s) {
+  const auto begins_word = [](const Program::Edge& edge) {
+    return (edge.low <= ' ' && ' ' <= edge.high) || (edge.low <= '"' && '"' <= edge.high);
+  };
+  const auto goes_on = [&](StateId target) {
+    return reads_letters(program, target) ||
+           std::ranges::any_of(program.calls_of(target), [&](const Program::Call& call) {
+             return reads_letters(program, program.starts[call.rule]);
+           });
+  };
+  return reads_letters(program, s) ||
+         std::ranges::any_of(program.edges_of(s), [&](const Program::Edge& edge) {
+           return begins_word(edge) && goes_on(edge.target);
+         });
+}
+
 // The walk over the vocabulary from one place.
 class Walk {
  public:
@@ -287,15 +313,11 @@ std::shared_ptr<const PlaceMask> Masks::at(StateId state, std::uint32_t count, R
 }
 
 void Masks::prepare() {
-  constexpr std::size_t max_wide = 24, many = 12;
+  constexpr std::size_t max_wide = 24;
   Reading scratch(program_);
   std::size_t wide = 0;
   for (StateId s = 0; s + 1 < program_->states.size() && wide < max_wide; ++s) {
-    std::size_t letters = 0;
-    for (const Program::Edge& edge : program_->edges_of(s))
-      for (const auto& [first, last] : {std::pair{'a', 'z'}, std::pair{'A', 'Z'}})
-        for (int c = first; c <= last; ++c) letters += edge.low <= c && c <= edge.high;
-    if (letters < many) continue;
+    if (!reads_words(*program_, s)) continue;
     ++wide;
     at(s, 0, scratch);
   }

@@ -3,6 +3,22 @@
 #include <algorithm>
 
 namespace hearth::grammar {
+namespace {
+
+// With which a text can go on.
+Symbols first_symbols(Reading& reading, SituationId from) {
+  Symbols symbols;
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    if (reading.after(from, static_cast<std::uint8_t>(byte)) == dead) continue;
+    if (byte < 128)
+      symbols.set(symbol_of(static_cast<std::uint8_t>(byte)));
+    else
+      symbols.set(symbol_wide).set(symbol_broken);
+  }
+  return symbols;
+}
+
+}  // namespace
 
 Matcher::Matcher(std::shared_ptr<Masks> masks)
     : masks_(std::move(masks)),
@@ -35,8 +51,9 @@ void Matcher::make(std::span<std::uint64_t> set) {
       for (std::size_t i = 0; i < set.size(); ++i) set[i] |= mask->set[i];
     if (!mask->ends.empty() && place.stack != bottom) {
       const SituationId rest = reading_.on_return(place.stack);
-      if (!reading_.places(rest).empty() || reading_.may_end(rest))
-        for (const std::uint32_t node : mask->ends) allow_rest(rest, node, set);
+      const Symbols first = first_symbols(reading_, rest);
+      for (const std::uint32_t node : mask->ends)
+        if ((trie.nodes()[node].tail & first).any()) allow_rest(rest, node, set);
     }
     for (const Program::TokenEdge& edge : reading_.program().tokens_of(place.state))
       put(set, edge.token);

@@ -240,6 +240,15 @@ class Manage(unittest.TestCase):
                 status, _, _ = server.request("POST", "/api/models/delete", {"model": name})
                 self.assertEqual(status, 404 if name == "nothing" else 400)
 
+    def test_delete_as_openai(self):
+        with World() as world:
+            world.run("pull", "hf:org/model")
+            with running(world) as server:
+                gone = server.json("DELETE", "/v1/models/hf:org/model:Q8_0")
+                self.assertEqual(gone, {"id": "hf:org/model:Q8_0", "object": "model", "deleted": True})
+                self.assertEqual(world.files(), [])
+                self.assertEqual(server.request("DELETE", "/v1/models/hf:org/model:Q8_0")[0], 404)
+
     def test_downloads_are_shared_stopped_and_go_on(self):
         with World() as world, running(world) as server:
             world.hub.rate = 1_000_000

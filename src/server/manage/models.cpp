@@ -326,6 +326,12 @@ Checked<Json> remove_in_path(Service& service, const Call& call) {
   return remove_named(service, call.rest);
 }
 
+// Source: OpenAI API reference, "Delete a fine-tuned model".
+Checked<Json> remove_as_openai(Service& service, const Call& call) {
+  TRY(remove_named(service, call.rest));
+  return Json::object({{"id", call.rest}, {"object", "model"}, {"deleted", true}});
+}
+
 constexpr auto worker = Endpoint::Place::worker;
 constexpr Endpoint rows[] = {
     {"GET", "/api/models", "The models that are here.", Scope::infer, "", "LibraryList", worker,
@@ -357,6 +363,8 @@ constexpr Endpoint rows[] = {
      "ModelName", "", worker, reply_json<remove>},
     {"DELETE", "/api/models/{id}", "Remove a model from Hearth's store.", Scope::manage, "", "",
      worker, reply_json<remove_in_path>},
+    {"DELETE", "/v1/models/{id}", "Remove a model from Hearth's store (OpenAI).", Scope::manage, "",
+     "", worker, reply_json<remove_as_openai>},
 };
 
 }  // namespace

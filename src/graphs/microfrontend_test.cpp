@@ -77,8 +77,7 @@ TEST_CASE("the keyword spotter hears its words") {
         read_file(folder + "testdata/" + word + "_1000ms.wav", 1 << 20).value();
     const std::vector<float> sound = read_sound(bytes_of(file), {}).value();
     std::vector<std::int16_t> samples;
-    for (const float value : sound)
-      samples.push_back(static_cast<std::int16_t>(value * 32768));
+    for (const float value : sound) samples.push_back(static_cast<std::int16_t>(value * 32768));
     Tensor heard = make_tensor(Element::i8, {1, 1960}).value();
     constexpr std::size_t window = 480, step = 320, windows = 49;
     for (std::size_t i = 0; i < windows; ++i) {

@@ -186,6 +186,7 @@ Status Importer::add_constant_node(Scope& scope, const RawNode& raw) {
   const RawAttribute* value = resolved(scope, raw.attributes[0]);
   if (value == nullptr) return corrupt("a Constant without a value");
   const ValueId id = TRY(define(scope, raw.outputs[0]));
+  if (id == absent) return Done{};  // without a name nobody can read it
   Attribute attribute = TRY(attribute_value(*value));
   Tensor tensor;
   if (auto* held = std::get_if<Tensor>(&attribute)) {
@@ -300,6 +301,7 @@ Status Importer::add_constants(Scope& scope, const RawGraph& raw) {
   const auto add = [&](NamedTensor named) -> Status {
     const auto found = scope.names.find(named.name);  // an input's default
     const ValueId id = found != scope.names.end() ? found->second : TRY(define(scope, named.name));
+    if (id == absent) return Done{};
     ValueInfo& info = scope.graph->values[static_cast<std::size_t>(id)];
     info.type = named.tensor.type;
     info.has_shape = true;

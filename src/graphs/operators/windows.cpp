@@ -4,6 +4,7 @@ namespace hearth::graphs {
 namespace {
 
 constexpr std::int64_t most = std::int64_t{1} << 31;
+constexpr std::int64_t most_places = 1 << 25;  // of one window
 
 Result<std::vector<std::int64_t>> per_axis(Call& call, std::string_view name, std::size_t n,
                                            std::int64_t fallback, std::int64_t least) {
@@ -31,8 +32,12 @@ Result<Windows> windows_of(Call& call, std::vector<std::int64_t> input,
   w.kernel = call.list("kernel_shape").empty() ? std::move(kernel) : call.list("kernel_shape");
   if (w.kernel.size() != n)
     return invalid(fmt::format("a kernel of {} axes for {}", w.kernel.size(), n));
-  for (const std::int64_t extent : w.kernel)
-    if (extent < 1 || extent > most) return invalid(fmt::format("a kernel of {}", extent));
+  std::int64_t places = 1;
+  for (const std::int64_t extent : w.kernel) {
+    if (extent < 1 || extent > most_places / places)
+      return invalid(fmt::format("a kernel of {}", to_text(w.kernel)));
+    places *= extent;
+  }
   w.stride = TRY(per_axis(call, "strides", n, 1, 1));
   w.dilation = TRY(per_axis(call, "dilations", n, 1, 1));
   const auto pads = TRY(per_axis(call, "pads", 2 * n, 0, 0));

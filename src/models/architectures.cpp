@@ -7,6 +7,7 @@
 #include <array>
 #include <set>
 
+#include "base/utf8.h"
 #include "models/hyper_source.h"
 #include "models/t5.h"
 #include "models/user_list.h"
@@ -25,10 +26,8 @@ Error unknown(std::string_view what, std::string_view name) {
     if (!list.empty()) list += ", ";
     list += each;
   }
-  const bool is_long = name.size() > shown_name_bytes;
-  return Error(ErrorKind::unsupported,
-               fmt::format("{} '{}{}' is not one we run; we know {}", what,
-                           name.substr(0, shown_name_bytes), is_long ? "..." : "", list));
+  return Error(ErrorKind::unsupported, fmt::format("{} '{}' is not one we run; we know {}", what,
+                                                   printable(name, shown_name_bytes), list));
 }
 
 bool matches(std::span<const std::string_view> names, std::string_view name) {

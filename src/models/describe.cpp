@@ -8,6 +8,7 @@
 
 #include "base/bytes.h"
 #include "base/files.h"
+#include "base/utf8.h"
 #include "models/architectures.h"
 #include "models/hyper_source.h"
 #include "models/mtp.h"
@@ -110,7 +111,7 @@ Status check_scheme(const Package& package) {
   return Error(ErrorKind::unsupported,
                fmt::format("config.json: quantization_config.quant_method = '{}': we read plain "
                            "floats and mxfp4",
-                           name));
+                           printable(name)));
 }
 
 Result<ModelInfo> info_of(const Package& package, const ArchSpec& spec, const Hyper& hyper,

@@ -29,6 +29,8 @@ TEST_CASE("config.json that does not fit its tensors is refused") {
        "granite-hybrid"},
       {"no model type", "model_type", nullptr, ErrorKind::unsupported, "model_type is missing"},
       {"unknown model type", "model_type", "hal", ErrorKind::unsupported, "'hal'"},
+      {"a model type that hides something", "model_type", "ha\tl", ErrorKind::unsupported,
+       "'ha\\x09l'"},
       {"G46 unknown layer type", "layer_types", Json(Json::Array{"dreaming", "full_attention"}),
        ErrorKind::unsupported, "layer_types[0] = 'dreaming'"},
       {"layer types of other length", "layer_types", Json(Json::Array{"full_attention"}), corrupt,

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/utf8.h"
 #include "models/arch_spec.h"
 #include "models/hyper_keys.h"
 #include "models/hyper_layers.h"
@@ -262,7 +263,7 @@ Result<ops::Activation> activation_of(std::string_view name) {
   };
   for (const auto& row : rows)
     if (row.name == name) return row.activation;
-  return Error(ErrorKind::unsupported, fmt::format("activation '{}'", name));
+  return Error(ErrorKind::unsupported, fmt::format("activation '{}'", printable(name)));
 }
 
 Status read_activation(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/utf8.h"
 #include "models/hyper_keys.h"
 
 namespace hearth::models {
@@ -50,7 +51,7 @@ Status read_layer_types(const HyperSource& source, const ArchSpec& spec, Hyper& 
       return Error(ErrorKind::unsupported,
                    fmt::format("config.json: layer_types[{}] = '{}': we know sliding_attention and "
                                "full_attention",
-                               i, type));
+                               i, printable(type)));
     hyper.layers[i].local = known->local;
   }
   return Done{};

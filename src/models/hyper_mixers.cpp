@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/utf8.h"
 #include "models/hyper_keys.h"
 #include "models/hyper_layers.h"
 
@@ -30,7 +31,8 @@ Status read_branches(const HyperSource& source, Hyper& hyper) {
     const char kind = letters ? (*letters)[i] : layer.kv_heads > 0 ? '*' : says_mlp ? '-' : 'M';
     if (kind != 'M' && kind != '*' && kind != '-')
       return Error(ErrorKind::unsupported,
-                   fmt::format("config.json: hybrid_override_pattern: layers of kind '{}'", kind));
+                   fmt::format("config.json: hybrid_override_pattern: layers of kind '{}'",
+                               printable({&kind, 1})));
     layer.attends = kind == '*';
     layer.recurs = kind == 'M';
     layer.has_mlp = kind == '-';
@@ -68,7 +70,7 @@ Status read_kinds(const HyperSource& source, const ArchSpec& spec, Hyper& hyper)
       const LayerType* type = layer_type((*types)[i]);
       if (type == nullptr)
         return Error(ErrorKind::unsupported,
-                     fmt::format("config.json: layer_types[{}] = '{}'", i, (*types)[i]));
+                     fmt::format("config.json: layer_types[{}] = '{}'", i, printable((*types)[i])));
       hyper.layers[i].attends = type->attends;
       hyper.layers[i].recurs = type->recurs;
       if (spec.one_branch) hyper.layers[i].has_mlp = type->only_mlp;

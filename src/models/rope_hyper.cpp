@@ -4,6 +4,8 @@
 
 #include <cmath>
 
+#include "base/utf8.h"
+
 namespace hearth::models {
 namespace {
 
@@ -28,7 +30,7 @@ Result<RopeScalingKind> kind_of(std::string_view name) {
   return Error(ErrorKind::unsupported,
                fmt::format("rope scaling '{}': we know none, linear, dynamic, yarn, llama3 and "
                            "longrope",
-                           name));
+                           printable(name)));
 }
 
 // Sets `field` when the number is there.

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/utf8.h"
 #include "models/describe.h"
 #include "models/hyper_keys.h"
 #include "models/t5.h"
@@ -217,7 +218,7 @@ Status read_activation(const HyperSource& source, T5Parts& parts) {
     parts.activation = silu;
   else
     return Error(ErrorKind::unsupported,
-                 fmt::format("config.json: feed_forward_proj = '{}'", name));
+                 fmt::format("config.json: feed_forward_proj = '{}'", printable(name)));
   return Done{};
 }
 

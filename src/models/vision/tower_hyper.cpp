@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/utf8.h"
 #include "models/hyper_source.h"
 #include "models/vision/tower.h"
 
@@ -52,7 +53,8 @@ Result<ops::Activation> activation_of(std::string_view name) {
   if (name == "gelu") return ops::Activation::gelu;
   if (name == "gelu_pytorch_tanh" || name == "gelu_new") return ops::Activation::gelu_tanh;
   if (name == "silu") return ops::Activation::silu;
-  return Error(ErrorKind::unsupported, fmt::format("activation '{}' of a vision tower", name));
+  return Error(ErrorKind::unsupported,
+               fmt::format("activation '{}' of a vision tower", printable(name)));
 }
 
 // What both containers must make sense of.
@@ -254,8 +256,9 @@ Result<TowerHyper> read_hf(const Package& package, const TowerSpec& spec, TowerH
   TRY(read_processor(package, spec, hyper));
   const auto rows = TRY(top.text({"", "vision_feature_select_strategy"}));
   if (rows && spec.feature_layer != -1 && *rows != "default")
-    return Error(ErrorKind::unsupported,
-                 fmt::format("config.json: vision_feature_select_strategy = '{}'", *rows));
+    return Error(
+        ErrorKind::unsupported,
+        fmt::format("config.json: vision_feature_select_strategy = '{}'", printable(*rows)));
   std::int32_t feature = spec.feature_layer;
   if (const Json* layer = package.config.find("vision_feature_layer");
       layer != nullptr && !layer->is_null()) {

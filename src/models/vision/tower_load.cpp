@@ -5,6 +5,7 @@
 #include <cmath>
 #include <cstring>
 
+#include "base/utf8.h"
 #include "models/hyper_source.h"
 #include "models/values.h"
 #include "models/vision/tower.h"
@@ -339,7 +340,7 @@ Result<const TowerSpec*> tower_of(const Package& package) {
     }
     return Error(ErrorKind::unsupported,
                  fmt::format("a vision tower '{}' is not one we run; we know {}",
-                             type.substr(0, 64), known));
+                             printable(type, 64), known));
   }
   if (!package.config.is_object()) return nullptr;
   const Json* vision = package.config.find("vision_config");

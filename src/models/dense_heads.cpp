@@ -5,6 +5,7 @@
 #include <array>
 #include <cmath>
 
+#include "base/utf8.h"
 #include "models/hyper_source.h"
 #include "models/tensors.h"
 #include "models/values.h"
@@ -23,7 +24,7 @@ Result<DenseHead> read_head(const Package& package, const std::string& path, std
     return Error(
         ErrorKind::unsupported,
         fmt::format("{}/config.json: activation_function = '{}': we know Identity and Tanh", path,
-                    name));
+                    printable(name)));
   const TensorEntry* weights = package.find(path + ".linear.weight");
   if (weights == nullptr)
     return Error(ErrorKind::corrupt, fmt::format("{}: linear.weight is missing", path));

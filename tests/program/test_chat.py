@@ -75,7 +75,9 @@ class Chat(unittest.TestCase):
         self.assertEqual(chat.exit_code(), 0)
 
     def test_interrupt_ends_the_answer_and_not_the_program(self):
-        chat = Terminal("chat", "builtin", "--temperature", "0", "--ignore-eos")
+        # Slow enough that the answer is still under way when the key arrives, on a busy machine too.
+        chat = Terminal("chat", "builtin", "--temperature", "0", "--ignore-eos", "--cpu", "portable", "--threads", "1",
+                        "--tier", "exact")
         chat.expect(">>> ")
         chat.type("Tell me a very long story\r")
         chat.expect("Once")

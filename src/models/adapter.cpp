@@ -118,8 +118,9 @@ class Reader {
       turned = pick_rows(up.data, up.columns * sizeof(float), order);
       up.data = turned;
     }
-    Adapter::Part part{.down = TRY(ops::Matrix::prepare(ctx_, down)),
-                       .up = TRY(ops::Matrix::prepare(ctx_, up))};
+    auto first = TRY(ops::Matrix::prepare(ctx_, down));
+    auto second = TRY(ops::Matrix::prepare(ctx_, up));
+    Adapter::Part part{.down = std::move(first), .up = std::move(second)};
     if (part.down.borrows() || part.up.borrows())
       return Error(ErrorKind::unsupported, "these kernels do not multiply floats");
     adapter_->bytes += part.down.resident_bytes() + part.up.resident_bytes();

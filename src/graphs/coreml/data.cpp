@@ -257,7 +257,8 @@ Result<Literal> read_value(Bytes value, Weights& weights, const std::shared_ptr<
       return corrupt(fmt::format("weights at {}: of type {}, not {}", place.integer(2), blob.type,
                                  row == nullptr ? "any we know" : row->word));
     if (!type.has_rank) return corrupt("weights of no shape");
-    return Literal{type, TRY(from_bytes(type, *row, blob.bytes, blob.owner))};
+    auto read = TRY(from_bytes(type, *row, blob.bytes, blob.owner));
+    return Literal{type, std::move(read)};
   }
   const Fields immediate = TRY(f.message(3));
   for (const std::uint32_t number : {2u, 3u})
@@ -267,7 +268,8 @@ Result<Literal> read_value(Bytes value, Weights& weights, const std::shared_ptr<
     }
   if (immediate.has(4)) return Error(ErrorKind::unsupported, "a dictionary constant");
   if (!type.has_rank) return corrupt("a constant of no shape");
-  return Literal{type, TRY(read_immediate(type, immediate.bytes(1), owner))};
+  auto read = TRY(read_immediate(type, immediate.bytes(1), owner));
+  return Literal{type, std::move(read)};
 }
 
 }  // namespace

@@ -38,7 +38,8 @@ Error computed(std::string_view what) {
 
 Result<MilOutput> read_named_type(Bytes bytes) {
   const Fields f = TRY(Fields::of(bytes));
-  return MilOutput{std::string(f.text(1)), TRY(read_mil_type(f.bytes(2)))};
+  auto type = TRY(read_mil_type(f.bytes(2)));
+  return MilOutput{std::string(f.text(1)), std::move(type)};
 }
 
 Result<RawOp> read_op(Bytes bytes) {

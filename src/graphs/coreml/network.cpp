@@ -168,7 +168,8 @@ Status Network::add_layer(Bytes bytes) {
     return Done{};
   }
   if (!unknown.empty()) return Done{};
-  Layer layer{*this, b, kind, row->ours, f.texts(2), f.texts(3), TRY(Fields::of(params))};
+  auto settings = TRY(Fields::of(params));
+  Layer layer{*this, b, kind, row->ours, f.texts(2), f.texts(3), std::move(settings)};
   auto added = row->add(layer);
   if (!added)
     return std::move(added).error().within(fmt::format("{} '{}'", row->name, printable(f.text(1))));

@@ -23,8 +23,9 @@ Result<Inner> opened(const Model& model, Graph& graph, std::int64_t index, std::
   if (index < 0 || static_cast<std::size_t>(index) >= model.subgraphs.size())
     return corrupt(fmt::format("graph {} of {}", index, model.subgraphs.size()));
   const FlatTable& subgraph = model.subgraphs[static_cast<std::size_t>(index)];
-  Inner inner{&subgraph, TRY(subgraph.numbers<std::int32_t>(1)),
-              TRY(subgraph.numbers<std::int32_t>(2)), Builder(graph)};
+  auto given = TRY(subgraph.numbers<std::int32_t>(1));
+  auto made = TRY(subgraph.numbers<std::int32_t>(2));
+  Inner inner{&subgraph, std::move(given), std::move(made), Builder(graph)};
   if (inner.inputs.size() != inputs)
     return corrupt(
         fmt::format("graph {}: {} inputs, given {}", index, inner.inputs.size(), inputs));

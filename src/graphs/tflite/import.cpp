@@ -171,11 +171,11 @@ Status read_graph(Model& model, const Signature& method, Graph& graph, std::stri
 Result<Program> read_program(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                              const std::string& method) {
   const FlatTable root = TRY(FlatTable::root(bytes));
-  Model model{bytes,
-              std::move(owner),
-              TRY(root.tables(2)),
-              {bytes, TRY(root.tables(4))},
-              TRY(read_codes(root))};
+  auto subgraphs = TRY(root.tables(2));
+  auto buffers = TRY(root.tables(4));
+  auto codes = TRY(read_codes(root));
+  Model model{
+      bytes, std::move(owner), std::move(subgraphs), {bytes, std::move(buffers)}, std::move(codes)};
   if (model.subgraphs.empty()) return corrupt("a model without a graph");
   const std::vector<Signature> signatures = TRY(read_signatures(root));
   Signature chosen;  // the first graph, its tensors by their own names

@@ -57,7 +57,10 @@ struct Blocks {
   std::size_t axes() const { return size.size(); }
 };
 Result<Blocks> blocks_of(Rare& r) {
-  Blocks blocks{TRY(r.integers(1)), TRY(r.integers(2)), TRY(r.info(0))->dims};
+  Blocks blocks;
+  blocks.size = TRY(r.integers(1));
+  blocks.amounts = TRY(r.integers(2));
+  blocks.dims = TRY(r.info(0))->dims;
   const bool fits =
       !blocks.size.empty() && blocks.size.size() < blocks.dims.size() &&
       blocks.amounts.size() == 2 * blocks.size.size() &&

@@ -225,8 +225,11 @@ Status iota(Builder& b, const Operator& op) {
 // Axes that both have (batching), that are summed over (contracting), and the rest: left, then
 // right.
 Status dot_general(Builder& b, const Operator& op) {
-  const Ints batch[2] = {TRY(list(op, 0)), TRY(list(op, 1))},
-             summed[2] = {TRY(list(op, 2)), TRY(list(op, 3))};
+  Ints batch[2], summed[2];
+  for (unsigned side = 0; side < 2; ++side) {
+    batch[side] = TRY(list(op, side));
+    summed[side] = TRY(list(op, 2 + side));
+  }
   if (batch[0].size() != batch[1].size() || summed[0].size() != summed[1].size())
     return corrupt("other axes on the left than on the right");
   std::string names[2], result;

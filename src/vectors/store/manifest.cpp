@@ -34,9 +34,10 @@ Result<Manifest> from_json(const Json& json) {
   manifest.next_file = static_cast<std::uint64_t>(TRY(required<std::int64_t>(json, "next_file")));
   manifest.next_row = static_cast<std::uint32_t>(TRY(required<std::int64_t>(json, "next_row")));
   if (const Json* index = json.find("index"); index && index->is_object()) {
-    SavedIndex saved{TRY(required<std::string>(*index, "file")),
-                     TRY(required<std::string>(*index, "rows")),
-                     TRY(optional<std::string>(*index, "kind", ""))};
+    SavedIndex saved;
+    saved.file = TRY(required<std::string>(*index, "file"));
+    saved.rows_file = TRY(required<std::string>(*index, "rows"));
+    saved.kind = TRY(optional<std::string>(*index, "kind", ""));
     if (is_plain_name(saved.file) && is_plain_name(saved.rows_file)) manifest.index = saved;
   }
   if (const Json* tuning = json.find("tuning")) manifest.tuning = *tuning;

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstring>
+#include <type_traits>
 
 #include "hearth/hearth.hpp"
 
@@ -11,46 +12,28 @@ namespace hearth {
 namespace detail {
 template <typename T>
 struct Dtype;
+template <hearth_dtype dtype>
+using Is = std::integral_constant<hearth_dtype, dtype>;
 template <>
-struct Dtype<float> {
-  static constexpr hearth_dtype value = HEARTH_F32;
-};
+struct Dtype<float> : Is<HEARTH_F32> {};
 template <>
-struct Dtype<double> {
-  static constexpr hearth_dtype value = HEARTH_F64;
-};
+struct Dtype<double> : Is<HEARTH_F64> {};
 template <>
-struct Dtype<std::int8_t> {
-  static constexpr hearth_dtype value = HEARTH_I8;
-};
+struct Dtype<std::int8_t> : Is<HEARTH_I8> {};
 template <>
-struct Dtype<std::int16_t> {
-  static constexpr hearth_dtype value = HEARTH_I16;
-};
+struct Dtype<std::int16_t> : Is<HEARTH_I16> {};
 template <>
-struct Dtype<std::int32_t> {
-  static constexpr hearth_dtype value = HEARTH_I32;
-};
+struct Dtype<std::int32_t> : Is<HEARTH_I32> {};
 template <>
-struct Dtype<std::int64_t> {
-  static constexpr hearth_dtype value = HEARTH_I64;
-};
+struct Dtype<std::int64_t> : Is<HEARTH_I64> {};
 template <>
-struct Dtype<std::uint8_t> {
-  static constexpr hearth_dtype value = HEARTH_U8;
-};
+struct Dtype<std::uint8_t> : Is<HEARTH_U8> {};
 template <>
-struct Dtype<std::uint16_t> {
-  static constexpr hearth_dtype value = HEARTH_U16;
-};
+struct Dtype<std::uint16_t> : Is<HEARTH_U16> {};
 template <>
-struct Dtype<std::uint32_t> {
-  static constexpr hearth_dtype value = HEARTH_U32;
-};
+struct Dtype<std::uint32_t> : Is<HEARTH_U32> {};
 template <>
-struct Dtype<std::uint64_t> {
-  static constexpr hearth_dtype value = HEARTH_U64;
-};
+struct Dtype<std::uint64_t> : Is<HEARTH_U64> {};
 }  // namespace detail
 
 // A dense array, row after row.  Of what a graph says of itself, open extents are -1 and there are

@@ -59,43 +59,36 @@ Result<std::size_t> FlatTable::follow(std::size_t place) const {
 Result<FlatTable> FlatTable::table(unsigned slot) const {
   const std::size_t place = field(slot);
   if (place == 0) return FlatTable();
-  const auto target = follow(place);
-  if (!target) return target.error();
-  return at(file_, *target);
+  const auto target = TRY(follow(place));
+  return at(file_, target);
 }
 
 Result<std::span<const std::byte>> FlatTable::elements(unsigned slot, std::size_t size) const {
   const std::size_t place = field(slot);
   if (place == 0) return std::span<const std::byte>();
-  const auto target = follow(place);
-  if (!target) return target.error();
+  const auto target = TRY(follow(place));
   std::uint32_t count = 0;
-  if (!read(file_, *target, count)) return outside(*target);
-  const std::size_t first = *target + 4;
-  if (count > (file_.size() - first) / size) return outside(*target);
+  if (!read(file_, target, count)) return outside(target);
+  const std::size_t first = target + 4;
+  if (count > (file_.size() - first) / size) return outside(target);
   return file_.subspan(first, std::size_t{count} * size);
 }
 
 Result<std::string_view> FlatTable::text(unsigned slot) const {
-  const auto bytes = elements(slot, 1);
-  if (!bytes) return bytes.error();
-  return std::string_view(reinterpret_cast<const char*>(bytes->data()), bytes->size());
+  const auto bytes = TRY(elements(slot, 1));
+  return std::string_view(reinterpret_cast<const char*>(bytes.data()), bytes.size());
 }
 
 Result<std::vector<FlatTable>> FlatTable::tables(unsigned slot) const {
-  const auto offsets = elements(slot, 4);
-  if (!offsets) return offsets.error();
-  const std::size_t count = offsets->size() / 4;
+  const auto offsets = TRY(elements(slot, 4));
+  const std::size_t count = offsets.size() / 4;
   if (count > most_tables)
     return Error(ErrorKind::exhausted, fmt::format("a list of {} tables", count));
   std::vector<FlatTable> list;
-  const auto first = static_cast<std::size_t>(offsets->data() - file_.data());
+  const auto first = static_cast<std::size_t>(offsets.data() - file_.data());
   for (std::size_t i = 0; i < count; ++i) {
-    const auto target = follow(first + i * 4);
-    if (!target) return target.error();
-    auto next = at(file_, *target);
-    if (!next) return next.error();
-    list.push_back(*next);
+    const std::size_t target = TRY(follow(first + i * 4));
+    list.push_back(TRY(at(file_, target)));
   }
   return list;
 }

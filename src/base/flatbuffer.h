@@ -35,10 +35,9 @@ class FlatTable {
   Result<std::vector<FlatTable>> tables(unsigned slot) const;
   template <typename T>
   Result<std::vector<T>> numbers(unsigned slot) const {
-    const auto bytes = elements(slot, sizeof(T));
-    if (!bytes) return bytes.error();
-    std::vector<T> values(bytes->size() / sizeof(T));
-    if (!values.empty()) std::memcpy(values.data(), bytes->data(), bytes->size());
+    const auto bytes = TRY(elements(slot, sizeof(T)));
+    std::vector<T> values(bytes.size() / sizeof(T));
+    if (!values.empty()) std::memcpy(values.data(), bytes.data(), bytes.size());
     return values;
   }
   Result<std::span<const std::byte>> bytes(unsigned slot) const { return elements(slot, 1); }

@@ -41,20 +41,18 @@ void walk(const std::string& path, std::int64_t& age, std::uint64_t& bytes) {
 std::vector<Litter> find_litter(const LibraryFolders& folders, std::int64_t older_than) {
   const std::string& store = folders.models;
   std::vector<Litter> found;
-  const std::string prefixes = join_path(folders.cache, "prefixes");
-  for (const std::string& name : list_folder(prefixes).value_or({})) {
-    if (name.ends_with(".lock")) continue;
-    Litter litter{join_path(prefixes, name), "prompts that a server kept for its next start", 0};
-    std::int64_t age = age_seconds(litter.path);
-    walk(litter.path, age, litter.bytes);
-    if (age >= older_than) found.push_back(std::move(litter));
-  }
-  for (const std::string& path : unused_adapter_folders(folders)) {
-    Litter litter{path, "an adapter that no name needs", 0};
+  const auto add_if_old = [&](std::string path, const char* what) {
     std::int64_t age = age_seconds(path);
-    walk(path, age, litter.bytes);
-    if (age >= older_than) found.push_back(std::move(litter));
-  }
+    std::uint64_t bytes = 0;
+    walk(path, age, bytes);
+    if (age >= older_than) found.push_back({std::move(path), what, bytes});
+  };
+  const std::string prefixes = join_path(folders.cache, "prefixes");
+  for (const std::string& name : list_folder(prefixes).value_or({}))
+    if (!name.ends_with(".lock"))
+      add_if_old(join_path(prefixes, name), "prompts that a server kept for its next start");
+  for (const std::string& path : unused_adapter_folders(folders))
+    add_if_old(path, "an adapter that no name needs");
   for (const char* folder : {".partial", ".uploads"}) {
     const std::string root = join_path(store, folder);
     for (const std::string& name : list_folder(root).value_or({})) {

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/utf8.h"
 #include "formats/format.h"
+#include "formats/magic.h"
 
 namespace hearth {
 
@@ -24,11 +25,7 @@ std::span<const Format* const> formats() {
 namespace {
 
 // Files that are no accident, so that the refusal can say what they are.
-struct Unread {
-  std::size_t offset;
-  std::string_view magic, name;
-};
-constexpr Unread unread[] = {
+constexpr Magic unread[] = {
     {0, "FUGG", "a GGUF file with its bytes reversed"},
     {0, "algg", "a GGML adapter (older than GGUF)"},
     {0, "ggml", "a GGML file with its bytes reversed"},
@@ -54,10 +51,9 @@ Error refuse(const Source& source) {
     return Error(ErrorKind::unsupported,
                  "a picoLLM model, encrypted for Picovoice's own engine: the models that these are "
                  "made of are published as safetensors too, which Hearth reads");
-  for (const Unread& row : unread)
-    if (text.size() > row.offset && text.substr(row.offset).starts_with(row.magic))
-      return Error(ErrorKind::unsupported,
-                   fmt::format("{}; Hearth reads {}", row.name, what_is_read));
+  if (const Magic* row = find_magic(unread, text))
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{}; Hearth reads {}", row->name, what_is_read));
   return Error(ErrorKind::unsupported,
                source.is_folder()
                    ? std::string("no model in this folder: needs *.safetensors, pytorch_model.bin, "

@@ -116,10 +116,8 @@ std::vector<Value> physical_operands(const Node& node, std::span<const Value* co
     else if (input->tensor.is_blocked)
       rank = input->tensor.rank();
   const bool joins = node.op->name == "Concat";
-  if (const auto axis = node.attributes.find("axis"); joins && axis != node.attributes.end()) {
-    const auto* number = std::get_if<std::int64_t>(&axis->second);
-    if (number == nullptr || *number != 1) return {};
-  }
+  if (joins && node.attributes.contains("axis") && integer_of(node.attributes, "axis", 0) != 1)
+    return {};
   for (const Value* input : inputs) {
     const Tensor& x = input->tensor;
     if (x.is_blocked) {

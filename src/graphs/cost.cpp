@@ -83,10 +83,7 @@ class Counter {
     return node.outputs.empty() ? std::nullopt : sizes(node.outputs[0]);
   }
   static bool is_set(const Node& node, std::string_view name) {
-    const auto found = node.attributes.find(name);
-    const auto* value =
-        found == node.attributes.end() ? nullptr : std::get_if<std::int64_t>(&found->second);
-    return value != nullptr && *value != 0;
+    return integer_of(node.attributes, name, 0) != 0;
   }
 
   // Every result is a sum over all of a filter but its first axis.
@@ -125,11 +122,9 @@ class Counter {
   // Blocks of packed weights: attributes K and N.
   static std::optional<std::uint64_t> by_blocks(Counter& at, const Node& node, const Rule& rule) {
     const auto a = at.input(node, rule.x);
-    const auto n = node.attributes.find("N");
-    const auto* columns =
-        n == node.attributes.end() ? nullptr : std::get_if<std::int64_t>(&n->second);
-    if (!a || columns == nullptr || *columns < 0) return {};
-    return times(product_of(*a), static_cast<std::uint64_t>(*columns));
+    const std::int64_t columns = integer_of(node.attributes, "N", -1);
+    if (!a || columns < 0) return {};
+    return times(product_of(*a), static_cast<std::uint64_t>(columns));
   }
   // Queries [.., rows, size] by keys and by values, of as many rows as the keys have.
   static std::optional<std::uint64_t> by_attention(Counter& at, const Node& node,

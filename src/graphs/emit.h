@@ -10,8 +10,6 @@
 
 namespace hearth::graphs {
 
-using Attributes = std::map<std::string, Attribute, std::less<>>;
-
 class Emitter {
  public:
   explicit Emitter(Graph& target) : graph(target) {}

@@ -35,16 +35,7 @@ namespace {
 std::size_t at(ValueId id) { return static_cast<std::size_t>(id); }
 
 const std::vector<std::int64_t>* list_of(const Node& node, std::string_view name) {
-  const auto found = node.attributes.find(name);
-  return found == node.attributes.end() ? nullptr
-                                        : std::get_if<std::vector<std::int64_t>>(&found->second);
-}
-
-std::int64_t integer_of(const Node& node, std::string_view name, std::int64_t fallback) {
-  const auto found = node.attributes.find(name);
-  const auto* value =
-      found == node.attributes.end() ? nullptr : std::get_if<std::int64_t>(&found->second);
-  return value == nullptr ? fallback : *value;
+  return find_attribute<std::vector<std::int64_t>>(node.attributes, name);
 }
 
 class Fuser {
@@ -157,7 +148,7 @@ class Fuser {
       axis = given->data<std::int64_t>()[0];
     }
     const ValueInfo& info = graph_.values[at(mean.inputs[0])];
-    return integer_of(mean, "keepdims", 1) != 0 &&
+    return integer_of(mean.attributes, "keepdims", 1) != 0 &&
            (axis == -1 ||
             (info.has_shape && axis + 1 == static_cast<std::int64_t>(info.shape.size())));
   }
@@ -261,7 +252,7 @@ class Fuser {
       const Node* softmax = maker(node.inputs[0], "Softmax");
       if (softmax == nullptr) continue;
       const bool old = softmax->version != 0 && softmax->version < 13;
-      const std::int64_t axis = integer_of(*softmax, "axis", old ? 1 : -1);
+      const std::int64_t axis = integer_of(softmax->attributes, "axis", old ? 1 : -1);
       if (axis != 3 && axis != -1) continue;
       const Scores scores = scores_of(softmax->inputs[0]);
       if (scores.product == nullptr) continue;
@@ -347,12 +338,12 @@ class Fuser {
           found == node.attributes.end() ? nullptr : std::get_if<double>(&found->second);
       return value == nullptr || *value == 1;
     };
-    const bool turned = integer_of(node, "transB", 0) != 0;
+    const bool turned = integer_of(node.attributes, "transB", 0) != 0;
     const ValueId c = node.inputs.size() > 2 ? node.inputs[2] : absent;
     const Tensor* bias = constant_floats(c);
     const bool by_column = bias != nullptr && bias->count == w->dims[turned ? 0 : 1] &&
                            bias->rank() >= 1 && bias->dims.back() == bias->count;
-    if (integer_of(node, "transA", 0) != 0 || !one("alpha") || !one("beta") ||
+    if (integer_of(node.attributes, "transA", 0) != 0 || !one("alpha") || !one("beta") ||
         (c != absent && !by_column))
       return false;
     node.op = find_operator("hearth.MatMul");
@@ -368,7 +359,7 @@ class Fuser {
     if (found == nullptr || found->rank() == 0) return false;
     const std::size_t axis = is_conv ? found->rank() - (w->rank() - 1) : found->rank() - 1;
     const std::int64_t n =
-        is_conv ? w->dims[0] : w->dims[integer_of(node, "transB", 0) != 0 ? 0 : 1];
+        is_conv ? w->dims[0] : w->dims[integer_of(node.attributes, "transB", 0) != 0 ? 0 : 1];
     return found->count == n && axis < found->rank() && found->dims[axis] == n;
   }
 

@@ -11,13 +11,6 @@ namespace {
 
 std::size_t at(ValueId id) { return static_cast<std::size_t>(id); }
 
-std::int64_t integer_of(const Node& node, std::string_view name, std::int64_t fallback) {
-  const auto found = node.attributes.find(name);
-  const auto* value =
-      found == node.attributes.end() ? nullptr : std::get_if<std::int64_t>(&found->second);
-  return value == nullptr ? fallback : *value;
-}
-
 class QuantisedFuser {
  public:
   QuantisedFuser(Graph& graph, std::span<const Value> constants)
@@ -94,7 +87,7 @@ class QuantisedFuser {
     if (w == nullptr || scale == nullptr || (w->rank() != 3 && w->rank() != 4) || w->dims[0] < 1 ||
         (scale->count != 1 && scale->count != w->dims[0]))
       return false;
-    const std::int64_t groups = integer_of(conv, "group", 1), each = w->dims[0] / groups;
+    const std::int64_t groups = integer_of(conv.attributes, "group", 1), each = w->dims[0] / groups;
     const bool by_channel = w->dims[1] == 1 && each == 1;
     const bool by_blocks = w->dims[1] % block_channels == 0 && each % block_channels == 0;
     return (groups == 1 || by_channel || by_blocks) && is_one(node.inputs[1]) &&
@@ -107,7 +100,7 @@ class QuantisedFuser {
     return node != nullptr &&
            (node->op->name == "DequantizeLinear" ||
             node->op->name == "com.microsoft.DequantizeLinear") &&
-           node->inputs.size() == 3 && integer_of(*node, "block_size", 0) == 0;
+           node->inputs.size() == 3 && integer_of(node->attributes, "block_size", 0) == 0;
   }
 
   // A product between two nodes: a convolution, or a product with a bias or none.
@@ -121,7 +114,7 @@ class QuantisedFuser {
     const std::string_view name = node->op->name;
     if (name == "Conv") return {node, node->inputs.size() > 2 ? node->inputs[2] : absent};
     if (name == "MatMul") return {node, absent};
-    if (name == "Gemm" && integer_of(*node, "transA", 0) == 0 &&
+    if (name == "Gemm" && integer_of(node->attributes, "transA", 0) == 0 &&
         !node->attributes.contains("alpha") && !node->attributes.contains("beta"))
       return {node, node->inputs.size() > 2 ? node->inputs[2] : absent};
     if (name == "Add" && node->inputs.size() == 2)
@@ -158,7 +151,7 @@ class QuantisedFuser {
       return;
     made.inputs = {x->inputs[0], x->inputs[1],       x->inputs[2],       w->inputs[0], w->inputs[1],
                    w->inputs[2], quantise.inputs[1], quantise.inputs[2], product.bias};
-    const std::int64_t axis = integer_of(*w, "axis", 1);
+    const std::int64_t axis = integer_of(w->attributes, "axis", 1);
     const bool is_single = constant(w->inputs[1])->count == 1;
     if (product.node->op->name == "Conv") {
       if ((!is_single && axis != 0) || !fits_conv(made, *product.node)) return;
@@ -166,7 +159,7 @@ class QuantisedFuser {
         made.attributes.emplace(name, value);
       made.op = find_operator("hearth.QConv");
     } else {
-      const bool turned = integer_of(*product.node, "transB", 0) != 0;
+      const bool turned = integer_of(product.node->attributes, "transB", 0) != 0;
       const Tensor* matrix = constant(w->inputs[0]);
       const std::size_t columns = turned ? 0 : 1;
       if (matrix->rank() != 2 || !is_one(x->inputs[1]) || !is_one(x->inputs[2]) ||

@@ -30,12 +30,25 @@ struct Prepared {
 using ValueId = std::int32_t;
 constexpr ValueId absent = -1;
 
+using Attributes = std::map<std::string, Attribute, std::less<>>;
+// nullptr: there is none of that name, or it is of another type.
+template <typename T>
+const T* find_attribute(const Attributes& attributes, std::string_view name) {
+  const auto found = attributes.find(name);
+  return found == attributes.end() ? nullptr : std::get_if<T>(&found->second);
+}
+inline std::int64_t integer_of(const Attributes& attributes, std::string_view name,
+                               std::int64_t fallback) {
+  const auto* value = find_attribute<std::int64_t>(attributes, name);
+  return value == nullptr ? fallback : *value;
+}
+
 struct Node {
   const Operator* op = nullptr;
   std::string name;
   int version = 0;  // of the operator set that the attributes are read by; 0: the newest
   std::vector<ValueId> inputs, outputs;  // `absent` where an optional one is not there
-  std::map<std::string, Attribute, std::less<>> attributes;
+  Attributes attributes;
   std::vector<std::shared_ptr<const Graph>> bodies;  // in the order of `body_names`
   std::vector<std::string> body_names;               // "then_branch"
   // What the bodies see of the values around them, body after body, in the order of each body's

@@ -19,16 +19,11 @@ std::optional<std::vector<std::int64_t>> Inference::integers(std::size_t i) cons
 }
 
 std::int64_t Inference::integer(std::string_view name, std::int64_t fallback) const {
-  const auto found = node.attributes.find(name);
-  if (found == node.attributes.end()) return fallback;
-  const auto* value = std::get_if<std::int64_t>(&found->second);
-  return value == nullptr ? fallback : *value;
+  return integer_of(node.attributes, name, fallback);
 }
 
 std::optional<std::vector<std::int64_t>> Inference::list(std::string_view name) const {
-  const auto found = node.attributes.find(name);
-  if (found == node.attributes.end()) return {};
-  const auto* value = std::get_if<std::vector<std::int64_t>>(&found->second);
+  const auto* value = find_attribute<std::vector<std::int64_t>>(node.attributes, name);
   if (value == nullptr) return {};
   return *value;
 }

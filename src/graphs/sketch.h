@@ -11,7 +11,6 @@
 
 namespace hearth::graphs {
 
-using Attributes = std::map<std::string, Attribute, std::less<>>;
 using Inputs = std::map<std::string, Value, std::less<>>;
 using Integers = std::vector<std::int64_t>;
 

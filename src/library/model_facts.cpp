@@ -35,10 +35,8 @@ std::string field(std::string_view text) {
 
 // What the chat template shows that the model can do.
 std::string capabilities_of(const Package& package, const ModelInfo& info) {
-  if (info.kind == ModelKind::reranker) return "rerank";
-  if (info.kind == ModelKind::embedder) return "embedding";
-  if (info.kind == ModelKind::transcriber) return "transcription";
-  std::string list = "completion";
+  std::string list(capability_of(info.kind));
+  if (info.kind != ModelKind::generator) return list;
   if (!info.vision.empty()) list += ",vision";
   const auto source = chat_template_source(package);
   if (!source) return list;

@@ -6,24 +6,16 @@
 
 #include "base/bytes.h"
 #include "base/check.h"
+#include "base/fuzz_parts.h"
 #include "kernels/kernels.h"
 #include "models/model.h"
 #include "models/user_spec.h"
 #include "models/vision/tower.h"
 
 using namespace hearth;
+using hearth::fuzz::split;
 
 namespace {
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const std::size_t at = text.find(separator);
-    parts.push_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
-}
 
 // One tensor of zeros for every line: its name and extents.
 void add_zeros(Package& package, std::string_view lines) {

@@ -159,9 +159,12 @@ namespace hearth {
 
 namespace {
 constexpr std::string_view kind_names[] = {"generator", "embedder", "reranker", "transcriber"};
-}
+constexpr std::string_view capabilities[] = {"completion", "embedding", "rerank", "transcription"};
+}  // namespace
 
 std::string_view name_of(ModelKind kind) { return kind_names[std::to_underlying(kind)]; }
+
+std::string_view capability_of(ModelKind kind) { return capabilities[std::to_underlying(kind)]; }
 
 std::optional<ModelKind> find_kind(std::string_view name) {
   const auto found = std::ranges::find(kind_names, name);

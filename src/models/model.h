@@ -34,6 +34,8 @@ struct AdapterUse {
 enum class ModelKind { generator, embedder, reranker, transcriber };
 std::string_view name_of(ModelKind kind);
 std::optional<ModelKind> find_kind(std::string_view name);
+// What clients call what it does: "completion", "embedding", "rerank", "transcription".
+std::string_view capability_of(ModelKind kind);
 
 // What a model is, known without its weights.
 struct ModelInfo {

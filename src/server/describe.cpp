@@ -33,10 +33,9 @@ void take_loaded(ModelCard& card, const LoadedModel& loaded) {
 }  // namespace
 
 std::vector<std::string> capabilities_of(const LoadedModel& loaded) {
-  if (loaded.model().info().kind == ModelKind::reranker) return {"rerank"};
-  if (loaded.model().info().kind == ModelKind::embedder) return {"embedding"};
-  if (loaded.model().info().kind == ModelKind::transcriber) return {"transcription"};
-  std::vector<std::string> capabilities = {"completion"};
+  const ModelKind kind = loaded.model().info().kind;
+  std::vector<std::string> capabilities = {std::string(capability_of(kind))};
+  if (kind != ModelKind::generator) return capabilities;
   const AnswerForm form = find_answer_form(loaded.model().chat_template_source());
   if (form.calls && knows_tools(loaded.model())) capabilities.emplace_back("tools");
   if (loaded.model().vision() != nullptr) capabilities.emplace_back("vision");

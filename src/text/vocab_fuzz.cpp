@@ -2,21 +2,13 @@
 // vocabulary.  The first byte says which; NUL separates parts, newlines the entries of a part.
 #include <vector>
 
+#include "base/fuzz_parts.h"
 #include "text/fuzz_tools.h"
 
 using namespace hearth;
+using hearth::fuzz::split;
 
 namespace {
-
-std::vector<std::string_view> split(std::string_view text, char separator) {
-  std::vector<std::string_view> parts;
-  for (;;) {
-    const std::size_t at = text.find(separator);
-    parts.push_back(text.substr(0, at));
-    if (at == std::string_view::npos) return parts;
-    text.remove_prefix(at + 1);
-  }
-}
 
 // Parts: pre, tokens, kinds and scores (a byte each), merges, charsmap.
 Result<std::unique_ptr<Tokenizer>> make_gguf(std::string_view model, std::string_view input) {

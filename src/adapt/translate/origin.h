@@ -1,6 +1,7 @@
 // What the parts of a translation share.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <set>
 #include <string>
@@ -29,6 +30,16 @@ struct Origin {
   bool is_gguf() const { return package.naming == Naming::gguf; }
 };
 using SharedOrigin = std::shared_ptr<const Origin>;
+
+// One that is computed when it is written.
+inline TensorEntry made_tensor(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
+                               std::function<Result<std::vector<std::byte>>()> make) {
+  return {.name = std::move(name),
+          .dtype = dtype,
+          .shape = std::move(shape),
+          .data = {},
+          .make = std::move(make)};
+}
 
 // The tensors under the names of `to`.  `used`: those of the origin that went into them.
 // Errors: corrupt (a tensor is missing), unsupported.

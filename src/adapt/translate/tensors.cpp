@@ -218,11 +218,7 @@ bool Translator::passes(const TensorRow& row, const Held& held, Dtype dtype) con
 
 void Translator::put(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
                      std::function<Result<Bytes>()> make) {
-  out_.push_back({.name = std::move(name),
-                  .dtype = dtype,
-                  .shape = std::move(shape),
-                  .data = {},
-                  .make = std::move(make)});
+  out_.push_back(made_tensor(std::move(name), dtype, std::move(shape), std::move(make)));
 }
 
 // Recurrent parts have extents of one, and groups, of their own in both.

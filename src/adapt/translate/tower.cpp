@@ -55,11 +55,7 @@ class TowerTranslator {
   static std::string gguf_name(const TowerRow& row, std::size_t layer, std::string_view suffix);
   void put(std::string name, Dtype dtype, std::vector<std::uint64_t> shape,
            std::function<Result<Bytes>()> make) {
-    out_.push_back({.name = std::move(name),
-                    .dtype = dtype,
-                    .shape = std::move(shape),
-                    .data = {},
-                    .make = std::move(make)});
+    out_.push_back(made_tensor(std::move(name), dtype, std::move(shape), std::move(make)));
   }
   void put_floats(std::string name, const TensorEntry& entry, float more);
   void put_frames(const TensorEntry& entry);

@@ -26,21 +26,14 @@ struct Writer {
   ValueId rounded(ValueId id, std::size_t scale) const { return rounded(id, scale, scale + 1); }
 
   std::int64_t whole(std::string_view name, std::int64_t usual) const {
-    const auto found = op.attributes.find(name);
-    const auto* value =
-        found == op.attributes.end() ? nullptr : std::get_if<std::int64_t>(&found->second);
-    return value == nullptr ? usual : *value;
+    return integer_of(op.attributes, name, usual);
   }
   double number(std::string_view name, double usual) const {
-    const auto found = op.attributes.find(name);
-    const auto* value =
-        found == op.attributes.end() ? nullptr : std::get_if<double>(&found->second);
+    const auto* value = find_attribute<double>(op.attributes, name);
     return value == nullptr ? usual : *value;
   }
   std::string text(std::string_view name) const {
-    const auto found = op.attributes.find(name);
-    const auto* value =
-        found == op.attributes.end() ? nullptr : std::get_if<std::string>(&found->second);
+    const auto* value = find_attribute<std::string>(op.attributes, name);
     return value == nullptr ? "" : *value;
   }
   Attributes some(std::initializer_list<std::string_view> names) const {

@@ -63,8 +63,6 @@ constexpr std::string_view plain_languages[] = {"llama", "qwen2", "phi3", "smoll
 constexpr std::string_view llava_types[] = {"llava"};
 constexpr std::string_view llava_next_types[] = {"llava_next"};
 constexpr std::string_view llava_next_prefixes[] = {"", "model."};
-constexpr std::array<float, 3> clip_mean{0.48145466f, 0.4578275f, 0.40821073f};
-constexpr std::array<float, 3> clip_deviation{0.26862954f, 0.26130258f, 0.27577711f};
 
 }  // namespace
 
@@ -105,46 +103,45 @@ const TowerSpec idefics3_tower{
     .languages = plain_languages,
 };
 
-const TowerSpec llava_tower{
-    .name = "mlp",
-    .hf_types = llava_types,
-    .hf_tower = "clip_vision_model",
-    .tower_prefixes = tower_prefixes,
-    .projector_prefixes = projector_prefixes,
-    .tower = clip_rows,
-    .projector = llava_rows,
-    .norm_eps = 1e-5f,
-    .activation = ops::Activation::quick_gelu,
-    .activation_from_config = true,
-    .feature_layer = -2,
-    .sizing = Sizing::crop,
-    .mean = clip_mean,
-    .deviation = clip_deviation,
-    .marker = "<image>",
-    .row_name = "<image>",
-    .after = "\n",
-    .languages = plain_languages,
+namespace {
+
+// LLaVA 1.5 and 1.6 differ in how pictures are cut, and in what the projector holds.
+struct Llava {
+  std::span<const std::string_view> types, projector_prefixes;
+  std::span<const TowerRow> projector;
+  Sizing sizing;
 };
 
-const TowerSpec llava_next_tower{
-    .name = "mlp",
-    .hf_types = llava_next_types,
-    .hf_tower = "clip_vision_model",
-    .tower_prefixes = tower_prefixes,
-    .projector_prefixes = llava_next_prefixes,
-    .tower = clip_rows,
-    .projector = llava_next_rows,
-    .norm_eps = 1e-5f,
-    .activation = ops::Activation::quick_gelu,
-    .activation_from_config = true,
-    .feature_layer = -2,
-    .sizing = Sizing::grids,
-    .mean = clip_mean,
-    .deviation = clip_deviation,
-    .marker = "<image>",
-    .row_name = "<image>",
-    .after = "\n",
-    .languages = plain_languages,
-};
+constexpr TowerSpec llava(const Llava& own) {
+  return {.name = "mlp",
+          .hf_types = own.types,
+          .hf_tower = "clip_vision_model",
+          .tower_prefixes = tower_prefixes,
+          .projector_prefixes = own.projector_prefixes,
+          .tower = clip_rows,
+          .projector = own.projector,
+          .norm_eps = 1e-5f,
+          .activation = ops::Activation::quick_gelu,
+          .activation_from_config = true,
+          .feature_layer = -2,
+          .sizing = own.sizing,
+          .mean = clip_mean,
+          .deviation = clip_deviation,
+          .marker = "<image>",
+          .row_name = "<image>",
+          .after = "\n",
+          .languages = plain_languages};
+}
+
+}  // namespace
+
+constexpr TowerSpec llava_tower = llava({.types = llava_types,
+                                         .projector_prefixes = projector_prefixes,
+                                         .projector = llava_rows,
+                                         .sizing = Sizing::crop});
+constexpr TowerSpec llava_next_tower = llava({.types = llava_next_types,
+                                              .projector_prefixes = llava_next_prefixes,
+                                              .projector = llava_next_rows,
+                                              .sizing = Sizing::grids});
 
 }  // namespace hearth::models

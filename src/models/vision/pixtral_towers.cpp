@@ -32,8 +32,6 @@ constexpr TowerRow mistral3_rows[] = {
 constexpr std::string_view tower_prefixes[] = {"vision_tower.", "model.vision_tower."};
 constexpr std::string_view projector_prefixes[] = {"multi_modal_projector.",
                                                    "model.multi_modal_projector."};
-constexpr std::array<float, 3> mean{0.48145466f, 0.4578275f, 0.40821073f};
-constexpr std::array<float, 3> deviation{0.26862954f, 0.26130258f, 0.27577711f};
 constexpr std::string_view languages[] = {"llama"};
 constexpr std::string_view pixtral_types[] = {"llava"};
 constexpr std::string_view mistral3_types[] = {"mistral3"};
@@ -58,8 +56,8 @@ const TowerSpec mistral3_tower{
     .block_norm_eps_of_language = true,
     .sizing = Sizing::bounded,
     .merge = 2,
-    .mean = mean,
-    .deviation = deviation,
+    .mean = clip_mean,
+    .deviation = clip_deviation,
     .longest_edge = 1540,
     .marker = "[IMG]",
     .row_name = "[IMG]",
@@ -82,8 +80,8 @@ const TowerSpec pixtral_tower{
     .rope_splits_frequencies = true,
     .gguf_pairs = true,
     .sizing = Sizing::bounded,
-    .mean = mean,
-    .deviation = deviation,
+    .mean = clip_mean,
+    .deviation = clip_deviation,
     .longest_edge = 1024,
     .marker = "[IMG]",
     .row_name = "[IMG]",

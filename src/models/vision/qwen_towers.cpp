@@ -2,6 +2,8 @@
 // second see windows; the third has learned places too, and gives rows of some of its layers to the
 // first layers of the language model (DeepStack).
 // Source: Wang et al. 2024; Bai et al. 2025a and 2025b; Meng et al. 2024.
+#include <algorithm>
+
 #include "models/vision/tower_spec.h"
 
 namespace hearth::models {
@@ -9,52 +11,44 @@ namespace {
 
 using enum TowerPart;
 
-constexpr TowerRow qwen2_rows[] = {
-    {patch, "v.patch_embd", "patch_embed.proj"},
-    {patch_second, "v.patch_embd.weight.1!", "", false},
-    {norm1, "v.blk.{}.ln1", "blocks.{}.norm1"},
-    {qkv, "v.blk.{}.attn_qkv", "blocks.{}.attn.qkv", false},
-    {q, "v.blk.{}.attn_q", "", false},
-    {k, "v.blk.{}.attn_k", "", false},
-    {v, "v.blk.{}.attn_v", "", false},
-    {attention_out, "v.blk.{}.attn_out", "blocks.{}.attn.proj"},
-    {norm2, "v.blk.{}.ln2", "blocks.{}.norm2"},
+// What every layer has, then what is the model's own.
+template <std::size_t count>
+constexpr std::array<TowerRow, count + 9> with_own(const TowerRow (&own)[count]) {
+  const TowerRow shared[] = {
+      {patch, "v.patch_embd", "patch_embed.proj"},
+      {patch_second, "v.patch_embd.weight.1!", "", false},
+      {norm1, "v.blk.{}.ln1", "blocks.{}.norm1"},
+      {qkv, "v.blk.{}.attn_qkv", "blocks.{}.attn.qkv", false},
+      {q, "v.blk.{}.attn_q", "", false},
+      {k, "v.blk.{}.attn_k", "", false},
+      {v, "v.blk.{}.attn_v", "", false},
+      {attention_out, "v.blk.{}.attn_out", "blocks.{}.attn.proj"},
+      {norm2, "v.blk.{}.ln2", "blocks.{}.norm2"},
+  };
+  std::array<TowerRow, count + 9> rows{};
+  std::ranges::copy(own, std::ranges::copy(shared, rows.begin()).out);
+  return rows;
+}
+
+constexpr auto qwen2_rows = with_own({
     {up, "v.blk.{}.ffn_up", "blocks.{}.mlp.fc1"},
     {down, "v.blk.{}.ffn_down", "blocks.{}.mlp.fc2"},
-};
+});
 
-constexpr TowerRow qwen25_rows[] = {
-    {patch, "v.patch_embd", "patch_embed.proj"},
-    {patch_second, "v.patch_embd.weight.1!", "", false},
-    {norm1, "v.blk.{}.ln1", "blocks.{}.norm1"},
-    {qkv, "v.blk.{}.attn_qkv", "blocks.{}.attn.qkv", false},
-    {q, "v.blk.{}.attn_q", "", false},
-    {k, "v.blk.{}.attn_k", "", false},
-    {v, "v.blk.{}.attn_v", "", false},
-    {attention_out, "v.blk.{}.attn_out", "blocks.{}.attn.proj"},
-    {norm2, "v.blk.{}.ln2", "blocks.{}.norm2"},
+constexpr auto qwen25_rows = with_own({
     {gate, "v.blk.{}.ffn_gate", "blocks.{}.mlp.gate_proj"},
     {up, "v.blk.{}.ffn_up", "blocks.{}.mlp.up_proj"},
     {down, "v.blk.{}.ffn_down", "blocks.{}.mlp.down_proj"},
-};
+});
 
-constexpr TowerRow qwen3_rows[] = {
-    {patch, "v.patch_embd", "patch_embed.proj"},
-    {patch_second, "v.patch_embd.weight.1!", "", false},
+constexpr auto qwen3_rows = with_own({
     {positions, "v.position_embd", "pos_embed"},
-    {norm1, "v.blk.{}.ln1", "blocks.{}.norm1"},
-    {qkv, "v.blk.{}.attn_qkv", "blocks.{}.attn.qkv", false},
-    {q, "v.blk.{}.attn_q", "", false},
-    {k, "v.blk.{}.attn_k", "", false},
-    {v, "v.blk.{}.attn_v", "", false},
-    {attention_out, "v.blk.{}.attn_out", "blocks.{}.attn.proj"},
-    {norm2, "v.blk.{}.ln2", "blocks.{}.norm2"},
     {up, "v.blk.{}.ffn_up", "blocks.{}.mlp.linear_fc1"},
     {down, "v.blk.{}.ffn_down", "blocks.{}.mlp.linear_fc2"},
     {deep_norm, "v.deepstack.{}.norm", "deepstack_merger_list.{}.norm"},
     {deep_first, "v.deepstack.{}.fc1", "deepstack_merger_list.{}.linear_fc1"},
     {deep_second, "v.deepstack.{}.fc2", "deepstack_merger_list.{}.linear_fc2"},
-};
+});
 
 constexpr TowerRow qwen3_merger_rows[] = {
     {block_norm, "v.post_ln", "norm"},
@@ -70,8 +64,6 @@ constexpr TowerRow merger_rows[] = {
 
 constexpr std::string_view tower_prefixes[] = {"visual.", "model.visual."};
 constexpr std::string_view merger_prefixes[] = {"visual.merger.", "model.visual.merger."};
-constexpr std::array<float, 3> mean{0.48145466f, 0.4578275f, 0.40821073f};
-constexpr std::array<float, 3> deviation{0.26862954f, 0.26130258f, 0.27577711f};
 constexpr std::string_view qwen2_types[] = {"qwen2_vl"};
 constexpr std::string_view qwen25_types[] = {"qwen2_5_vl"};
 constexpr std::string_view qwen3_types[] = {"qwen3_vl", "qwen3_vl_moe"};
@@ -94,8 +86,8 @@ const TowerSpec qwen2_vl_tower{
     .rope = true,
     .sizing = Sizing::smart,
     .merge = 2,
-    .mean = mean,
-    .deviation = deviation,
+    .mean = clip_mean,
+    .deviation = clip_deviation,
     .min_pixels = least_pixels,
     .max_pixels = most_pixels,
     .marker = "<|image_pad|>",
@@ -120,8 +112,8 @@ const TowerSpec qwen25_vl_tower{
     .windows = true,
     .sizing = Sizing::smart,
     .merge = 2,
-    .mean = mean,
-    .deviation = deviation,
+    .mean = clip_mean,
+    .deviation = clip_deviation,
     .min_pixels = least_pixels,
     .max_pixels = most_pixels,
     .marker = "<|image_pad|>",

@@ -136,6 +136,10 @@ struct TowerSpec {
   }
 };
 
+// Of colours, as CLIP was trained on them and most towers after it.  Source: Radford et al. 2021.
+inline constexpr std::array<float, 3> clip_mean{0.48145466f, 0.4578275f, 0.40821073f};
+inline constexpr std::array<float, 3> clip_deviation{0.26862954f, 0.26130258f, 0.27577711f};
+
 extern const TowerSpec qwen2_vl_tower, qwen25_vl_tower, qwen3_vl_tower;  // qwen_towers.cpp
 extern const TowerSpec gemma3_tower, idefics3_tower, llava_tower,
     llava_next_tower;                                  // clip_towers.cpp

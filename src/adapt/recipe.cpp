@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <numeric>
 
+#include "base/ascii.h"
+
 namespace hearth::adapt {
 namespace {
 
@@ -335,11 +337,8 @@ class Chooser {
 std::span<const Recipe> recipes() { return table; }
 
 const Recipe* find_recipe(std::string_view name) {
-  const auto same = [](char a, char b) {
-    return a == (b >= 'a' && b <= 'z' ? static_cast<char>(b - 'a' + 'A') : b);
-  };
   for (const Recipe& recipe : table)
-    if (std::ranges::equal(recipe.name, name, same)) return &recipe;
+    if (equal_ignoring_case(recipe.name, name)) return &recipe;
   return nullptr;
 }
 

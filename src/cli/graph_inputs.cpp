@@ -7,6 +7,7 @@
 #include <cstring>
 #include <optional>
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 #include "base/files.h"
 #include "engines/graph_inputs.h"
@@ -133,13 +134,7 @@ Result<std::vector<std::string>> read_labels(const graphs::Program& program,
   if (!arguments.has("--labels")) return program.labels;
   std::vector<std::string> labels;
   const std::string text = TRY(read_file(arguments.text("--labels"), max_labels_bytes));
-  for (std::size_t at = 0; at < text.size();) {
-    const std::size_t end = std::min(text.find('\n', at), text.size());
-    std::string line = text.substr(at, end - at);
-    if (line.ends_with('\r')) line.pop_back();
-    labels.push_back(std::move(line));
-    at = end + 1;
-  }
+  for (std::string_view rest = text; !rest.empty();) labels.emplace_back(take_line(rest));
   return labels;
 }
 

@@ -8,6 +8,7 @@
 #include "adapt/convert.h"
 #include "adapt/quantise.h"
 #include "adapt/translate.h"
+#include "base/ascii.h"
 #include "base/store_files.h"
 #include "cli/interrupts.h"
 #include "cli/open_model.h"
@@ -45,8 +46,7 @@ Result<std::vector<std::pair<std::string, Dtype>>> types_of(const Arguments& arg
     const DtypeInfo* found = nullptr;
     for (const DtypeInfo& row : dtypes())
       if (equals != text.npos && row.gguf_id >= 0 &&
-          std::ranges::equal(row.name, text.substr(equals + 1),
-                             [](char a, char b) { return a == std::tolower(b); }))
+          equal_ignoring_case(row.name, text.substr(equals + 1)))
         found = &row;
     if (found == nullptr)
       return Error(

@@ -6,6 +6,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "base/nearest.h"
 #include "base/user_folders.h"
@@ -123,8 +124,7 @@ Json to_json(const GivenValue& given) {
 
 std::string Setting::variable() const {
   std::string name = "HEARTH_";
-  for (const char c : key)
-    name += c == '.' ? '_' : c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c;
+  for (const char c : key) name += c == '.' ? '_' : ascii_upper(c);
   return name;
 }
 

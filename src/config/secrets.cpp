@@ -15,6 +15,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 extern char** environ;
@@ -46,13 +47,8 @@ class Descriptor {
   int descriptor_;
 };
 
-std::string trimmed(std::string text) {
-  while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.pop_back();
-  return text;
-}
-
 Result<std::string> not_empty(std::string text, std::string_view where) {
-  text = trimmed(std::move(text));
+  text = std::string(trimmed(text));
   if (text.empty()) return Error(ErrorKind::not_found, fmt::format("{} is empty", where));
   return text;
 }
@@ -158,7 +154,8 @@ Result<std::string> read_keyring(const std::string& name, Milliseconds patience)
     return Error(ErrorKind::unavailable,
                  fmt::format("the keyring did not answer within {}: is it locked?",
                              duration_text(patience)));
-  if (ended->code == 0 && !trimmed(ended->output).empty()) return trimmed(std::move(ended->output));
+  if (const std::string_view found = trimmed(ended->output); ended->code == 0 && !found.empty())
+    return std::string(found);
   // Who could ask for the password, and cannot, says so; a keyring that is absent as well.
   if (is_locked(name))
     return Error(ErrorKind::unavailable,
@@ -166,7 +163,7 @@ Result<std::string> read_keyring(const std::string& name, Milliseconds patience)
                              "its password: log in to the desktop, or `gnome-keyring-daemon "
                              "--unlock`",
                              printable(name)));
-  if (const std::string reason = trimmed(ended->errors); !reason.empty())
+  if (const std::string_view reason = trimmed(ended->errors); !reason.empty())
     return Error(ErrorKind::unavailable,
                  fmt::format("the keyring cannot be reached: {}",
                              printable(reason.substr(0, reason.find('\n')))));

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 #include "base/flatbuffer.h"
 #include "base/protobuf.h"
@@ -37,13 +38,6 @@ Error needs_more(std::string_view part) {
 
 enum class Section : std::uint8_t { tflite = 3, sentencepiece = 4, metadata = 5, packed_json = 6 };
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
 // The item `model_type` of a section; "" where it has none.
 Result<std::string> model_type_of(const FlatTable& section) {
   constexpr std::uint8_t text = 9;
@@ -51,7 +45,7 @@ Result<std::string> model_type_of(const FlatTable& section) {
     const std::string_view key = TRY(item.text(0));
     if (key != "model_type" || item.number<std::uint8_t>(1, 0) != text) continue;
     const FlatTable value = TRY(item.table(2));
-    return lower(TRY(value.text(0)));
+    return ascii_lower(TRY(value.text(0)));
   }
   return std::string();
 }

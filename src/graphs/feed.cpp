@@ -6,6 +6,7 @@
 #include <charconv>
 #include <cmath>
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 #include "base/files.h"
 #include "base/utf8.h"
@@ -247,19 +248,11 @@ Result<Tensor> read_samples(std::span<const std::byte> bytes, std::uint32_t rate
   return tensor;
 }
 
-bool ends_as(std::string_view path, std::string_view ending) {
-  if (path.size() < ending.size()) return false;
-  path.remove_prefix(path.size() - ending.size());
-  return std::ranges::equal(path, ending, {}, [](char c) {
-    return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
-  });
-}
-
 Result<Value> from_file(const ValueInfo& info, const std::string& path,
                         const FeedOptions& options) {
   std::string file = TRY(read_file(path, most_file_bytes));
-  if (ends_as(path, ".json")) return feed_json(info, TRY(parse_json(file)));
-  if (!ends_as(path, ".txt")) return feed_bytes(info, bytes_of(file), options);
+  if (ends_ignoring_case(path, ".json")) return feed_json(info, TRY(parse_json(file)));
+  if (!ends_ignoring_case(path, ".txt")) return feed_bytes(info, bytes_of(file), options);
   if (file.ends_with('\n')) file.pop_back();  // the end of its last line
   if (file.ends_with('\r')) file.pop_back();
   return from_list(info, {1}, {}, {std::move(file)});
@@ -297,7 +290,7 @@ Result<Value> feed(const ValueInfo& info, const std::string& source, const FeedO
                                           ".bmp",  ".ppm", ".pgm", ".webp", ".wav",
                                           ".flac", ".ogg", ".mp3", ".json", ".txt"};
   const bool names_file =
-      std::ranges::any_of(endings, [&](auto ending) { return ends_as(source, ending); });
+      std::ranges::any_of(endings, [&](auto ending) { return ends_ignoring_case(source, ending); });
   if (names_file || is_file(source)) {
     auto value = from_file(info, source, options);
     if (!value) return std::move(value).error().within(source);

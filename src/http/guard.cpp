@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "base/ascii.h"
+
 namespace hearth::http {
 namespace {
 
@@ -54,9 +56,7 @@ Response preflight_answer(const Request& request) {
 }  // namespace
 
 Result<HostPort> parse_host(std::string_view text) {
-  std::string lower(text);
-  for (char& c : lower)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
+  const std::string lower = ascii_lower(text);
   const std::string_view whole = lower;
   std::size_t end;
   if (whole.starts_with('[')) {

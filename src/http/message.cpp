@@ -4,12 +4,11 @@
 
 #include <ctime>
 
+#include "base/ascii.h"
 #include "base/json.h"
 
 namespace hearth::http {
 namespace {
-
-char lower(char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c; }
 
 std::string_view type_of(int status) {
   switch (status) {
@@ -25,13 +24,6 @@ std::string_view type_of(int status) {
 }
 
 }  // namespace
-
-bool equal_ignoring_case(std::string_view a, std::string_view b) {
-  if (a.size() != b.size()) return false;
-  for (std::size_t i = 0; i < a.size(); ++i)
-    if (lower(a[i]) != lower(b[i])) return false;
-  return true;
-}
 
 const std::string* find_header(const Headers& headers, std::string_view name) {
   for (const Header& header : headers)

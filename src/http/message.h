@@ -15,7 +15,6 @@ struct Header {
 };
 using Headers = std::vector<Header>;
 
-bool equal_ignoring_case(std::string_view a, std::string_view b);
 // The first header of that name (any case), or nullptr.
 const std::string* find_header(const Headers& headers, std::string_view name);
 std::size_t count_headers(const Headers& headers, std::string_view name);

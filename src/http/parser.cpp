@@ -9,6 +9,7 @@
 #include <boost/beast/http/basic_parser.hpp>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "http/target.h"
 
 namespace hearth::http {

@@ -4,6 +4,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "http/limits.h"
 #include "http/secrets.h"
 

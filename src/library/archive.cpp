@@ -12,6 +12,7 @@
 #include <set>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "base/shared_library.h"
 #include "base/store_files.h"
@@ -149,12 +150,6 @@ Result<std::string> safe_name(std::string_view text, const ArchiveLimits& limits
   return name;
 }
 
-std::string lower(std::string text) {
-  for (char& c : text)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return text;
-}
-
 class Unpacking {
  public:
   Unpacking(const std::string& path, const std::string& folder, const ArchiveLimits& limits,
@@ -234,7 +229,7 @@ class Unpacking {
 
   // A name is taken once, whatever its case; no file is where a folder has to be.
   Status claim(const std::string& name, bool is_directory) {
-    const std::string key = lower(name);
+    const std::string key = ascii_lower(name);
     for (std::size_t slash = key.find('/'); slash != key.npos; slash = key.find('/', slash + 1)) {
       const std::string parent = key.substr(0, slash);
       if (files_.contains(parent))

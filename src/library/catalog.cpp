@@ -5,6 +5,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "library/latest_tag.h"
@@ -102,11 +103,11 @@ Result<std::vector<CatalogEntry>> load_catalog(const LibraryFolders& folders) {
 const CatalogEntry* find_in_catalog(const std::vector<CatalogEntry>& catalog,
                                     std::string_view name) {
   for (const CatalogEntry& entry : catalog)
-    if (equal_without_case(entry.name, name)) return &entry;
+    if (equal_ignoring_case(entry.name, name)) return &entry;
   name = without_latest(name);
   const CatalogEntry* found = nullptr;
   for (const CatalogEntry& entry : catalog)
-    if (equal_without_case(family_of(entry.name), name) && (!found || entry.is_default))
+    if (equal_ignoring_case(family_of(entry.name), name) && (!found || entry.is_default))
       found = &entry;
   return found;
 }

@@ -6,6 +6,7 @@
 #include <cstdlib>
 #include <map>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "base/nearest.h"
@@ -187,16 +188,16 @@ Result<Variant> choose_variant(const Reference& reference, const std::vector<Var
                                const Network& network) {
   if (reference.file.empty()) {
     for (const Variant& variant : variants)
-      if (equal_without_case(variant.label, network.quantisation) && !variant.label.empty() &&
+      if (equal_ignoring_case(variant.label, network.quantisation) && !variant.label.empty() &&
           variant.bytes <= network.quantisation_bytes)
         return variant;
     return variants.front();
   }
   for (const Variant& variant : variants) {
-    if (equal_without_case(variant.label, reference.file)) return variant;
+    if (equal_ignoring_case(variant.label, reference.file)) return variant;
     for (const RepositoryFile* file : variant.files)
-      if (equal_without_case(file->name, reference.file) ||
-          equal_without_case(file_name(file->name), reference.file))
+      if (equal_ignoring_case(file->name, reference.file) ||
+          equal_ignoring_case(file_name(file->name), reference.file))
         return variant;
   }
   return Error(ErrorKind::not_found, fmt::format("{}: has no '{}'; there is: {}", reference.name,
@@ -434,7 +435,7 @@ Network standard_network(const std::string& hub, const std::string& ollama, bool
   const std::string hub_offline = variable("HF_HUB_OFFLINE");
   if (offline)
     network.offline = "library.offline is set";
-  else if (!hub_offline.empty() && hub_offline != "0" && !equal_without_case(hub_offline, "false"))
+  else if (!hub_offline.empty() && hub_offline != "0" && !equal_ignoring_case(hub_offline, "false"))
     network.offline = "HF_HUB_OFFLINE is set";
   return network;
 }

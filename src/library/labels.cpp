@@ -3,13 +3,12 @@
 #include <array>
 #include <charconv>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "library/local_models.h"
 
 namespace hearth {
 namespace {
-
-char upper(char c) { return c >= 'a' && c <= 'z' ? static_cast<char>(c - 'a' + 'A') : c; }
 
 // "-00001-of-00003" is the end of the stem.
 constexpr std::size_t split_bytes = 15;
@@ -58,10 +57,6 @@ int quantisation_rank(std::string_view label) {
   return static_cast<int>(std::ranges::find(preferred, label) - preferred.begin());
 }
 
-bool equal_without_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](char x, char y) { return upper(x) == upper(y); });
-}
-
 SplitPlace split_place(std::string_view file) {
   const std::string_view stem = stem_of(file);
   if (!is_split(stem)) return {};
@@ -75,8 +70,7 @@ std::string model_stem(std::string_view file) {
 }
 
 std::string quantisation_label(std::string_view file) {
-  std::string stem = model_stem(file);
-  std::ranges::transform(stem, stem.begin(), upper);
+  const std::string stem = ascii_upper(model_stem(file));
   // The last word between '-' and '.' that is one; what follows an underscore belongs to it.
   std::string label;
   for (std::size_t begin = 0; begin <= stem.size();) {

@@ -7,6 +7,7 @@
 #include <map>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "base/json.h"
 #include "library/split_files.h"
@@ -290,12 +291,12 @@ std::string last_part(std::string_view name) {
 bool is_hub_match(const LocalModel& model, const Reference& wanted) {
   if (!model.reference.starts_with("hf:")) return false;
   const auto own = parse_reference(model.reference);
-  if (!own || !equal_without_case(own->name, wanted.name)) return false;
+  if (!own || !equal_ignoring_case(own->name, wanted.name)) return false;
   if (own->revision != wanted.revision) return false;
   if (wanted.file.empty()) return true;
-  return equal_without_case(own->file, wanted.file) ||
-         equal_without_case(last_part(model.path), last_part(wanted.file)) ||
-         equal_without_case(quantisation_label(model.path), wanted.file);
+  return equal_ignoring_case(own->file, wanted.file) ||
+         equal_ignoring_case(last_part(model.path), last_part(wanted.file)) ||
+         equal_ignoring_case(quantisation_label(model.path), wanted.file);
 }
 
 }  // namespace
@@ -316,10 +317,10 @@ const LocalModel* match(const std::vector<LocalModel>& models, const Reference& 
   if (reference.kind != Reference::Kind::hub) {
     for (const auto field : {&LocalModel::name, &LocalModel::reference, &LocalModel::path})
       for (const LocalModel& model : models)
-        if (equal_without_case(model.*field, text)) return &model;
+        if (equal_ignoring_case(model.*field, text)) return &model;
     if (reference.kind != Reference::Kind::name) return nullptr;
     for (const LocalModel& model : models)
-      if (equal_without_case(model_stem(model.path), text)) return &model;
+      if (equal_ignoring_case(model_stem(model.path), text)) return &model;
     return nullptr;
   }
   const LocalModel* best = nullptr;

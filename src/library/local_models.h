@@ -54,7 +54,6 @@ const LocalModel* match(const std::vector<LocalModel>& models, const Reference& 
 std::string quantisation_label(std::string_view file);
 // Which of several quantisations is taken when none is asked for: the least number first.
 int quantisation_rank(std::string_view label);
-bool equal_without_case(std::string_view a, std::string_view b);
 // "00001-of-00003" files: which part, of how many; {1, 1} for others.
 struct SplitPlace {
   int part = 1, parts = 1;

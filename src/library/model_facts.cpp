@@ -4,6 +4,7 @@
 #include <charconv>
 #include <map>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "base/utf8.h"
 #include "engines/engines.h"
@@ -91,9 +92,7 @@ Cache parse_cache(std::string_view text) {
   const bool is_ours = text.starts_with(program);
   text.remove_prefix(text.find('\n') + 1);  // of npos: 0
   while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    Line line{text.substr(0, end)};
-    text.remove_prefix(std::min(text.size(), end + 1));
+    Line line{take_line(text)};
     const std::string_view path = line.text();
     Known known;
     known.identity.device = line.number<std::uint64_t>();

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <array>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 namespace hearth {
@@ -50,20 +51,6 @@ bool is_in(const std::array<const char*, N>& names, std::string_view name) {
   return std::ranges::find(names, name) != names.end();
 }
 
-std::string_view trimmed(std::string_view text) {
-  constexpr std::string_view blank = " \t\r\n";
-  const auto begin = text.find_first_not_of(blank);
-  if (begin == std::string_view::npos) return {};
-  return text.substr(begin, text.find_last_not_of(blank) - begin + 1);
-}
-
-std::string upper(std::string_view word) {
-  std::string result(word);
-  for (char& c : result)
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  return result;
-}
-
 // The words of an instruction and where they stood.
 struct Instruction {
   std::string name;
@@ -82,7 +69,7 @@ class Reader {
       const std::string_view text = trimmed(take_line());
       if (text.empty() || text.starts_with('#')) continue;
       const std::size_t space = std::min(text.find_first_of(" \t"), text.size());
-      found = {upper(text.substr(0, space)), "", line};
+      found = {ascii_upper(text.substr(0, space)), "", line};
       // A message has its role before the text.
       std::string_view value = trimmed(text.substr(space));
       if (found.name == "MESSAGE") {
@@ -246,10 +233,9 @@ std::string write_modelfile(std::string_view from, const Preset& preset) {
   std::string text = fmt::format("FROM {}\n", from);
   for (const std::string& adapter : preset.adapters) text += fmt::format("ADAPTER {}\n", adapter);
   if (!preset.system.empty()) text += fmt::format("SYSTEM {}\n", quoted(preset.system));
-  std::string_view lines;
   const std::string parameters = write_parameters(preset);
-  for (lines = parameters; !lines.empty(); lines.remove_prefix(lines.find('\n') + 1))
-    text += fmt::format("PARAMETER {}\n", lines.substr(0, lines.find('\n')));
+  for (std::string_view lines = parameters; !lines.empty();)
+    text += fmt::format("PARAMETER {}\n", take_line(lines));
   for (const Json& message : preset.messages.as_array())
     if (const Json *role = message.find("role"), *content = message.find("content");
         role && content && role->is_string() && content->is_string())

@@ -1,5 +1,6 @@
 #include <fmt/core.h>
 
+#include "base/ascii.h"
 #include "library/catalog.h"
 #include "library/pull.h"
 #include "library/resolve.h"
@@ -12,7 +13,7 @@ Result<PullTarget> pull_target(const std::string& text, const LibraryFolders& fo
   if (reference.is_remote()) {
     // Fetched by its address, it has the catalog's name all the same.
     for (const CatalogEntry& entry : catalog)
-      if (equal_without_case(entry.reference, reference.text()))
+      if (equal_ignoring_case(entry.reference, reference.text()))
         return PullTarget{reference, entry.name};
     return PullTarget{reference, ""};
   }

@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "base/nearest.h"
 #include "base/utf8.h"
@@ -37,7 +38,7 @@ Missing missing_name(const std::string& text, const std::vector<LocalModel>& mod
   std::string hint = ":";
   if (text.contains('/'))
     hint = fmt::format("; for Hugging Face, write hf:{}:", text);
-  else if (equal_without_case(near.substr(0, 2), std::string_view(text).substr(0, 2)))
+  else if (equal_ignoring_case(near.substr(0, 2), std::string_view(text).substr(0, 2)))
     hint = fmt::format("; did you mean '{}'?", near);  // others are no help
   return {
       Error(ErrorKind::not_found,

@@ -7,6 +7,7 @@
 #include <optional>
 #include <vector>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "base/log.h"
 #include "library/local_models.h"
@@ -17,16 +18,9 @@ namespace {
 // Names shorter than this say nothing of what they belong to: "mmproj-F16".
 constexpr std::size_t least_telling = 4;
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
 // What a tower's name says of its model: "mmproj-Qwen2.5-VL-f16.gguf" says "qwen2.5-vl-f16".
 std::string telling_part(std::string_view name) {
-  std::string text = lower(name);
+  std::string text = ascii_lower(name);
   if (const auto at = text.find("mmproj"); at != std::string::npos) text.erase(at, 6);
   while (!text.empty() && (text.front() == '-' || text.front() == '_' || text.front() == '.'))
     text.erase(0, 1);
@@ -46,7 +40,7 @@ bool is_tower(const Package& package) {
 // How well a tower's name fits a model's; nothing: it is another's.
 std::optional<std::size_t> fit(std::string_view tower, std::string_view model, bool is_alone) {
   const std::string told = telling_part(tower);
-  const std::size_t common = common_beginning(told, lower(model));
+  const std::size_t common = common_beginning(told, ascii_lower(model));
   if (common < least_telling && !is_alone) return std::nullopt;
   // Of one model the one of halves, whatever its label has in common with the model's.
   return 2 * common + (told.find("f16") != std::string::npos ? 5 : 0);
@@ -59,7 +53,7 @@ std::string tower_beside(const std::string& path) {
   if (!names) return {};
   const auto models = std::ranges::count_if(*names, [&](const std::string& name) {
     return name.ends_with(".gguf") && !is_tower_file(name) && split_place(name).part == 1 &&
-           common_beginning(lower(name), lower(own)) < least_telling;
+           common_beginning(ascii_lower(name), ascii_lower(own)) < least_telling;
   });
   std::string best;
   std::size_t best_fit = 0;
@@ -76,7 +70,8 @@ std::string tower_beside(const std::string& path) {
 }  // namespace
 
 bool is_tower_file(std::string_view name) {
-  return name.ends_with(".gguf") && lower(file_name(name)).find("mmproj") != std::string::npos;
+  return name.ends_with(".gguf") &&
+         ascii_lower(file_name(name)).find("mmproj") != std::string::npos;
 }
 
 Status attach_tower(Package& package, const std::string& wished) {

@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <memory>
 
+#include "base/ascii.h"
 #include "base/shared_library.h"
 #include "library/public_address.h"
 
@@ -107,19 +108,6 @@ Origin origin_of(const std::string& text) {
           part_of(url.get(), CURLUPART_PORT)};
 }
 
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out)
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  return out;
-}
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && static_cast<unsigned char>(text.back()) <= ' ') text.remove_suffix(1);
-  while (!text.empty() && static_cast<unsigned char>(text.front()) <= ' ') text.remove_prefix(1);
-  return text;
-}
-
 bool is_redirect(int status) {
   return status == 301 || status == 302 || status == 303 || status == 307 || status == 308;
 }
@@ -165,7 +153,7 @@ std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* us
   if (colon == line.npos || line.size() > max_header_bytes ||
       hop.head->headers.size() >= max_headers)
     return line.size();
-  hop.head->headers[lower(trimmed(line.substr(0, colon)))] = trimmed(line.substr(colon + 1));
+  hop.head->headers[ascii_lower(trimmed(line.substr(0, colon)))] = trimmed(line.substr(colon + 1));
   return line.size();
 }
 
@@ -237,7 +225,7 @@ List headers_of(const TransferRequest& request, bool is_first_origin) {
   };
   bool has_type = false;
   for (const std::string& header : request.headers) {
-    has_type = has_type || lower(header).starts_with("content-type:");
+    has_type = has_type || ascii_lower(header).starts_with("content-type:");
     add(header);
   }
   if (!request.body.empty() && !has_type) add("Content-Type: application/json");

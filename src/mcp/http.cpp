@@ -6,6 +6,7 @@
 #include <condition_variable>
 #include <thread>
 
+#include "base/ascii.h"
 #include "base/guarded.h"
 #include "base/utf8.h"
 #include "http/message.h"
@@ -97,7 +98,7 @@ TransferRequest HttpTransport::request(const std::string& method) const {
 
 bool HttpTransport::has_own_key() const {
   return std::ranges::any_of(server_.headers, [](const auto& header) {
-    return http::equal_ignoring_case(header.first, "Authorization");
+    return equal_ignoring_case(header.first, "Authorization");
   });
 }
 

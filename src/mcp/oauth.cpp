@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "http/message.h"
 #include "http/secrets.h"
@@ -183,7 +184,7 @@ Result<Grant> ask_for_tokens(Grant grant, Form form, const std::stop_token& stop
   const bool is_plain = std::ranges::all_of(token, [](char c) { return c > 0x20 && c < 0x7f; });
   if (answer.status != 200 || token.empty() || token.size() > max_text_bytes || !is_plain)
     return refusal(grant.token_url, answer);
-  if (!http::equal_ignoring_case(text_in(answer.json, "token_type"), "bearer"))
+  if (!equal_ignoring_case(text_in(answer.json, "token_type"), "bearer"))
     return Error(ErrorKind::unsupported, fmt::format("{} gives tokens of a kind unknown here",
                                                      printable(grant.token_url, 200)));
   grant.access_token = token;

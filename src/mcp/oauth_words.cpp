@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "http/message.h"
 #include "mcp/content.h"
@@ -55,7 +56,7 @@ Challenge parse_challenge(std::string_view header) {
          {std::pair<std::string_view, std::string*>{"resource_metadata", &challenge.metadata_url},
           {"scope", &challenge.scope},
           {"error", &challenge.error}})
-      if (http::equal_ignoring_case(name, wanted) && to->empty()) *to = value;
+      if (equal_ignoring_case(name, wanted) && to->empty()) *to = value;
   }
   return challenge;
 }

@@ -8,6 +8,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "base/utf8.h"
 
@@ -241,7 +242,7 @@ std::string origin_of(std::string_view url) {
   for (const char c : authority) {
     if (c == '@' || static_cast<unsigned char>(c) <= 0x20 || static_cast<unsigned char>(c) >= 0x7f)
       return "";
-    origin += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    origin += ascii_lower(c);
   }
   for (const auto& [scheme, port] :
        {std::pair<std::string_view, std::string_view>{"https", ":443"}, {"http", ":80"}}) {

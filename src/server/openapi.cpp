@@ -1,6 +1,7 @@
 // The description of the server, from the tables that it runs by.  Source: OpenAPI 3.1.0.
 #include <fmt/core.h>
 
+#include "base/ascii.h"
 #include "server/parameters.h"
 #include "server/rows.h"
 #include "server/schemas.h"
@@ -313,8 +314,7 @@ Json operation(const Endpoint& endpoint) {
 Json description() {
   Json paths = Json::object();
   for (const Endpoint* endpoint : endpoints()) {
-    std::string method(endpoint->method);
-    for (char& c : method) c = static_cast<char>(c - 'A' + 'a');
+    const std::string method = ascii_lower(endpoint->method);
     if (!paths.find(endpoint->path)) paths.set(std::string(endpoint->path), Json::object());
     paths.find(endpoint->path)->set(method, operation(*endpoint));
   }

@@ -6,6 +6,7 @@
 #include <cmath>
 #include <ctime>
 
+#include "base/ascii.h"
 #include "base/log.h"
 #include "base/utf8.h"
 #include "library/latest_tag.h"
@@ -58,7 +59,7 @@ Lease Service::find_loaded_as(const std::string& id) const {
     for (const Lease& lease : models)
       for (const std::string& own : {lease->id, lease->reference})
         if (const auto reference = parse_reference(own);
-            reference && equal_without_case(reference->text(), wanted->text()))
+            reference && equal_ignoring_case(reference->text(), wanted->text()))
           return lease;
   const AdapterPlace adapted = find_adapter(models, without_latest(id));
   return adapted.model ? with_adapter(adapted.model, adapted.index) : nullptr;

@@ -7,6 +7,7 @@
 #include <cmath>
 #include <random>
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 #include "base/utf8.h"
 #include "speech/rules.h"
@@ -38,13 +39,6 @@ std::string text_of(const Whisper& model, std::span<const Token> tokens) {
   for (const Token id : tokens)
     if (model.codes().is_text(id)) text += model.tokenizer().piece(id);
   return repair_utf8(text);
-}
-
-std::string_view trimmed(std::string_view text) {
-  const auto is_space = [](char c) { return c == ' ' || c == '\n' || c == '\t' || c == '\r'; };
-  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
-  return text;
 }
 
 // One recording on its way to text.

@@ -2,6 +2,7 @@
 
 #include <functional>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "text/vocabulary.h"
 
@@ -108,8 +109,7 @@ void append_bert_ascii(std::string& out, std::string_view text, BertNormalizerOp
       if (c == '\t' || c == '\n' || c == '\r') c = ' ';
       if (c < ' ' || c == 0x7F) continue;
     }
-    if (options.lowercase && c >= 'A' && c <= 'Z') c = static_cast<char>(c | 0x20);
-    out += c;
+    out += options.lowercase ? ascii_lower(c) : c;
   }
 }
 

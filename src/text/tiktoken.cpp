@@ -6,6 +6,7 @@
 
 #include <fmt/core.h>
 
+#include "base/ascii.h"
 #include "text/base64.h"
 #include "text/bpe.h"
 #include "text/pretokenizer/scanners.h"
@@ -80,10 +81,7 @@ Result<Rank> read_line(std::string_view line, std::size_t number) {
 Result<std::vector<Rank>> read_ranks(std::string_view text) {
   std::vector<Rank> ranks;
   for (std::size_t number = 1; !text.empty(); ++number) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    text.remove_prefix(std::min(end + 1, text.size()));
-    if (line.ends_with('\r')) line.remove_suffix(1);
+    const std::string_view line = take_line(text);
     if (!line.empty()) ranks.push_back(TRY(read_line(line, number)));
   }
   if (ranks.empty()) return Error(ErrorKind::corrupt, "no ranks");

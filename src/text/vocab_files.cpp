@@ -6,6 +6,7 @@
 
 #include <fmt/core.h>
 
+#include "base/ascii.h"
 #include "text/tokenizer_files.h"
 
 namespace hearth {
@@ -64,13 +65,7 @@ class AddedList {
 
 std::vector<std::string_view> lines_of(std::string_view text) {
   std::vector<std::string_view> lines;
-  while (!text.empty()) {
-    const std::size_t end = std::min(text.find('\n'), text.size());
-    std::string_view line = text.substr(0, end);
-    if (line.ends_with('\r')) line.remove_suffix(1);
-    lines.push_back(line);
-    text.remove_prefix(std::min(end + 1, text.size()));
-  }
+  while (!text.empty()) lines.push_back(take_line(text));
   return lines;
 }
 

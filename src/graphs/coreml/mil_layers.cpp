@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/ascii.h"
 #include "graphs/coreml/mil.h"
 
 namespace hearth::graphs::coreml {
@@ -14,8 +15,7 @@ Error corrupt(std::string message) { return Error(ErrorKind::corrupt, std::move(
 
 // "valid", "same", "same_lower", "custom" with its amounts before and after each axis.
 Status add_padding(MilOp& op, Attributes& attributes, std::string_view fallback) {
-  std::string type = TRY(op.text("pad_type", fallback));
-  std::ranges::transform(type, type.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string type = ascii_lower(TRY(op.text("pad_type", fallback)));
   if (type == "same") {
     attributes["auto_pad"] = std::string("SAME_UPPER");
   } else if (type == "same_lower") {

@@ -6,6 +6,7 @@
 #include <array>
 #include <cstring>
 
+#include "base/ascii.h"
 #include "graphs/coreml/mil.h"
 
 namespace hearth::graphs::coreml {
@@ -20,8 +21,7 @@ constexpr std::array<std::size_t, 1> rnn_order{0};
 constexpr std::array<std::size_t, 3> peephole_order{0, 2, 1};
 
 Status add_activation(MilOp& op, Cells& cells, std::string_view name, std::string_view fallback) {
-  std::string word = TRY(op.text(name, fallback));
-  std::ranges::transform(word, word.begin(), [](unsigned char c) { return std::tolower(c); });
+  const std::string word = ascii_lower(TRY(op.text(name, fallback)));
   double alpha = 0, beta = 0;
   if (word == "sigmoid" || word == "tanh" || word == "relu") {
     cells.activations.push_back(word);

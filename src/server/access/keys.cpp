@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "base/log.h"
 
@@ -49,7 +50,7 @@ std::optional<std::string> presented_key(const http::Headers& headers) {
   std::string bearer, plain;
   if (const std::string* value = http::find_header(headers, "Authorization")) {
     std::string_view rest = *value;
-    if (http::equal_ignoring_case(next_word(rest), "bearer")) bearer = next_word(rest);
+    if (equal_ignoring_case(next_word(rest), "bearer")) bearer = next_word(rest);
   }
   if (const std::string* value = http::find_header(headers, "x-api-key")) plain = *value;
   if (!bearer.empty() && !plain.empty() && bearer != plain) return std::nullopt;
@@ -89,8 +90,7 @@ struct KeyRing::Table {
 Result<LineKeys> parse_key_lines(std::string_view text) {
   LineKeys keys;
   for (int number = 1; !text.empty(); ++number) {
-    std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), line.size() + 1));
+    std::string_view line = take_line(text);
     line = line.substr(0, line.find('#'));
     const std::string_view word = next_word(line);
     if (word.empty()) continue;

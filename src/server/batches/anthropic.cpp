@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "server/batches/batches.h"
 #include "server/collections/files.h"
@@ -134,9 +135,7 @@ Checked<http::Response> results(Service& service, const Call& call) {
   const std::string answers = TRY(service.batches->answers(batch.id));
   std::string text;
   for (std::string_view rest = answers; !rest.empty();) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(std::min(rest.size(), line.size() + 1));
-    const auto json = parse_json(line);
+    const auto json = parse_json(take_line(rest));
     if (!json) continue;
     text += write_json(Json::object(
                 {{"custom_id", *json->find("custom_id")}, {"result", result_of(*json)}})) +

@@ -6,6 +6,8 @@
 #include <array>
 #include <set>
 
+#include "base/ascii.h"
+
 namespace hearth::server {
 namespace {
 
@@ -104,8 +106,7 @@ BatchInput read_batch_input(std::string_view text, std::string_view endpoint) {
           {{"code", code}, {"message", std::move(message)}, {"line", number}, {"param", Json()}}));
   };
   for (int number = 1; !text.empty(); ++number) {
-    const std::string_view own = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), own.size() + 1));
+    const std::string_view own = take_line(text);
     if (own.find_first_not_of(" \t\r") == own.npos) continue;
     if (input.lines.size() == max_batch_lines) {
       complain("too_many_tasks", fmt::format("a batch has up to {} lines", max_batch_lines),

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <chrono>
 
+#include "base/ascii.h"
 #include "base/bytes.h"
 #include "base/disk.h"
 #include "base/log.h"
@@ -35,9 +36,7 @@ Result<std::set<std::string>> ids_of(const std::string& path) {
   const std::size_t whole = text.rfind('\n') + 1;  // 0: no line is whole
   if (whole < text.size()) TRY(replace_file(path, bytes_of(text.substr(0, whole))));
   for (std::string_view rest = std::string_view(text).substr(0, whole); !rest.empty();) {
-    const std::string_view line = rest.substr(0, rest.find('\n'));
-    rest.remove_prefix(line.size() + 1);
-    const auto json = parse_json(line);
+    const auto json = parse_json(take_line(rest));
     const Json* id = json ? json->find("custom_id") : nullptr;
     if (id && id->is_string()) ids.insert(id->as_string());
   }

@@ -1,5 +1,6 @@
 #include "server/collections/multipart.h"
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 #include "http/message.h"
 
@@ -19,7 +20,7 @@ std::string parameter(std::string_view header, std::string_view name) {
     std::string_view rest = header.substr(at + 1);
     rest.remove_prefix(std::min(rest.find_first_not_of(" \t"), rest.size()));
     if (rest.size() <= name.size() || rest[name.size()] != '=' ||
-        !http::equal_ignoring_case(rest.substr(0, name.size()), name))
+        !equal_ignoring_case(rest.substr(0, name.size()), name))
       continue;
     rest.remove_prefix(name.size() + 1);
     if (!rest.starts_with('"')) return std::string(rest.substr(0, rest.find(';')));
@@ -44,8 +45,7 @@ Checked<FormPart> read_part(std::string_view text) {
     const std::string_view line = headers.substr(0, headers.find("\r\n"));
     headers.remove_prefix(std::min(headers.size(), line.size() + 2));
     const std::size_t colon = line.find(':');
-    if (colon == line.npos ||
-        !http::equal_ignoring_case(line.substr(0, colon), "content-disposition"))
+    if (colon == line.npos || !equal_ignoring_case(line.substr(0, colon), "content-disposition"))
       continue;
     part.name = parameter(line.substr(colon + 1), "name");
     part.file_name = parameter(line.substr(colon + 1), "filename");

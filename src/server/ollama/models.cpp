@@ -3,6 +3,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "engines/engines.h"
 #include "http/secrets.h"
 #include "library/modelfile.h"
@@ -29,12 +30,6 @@ std::string size_text(std::uint64_t parameters) {
   return fmt::format("{:.1f}K", count / 1e3);
 }
 
-std::string upper(std::string text) {
-  for (char& c : text)
-    if (c >= 'a' && c <= 'z') c = static_cast<char>(c - 'a' + 'A');
-  return text;
-}
-
 // Tells files apart without reading them: gigabytes would have to be hashed.
 std::string digest_of(const ModelCard& card) {
   return http::hex_text(
@@ -52,7 +47,7 @@ Json details_of(const ModelCard& card) {
                        {"family", card.architecture},
                        {"families", Json(Json::Array{card.architecture})},
                        {"parameter_size", size_text(card.parameters)},
-                       {"quantization_level", upper(card.quantisation)},
+                       {"quantization_level", ascii_upper(card.quantisation)},
                        {"context_length", card.context},
                        {"embedding_length", card.dim}});
 }

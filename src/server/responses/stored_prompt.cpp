@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <set>
 
+#include "base/ascii.h"
 #include "base/files.h"
 #include "base/user_folders.h"
 #include "base/utf8.h"
@@ -54,12 +55,6 @@ Checked<std::string> read_variable(const std::string& name, const Json& value) {
   return unsupported_value(
       "prompt.variables",
       fmt::format("'{}' is no text: pictures and files go into input", printable(name)));
-}
-
-std::string_view trimmed(std::string_view name) {
-  while (name.starts_with(' ')) name.remove_prefix(1);
-  while (name.ends_with(' ')) name.remove_suffix(1);
-  return name;
 }
 
 Checked<std::string> fill_in(std::string_view text, const Json& variables) {

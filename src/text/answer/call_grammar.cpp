@@ -2,6 +2,7 @@
 
 #include <fmt/core.h>
 
+#include "base/ascii.h"
 #include "base/utf8.h"
 
 namespace hearth {
@@ -12,11 +13,6 @@ namespace {
 
 // How far the prompt has come with a call.
 enum Begun { nothing_but_mark, up_to_name, after_its_name };
-
-std::string_view trimmed(std::string_view text) {
-  while (text.ends_with('\n') || text.ends_with(' ')) text.remove_suffix(1);
-  return text;
-}
 
 // A property's schema on its own: what its references name comes with it.
 Json with_definitions(const Json& schema, const Json& root) {
@@ -190,7 +186,7 @@ Result<ExprId> CallGrammar::tagged_call(const std::string& name, int begun) {
                            ? grammar_.empty()
                            : grammar_.sequence({mark(form_.function_close), gap()});
     if (begun == after_its_name) return grammar_.sequence({own, end});
-    return grammar_.sequence({mark(trimmed(form_.forced_name_end)), gap(), own, end});
+    return grammar_.sequence({mark(trimmed_end(form_.forced_name_end)), gap(), own, end});
   };
   ExprId body = TRY(any_tool(name, begun != after_its_name, rest));
   if (begun == nothing_but_mark) body = grammar_.sequence({gap(), mark(form_.name_open), body});

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "text/answer/answer.h"
 
 namespace hearth {
@@ -207,12 +208,6 @@ bool is_shown(std::string_view source, std::string_view mark) {
   return mark.empty() || source.find(mark) != std::string_view::npos;
 }
 
-// Without the white space at the end.
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && (text.back() == '\n' || text.back() == ' ')) text.remove_suffix(1);
-  return text;
-}
-
 }  // namespace
 
 std::span<const CallForm> call_forms() { return calls; }
@@ -225,7 +220,7 @@ AnswerForm find_answer_form(std::string_view source) {
   });
   if (call != std::end(calls)) form.calls = &*call;
   const auto thought = std::ranges::find_if(
-      thoughts, [&](const ThoughtForm& row) { return is_shown(source, trimmed(row.close)); });
+      thoughts, [&](const ThoughtForm& row) { return is_shown(source, trimmed_end(row.close)); });
   if (thought != std::end(thoughts)) form.thoughts = &*thought;
   form.has_short_ids = is_shown(source, "length != 9");
   return form;
@@ -253,7 +248,7 @@ std::vector<std::string_view> marks_of(const AnswerForm& form) {
 }
 
 bool begins_thought(const AnswerForm& form, std::string_view prompt) {
-  return form.thoughts && trimmed(prompt).ends_with(trimmed(form.thoughts->open));
+  return form.thoughts && trimmed_end(prompt).ends_with(trimmed_end(form.thoughts->open));
 }
 
 std::string end_of_thought(const AnswerForm& form) {

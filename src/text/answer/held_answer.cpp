@@ -1,5 +1,6 @@
 #include "text/answer/held_answer.h"
 
+#include "base/ascii.h"
 #include "text/answer/call_grammar.h"
 
 namespace hearth {
@@ -7,11 +8,6 @@ namespace {
 
 using grammar::Grammar;
 using Masks = Constraint::Masks;
-
-std::string_view trimmed(std::string_view text) {
-  while (text.ends_with('\n') || text.ends_with(' ')) text.remove_suffix(1);
-  return text;
-}
 
 // The mark alone, after at most so many line ends.
 Result<Masks> mark_masks(GrammarEngine& engine, std::string_view mark, std::uint32_t lines) {
@@ -49,8 +45,8 @@ Status add_sections(GrammarEngine& engine, const CallForm& form, const HeldAnswe
     return CallGrammar(form, asked.tools, engine.tokenizer()).after_mark();
   }));
   if (asked.rule.kind != AnswerRule::Kind::none) {
-    section.first = TRY(mark_masks(engine, trimmed(form.open), 0));
-    section.after_thought = TRY(mark_masks(engine, trimmed(form.open), 2));
+    section.first = TRY(mark_masks(engine, trimmed_end(form.open), 0));
+    section.after_thought = TRY(mark_masks(engine, trimmed_end(form.open), 2));
   }
   constraint.sections.push_back(std::move(section));
   return Done{};
@@ -81,12 +77,12 @@ Result<std::shared_ptr<const Constraint>> hold_answer(GrammarEngine& engine, con
     if (is_harmony) constraint->answer_marks = {"<|channel|>final", "<|message|>"};
   }
   if (form.thoughts && !is_harmony) {
-    constraint->thought_close = trimmed(form.thoughts->close);
+    constraint->thought_close = trimmed_end(form.thoughts->close);
     constraint->is_thinking = asked.is_thinking;
     if (has_rule) {
       constraint->after_thought = TRY(engine.compile(asked.rule, true));
       if (asked.may_think)
-        constraint->thought_open = TRY(mark_masks(engine, trimmed(form.thoughts->open), 0));
+        constraint->thought_open = TRY(mark_masks(engine, trimmed_end(form.thoughts->open), 0));
     }
   }
   TRY(add_calls(engine, form, asked, *constraint));

@@ -1,6 +1,7 @@
 // Calls as a name, a mark and the arguments' JSON.
 #include <algorithm>
 
+#include "base/ascii.h"
 #include "text/answer/call_parsers.h"
 
 namespace hearth {
@@ -11,12 +12,6 @@ constexpr std::size_t max_header_bytes = 512;  // a name, an id and the marks be
 struct Header {
   std::string name, id;
 };
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && is_blank(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_blank(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 // "functions.NAME:3", which is the call's id, too.
 void read_numbered(Header& header) {
@@ -37,13 +32,13 @@ Header read_header(std::string_view text, const CallForm& form) {
     first = found;
     rest = text.substr(found + separator.size());
   }
-  header.name = trim(text.substr(0, first));
+  header.name = trimmed(text.substr(0, first));
   // Between the two separators stands an id.
   const std::string_view last = form.separators[1];
   if (const std::size_t end = last.empty() ? rest.npos : rest.find(last); end != rest.npos)
-    header.id = trim(rest.substr(0, end));
+    header.id = trimmed(rest.substr(0, end));
   // "function", then the name on a line of its own, then a fence of code.
-  const std::string_view line = trim(rest.substr(0, rest.find('\n')));
+  const std::string_view line = trimmed(rest.substr(0, rest.find('\n')));
   if (header.name == "function" && !line.empty() && last.empty()) header.name = line;
   read_numbered(header);
   return header;

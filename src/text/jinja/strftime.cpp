@@ -3,7 +3,8 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cctype>
+
+#include "base/ascii.h"
 
 namespace hearth::jinja {
 namespace {
@@ -196,8 +197,7 @@ std::string format_time(std::string_view format, std::int64_t seconds) {
         i + 2 < format.size())
       flag = format[++i];
     std::string piece = directive(time, format[++i], flag);
-    if (flag == '^')
-      for (char& c : piece) c = static_cast<char>(std::toupper(static_cast<unsigned char>(c)));
+    if (flag == '^') piece = ascii_upper(piece);
     out += piece;
   }
   return out;

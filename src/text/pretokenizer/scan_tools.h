@@ -1,6 +1,7 @@
 // Steps shared by the scanners.
 #pragma once
 
+#include "base/ascii.h"
 #include "text/pretokenizer/pretokenizer.h"
 #include "text/unicode.h"
 
@@ -50,9 +51,7 @@ inline const char* scan_space(const char* p, const char* end, Newlines newlines)
 enum class Case { exact, ascii, any };
 inline const char* scan_contraction(const char* p, const char* end, Case letters) {
   if (end - p < 2) return p;
-  const auto lower = [&](char c) {
-    return letters != Case::exact && c >= 'A' && c <= 'Z' ? static_cast<char>(c | 0x20) : c;
-  };
+  const auto lower = [&](char c) { return letters != Case::exact ? ascii_lower(c) : c; };
   const char a = lower(p[1]);
   if (a == 's' || a == 't' || a == 'm' || a == 'd') return p + 2;
   if (end - p < 3) return p;

@@ -2,18 +2,12 @@
 
 #include <algorithm>
 
+#include "base/ascii.h"
+
 namespace hearth::vectors {
 namespace {
 
 constexpr std::size_t min_chunk_bytes = 64;
-
-bool is_space(char c) { return c == ' ' || c == '\t' || c == '\n' || c == '\r'; }
-
-std::string_view trimmed(std::string_view text) {
-  while (!text.empty() && is_space(text.front())) text.remove_prefix(1);
-  while (!text.empty() && is_space(text.back())) text.remove_suffix(1);
-  return text;
-}
 
 // The level of a heading line, 1 to 6; 0: it is none.
 std::size_t heading_level(std::string_view line) {

@@ -8,6 +8,7 @@
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "cli/settings.h"
+#include "cli/show_weights.h"
 #include "engines/engines.h"
 #include "hardware/memory.h"
 #include "kernels/select.h"
@@ -20,25 +21,6 @@
 
 namespace hearth::cli {
 namespace {
-
-std::string shape_text(const TensorEntry& tensor) {
-  std::string text = "[";
-  for (const std::uint64_t extent : tensor.shape)
-    text += fmt::format("{}{}", text.size() > 1 ? ", " : "", extent);
-  return text + "]";
-}
-
-Json tensors_json(const Package& package) {
-  Json tensors = Json::array();
-  for (const TensorEntry& tensor : package.tensors) {
-    Json::Array shape(tensor.shape.begin(), tensor.shape.end());
-    tensors.push_back(Json::object({{"name", tensor.name},
-                                    {"dtype", name_of(tensor.dtype)},
-                                    {"shape", std::move(shape)},
-                                    {"bytes", tensor.bytes()}}));
-  }
-  return tensors;
-}
 
 // Of one answer on this machine; 0: nothing was measured, or the model writes nothing.
 double expected_speed(const Package& package, const ModelInfo& info) {
@@ -159,10 +141,16 @@ Status run(App& app, const Arguments& arguments) {
     return Done{};
   }
   const LocalModel& model = *resolved.local;
+  if (is_adapter(model.path)) return show_adapter(app, arguments, model.path);
   const Package package = TRY(open_reference(model.path));
   if (arguments.has("--engines")) return show_engines(app, arguments, context, package);
   const Config config = TRY(read_tuned_config(arguments));
-  const ModelInfo info = TRY(describe_package(package, server::tuning_of(config).kv_dtype));
+  auto described = describe_package(package, server::tuning_of(config).kv_dtype);
+  if (!described && described.error().kind() == ErrorKind::unsupported) {
+    show_weights(app, arguments, package, described.error());
+    return Done{};
+  }
+  const ModelInfo info = TRY(std::move(described));
   const bool tensors = arguments.has("--tensors");
   if (arguments.has("--json")) {
     app.out.json(to_json(package, info, tensors));
@@ -201,9 +189,7 @@ Status run(App& app, const Arguments& arguments) {
     out.row("speed", fmt::format("about {:.1f} tokens/s for one answer here", speed));
   if (!tensors) return Done{};
   out.line("");
-  for (const TensorEntry& tensor : package.tensors)
-    out.line(fmt::format("  {:<44} {:<8} {:<18} {}", tensor.name, name_of(tensor.dtype),
-                         shape_text(tensor), readable_bytes(tensor.bytes())));
+  list_tensors(out, package);
   return Done{};
 }
 

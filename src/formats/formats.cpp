@@ -51,6 +51,10 @@ Error refuse(const Source& source) {
     return Error(ErrorKind::unsupported,
                  "a picoLLM model, encrypted for Picovoice's own engine: the models that these are "
                  "made of are published as safetensors too, which Hearth reads");
+  if (source.is_folder() && is_file(join_path(source.path, "saved_model.pb")))
+    return Error(ErrorKind::unsupported,
+                 "a TensorFlow SavedModel, which only TensorFlow runs: its converters write TFLite "
+                 "(tf.lite.TFLiteConverter) or ONNX (tf2onnx) of it, which Hearth reads");
   if (const Magic* row = find_magic(unread, text))
     return Error(ErrorKind::unsupported,
                  fmt::format("{}; Hearth reads {}", row->name, what_is_read));

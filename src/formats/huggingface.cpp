@@ -15,6 +15,7 @@
 #include "formats/npz.h"
 #include "formats/requantise.h"
 #include "formats/safetensors.h"
+#include "formats/static_table.h"
 #include "formats/torch_file.h"
 
 namespace hearth {
@@ -210,6 +211,7 @@ Result<Package> read_huggingface(const std::string& folder, const std::string& w
     TRY(add_dense_module(package, folder, path));
   TRY(join_mlx(package));
   TRY(join_huggingface_scheme(package));
+  TRY(join_static_table(package, folder));
   return package;
 }
 
@@ -220,14 +222,17 @@ bool is_model_folder(const Source& source) {
     return source.path.ends_with(index_suffix) || file_name(source.path) == torch_index;
   const auto names = list_folder(source.path);
   return names && std::any_of(names->begin(), names->end(), [](const std::string& name) {
-           return name == "config.json" || name.ends_with(weights_suffix);
+           return name == "config.json" || name == "modules.json" || name.ends_with(weights_suffix);
          });
 }
 
 Result<Package> read_folder(const Source& source) {
   if (!source.is_folder())
     return read_huggingface(parent_folder(source.path), file_name(source.path), nullptr);
-  return read_huggingface(source.path, TRY(find_weights(source.path)), nullptr);
+  const std::string table = TRY(static_table_folder(source.path));
+  if (table.empty()) return read_huggingface(source.path, TRY(find_weights(source.path)), nullptr);
+  const std::string weights = TRY(find_weights(join_path(source.path, table)));
+  return read_huggingface(source.path, join_path(table, weights), nullptr);
 }
 
 // A header length that can be, then a JSON object; or a name that leaves no doubt.

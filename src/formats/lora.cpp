@@ -8,12 +8,14 @@
 
 #include "base/files.h"
 #include "formats/safetensors.h"
+#include "formats/torch_file.h"
 
 namespace hearth {
 namespace {
 
 constexpr std::uint64_t max_config_bytes = 1 << 20;
 constexpr std::string_view weights_name = "adapter_model.safetensors";
+constexpr std::string_view torch_name = "adapter_model.bin";  // of PEFT before 0.7
 constexpr std::string_view config_name = "adapter_config.json";
 constexpr std::string_view peft_prefix = "base_model.model.";
 constexpr std::uint64_t max_rank = 4096;
@@ -110,12 +112,17 @@ double peft_factor(const Json& config, std::string_view module, double rank) {
 }
 
 Result<LoraFile> open_peft(const std::string& folder) {
-  const std::string weights = join_path(folder, weights_name);
+  const std::string torch = join_path(folder, torch_name);
+  const bool is_torch = is_file(torch) && !is_file(join_path(folder, weights_name));
   const std::string text = TRY(read_file(join_path(folder, config_name), max_config_bytes));
   const Json config = TRY(parse_json(text));
   TRY(check_peft(config));
-  const auto file = TRY(MappedFile::open(weights));
-  const std::vector<TensorEntry> tensors = TRY(read_safetensors(file->bytes()));
+  const auto file = TRY(MappedFile::open(is_torch ? torch : join_path(folder, weights_name)));
+  std::vector<TensorEntry> tensors;
+  if (is_torch)
+    tensors = std::move(TRY(read_torch(file->bytes())).tensors);
+  else
+    tensors = TRY(read_safetensors(file->bytes()));
   LoraFile lora;
   lora.naming = Naming::huggingface;
   lora.base = text_of(config, "base_model_name_or_path");
@@ -153,7 +160,8 @@ Result<LoraFile> open_gguf(const std::string& path) {
 Result<LoraFile> open_any(const std::string& path) {
   if (is_folder(path)) return open_peft(path);
   if (path.ends_with(".gguf")) return open_gguf(path);
-  if (file_name(path) == weights_name) return open_peft(parent_folder(path));
+  if (file_name(path) == weights_name || file_name(path) == torch_name)
+    return open_peft(parent_folder(path));
   return Error(ErrorKind::unsupported, fmt::format("needs a GGUF file, or a folder with {} and {}",
                                                    config_name, weights_name));
 }

@@ -29,7 +29,7 @@ struct LoraFile {
   std::string key = {};  // of the adapter made of it: another one for another file
 };
 
-// `path`: a GGUF file, a folder with adapter_config.json, or the safetensors file in it.  Errors:
+// `path`: a GGUF file, a folder with adapter_config.json, or the weights file in it.  Errors:
 // not_found, unsupported (no LoRA adapter, or one with parts beside the two matrices), corrupt.
 Result<LoraFile> open_lora(const std::string& path);
 

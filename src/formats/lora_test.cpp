@@ -53,6 +53,23 @@ TEST_CASE("PEFT's folders: the factor follows from rank and alpha") {
   }
 }
 
+TEST_CASE("PEFT's folders of before 0.7, whose weights PyTorch saved") {
+  const char* named = std::getenv("HEARTH_DATA");
+  const std::string data =
+      std::string(named != nullptr ? named : "../shared/data") + "/models/lora/peft-regression/";
+  if (!is_folder(data)) return;
+  const auto lora = open_lora(data + "lora_mlp/0.6.1");
+  REQUIRE_MESSAGE(lora.ok(), lora.error().message());
+  REQUIRE(lora->pairs.size() == 1);
+  CHECK(lora->pairs[0].module == "lin0");
+  CHECK(lora->pairs[0].down.shape == std::vector<std::uint64_t>{8, 10});
+  CHECK(lora->pairs[0].up.shape == std::vector<std::uint64_t>{20, 8});
+  CHECK(lora->pairs[0].factor == 1);
+  const auto other = open_lora(data + "ia3_mlp/0.6.1");
+  REQUIRE(!other.ok());
+  CHECK(other.error().message().contains("an adapter of the type IA3"));
+}
+
 TEST_CASE("what is no plain LoRA is refused by name") {
   std::vector<SafetensorsTensor> half = plain(), dora = plain(), ranks = plain();
   half.pop_back();

@@ -158,6 +158,7 @@ struct Hyper {
 
   Pooling pooling = Pooling::none;
   bool normalise = false;        // pooled vectors have length one
+  bool skips_unknown = false;    // the vectors of unknown tokens are left out
   bool head_pools_mean = false;  // what a classifier reads: the mean, not the first token
   bool tied = false;             // the output matrix is the token embedding
 

@@ -44,8 +44,10 @@ Status read_hf(const Package& package, Hyper& hyper) {
   const Json* head = package.config.find("classifier_pooling");
   hyper.head_pools_mean = head != nullptr && head->is_string() && head->as_string() == "mean";
   const Json modules = TRY(json_file(package, "modules.json"));
-  hyper.normalise = !modules.is_array();
-  if (modules.is_array())
+  const Json* told = package.config.find("normalize");  // Model2Vec's configuration says it itself
+  const bool is_told = told != nullptr && told->is_bool();
+  hyper.normalise = is_told ? told->as_bool() : !modules.is_array();
+  if (!is_told && modules.is_array())
     for (const Json& module : modules.as_array()) {
       const Json* type = module.find("type");
       if (type != nullptr && type->is_string() && type->as_string().ends_with("Normalize"))
@@ -62,6 +64,9 @@ Status read_pooling(const Package& package, const HyperSource& source, const Arc
     TRY(read_gguf(source, spec, hyper));
   else
     TRY(read_hf(package, hyper));
+  if (spec.kind == Kind::static_embedder)
+    hyper.skips_unknown =
+        TRY(source.flag({"skip_unknown_tokens", "skip_unknown_tokens"})).value_or(false);
   const bool encodes = spec.kind != Kind::generator;
   if (encodes && hyper.pooling == Pooling::none) hyper.pooling = Pooling::mean;
   return Done{};
@@ -73,11 +78,11 @@ void pool(Pooling pooling, View rows, float* out) {
     std::copy_n(rows.row(last ? rows.rows - 1 : 0), rows.dim, out);
     return;
   }
-  std::fill_n(out, rows.dim, 0.0f);
+  std::vector<double> sums(rows.dim);  // thousands of rows would show in sums of f32
   for (std::size_t i = 0; i < rows.rows; ++i)
-    for (std::size_t d = 0; d < rows.dim; ++d) out[d] += rows.row(i)[d];
-  const float share = 1.0f / static_cast<float>(rows.rows);
-  for (std::size_t d = 0; d < rows.dim; ++d) out[d] *= share;
+    for (std::size_t d = 0; d < rows.dim; ++d) sums[d] += static_cast<double>(rows.row(i)[d]);
+  for (std::size_t d = 0; d < rows.dim; ++d)
+    out[d] = static_cast<float>(sums[d] / static_cast<double>(rows.rows));
 }
 
 void normalise(float* vector, std::size_t dim) {

@@ -225,6 +225,7 @@ std::vector<float> Transformer::result_of(ops::Context& ctx, View rows) const {
   const bool mean = hyper.pooling == Pooling::mean && !scores;
   const Pooling by_head = hyper.head_pools_mean ? Pooling::mean : Pooling::cls;
   std::vector<float> pooled(hyper.dim);
+  if (rows.rows == 0) return pooled;  // of a text of tokens that are skipped
   pool(scores ? by_head : mean ? Pooling::mean : hyper.pooling, rows, pooled.data());
   if (scores) return {score(ctx, parts_.trunk, pooled)};
   apply_dense_heads(parts_.dense, pooled);
@@ -239,8 +240,10 @@ Result<std::vector<std::vector<float>>> Transformer::embed_some(
   std::vector<std::uint32_t> positions;
   std::vector<ops::RowPlace> places;
   std::vector<std::size_t> starts{0};
+  const Token skipped = hyper.skips_unknown ? parts_.tokenizer->special().unk.value_or(-1) : -1;
   for (std::size_t s = 0; s < texts.size(); ++s) {
     for (std::size_t i = 0; i < texts[s].size(); ++i) {
+      if (texts[s][i] == skipped) continue;
       tokens.push_back(texts[s][i]);
       positions.push_back(static_cast<std::uint32_t>(i));
       places.push_back({static_cast<std::uint32_t>(s), static_cast<std::uint32_t>(i)});
@@ -268,7 +271,7 @@ Result<std::vector<std::vector<float>>> Transformer::embed_some(
           hidden, lease.arena(), stop));
   std::vector<std::vector<float>> results;
   for (std::size_t s = 0; s < texts.size(); ++s)
-    results.push_back(result_of(ctx, hidden.slice_rows(starts[s], texts[s].size())));
+    results.push_back(result_of(ctx, hidden.slice_rows(starts[s], starts[s + 1] - starts[s])));
   return results;
 }
 

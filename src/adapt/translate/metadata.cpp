@@ -220,6 +220,7 @@ void add_pooling(const Origin& origin, Pairs& out) {
   const Pooling pooling = ranks ? Pooling::rank : hyper.pooling;
   if (encodes || pooling != Pooling::none)
     out.count({"pooling_type", ""}, static_cast<std::uint64_t>(pooling));
+  if (hyper.skips_unknown) out.flag({"skip_unknown_tokens", ""}, true);
   if (hyper.types > 0) out.add("tokenizer.ggml.token_type_count", GgufValue::of(hyper.types));
 }
 

@@ -24,8 +24,8 @@ constexpr std::uint64_t safetensors_metadata_bytes = 16 << 20;  // one string
 constexpr std::uint64_t config_bytes = 16 << 20;  // config.json and its like
 constexpr std::uint64_t config_members = 262144;
 constexpr std::uint64_t static_table_bytes = 4ull << 30;  // one vector of f32 for each token
-constexpr std::uint32_t static_table_context =
-    131072;                                      // tokens of one text; such a model has no end
+// Tokens of one text of such a model, which has no limit of its own.
+constexpr std::uint32_t static_table_context = 131072;
 constexpr std::uint64_t index_bytes = 64 << 20;  // *.safetensors.index.json
 constexpr std::uint64_t shards = 1024;
 

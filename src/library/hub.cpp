@@ -222,6 +222,7 @@ bool is_companion(std::string_view name) {
                                        "chat_template.json",
                                        "1_Pooling/config.json",
                                        "modules.json",
+                                       "0_StaticEmbedding/tokenizer.json",
                                        "2_Dense/config.json",
                                        "2_Dense/model.safetensors",
                                        "3_Dense/config.json",
@@ -235,6 +236,7 @@ bool is_companion(std::string_view name) {
 }
 
 bool is_weights(const Repository& repository, std::string_view name) {
+  if (name == "0_StaticEmbedding/model.safetensors") return true;
   if (!name.ends_with(".safetensors") || name.contains('/') || name.starts_with("adapter"))
     return false;
   if (name.starts_with("model.fp32-")) return false;  // Whisper's hold them twice, too

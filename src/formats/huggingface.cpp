@@ -34,6 +34,7 @@ constexpr std::array text_files = std::to_array<std::string_view>({
     "special_tokens_map.json",
     "added_tokens.json",
     "tokenizer.model",
+    "tekken.json",
     "vocab.txt",
     "vocab.json",
     "merges.txt",

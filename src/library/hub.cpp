@@ -213,6 +213,7 @@ bool is_companion(std::string_view name) {
                                        "special_tokens_map.json",
                                        "added_tokens.json",
                                        "tokenizer.model",
+                                       "tekken.json",
                                        "vocab.txt",
                                        "preprocessor_config.json",
                                        "processor_config.json",

@@ -93,13 +93,13 @@ Result<TokenizerFiles> models::tokenizer_files(const Package& package) {
   if (!config) return config.error();
   const auto special = models::json_file(package, "special_tokens_map.json");
   if (!special) return special.error();
-  std::string_view tiktoken;
+  std::string_view ranks = file_of(package, "tekken.json");
   for (const auto& [name, bytes] : package.files)
-    if (name.ends_with(".tiktoken")) tiktoken = text_of(bytes);
+    if (name.ends_with(".tiktoken")) ranks = text_of(bytes);
   TokenizerFiles files{
       .tokenizer_json = file_of(package, "tokenizer.json"),
       .sentencepiece_model = file_of(package, "tokenizer.model"),
-      .tiktoken = tiktoken,
+      .tiktoken = ranks,
       .vocab_json = file_of(package, "vocab.json"),
       .merges_txt = file_of(package, "merges.txt"),
       .vocab_txt = file_of(package, "vocab.txt"),
@@ -112,7 +112,7 @@ Result<TokenizerFiles> models::tokenizer_files(const Package& package) {
       files.vocab_json.empty() && files.vocab_txt.empty() && files.tiktoken.empty())
     return Error(ErrorKind::not_found,
                  "the folder has no tokenizer (tokenizer.json, tokenizer.model, vocab.json, "
-                 "vocab.txt or *.tiktoken)");
+                 "vocab.txt, tekken.json or *.tiktoken)");
   return files;
 }
 

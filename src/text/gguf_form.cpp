@@ -278,7 +278,7 @@ Status fill_from_sentencepiece(const TokenizerFiles& files, VocabularyText& out)
 Status fill_from_ranks(const TokenizerFiles& files, VocabularyText& out) {
   out.model = "gpt2";
   Scanner stages[] = {nullptr};
-  TRY(find_tiktoken_scanner(files, stages[0]));
+  TRY(find_rank_scanner(files, stages[0]));
   const PreTokenizerFamily* family = family_of(stages, true);
   if (family == nullptr) family = family_of(stages, false);
   if (family == nullptr) return unsupported("ranks whose pattern GGUF has no name for");

@@ -1,4 +1,5 @@
-// Ranks in tiktoken's format: lines of base64, a space and a rank, which is the id too.
+// Vocabularies of ranks.  tiktoken's format: lines of base64, a space and a rank, which is the id
+// too.
 // Source: openai/tiktoken, tiktoken/load.py and tiktoken_ext/openai_public.py.
 #include <algorithm>
 #include <charconv>
@@ -10,8 +11,8 @@
 #include "text/base64.h"
 #include "text/bpe.h"
 #include "text/pretokenizer/scanners.h"
+#include "text/ranks.h"
 #include "text/token_keys.h"
-#include "text/tokenizer_files.h"
 
 namespace hearth {
 namespace {
@@ -53,11 +54,6 @@ constexpr Encoding encodings[] = {
 };
 constexpr Encoding unknown_encoding = {0, scan::llama3, {}, "", ""};
 constexpr Encoding whisper_encoding = {0, scan::gpt2, {}, "", ""};  // of any size
-
-struct Rank {
-  std::string bytes;
-  Token id;
-};
 
 Result<Rank> read_line(std::string_view line, std::size_t number) {
   const auto wrong = [&](std::string_view what) {
@@ -128,31 +124,42 @@ const Encoding& encoding_of(const TokenizerFiles& files, const std::vector<Rank>
   return it == std::end(encodings) ? unknown_encoding : *it;
 }
 
+Result<RankedVocabulary> read_vocabulary(const TokenizerFiles& files) {
+  if (is_tekken(files.tiktoken)) return read_tekken(files.tiktoken);
+  RankedVocabulary vocabulary;
+  vocabulary.ranks = TRY(read_ranks(files.tiktoken));
+  const Encoding& encoding = encoding_of(files, vocabulary.ranks);
+  vocabulary.rows = TRY(read_added_tokens_decoder(files.tokenizer_config));
+  if (vocabulary.rows.empty()) vocabulary.rows = rows_of(encoding.specials);
+  vocabulary.scanner = encoding.scanner;
+  vocabulary.bos = encoding.bos;
+  vocabulary.eos = encoding.eos;
+  vocabulary.adds_bos = encoding.ranks == 128000;
+  return vocabulary;
+}
+
 }  // namespace
 
-Status find_tiktoken_scanner(const TokenizerFiles& files, Scanner& scanner) {
-  scanner = encoding_of(files, TRY(read_ranks(files.tiktoken))).scanner;
+Status find_rank_scanner(const TokenizerFiles& files, Scanner& scanner) {
+  scanner = TRY(read_vocabulary(files)).scanner;
   return Done{};
 }
 
 Result<Pipeline> read_tiktoken(const TokenizerFiles& files) {
-  const std::vector<Rank> ranks = TRY(read_ranks(files.tiktoken));
-  const Encoding& encoding = encoding_of(files, ranks);
-  auto rows = TRY(read_added_tokens_decoder(files.tokenizer_config));
-  if (rows.empty()) rows = rows_of(encoding.specials);
-
+  RankedVocabulary vocabulary = TRY(read_vocabulary(files));
+  const std::vector<Rank>& ranks = vocabulary.ranks;
   Pipeline parts;
   parts.algorithm = "bpe";
-  TRY(fill(ranks, rows, parts));
+  TRY(fill(ranks, vocabulary.rows, parts));
   const auto named = [&](std::string_view name) {
     const Token id = parts.vocabulary.find(name);
     return id == no_token ? std::nullopt : std::optional(id);
   };
   find_special_tokens(files, parts);
-  if (!parts.special.bos) parts.special.bos = named(encoding.bos);
-  if (!parts.special.eos) parts.special.eos = named(encoding.eos);
+  if (!parts.special.bos) parts.special.bos = named(vocabulary.bos);
+  if (!parts.special.eos) parts.special.eos = named(vocabulary.eos);
   fill_pieces(parts.vocabulary, PieceStyle::byte_names);
-  parts.pretokenizer.add(make_scanner_step(encoding.scanner));
+  parts.pretokenizer.add(make_scanner_step(vocabulary.scanner));
 
   RankBpeOptions options;
   options.bytes = options.whole_first = true;
@@ -165,8 +172,8 @@ Result<Pipeline> read_tiktoken(const TokenizerFiles& files) {
       options.fallback.bytes[static_cast<unsigned char>(rank.bytes[0])] = rank.id;
   }
   parts.model = make_rank_bpe(std::move(keys), std::move(options));
-  TRY(place_added_tokens(parts, std::move(rows)));
-  frame_by_config(files, {.bos = encoding.ranks == 128000}, parts);
+  TRY(place_added_tokens(parts, std::move(vocabulary.rows)));
+  frame_by_config(files, {.bos = vocabulary.adds_bos}, parts);
   return parts;
 }
 

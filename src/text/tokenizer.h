@@ -98,8 +98,8 @@ struct GgufVocabulary {
 Result<std::unique_ptr<Tokenizer>> make_tokenizer(const GgufVocabulary& vocabulary);
 
 // The tokenizer files of a Hugging Face folder; empty text or null = absent.  The first of
-// tokenizer.json, tokenizer.model, *.tiktoken (or tiktoken-format tokenizer.model), vocab.json +
-// merges.txt, vocab.txt that is there is used.
+// tokenizer.json, tokenizer.model, ranks (*.tiktoken, a tokenizer.model of that format,
+// tekken.json), vocab.json + merges.txt, vocab.txt that is there is used.
 struct TokenizerFiles {
   std::string_view tokenizer_json = {}, sentencepiece_model = {}, tiktoken = {}, vocab_json = {},
                    merges_txt = {}, vocab_txt = {};

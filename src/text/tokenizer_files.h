@@ -63,8 +63,8 @@ Result<Pipeline> read_vocab_txt(const TokenizerFiles& files);
 Result<Json> vocab_json_as_tokenizer(const TokenizerFiles& files);
 Result<Json> vocab_txt_as_tokenizer(const TokenizerFiles& files);
 
-// How ranks of tiktoken's format cut a text.
-Status find_tiktoken_scanner(const TokenizerFiles& files, Scanner& scanner);
+// How ranks, of tiktoken's format or Tekken's, cut a text.
+Status find_rank_scanner(const TokenizerFiles& files, Scanner& scanner);
 
 // What of a SentencePiece model its vocabulary and special tokens do not say.
 struct SentencePieceFacts {

@@ -5,14 +5,19 @@
 
 Needs mistral-common and tiktoken.  Cuts the tokenizer of Mistral Nemo, which mistral-common brings
 along (Apache 2.0), to its first 900 tokens, and writes OUT/v3.json as such files are,
-OUT/v7.json with its special tokens listed, and OUT/golden.json.
+OUT/v7.json with its special tokens listed, and OUT/golden.json; there also conversations as every
+version lays them out.
 """
 import importlib.metadata
 import importlib.resources
 import json
 import pathlib
 import sys
+import tempfile
 
+from mistral_common.protocol.instruct.request import ChatCompletionRequest
+from mistral_common.tokens.tokenizers.base import SpecialTokenPolicy, SpecialTokens
+from mistral_common.tokens.tokenizers.mistral import MistralTokenizer
 from mistral_common.tokens.tokenizers.tekken import Tekkenizer
 
 OUT = pathlib.Path(sys.argv[1] if len(sys.argv) > 1 else
@@ -40,7 +45,46 @@ def write(name, special, listed, version):
             "texts": TEXTS, "ids": [tokenizer.encode(text, bos=True, eos=False) for text in TEXTS]}
 
 
+def call(id, name, arguments):
+    return {"id": id, "type": "function", "function": {"name": name, "arguments": json.dumps(arguments, ensure_ascii=False)}}
+
+
+CONVERSATION = [
+    {"role": "system", "content": "Be brief."}, {"role": "user", "content": "Hi  there"},
+    {"role": "assistant", "content": "Hello!"}, {"role": "user", "content": "Weather?"},
+    {"role": "assistant", "content": "", "tool_calls": [call("abcdefghi", "weather", {"city": "Zürich"}), call("bbbbbbbbb", "time", {})]},
+    {"role": "tool", "tool_call_id": "abcdefghi", "name": "weather", "content": "rain"},
+    {"role": "tool", "tool_call_id": "bbbbbbbbb", "name": "time", "content": "noon"},
+    {"role": "assistant", "content": "It rains."}, {"role": "user", "content": "Thanks"}]
+TOOLS = [
+    {"type": "function", "function": {"name": "weather", "description": "The weather", "parameters": {
+        "type": "object", "properties": {"city": {"type": "string"}}}}},
+    {"type": "function", "function": {"name": "time", "description": "Now", "parameters": {"type": "object", "properties": {}}}}]
+
+
+def conversations(version):
+    """As a whole tokenizer of that version lays them out; v11 and later need more special tokens."""
+    data = json.loads((importlib.resources.files("mistral_common") / "data" / "tekken_240718.json").read_text())
+    data["config"]["version"] = version
+    usual = [str(getattr(t["token_str"], "value", t["token_str"])) for t in Tekkenizer.DEPRECATED_SPECIAL_TOKENS]
+    names = usual + [t.value for t in SpecialTokens if t.value not in usual]
+    data["special_tokens"] = [{"rank": i, "token_str": name, "is_control": True} for i, name in enumerate(names)]
+    with tempfile.TemporaryDirectory() as folder:
+        path = pathlib.Path(folder) / "tekken.json"
+        path.write_text(json.dumps(data))
+        tokenizer = MistralTokenizer.from_file(str(path))
+    prompts = []
+    for count, tools in ((2, None), (4, TOOLS), (7, TOOLS), (9, TOOLS), (9, None)):
+        request = ChatCompletionRequest.from_openai(messages=CONVERSATION[:count], tools=tools)
+        tokens = tokenizer.encode_chat_completion(request).tokens
+        prompts.append({"messages": count, "tools": tools is not None,
+                        "prompt": tokenizer.decode(tokens, special_token_policy=SpecialTokenPolicy.KEEP)})
+    return {"version": version, "prompts": prompts}
+
+
 OUT.mkdir(parents=True, exist_ok=True)
 cases = [write("v3", 40, False, "v3"), write("v7", 24, True, "v7")]
 (OUT / "golden.json").write_text(json.dumps(
-    {"mistral-common": importlib.metadata.version("mistral-common"), "cases": cases}) + "\n")
+    {"mistral-common": importlib.metadata.version("mistral-common"), "cases": cases,
+     "messages": CONVERSATION, "tools": TOOLS,
+     "conversations": [conversations(version) for version in ("v3", "v7", "v11", "v13")]}) + "\n")

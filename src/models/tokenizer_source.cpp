@@ -157,6 +157,8 @@ Result<std::string> chat_template_source(const Package& package) {
     const Json* source = held != nullptr ? template_in(*held) : nullptr;
     if (source != nullptr) return source->as_string();
   }
+  if (const std::string_view tekken = file_of(package, "tekken.json"); !tekken.empty())
+    return tekken_template(tekken);
   return Error(ErrorKind::not_found, "the folder has no chat template");
 }
 

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include "base/files.h"
+#include "text/chat_format.h"
 #include "text/tokenizer.h"
 #include "text/vocabulary_forms.h"
 
@@ -82,6 +83,41 @@ TEST_CASE("tekken.json that does not hold what it says is refused") {
   Json special = *good.find("special_tokens");
   special.as_array()[3].set("rank", 24);
   CHECK(with("special_tokens", special).contains("entry 3 has the rank 24 of 24"));
+}
+
+TEST_CASE("conversations of folders with tekken.json alone are laid out as mistral-common does") {
+  const Json golden = *parse_json(text_of_file("golden.json"));
+  for (const Json& each : golden.find("conversations")->as_array()) {
+    const std::string& version = each.find("version")->as_string();
+    CAPTURE(version);
+    const auto source = tekken_template(
+        write_json(Json::object({{"config", Json::object({{"version", version}})}})));
+    REQUIRE_MESSAGE(source.ok(), source.error().message());
+    const auto format = ChatFormat::parse(*source);
+    REQUIRE_MESSAGE(format.ok(), format.error().message());
+    CHECK(format->traits().tools);
+    CHECK(format->traits().tool_calls);
+    CHECK(format->traits().system);
+    for (const Json& prompt : each.find("prompts")->as_array()) {
+      RenderInputs inputs;
+      inputs.messages = Json::array();
+      const auto count = static_cast<std::size_t>(prompt.find("messages")->as_number());
+      for (std::size_t i = 0; i < count; ++i)
+        inputs.messages.push_back(golden.find("messages")->as_array()[i]);
+      if (prompt.find("tools")->as_bool()) inputs.tools = *golden.find("tools");
+      inputs.bos_token = "<s>";
+      inputs.eos_token = "</s>";
+      const auto rendered = format->render(inputs);
+      REQUIRE_MESSAGE(rendered.ok(), rendered.error().message());
+      CHECK(rendered->text() == prompt.find("prompt")->as_string());
+    }
+  }
+  for (const char* wrong : {"v2", "v99", "7x", ""}) {
+    const auto source =
+        tekken_template(write_json(Json::object({{"config", Json::object({{"version", wrong}})}})));
+    REQUIRE(!source.ok());
+    CHECK(source.error().message().contains("we know v3 to v15"));
+  }
 }
 
 }  // namespace hearth

@@ -107,4 +107,8 @@ struct TokenizerFiles {
 };
 Result<std::unique_ptr<Tokenizer>> make_tokenizer(const TokenizerFiles& files);
 
+// The chat template of a model whose conversations a tekken.json lays out.  Errors: corrupt,
+// unsupported (its version).
+Result<std::string> tekken_template(std::string_view text);
+
 }  // namespace hearth

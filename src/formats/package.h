@@ -56,8 +56,8 @@ struct Package {
   // Text files beside the weights that the text floor reads: "tokenizer.json",
   // "tokenizer_config.json", "special_tokens_map.json", "tokenizer.model", "vocab.txt",
   // "vocab.json", "merges.txt", "added_tokens.json", "chat_template.jinja", "chat_template.json",
-  // "*.tiktoken", "tekken.json", "1_Pooling/config.json", "modules.json", "sentence_bert_config.json".  Name ->
-  // bytes.
+  // "*.tiktoken", "tekken.json", "1_Pooling/config.json", "modules.json",
+  // "sentence_bert_config.json".  Name -> bytes.
   std::map<std::string, std::span<const std::byte>, std::less<>> files;
 
   // The vision tower of a GGUF model, which lies in a file of its own.

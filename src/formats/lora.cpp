@@ -2,11 +2,15 @@
 
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
+#include <cstring>
 #include <map>
 #include <optional>
 
 #include "base/files.h"
+#include "base/utf8.h"
+#include "formats/requantise.h"
 #include "formats/safetensors.h"
 #include "formats/torch_file.h"
 
@@ -16,6 +20,7 @@ namespace {
 constexpr std::uint64_t max_config_bytes = 1 << 20;
 constexpr std::string_view weights_name = "adapter_model.safetensors";
 constexpr std::string_view torch_name = "adapter_model.bin";  // of PEFT before 0.7
+constexpr std::string_view mlx_name = "adapters.safetensors";
 constexpr std::string_view config_name = "adapter_config.json";
 constexpr std::string_view peft_prefix = "base_model.model.";
 constexpr std::uint64_t max_rank = 4096;
@@ -29,6 +34,7 @@ constexpr Ending peft_endings[] = {{".lora_A.weight", false},
                                    {".lora_B.weight", true},
                                    {".lora_A.default.weight", false},
                                    {".lora_B.default.weight", true}};
+constexpr Ending mlx_endings[] = {{".lora_a", false}, {".lora_b", true}};
 constexpr Ending gguf_endings[] = {{".weight.lora_a", false}, {".weight.lora_b", true}};
 
 struct Halves {
@@ -111,11 +117,62 @@ double peft_factor(const Json& config, std::string_view module, double rank) {
          (is_rooted ? std::sqrt(rank) : rank);
 }
 
-Result<LoraFile> open_peft(const std::string& folder) {
+// MLX multiplies rows by its matrices: [inputs, rank] and [rank, outputs].
+Result<TensorEntry> turned(const TensorEntry& entry) {
+  if (!Floats::can_read(entry))
+    return Error(ErrorKind::unsupported,
+                 fmt::format("{}: a matrix of {}", entry.name, name_of(entry.dtype)));
+  TensorEntry out{.name = entry.name, .dtype = Dtype::f32, .shape = entry.shape, .data = {}};
+  std::ranges::reverse(out.shape);
+  out.make = [entry]() -> Result<std::vector<std::byte>> {
+    const Floats from(entry);
+    const std::size_t rows = entry.shape[1], columns = entry.shape[0];
+    std::vector<std::byte> bytes(rows * columns * sizeof(float));
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t c = 0; c < columns; ++c) {
+        const float value = from[c * rows + r];
+        std::memcpy(bytes.data() + (r * columns + c) * sizeof value, &value, sizeof value);
+      }
+    return bytes;
+  };
+  return out;
+}
+
+// Source: ml-explore/mlx-lm, tuner/lora.py and tuner/utils.py.
+Result<LoraFile> open_mlx(const std::string& folder, const Json& config) {
+  if (const std::string kind = text_of(config, "fine_tune_type"); !kind.empty() && kind != "lora")
+    return Error(ErrorKind::unsupported,
+                 fmt::format("an adapter of the type {}: lora is run", printable(kind)));
+  const Json* parameters = config.find("lora_parameters");
+  const Json* scale = parameters != nullptr ? parameters->find("scale") : nullptr;
+  if (scale == nullptr || !scale->is_number())
+    return Error(ErrorKind::corrupt,
+                 fmt::format("{}: lora_parameters.scale is missing", config_name));
+  const auto file = TRY(MappedFile::open(join_path(folder, mlx_name)));
+  std::vector<TensorEntry> tensors = TRY(read_safetensors(file->bytes()));
+  for (TensorEntry& tensor : tensors)
+    if (tensor.shape.size() == 2) tensor = TRY(turned(tensor));
+  LoraFile lora;
+  lora.naming = Naming::huggingface;
+  lora.base = text_of(config, "model");
+  lora.bytes = file->bytes().size();
+  lora.storage.push_back(file);
+  for (const auto& [module, halves] : TRY(modules_of(tensors, mlx_endings))) {
+    LoraPair pair = TRY(pair_of(module, halves));
+    pair.factor = scale->as_number();
+    lora.pairs.push_back(std::move(pair));
+  }
+  return lora;
+}
+
+Result<LoraFile> open_folder(const std::string& folder) {
   const std::string torch = join_path(folder, torch_name);
-  const bool is_torch = is_file(torch) && !is_file(join_path(folder, weights_name));
+  const bool has_peft = is_file(join_path(folder, weights_name));
+  const bool is_torch = !has_peft && is_file(torch);
   const std::string text = TRY(read_file(join_path(folder, config_name), max_config_bytes));
   const Json config = TRY(parse_json(text));
+  if (!has_peft && !is_torch && is_file(join_path(folder, mlx_name)))
+    return open_mlx(folder, config);
   TRY(check_peft(config));
   const auto file = TRY(MappedFile::open(is_torch ? torch : join_path(folder, weights_name)));
   std::vector<TensorEntry> tensors;
@@ -158,10 +215,10 @@ Result<LoraFile> open_gguf(const std::string& path) {
 }
 
 Result<LoraFile> open_any(const std::string& path) {
-  if (is_folder(path)) return open_peft(path);
+  if (is_folder(path)) return open_folder(path);
   if (path.ends_with(".gguf")) return open_gguf(path);
-  if (file_name(path) == weights_name || file_name(path) == torch_name)
-    return open_peft(parent_folder(path));
+  for (const std::string_view name : {weights_name, torch_name, mlx_name})
+    if (file_name(path) == name) return open_folder(parent_folder(path));
   return Error(ErrorKind::unsupported, fmt::format("needs a GGUF file, or a folder with {} and {}",
                                                    config_name, weights_name));
 }

@@ -1,4 +1,4 @@
-// LoRA adapters as files: a folder of PEFT's, or a GGUF file of llama.cpp's.
+// LoRA adapters as files: a folder of PEFT's or mlx-lm's, or a GGUF file of llama.cpp's.
 // Source: Hu et al. 2021, "LoRA"; PEFT, "LoRA configuration"; llama.cpp, convert_lora_to_gguf.
 #pragma once
 

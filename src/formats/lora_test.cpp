@@ -70,6 +70,49 @@ TEST_CASE("PEFT's folders of before 0.7, whose weights PyTorch saved") {
   CHECK(other.error().message().contains("an adapter of the type IA3"));
 }
 
+TEST_CASE("mlx-lm's folders: matrices the other way round, and one scale for all") {
+  const auto opened_mlx = [](const std::string& config, std::string_view ending) {
+    const testing::ScratchFolder folder;
+    const std::string module = "model.layers.0.self_attn.q_proj.";
+    const std::vector<SafetensorsTensor> tensors = {
+        {module + "lora_a", Dtype::f32, {4, 2}, bytes(down)},
+        {module + std::string(ending), Dtype::f32, {2, 6}, bytes(up)}};
+    const auto file = safetensors_bytes(tensors);
+    REQUIRE(file.ok());
+    REQUIRE(
+        replace_file(folder.path("adapter_config.json"), std::as_bytes(std::span(config))).ok());
+    REQUIRE(
+        replace_file(folder.path("adapters.safetensors"), std::as_bytes(std::span(*file))).ok());
+    return open_lora(folder.path(""));
+  };
+  const auto lora = opened_mlx(R"({"fine_tune_type": "lora", "model": "org/base",
+                                   "lora_parameters": {"rank": 2, "scale": 20.0}})",
+                               "lora_b");
+  REQUIRE_MESSAGE(lora.ok(), lora.error().message());
+  CHECK(lora->base == "org/base");
+  REQUIRE(lora->pairs.size() == 1);
+  const LoraPair& pair = lora->pairs[0];
+  CHECK(pair.module == "model.layers.0.self_attn.q_proj");
+  CHECK(pair.factor == 20);
+  CHECK(pair.down.shape == std::vector<std::uint64_t>{2, 4});
+  CHECK(pair.up.shape == std::vector<std::uint64_t>{6, 2});
+  const auto made = pair.down.make();
+  REQUIRE(made.ok());
+  std::vector<float> values(8);
+  std::memcpy(values.data(), made->data(), made->size());
+  for (std::size_t r = 0; r < 2; ++r)
+    for (std::size_t c = 0; c < 4; ++c) CHECK(values[r * 4 + c] == down[c * 2 + r]);
+
+  const auto message = [&](const std::string& config, std::string_view ending) {
+    const auto refused = opened_mlx(config, ending);
+    REQUIRE(!refused.ok());
+    return refused.error().message();
+  };
+  CHECK(message(R"({"fine_tune_type": "dora"})", "lora_b").contains("an adapter of the type dora"));
+  CHECK(message(R"({"fine_tune_type": "lora"})", "lora_b").contains("scale is missing"));
+  CHECK(message(R"({"lora_parameters": {"scale": 1}})", "m").contains("is no matrix of LoRA"));
+}
+
 TEST_CASE("what is no plain LoRA is refused by name") {
   std::vector<SafetensorsTensor> half = plain(), dora = plain(), ranks = plain();
   half.pop_back();

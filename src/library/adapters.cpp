@@ -30,8 +30,8 @@ std::string key_of(const std::string& path) {
   };
   if (!is_folder(path)) add(path);
   if (is_folder(path))
-    for (const std::string_view name :
-         {"adapter_config.json", "adapter_model.safetensors", "adapter_model.bin"})
+    for (const std::string_view name : {"adapter_config.json", "adapter_model.safetensors",
+                                        "adapter_model.bin", "adapters.safetensors"})
       add(join_path(path, name));
   return key;
 }

@@ -1,11 +1,13 @@
 #!/usr/bin/env python3
 """Writes tests/golden/formats/quantised/ct2-*: the tiny llama of golden_quantised.py by CTranslate2's own
-converter, and the logits that transformers gives for the weights they then hold.
+converter, and the logits that transformers gives for the weights they then hold; and tests/golden/speech/ct2-*: the
+tiny Whisper beside them (golden_whisper.py), whose numbers golden.json there holds.
 
 Needs torch, transformers, numpy, ctranslate2.  Run from the repository root.
 """
 
 import copy
+import pathlib
 
 import torch
 from ctranslate2.converters import transformers as converters
@@ -31,6 +33,10 @@ def main():
                 scale = 127 / weight.abs().amax(-1, keepdim=True)
                 plain[module] = torch.round(weight * scale) / scale
         write_logits(folder, plain)
+    speech = pathlib.Path("tests/golden/speech")
+    for kind in ("float16", "int8"):
+        converter = converters.TransformersConverter(str(speech / "tiny"), copy_files=["tokenizer.json"])
+        converter.convert(str(speech / f"ct2-{kind}"), quantization=kind, force=True)
 
 
 if __name__ == "__main__":

@@ -218,6 +218,8 @@ bool is_companion(std::string_view name) {
                                        "preprocessor_config.json",
                                        "processor_config.json",
                                        "vocab.json",
+                                       "vocabulary.json",
+                                       "vocabulary.txt",
                                        "merges.txt",
                                        "chat_template.jinja",
                                        "chat_template.json",
@@ -238,6 +240,10 @@ bool is_companion(std::string_view name) {
 
 bool is_weights(const Repository& repository, std::string_view name) {
   if (name == "0_StaticEmbedding/model.safetensors") return true;
+  if (name == "model.bin")  // CTranslate2's
+    return std::ranges::any_of(repository.files, [](const RepositoryFile& file) {
+      return file.name.starts_with("vocabulary.");
+    });
   if (!name.ends_with(".safetensors") || name.contains('/') || name.starts_with("adapter"))
     return false;
   if (name.starts_with("model.fp32-")) return false;  // Whisper's hold them twice, too

@@ -83,7 +83,11 @@ TEST_CASE("encoder and decoder give transformers' numbers, from every container"
   const struct {
     const char* path;
     double encoder, logits;
-  } rows[] = {{"tiny", 2e-3, 2e-2}, {"ggml-tiny.bin", 2e-3, 2e-2}, {"ggml-tiny-q8_0.bin", 0.3, 3}};
+  } rows[] = {{"tiny", 2e-3, 2e-2},
+              {"ggml-tiny.bin", 2e-3, 2e-2},
+              {"ggml-tiny-q8_0.bin", 0.3, 3},
+              {"ct2-float16", 2e-3, 2e-2},
+              {"ct2-int8", 0.3, 3}};
   for (const auto& row : rows) {
     CAPTURE(row.path);
     Machine machine;

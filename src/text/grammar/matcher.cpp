@@ -110,6 +110,22 @@ bool Matcher::accept(Token token) {
   return true;
 }
 
+std::vector<Matcher::ListBegin> Matcher::lists_in(std::string_view bytes) const {
+  const auto& lists = reading_.program().lists;
+  std::vector<ListBegin> begins;
+  SituationId at = at_;
+  for (std::size_t i = 0; i < bytes.size() && at != dead && !lists.empty(); ++i) {
+    if (bytes[i] == '{' || bytes[i] == '[')
+      for (const Place& place : reading_.places(at))
+        if (const auto found = lists.find(place.state); found != lists.end()) {
+          begins.push_back({i, found->second.get()});
+          break;
+        }
+    at = reading_.after(at, static_cast<std::uint8_t>(bytes[i]));
+  }
+  return begins;
+}
+
 bool Matcher::accept_text(std::string_view bytes) {
   SituationId next = at_;
   for (const char byte : bytes) {

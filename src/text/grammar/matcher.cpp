@@ -23,7 +23,6 @@ Symbols first_symbols(Reading& reading, SituationId from) {
 Matcher::Matcher(std::shared_ptr<Masks> masks)
     : masks_(std::move(masks)),
       reading_(masks_->program()),
-      scratch_(masks_->program()),
       at_(reading_.begin()),
       path_(masks_->trie().longest_bytes() + 1) {}
 
@@ -42,9 +41,7 @@ void Matcher::make(std::span<std::uint64_t> set) {
   const TokenTrie& trie = masks_->trie();
   const std::vector<Place> places(reading_.places(at_).begin(), reading_.places(at_).end());
   for (const Place& place : places) {
-    SituationId none = dead;
-    scratch_.tidy(none);
-    const auto mask = masks_->at(place.state, place.count, scratch_);
+    const auto mask = masks_->at(place.state, place.count);
     if (mask->set.empty())
       for (const Token token : mask->few) put(set, token);
     else

@@ -45,7 +45,6 @@ class Matcher {
 
   std::shared_ptr<Masks> masks_;
   mutable Reading reading_;
-  Reading scratch_;
   SituationId at_;
   // The last few sets, which a text goes back to again and again.
   struct Recent {

@@ -175,7 +175,7 @@ Result<ExprId> Emitter::emit_string(const StringLimits& limits) {
          quote});
   }
   if (limits.patterns.size() == 1 && limits.excluded.empty() && !has_lengths &&
-      !limits.patterns[0].is_negated) {
+      !limits.patterns[0].is_negated && !begins_with_look(limits.patterns[0].text)) {
     const StringLimits::Pattern& pattern = limits.patterns[0];
     auto body = parse_pattern(grammar_, pattern.text,
                               {.spelling = Spelling::json, .is_whole = pattern.is_whole});

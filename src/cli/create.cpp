@@ -10,6 +10,7 @@
 #include "cli/pulling.h"
 #include "cli/rows.h"
 #include "formats/lora.h"
+#include "library/fitting.h"
 #include "library/import.h"
 #include "library/modelfile.h"
 #include "library/resolve.h"
@@ -93,6 +94,7 @@ Status create(App& app, const Arguments& arguments) {
   TRY(check_model_name(name));
   const Modelfile wish = TRY(read_wish(arguments));
   const Preset preset = TRY(preset_of(wish, context.folders));
+  TRY(check_adapters(wish.from, preset.adapters, context.folders));
   const std::string base = TRY(find_base(app, wish.from, name, context.folders));
   TRY(set_alias(context.folders, name, {base, preset}));
   if (arguments.has("--json"))

@@ -11,18 +11,19 @@
 #include "cli/serving.h"
 #include "config/live.h"
 #include "formats/graph_folder.h"
+#include "formats/lora.h"
 #include "graphs/open.h"
+#include "library/fitting.h"
 #include "library/resolve.h"
 #include "server/manage/settings.h"
 
 namespace hearth::cli {
 namespace {
 
-// A model that was named on the command line: it is there from the start, and stays; graphs are
-// opened when they are first used.  Returns its name; empty for what answers no prompts.
-Result<std::string> load_now(App& app, const Arguments& arguments, LiveLibrary& library,
-                             const std::string& reference) {
-  TRY(offer_to_pull(app, arguments, reference));
+// A model of this machine that was named on the command line: it is there from the start, and
+// stays; graphs are opened when they are first used.  Returns its name; empty for what answers no
+// prompts.
+Result<std::string> load_now(App& app, LiveLibrary& library, const std::string& reference) {
   const LocalModel model = TRY(find_model(reference, library.installed.folders()));
   library.installed.allow(model);
   if (graphs::is_graph(model.path) && !has_text_side(model.path)) return std::string();
@@ -36,6 +37,19 @@ Result<std::string> load_now(App& app, const Arguments& arguments, LiveLibrary& 
   if (!lease) return lease.error();
   const bool hears = (*lease)->model().info().kind == ModelKind::transcriber;
   return hears ? std::string() : (*lease)->id;
+}
+
+// Each adapter can be read, and fits one of the models that were named, if any were.
+Status check_fit(const std::vector<AdapterWish>& wishes, const std::vector<std::string>& models,
+                 const LibraryFolders& folders) {
+  for (const AdapterWish& wish : wishes) {
+    TRY(open_lora(wish.path));
+    Status fits = Done{};
+    for (const std::string& model : models)
+      if (fits = check_adapters(model, {wish.path}, folders); fits.ok()) break;
+    if (!fits.ok()) return std::move(fits).error().within(fmt::format("--lora {}", wish.name));
+  }
+  return Done{};
 }
 
 void announce(App& app, const Arguments& arguments, const server::ApiServer& server,
@@ -72,9 +86,11 @@ Status run(App& app, const Arguments& arguments) {
   options.stop_on_signals = true;
   options.settings = settings.get();
   options.tools = served_tools(arguments);
+  for (const std::string& reference : references) TRY(offer_to_pull(app, arguments, reference));
+  TRY(check_fit(library->library->adapters(), references, library->installed.folders()));
   bool has_standard = false;
   for (const std::string& reference : references) {
-    const std::string id = TRY(load_now(app, arguments, *library, reference));
+    const std::string id = TRY(load_now(app, *library, reference));
     if (!has_standard && !id.empty()) options.standard_model = id;
     has_standard = has_standard || !id.empty();
   }

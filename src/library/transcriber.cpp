@@ -136,6 +136,11 @@ Status check_reads_text(const LoadedModel& loaded) {
   return hears_only(loaded.id);
 }
 
+Status check_reads_text(const LocalModel& described) {
+  if (described.facts.kind != name_of(ModelKind::transcriber)) return Done{};
+  return hears_only(described.name);
+}
+
 Result<std::unique_ptr<Runner>> make_transcriber(std::shared_ptr<const Model> model,
                                                  const kernels::Kernels& kernels,
                                                  std::shared_ptr<ThreadPool> threads,

@@ -24,6 +24,7 @@ Status check_transcribes(const LocalModel& model);
 
 // Errors: unsupported: the model is one, told what it is for.
 Status check_reads_text(const LoadedModel& loaded);
+Status check_reads_text(const LocalModel& described);
 
 // Counts what runs and takes turns; answers no prompts.  Of the options, the limits and
 // `deterministic`.  The model: one of kind transcriber.

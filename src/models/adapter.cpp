@@ -5,6 +5,8 @@
 #include <algorithm>
 #include <set>
 
+#include "models/architectures.h"
+#include "models/hyper.h"
 #include "models/tensors.h"
 #include "models/values.h"
 #include "models/weights_parts.h"
@@ -35,7 +37,8 @@ ops::StoredMatrix stored_floats(std::span<const std::byte> data, std::uint64_t r
 
 class Reader {
  public:
-  Reader(ops::Context& ctx, const Trunk& trunk, Naming naming, const LoraFile& file)
+  // ctx: nullptr: the parts are looked at, and none is made.
+  Reader(ops::Context* ctx, const Trunk& trunk, Naming naming, const LoraFile& file)
       : ctx_(ctx), trunk_(trunk), file_(file), is_foreign_(naming != file.naming) {
     to_gguf_ = naming == Naming::gguf;
     // The finder looks for the base's tensors: those of this package stand for them.
@@ -85,6 +88,8 @@ class Reader {
     const std::uint64_t rank = pair.down.shape[0];
     TRY(check_shape(pair.down, std::array<std::uint64_t, 2>{rank, shape[1]}));
     TRY(check_shape(pair.up, std::array<std::uint64_t, 2>{shape[0], rank}));
+    taken_.insert(&pair);
+    if (ctx_ == nullptr) return Done{};
     const std::vector<float> down = TRY(floats_of(pair.down));
     std::vector<float> up = TRY(floats_of(pair.up));
     for (float& value : up) value *= static_cast<float>(pair.factor);
@@ -102,7 +107,6 @@ class Reader {
     for (std::size_t role = 0; role < roles; ++role)
       if (parts.weights[role].stored.rows > 0)
         TRY(add(layer, static_cast<Role>(role), parts.weights[role].stored, down_stored));
-    taken_.insert(&pair);
     return Done{};
   }
 
@@ -118,8 +122,8 @@ class Reader {
       turned = pick_rows(up.data, up.columns * sizeof(float), order);
       up.data = turned;
     }
-    auto first = TRY(ops::Matrix::prepare(ctx_, down));
-    auto second = TRY(ops::Matrix::prepare(ctx_, up));
+    auto first = TRY(ops::Matrix::prepare(*ctx_, down));
+    auto second = TRY(ops::Matrix::prepare(*ctx_, up));
     Adapter::Part part{.down = std::move(first), .up = std::move(second)};
     if (part.down.borrows() || part.up.borrows())
       return Error(ErrorKind::unsupported, "these kernels do not multiply floats");
@@ -128,7 +132,7 @@ class Reader {
     return Done{};
   }
 
-  ops::Context& ctx_;
+  ops::Context* const ctx_;
   const Trunk& trunk_;
   const LoraFile& file_;
   const bool is_foreign_;
@@ -159,13 +163,22 @@ View rows_of(View x, std::span<const std::uint32_t> rows, Arena& arena) {
 
 }  // namespace
 
-Result<std::shared_ptr<const Adapter>> read_adapter(ops::Context& ctx, const Trunk& trunk,
-                                                    Naming naming, const LoraFile& file) {
+namespace {
+
+Result<std::shared_ptr<const Adapter>> read_with(ops::Context* ctx, const Trunk& trunk,
+                                                 Naming naming, const LoraFile& file) {
   if (trunk.spec->kind != Kind::generator)
     return Error(ErrorKind::unsupported, "adapters change models that generate text");
   auto adapter = Reader(ctx, trunk, naming, file).read();
   if (!adapter) return std::move(adapter).error().within(file.path);
   return adapter;
+}
+
+}  // namespace
+
+Result<std::shared_ptr<const Adapter>> read_adapter(ops::Context& ctx, const Trunk& trunk,
+                                                    Naming naming, const LoraFile& file) {
+  return read_with(&ctx, trunk, naming, file);
 }
 
 std::span<const AdaptedRows> adapted_rows(std::span<const std::span<const AdapterUse>> adapters,
@@ -215,3 +228,15 @@ void add_adapted(ops::Context& ctx, std::span<const AdaptedRows> groups, std::si
 }
 
 }  // namespace hearth::models
+
+namespace hearth {
+
+Status check_adapter(const Package& base, const LoraFile& file) {
+  models::Trunk trunk;
+  trunk.spec = TRY(models::architecture_of(base));
+  trunk.hyper = TRY(models::read_hyper(base, *trunk.spec));
+  TRY(models::read_with(nullptr, trunk, base.naming, file));
+  return Done{};
+}
+
+}  // namespace hearth

@@ -28,6 +28,10 @@ struct Adapter {
   std::uint64_t bytes = 0;  // of memory
 };
 
+// Whether an adapter fits a model, told from their headers.  Errors: as models::read_adapter, and
+// those of reading the model's.
+Status check_adapter(const Package& base, const LoraFile& file);
+
 namespace models {
 
 // `naming`: of the package that the trunk was loaded from.  Errors: unsupported (it changes what

@@ -2,6 +2,7 @@
 #include <fmt/core.h>
 
 #include "server/generation.h"
+#include "server/kinds.h"
 #include "server/message_files.h"
 #include "server/reply.h"
 #include "server/rows.h"
@@ -50,6 +51,7 @@ Checked<std::vector<Token>> read_prediction(const Json& body, const Tokenizer& t
 
 Check run(Service& service, Call& call) {
   Json body = TRY(parse_body(call.request.body));
+  TRY(may_generate(service, body));
   Lease lease = TRY(service.model_of(call, body));
   const Preset preset = service.preset_of(body);
   body = with_preset(preset, std::move(body));

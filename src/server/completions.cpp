@@ -1,6 +1,7 @@
 // POST /v1/completions.  Source: OpenAI API reference, "Create completion".
 #include "server/answer_rule.h"
 #include "server/generation.h"
+#include "server/kinds.h"
 #include "server/prompts.h"
 #include "server/reply.h"
 #include "server/rows.h"
@@ -37,6 +38,7 @@ Checked<Prompt> make_prompt(const Tokenizer& tokenizer, const TextOrTokens& give
 
 Check run(Service& service, Call& call) {
   Json body = TRY(parse_body(call.request.body));
+  TRY(may_generate(service, body));
   Lease lease = TRY(service.model_of(call, body));
   const Preset preset = service.preset_of(body);
   body = with_preset(preset, std::move(body));

@@ -7,9 +7,14 @@
 namespace hearth::server {
 namespace {
 
+// Clients that look for Ollama on its usual port look for its own words.
 void root(Service& service, Call call) {
+  const std::string* host = call.request.header("host");
+  const bool is_ollama = host && host->ends_with(":11434");
   send(service, call,
-       {200, {{"Content-Type", "text/plain; charset=utf-8"}}, "Hearth is running\n"});
+       {200,
+        {{"Content-Type", "text/plain; charset=utf-8"}},
+        is_ollama ? "Ollama is running" : "Hearth is running\n"});
 }
 
 // Lives as long as the loop answers, whatever the models do.

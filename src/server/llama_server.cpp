@@ -6,6 +6,7 @@
 #include "server/answer_rule.h"
 #include "server/describe.h"
 #include "server/generation.h"
+#include "server/kinds.h"
 #include "server/prompts.h"
 #include "server/reply.h"
 #include "server/rows.h"
@@ -114,6 +115,7 @@ Check generate(Service& service, Call& call, const Json& given,
                Checked<std::vector<Token>> (*read)(const Json&, const Tokenizer&, FimWindow&)) {
   TRY(refuse_unsupported(given));
   const Json body = with_preset(service.preset_of(given), translated(given));
+  TRY(may_generate(service, body));
   Lease lease = TRY(service.model_of(call, body, true));
   TRY(check_generates(*lease));
   const Tokenizer& tokenizer = lease->model().tokenizer();

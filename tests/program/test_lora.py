@@ -165,6 +165,31 @@ class Lora(unittest.TestCase):
             self.assertNotEqual(wrong.returncode, 0)
             self.assertIn("/nowhere", wrong.err)
 
+    def test_one_that_does_not_fit_is_told_when_it_is_given(self):
+        shown = sizes()
+        misfit = adapter(pathlib.Path(self.scratch.name, "misfit"), {**shown, "dim": 2 * shown["dim"]}, 9)
+        why = "does not fit the model: misfit"
+        with World() as world:
+            for words in (("create", "mine", "--from", "builtin", "--adapter", misfit),
+                          ("create", "mine", "--from", "builtin-embed", "--adapter", self.folders["one"]),
+                          ("serve", "--port", "0", "--model", "builtin", "--lora", misfit),
+                          ("serve", "--port", "0", "--lora", "/nowhere")):
+                refused = world.run(*words)
+                self.assertNotEqual(refused.returncode, 0, words)
+                self.assertIn("/nowhere" if "/nowhere" in words else "does not fit the model", refused.err)
+            self.assertIn(why, world.run("create", "mine", "--from", "builtin", "--adapter", misfit).err)
+            self.assertNotIn("mine", world.run("list").out)
+            parts = {f.name: f.read_bytes() for f in pathlib.Path(misfit).iterdir()}
+            with running(world) as server:
+                for data in parts.values():
+                    server.request("POST", f"/api/blobs/sha256:{hashlib.sha256(data).hexdigest()}", data)
+                status, _, text = server.request("POST", "/api/create", {
+                    "model": "mine", "from": "builtin", "stream": False, "adapters": {
+                        name: "sha256:" + hashlib.sha256(data).hexdigest() for name, data in parts.items()}})
+                self.assertEqual(status, 400, text)
+                self.assertIn("does not fit the model", text)
+                self.assertNotIn(world.home.name, text)
+
     def test_on_the_command_line(self):
         said = [program.hearth("run", "builtin", "Tell me of the sea.", "--max-tokens", "12", "--temperature", "0",
                                *more).stdout for more in ([], ["--lora", self.folders["one"]])]

@@ -40,6 +40,26 @@ def lines(server, method, path, body=None, headers=None):
     connection.close()
 
 
+class OllamaPort(unittest.TestCase):
+    def test_answers_on_ollamas_usual_port_when_asked(self):
+        with socket.socket() as probe:
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            try:
+                probe.bind(("127.0.0.1", 11434))
+            except OSError as error:
+                self.skipTest(f"port 11434 is taken: {error}")
+        with program.serving("--port", "11434") as server:
+            self.assertEqual(server.port, 11434)
+            self.assertEqual(server.request("GET", "/")[2], "Ollama is running")
+            self.assertEqual(server.request("HEAD", "/")[0], 200)
+            self.assertRegex(server.json("GET", "/api/version")["version"], r"^\d+\.\d+\.\d+$")
+            answer = server.json("POST", "/api/chat", {"model": "builtin", "stream": False, "messages": [
+                {"role": "user", "content": "Hello"}], "options": {"num_predict": 4}})
+            self.assertTrue(answer["done"])
+        with program.serving() as server:
+            self.assertEqual(server.request("GET", "/")[2], "Hearth is running\n")
+
+
 class OnDemand(unittest.TestCase):
     def test_any_name_of_an_installed_model(self):
         with World() as world:

@@ -144,6 +144,21 @@ class Served(unittest.TestCase):
             self.assertEqual(loaded["done_reason"], "load")
             self.assertEqual(self.in_memory(server), ["ear:latest"])
 
+    def test_who_wants_words_of_it_is_refused_before_it_is_loaded(self):
+        talk = [{"role": "user", "content": "Hello"}]
+        with running(self.world) as server:
+            for path, body in (("/v1/chat/completions", {"messages": talk}), ("/v1/completions", {"prompt": "x"}),
+                               ("/v1/messages", {"messages": talk, "max_tokens": 4}),
+                               ("/v1/responses", {"input": "x"}), ("/completion", {"prompt": "x"}),
+                               ("/api/chat", {"messages": talk}), ("/api/generate", {"prompt": "x"})):
+                status, _, text = server.request("POST", path, {"model": "ear", **body})
+                self.assertEqual(status, 400, path + text)
+                self.assertIn("hearth transcribe", text)
+            status, _, text = server.request("POST", "/v1/chat/completions", {"model": "builtin-embed", "messages": talk})
+            self.assertEqual(status, 400, text)
+            self.assertIn("does not generate text", text)
+            self.assertEqual(self.in_memory(server), [])
+
     def test_one_model_at_a_time(self):
         with running(self.world, "--max-loaded", "1") as server:
             chat = lambda: server.json("POST", "/v1/chat/completions", {

@@ -2,6 +2,7 @@
 #include "server/anthropic/anthropic.h"
 #include "server/fields.h"
 #include "server/generation.h"
+#include "server/kinds.h"
 #include "server/message_files.h"
 #include "server/reply.h"
 #include "server/rows.h"
@@ -48,6 +49,7 @@ Checked<ToolTask> read_task(Service& service, const Call& call, const Json& body
 
 Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
+  TRY(may_generate(service, body));
   Lease lease = TRY(service.model_of(call, body));
   if (!body.find("max_tokens")) return invalid_value("max_tokens", "is missing");
   ToolTask made = TRY(read_task(service, call, body, *lease));
@@ -59,6 +61,7 @@ Check run(Service& service, Call& call) {
 
 Checked<Json> count_tokens(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
+  TRY(may_generate(service, body));
   const Lease lease = TRY(service.model_of(call, body));
   const ToolTask made = TRY(read_task(service, call, body, *lease));
   return Json::object({{"input_tokens", made.task.prompts.front().tokens.size()}});

@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "server/generation.h"
+#include "server/kinds.h"
 #include "server/ollama/ollama.h"
 #include "server/reply.h"
 #include "server/rows.h"
@@ -100,6 +101,8 @@ Checked<ChatInput> read_input(const Json& body, const Preset& preset, const Json
 Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   if (TRY(take_unload(service, call, body, Shape::chat))) return Done{};
+  if (const Json* asked = body.find("messages"); asked && asked->size() > 0)
+    TRY(may_generate(service, body));
   Lease lease = TRY(service.model_of(call, body));
   Task wish;
   const Preset preset = service.preset_of(body);

@@ -2,6 +2,7 @@
 #include "server/answer_rule.h"
 #include "server/fields.h"
 #include "server/generation.h"
+#include "server/kinds.h"
 #include "server/ollama/ollama.h"
 #include "server/prompts.h"
 #include "server/reply.h"
@@ -93,6 +94,8 @@ Checked<Task> make_task(const LoadedModel& loaded, const Question& question, con
 Check run(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
   if (TRY(take_unload(service, call, body, Shape::generate))) return Done{};
+  if (const Json* asked = body.find("prompt"); asked && *asked != Json(""))
+    TRY(may_generate(service, body));
   Lease lease = TRY(service.model_of(call, body));
   const Tokenizer& tokenizer = lease->model().tokenizer();
   std::optional<std::int64_t> context_tokens;

@@ -9,6 +9,7 @@
 #include "base/utf8.h"
 #include "formats/lora.h"
 #include "http/secrets.h"
+#include "library/fitting.h"
 #include "library/import.h"
 #include "library/latest_tag.h"
 #include "library/modelfile.h"
@@ -297,8 +298,18 @@ Status keep_preset(Service& service, Creation& wish) {
                    wish.preset.is_empty() ? Alias() : Alias{own, std::move(wish.preset)});
 }
 
+// Told now, not when the name is first asked for.
+Check check_adapters_of(const Creation& wish, const Service& service) {
+  const Status fit = check_adapters(wish.blob.empty() ? service.meant_by(wish.from) : wish.blob,
+                                    wish.preset.adapters, service.library->installed.folders());
+  // Of a model that is not there the rest tells more.
+  if (fit.ok() || fit.error().kind() == ErrorKind::not_found) return Done{};
+  return invalid_value("adapters", fit.error().message());
+}
+
 Check make_model(Service& service, Creation wish, const std::stop_token& stop) {
   LiveLibrary& library = *service.library;
+  TRY(check_adapters_of(wish, service));
   if (wish.recipe.empty() && !wish.from.empty()) {
     const Status made = copy_name(service, wish.from, wish.name, std::move(wish.preset));
     if (!made.ok()) return model_problem(wish.from, made.error());

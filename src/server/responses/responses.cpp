@@ -5,6 +5,7 @@
 #include "server/collections/files.h"
 #include "server/fields.h"
 #include "server/generation.h"
+#include "server/kinds.h"
 #include "server/message_files.h"
 #include "server/reply.h"
 #include "server/responses/responses.h"
@@ -273,6 +274,7 @@ void keep(Service& service, const Turn& turn, const Json& response) {
 
 Check create(Service& service, Call& call) {
   const Json body = TRY(parse_body(call.request.body));
+  TRY(may_generate(service, body));
   Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
   const Turn turn = TRY(read_turn(service, call, body));
@@ -290,6 +292,7 @@ Check create(Service& service, Call& call) {
 
 Checked<Json> count(Service& service, const Call& call) {
   const Json body = TRY(parse_body(call.request.body));
+  TRY(may_generate(service, body));
   const Lease lease = TRY(service.model_of(call, body));
   TRY(check_generates(*lease));
   const Turn turn = TRY(read_turn(service, call, body));

@@ -87,14 +87,9 @@ Result<ExprId> CallGrammar::any_tool(const std::string& name, bool writes_name, 
   return grammar_.choice(std::move(parts));
 }
 
-// Nobody looks at the lists of a call.
-Repeats CallGrammar::repeats_of(const Tool& tool) {
-  return tool.is_strict ? Repeats::refused : Repeats::left_open;
-}
-
 Result<ExprId> CallGrammar::schema_of(const Tool& tool) {
   if (!tool.parameters || tool.parameters->size() == 0) return text_.object();
-  auto schema = add_schema(grammar_, text_, *tool.parameters, repeats_of(tool));
+  auto schema = add_schema(grammar_, text_, *tool.parameters);
   if (schema) return schema;
   if (!tool.is_strict) return text_.object();
   return std::move(schema).error().within(
@@ -216,8 +211,7 @@ Result<ExprId> CallGrammar::tagged_value(const Tool& tool, const Json& schema) {
   const Json* type = schema.find("type");
   const bool is_json = type && type->is_string() && *type != Json("string");
   if (is_json) {
-    auto value =
-        add_schema(grammar_, text_, with_definitions(schema, *tool.parameters), repeats_of(tool));
+    auto value = add_schema(grammar_, text_, with_definitions(schema, *tool.parameters));
     if (!value && tool.is_strict)
       return std::move(value).error().within(
           fmt::format("tools[{}] '{}'", tool.index, printable(tool.name)));

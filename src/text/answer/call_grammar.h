@@ -36,7 +36,6 @@ class CallGrammar {
   // All tools, or the one of this name: `before` its name, the name, and the rest of its call.
   template <typename Rest>
   Result<ExprId> any_tool(const std::string& name, bool writes_name, const Rest& rest);
-  static grammar::Repeats repeats_of(const Tool& tool);
   Result<ExprId> schema_of(const Tool& tool);
   Result<ExprId> json_call(const std::string& name, int begun);
   Result<ExprId> named_call(const std::string& name, int begun);

@@ -206,11 +206,46 @@ TEST_CASE("a call or an answer: both are held") {
   CHECK(feed(constraint, tokenizer, "Hello").bytes == 0);
 }
 
+TEST_CASE("a list of a call's arguments that may hold no item twice holds none") {
+  const auto tokenizer = byte_tokenizer();
+  GrammarEngine engine(tokenizer);
+  for (const char* strict : {"true", "false"}) {
+    const Json tools = parsed(fmt::format(
+        R"([{{"type": "function", "function": {{"name": "f", "strict": {}, "parameters":
+        {{"type": "object", "required": ["a"], "properties": {{"a": {{"type": "array", "uniqueItems": true,
+          "items": {{"type": "string"}}}}}}}}}}}},
+        {{"type": "function", "function": {{"name": "g", "parameters":
+        {{"type": "object", "properties": {{"a": {{"type": "array"}}}}}}}}}}])",
+        strict));
+    const struct {
+      const char *form, *once, *again;
+    } rows[] = {
+        {"hermes",
+         "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": [\"x\", \"y\"]}}\n</tool_call>"
+         "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": [\"x\", \"z\"]}}\n</tool_call>"
+         "<tool_call>\n{\"name\": \"g\", \"arguments\": {\"a\": [1, 1]}}\n</tool_call>",
+         "<tool_call>\n{\"name\": \"f\", \"arguments\": {\"a\": [\"x\", \"x\""},
+        {"mistral-args", "[TOOL_CALLS]f[ARGS]{\"a\": [\"x\", \"y\"]}",
+         "[TOOL_CALLS]f[ARGS]{\"a\": [\"x\", \"x\""},
+        {"qwen-coder",
+         "<tool_call>\n<function=f>\n<parameter=a>\n[\"x\", \"y\"]\n</parameter>\n</function>\n"
+         "</tool_call>",
+         "<tool_call>\n<function=f>\n<parameter=a>\n[\"x\", \"x\""},
+    };
+    for (const auto& row : rows) {
+      CAPTURE(std::string(row.form));
+      const auto constraint = held(engine, form_of(row.form), {.tools = tools});
+      CHECK(feed(constraint, tokenizer, row.once).bytes == std::string_view(row.once).size());
+      CHECK(feed(constraint, tokenizer, row.again).bytes < std::string_view(row.again).size());
+    }
+  }
+}
+
 TEST_CASE("a schema that cannot be said: refused for strict tools, any object for others") {
   const auto tokenizer = byte_tokenizer();
   GrammarEngine engine(tokenizer);
   Json tools = parsed(R"([{"type": "function", "function": {"name": "f", "parameters":
-      {"type": "object", "properties": {"a": {"type": "array", "uniqueItems": true}}}}}])");
+      {"type": "object", "properties": {"a": {"$ref": "https://example.com/a"}}}}}])");
   const auto constraint = held(engine, form_of("hermes"), {.tools = tools});
   CHECK(feed(constraint, tokenizer,
              "<tool_call>{\"name\": \"f\", \"arguments\": {\"x\": 1}}</tool_call>")
@@ -219,7 +254,7 @@ TEST_CASE("a schema that cannot be said: refused for strict tools, any object fo
   const auto refused = hold_answer(engine, form_of("hermes"), {.tools = tools});
   REQUIRE_FALSE(refused);
   CHECK(refused.error().message().starts_with(
-      "tools[0] 'f': #/properties/a: uniqueItems: true is offered for items of few values"));
+      "tools[0] 'f': #/properties/a: $ref: 'https://example.com/a' is another document"));
 }
 
 TEST_CASE("what was compiled is kept, within bounds") {

@@ -18,7 +18,6 @@ class Compiler {
 
   Result<std::shared_ptr<const Program>> run() {
     program_.root = grammar_.root();
-    program_.lists = grammar_.lists();
     want(program_.root);
     for (std::size_t i = 0; i < wanted_.size(); ++i) {
       append(wanted_[i], determinise(builder_.build(grammar_.rules()[wanted_[i]].body)));
@@ -71,6 +70,18 @@ class Compiler {
       take(state.exits, program_.exits);
       for (const Program::Call& call : state.calls) want(call.rule);
     }
+    if (const auto lists = grammar_.lists().find(rule); lists != grammar_.lists().end())
+      for (const StateId state : begins_of(machine))
+        program_.lists.emplace(offset + state, lists->second);
+  }
+
+  // The states that the first byte of a rule's text may be read from.
+  static std::vector<StateId> begins_of(const Machine& machine) {
+    std::vector<StateId> begins = {machine.start};
+    for (std::size_t i = 0; i < begins.size(); ++i)
+      for (const Program::Exit& exit : machine.states[begins[i]].exits)
+        if (std::ranges::find(begins, exit.target) == begins.end()) begins.push_back(exit.target);
+    return begins;
   }
 
   void find_classes() {

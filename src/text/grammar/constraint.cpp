@@ -54,17 +54,18 @@ void ConstraintReader::hold(const Constraint::Masks& answer) {
   ways_.clear();
   ways_.push_back({Way::Leads::answer, nullptr, grammar::Matcher(answer)});
   lists_.reset();
-  if (const auto& lists = answer->program()->lists) lists_.emplace(*lists);
 }
 
 void ConstraintReader::begin_section(const Constraint::Masks& grammar) {
   phase_ = Phase::section;
+  lists_.reset();
   ways_.clear();
   ways_.push_back({Way::Leads::answer, nullptr, grammar::Matcher(grammar)});
 }
 
 void ConstraintReader::write_freely(Phase phase) {
   phase_ = phase;
+  lists_.reset();
   ways_.clear();
   watches_.clear();
   written_.clear();
@@ -101,31 +102,53 @@ void ConstraintReader::allow(std::span<std::uint64_t> set) {
 }
 
 bool ConstraintReader::repeats(Token token) const {
-  if (phase_ != Phase::held || !lists_ || !lists_->is_within()) return false;
   if (tokenizer_.ends_generation(token)) return false;
-  grammar::ListReader lists = *lists_;
-  if (!lists.read(tokenizer_.piece(token))) return true;
-  return lists.is_near_repeat() && !can_go_on(token, lists);
+  const std::string_view bytes = tokenizer_.piece(token);
+  const ListBegins begins = lists_in(bytes);
+  if (begins.empty() && !(lists_ && lists_->is_within())) return false;
+  Lists lists = lists_;
+  if (!read_lists(lists, begins, bytes)) return true;
+  return lists && lists->is_near_repeat() && !can_go_on(token, lists);
 }
 
 // After the token, which leads to `lists`, another can come.
-bool ConstraintReader::can_go_on(Token token, const grammar::ListReader& lists) const {
+bool ConstraintReader::can_go_on(Token token, const Lists& lists) const {
   std::vector<std::uint64_t> set(words());
   for (Way way : ways_)
     if (way.matcher.accept(token)) way.matcher.allow(set);
   for (Token next = 0; next < tokenizer_.size(); ++next) {
     if (!grammar::has(set, next)) continue;
-    grammar::ListReader after = lists;
-    if (after.read(tokenizer_.piece(next))) return true;
+    Lists after = lists;
+    if (read_lists(after, {}, tokenizer_.piece(next))) return true;
   }
   return false;
 }
 
-// Other ways to read the text, which is no JSON there, come before its lists.
-Status ConstraintReader::read_lists(std::string_view bytes) {
-  if (phase_ != Phase::held || !lists_) return Done{};
-  const std::string where = lists_->where();
-  return lists_->read(bytes) ? Status(Done{}) : comes_twice(where);
+ConstraintReader::ListBegins ConstraintReader::lists_in(std::string_view bytes) const {
+  const bool has_lists = !ways_.empty() && ways_.front().leads == Way::Leads::answer;
+  return has_lists ? ways_.front().matcher.lists_in(bytes) : ListBegins();
+}
+
+// False: an item comes a second time.
+bool ConstraintReader::read_lists(Lists& lists, const ListBegins& begins, std::string_view bytes) {
+  auto begin = begins.begin();
+  for (std::size_t i = 0; i < bytes.size(); ++i) {
+    for (; begin != begins.end() && begin->at <= i; ++begin)
+      if (begin->at == i && !lists) lists.emplace(*begin->rules);
+    if (!lists) continue;
+    if (!lists->read(bytes.substr(i, 1))) return false;
+    if (lists->is_over()) lists.reset();
+  }
+  return true;
+}
+
+Status ConstraintReader::read_lists(const ListBegins& begins, std::string_view bytes) {
+  if (ways_.front().leads != Way::Leads::answer) {  // the text is none of the answer's
+    lists_.reset();
+    return Done{};
+  }
+  const std::string where = lists_ ? lists_->where() : "the list";
+  return read_lists(lists_, begins, bytes) ? Status(Done{}) : comes_twice(where);
 }
 
 Status ConstraintReader::accept(Token token) {
@@ -135,10 +158,12 @@ Status ConstraintReader::accept(Token token) {
 }
 
 Status ConstraintReader::accept_held(Token token) {
+  const std::string_view bytes = tokenizer_.ends_generation(token) ? "" : tokenizer_.piece(token);
+  const ListBegins begins = lists_in(bytes);
   std::erase_if(ways_, [&](Way& way) { return !way.matcher.accept(token); });
   if (ways_.empty()) return cannot_go_on(tokenizer_.piece(token, true));
   if (tokenizer_.ends_generation(token)) return Done{};
-  TRY(read_lists(tokenizer_.piece(token)));
+  TRY(read_lists(begins, bytes));
   after_held();
   return Done{};
 }
@@ -200,12 +225,13 @@ Status ConstraintReader::read_free(std::string_view bytes) {
 Status ConstraintReader::go_on(std::string_view rest) {
   if (rest.empty()) return Done{};
   if (ways_.empty()) return read_free(rest);
+  const ListBegins begins = lists_in(rest);
   std::vector<Way> fitting;
   for (Way& way : ways_)
     if (Way copy = way; copy.matcher.accept_text(rest)) fitting.push_back(std::move(copy));
   if (fitting.empty()) return is_blank(rest) ? Status(Done{}) : cannot_go_on(rest);
   ways_ = std::move(fitting);
-  TRY(read_lists(rest));
+  TRY(read_lists(begins, rest));
   after_held();
   return Done{};
 }

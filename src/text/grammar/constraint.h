@@ -72,8 +72,12 @@ class ConstraintReader {
 
   void begin_answer(bool is_after_thought);
   void hold(const Constraint::Masks& answer);
-  Status read_lists(std::string_view bytes);
-  bool can_go_on(Token token, const grammar::ListReader& lists) const;
+  using Lists = std::optional<grammar::ListReader>;
+  using ListBegins = std::vector<grammar::Matcher::ListBegin>;
+  ListBegins lists_in(std::string_view bytes) const;
+  static bool read_lists(Lists& lists, const ListBegins& begins, std::string_view bytes);
+  Status read_lists(const ListBegins& begins, std::string_view bytes);
+  bool can_go_on(Token token, const Lists& lists) const;
   void begin_section(const Constraint::Masks& grammar);
   void write_freely(Phase phase);
   void after_held();
@@ -86,7 +90,7 @@ class ConstraintReader {
   const Tokenizer& tokenizer_;
   Phase phase_ = Phase::text;
   std::vector<Way> ways_;
-  std::optional<grammar::ListReader> lists_;  // of the answer
+  Lists lists_;  // of the value that is being read, where it is held to more than its grammar says
   std::vector<Watch> watches_;
   std::string written_;  // freely, as far as a mark may still begin in it
 };

@@ -228,6 +228,35 @@ Dfa completed(Dfa dfa) {
   return dfa;
 }
 
+// Past the character, the escape or the class of characters that begins at `i`.
+std::size_t past_one(std::string_view pattern, std::size_t i) {
+  if (pattern[i] == '\\') return std::min(i + 2, pattern.size());
+  if (pattern[i] != '[') return i + 1;
+  for (++i; i < pattern.size() && pattern[i] != ']'; ++i)
+    if (pattern[i] == '\\') ++i;
+  return std::min(i + 1, pattern.size());
+}
+
+// Past the group that begins at `i`; npos: it does not end.
+std::size_t end_of_group(std::string_view pattern, std::size_t i) {
+  int depth = 0;
+  while (i < pattern.size()) {
+    if (pattern[i] == '(') ++depth;
+    if (pattern[i] == ')' && --depth == 0) return i + 1;
+    i = past_one(pattern, i);
+  }
+  return pattern.npos;
+}
+
+// Alternatives that are in no group.
+bool has_choice(std::string_view pattern) {
+  for (std::size_t i = 0; i < pattern.size();) {
+    if (pattern[i] == '|') return true;
+    i = pattern[i] == '(' ? end_of_group(pattern, i) : past_one(pattern, i);
+  }
+  return false;
+}
+
 }  // namespace
 
 bool Dfa::is_empty() const {
@@ -250,7 +279,20 @@ Result<Dfa> make_dfa(const Grammar& grammar, ExprId expr) {
   return trimmed(TRY(Nfa(grammar).run(expr)));
 }
 
+bool begins_with_look(std::string_view pattern) {
+  return pattern.starts_with("^(?!") || pattern.starts_with("^(?=");
+}
+
 Result<Dfa> pattern_dfa(std::string_view pattern, bool is_whole) {
+  if (begins_with_look(pattern)) {
+    const std::size_t end = end_of_group(pattern, 1);
+    if (end != pattern.npos && !has_choice(pattern)) {
+      const std::string look = fmt::format("^(?:{})", pattern.substr(4, end - 5));
+      const Dfa ahead = TRY(pattern_dfa(look, false));
+      const Dfa rest = TRY(pattern_dfa("^" + std::string(pattern.substr(end)), is_whole));
+      return both(rest, pattern[3] == '!' ? negated(ahead) : ahead);
+    }
+  }
   Grammar grammar;
   const ExprId expr = TRY(parse_pattern(grammar, pattern, {.is_whole = is_whole}));
   return make_dfa(grammar, expr);

@@ -2,6 +2,8 @@
 
 #include <fmt/core.h>
 
+#include <array>
+
 #include "text/grammar/gbnf.h"
 #include "text/grammar/pattern.h"
 #include "text/grammar/schema/schema.h"
@@ -42,15 +44,26 @@ Grammar with_blank(Grammar grammar) {
   return grammar;
 }
 
+// A string of a counted length: where its characters are read says the same of every length.
+Grammar counted_string() {
+  Grammar grammar;
+  JsonText text(grammar);
+  const ExprId quote = grammar.literal("\"");
+  const ExprId characters = grammar.repeat(text.character(), 1, max_repeat);
+  grammar.set_root(grammar.define("root", grammar.sequence({quote, characters, quote})));
+  return grammar;
+}
+
 // The sets of JSON's strings, numbers and gaps, which all schemas share: found here, before a token
 // waits for them and with it all answers of its batch.
 void find_common_sets(const std::shared_ptr<MaskStore>& store) {
-  const auto program = grammar::compile(json_grammar(false));
-  if (!program) return;
-  Masks masks(*program, store);
-  Reading reading(*program);
-  for (StateId state = 0; state + 1 < (*program)->states.size(); ++state)
-    if ((*program)->reads(state)) masks.at(state, 0, reading);
+  for (Grammar& grammar : std::array{json_grammar(false), counted_string()}) {
+    const auto program = grammar::compile(std::move(grammar));
+    if (!program) return;
+    Masks masks(*program, store);
+    for (StateId state = 0; state + 1 < (*program)->states.size(); ++state)
+      if ((*program)->reads(state)) masks.at(state, 0);
+  }
 }
 
 std::string key_of(const AnswerRule& rule) {

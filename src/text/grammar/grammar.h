@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -74,9 +75,12 @@ class Grammar {
   void define(RuleId rule, ExprId body) { rules_[rule].body = body; }
   RuleId define(std::string name, ExprId body);
   void set_root(RuleId rule) { root_ = rule; }
-  // What else holds of the lists in a whole text that is JSON; nullptr: nothing.
-  void set_lists(std::shared_ptr<const ListRules> lists) { list_rules_ = std::move(lists); }
-  const std::shared_ptr<const ListRules>& lists() const { return list_rules_; }
+  // What else holds of the lists in the JSON objects and lists that a rule writes.
+  using Lists = std::map<RuleId, std::shared_ptr<const ListRules>>;
+  void add_lists(RuleId rule, std::shared_ptr<const ListRules> lists) {
+    list_rules_[rule] = std::move(lists);
+  }
+  const Lists& lists() const { return list_rules_; }
 
   struct Rule {
     std::string name;
@@ -102,7 +106,7 @@ class Grammar {
   std::vector<Graph> graphs_;
   std::vector<Rule> rules_;
   RuleId root_ = 0;
-  std::shared_ptr<const ListRules> list_rules_;
+  Lists list_rules_;
   std::size_t edges_ = 0;
 };
 

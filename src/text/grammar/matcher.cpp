@@ -23,7 +23,6 @@ Symbols first_symbols(Reading& reading, SituationId from) {
 Matcher::Matcher(std::shared_ptr<Masks> masks)
     : masks_(std::move(masks)),
       reading_(masks_->program()),
-      scratch_(masks_->program()),
       at_(reading_.begin()),
       path_(masks_->trie().longest_bytes() + 1) {}
 
@@ -42,9 +41,7 @@ void Matcher::make(std::span<std::uint64_t> set) {
   const TokenTrie& trie = masks_->trie();
   const std::vector<Place> places(reading_.places(at_).begin(), reading_.places(at_).end());
   for (const Place& place : places) {
-    SituationId none = dead;
-    scratch_.tidy(none);
-    const auto mask = masks_->at(place.state, place.count, scratch_);
+    const auto mask = masks_->at(place.state, place.count);
     if (mask->set.empty())
       for (const Token token : mask->few) put(set, token);
     else
@@ -108,6 +105,22 @@ bool Matcher::accept(Token token) {
   if (reading_.tidy(at_))
     for (Recent& recent : recent_) recent.at = unknown;
   return true;
+}
+
+std::vector<Matcher::ListBegin> Matcher::lists_in(std::string_view bytes) const {
+  const auto& lists = reading_.program().lists;
+  std::vector<ListBegin> begins;
+  SituationId at = at_;
+  for (std::size_t i = 0; i < bytes.size() && at != dead && !lists.empty(); ++i) {
+    if (bytes[i] == '{' || bytes[i] == '[')
+      for (const Place& place : reading_.places(at))
+        if (const auto found = lists.find(place.state); found != lists.end()) {
+          begins.push_back({i, found->second.get()});
+          break;
+        }
+    at = reading_.after(at, static_cast<std::uint8_t>(bytes[i]));
+  }
+  return begins;
 }
 
 bool Matcher::accept_text(std::string_view bytes) {

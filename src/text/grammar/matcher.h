@@ -27,6 +27,14 @@ class Matcher {
   bool accept(Token token);
   bool accept_text(std::string_view bytes);
 
+  // Where in `bytes`, if they come next, a value may begin whose lists are held to more.  Points
+  // into the program.
+  struct ListBegin {
+    std::size_t at;
+    const ListRules* rules;
+  };
+  std::vector<ListBegin> lists_in(std::string_view bytes) const;
+
   bool may_end() const { return reading_.may_end(at_); }  // the text is complete as it stands
   bool must_end() const { return reading_.places(at_).empty(); }  // nothing more may come
 
@@ -37,7 +45,6 @@ class Matcher {
 
   std::shared_ptr<Masks> masks_;
   mutable Reading reading_;
-  Reading scratch_;
   SituationId at_;
   // The last few sets, which a text goes back to again and again.
   struct Recent {

@@ -7,6 +7,7 @@
 
 #include <array>
 #include <cstdint>
+#include <map>
 #include <memory>
 #include <span>
 #include <vector>
@@ -59,7 +60,8 @@ struct Program {
   std::vector<StateId> starts;  // of rules
   std::vector<Loop> loops = {{}};
   RuleId root = 0;
-  std::shared_ptr<const ListRules> lists;      // as Grammar::lists
+  // As Grammar::lists, by the states that such a value begins at.
+  std::map<StateId, std::shared_ptr<const ListRules>> lists;
   std::array<std::uint8_t, 256> classes = {};  // bytes that no state tells apart
   std::uint32_t class_count = 1;
 

@@ -44,7 +44,16 @@ std::uint32_t find_or_make(std::vector<std::uint32_t>& table, std::size_t used, 
 
 }  // namespace
 
-Reading::Reading(std::shared_ptr<const Program> program) : program_(std::move(program)) { clear(); }
+Reading::Reading(std::shared_ptr<const Program> program, std::uint32_t free_loop)
+    : program_(std::move(program)), free_loop_(free_loop) {
+  clear();
+}
+
+std::size_t Reading::bytes() const {
+  return rows_.size() * sizeof(SituationId) + places_.size() * sizeof(Place) +
+         situations_.size() * (sizeof(Situation) + 8 * sizeof(std::uint32_t)) +
+         frames_.size() * (sizeof(Frame) + 9 * sizeof(std::uint32_t));
+}
 
 void Reading::clear() {
   frames_.assign(1, {});
@@ -86,7 +95,7 @@ SituationId Reading::on_return(FrameId stack) {
 std::uint32_t Reading::counted(const Place& from, Action action) const {
   if (action == Action::reset) return 0;
   if (action == Action::keep) return from.count;
-  const Program::Loop& loop = program_->loops[program_->states[from.state].loop];
+  const Program::Loop& loop = loop_of(from.state);
   return std::min(from.count + 1, loop.max == unlimited ? loop.min : loop.max);
 }
 
@@ -122,8 +131,7 @@ void Reading::move(const Place& from, StateId target, Action action) {
 }
 
 bool Reading::is_full(const Place& place) const {
-  const Program::State& state = program_->states[place.state];
-  return state.is_head && place.count >= program_->loops[state.loop].max;
+  return program_->states[place.state].is_head && place.count >= loop_of(place.state).max;
 }
 
 void Reading::leave(const Place& from) {
@@ -139,7 +147,7 @@ void Reading::leave(const Place& from) {
   for (const Program::Exit& exit : program_->exits_of(from.state)) {
     if (state.is_head) {
       const bool leaves = exit.action == Action::reset;
-      if (leaves ? from.count < program_->loops[state.loop].min : is_full(from)) continue;
+      if (leaves ? from.count < loop_of(from.state).min : is_full(from)) continue;
     }
     move(from, exit.target, exit.action);
   }
@@ -179,7 +187,7 @@ FrameId Reading::push(const Place& place) {
                frame.below == place.stack;
       },
       [&] {
-        frames_.push_back({place.state, place.count, place.stack, depth});
+        frames_.push_back({place.state, place.count, place.stack, depth, greatest_count(place)});
         returns_.push_back(unknown);
         return static_cast<std::uint32_t>(frames_.size() - 1);
       });
@@ -201,8 +209,10 @@ SituationId Reading::intern() {
         return situations_[entry].may_end == may_end && std::ranges::equal(places(entry), open_);
       },
       [&] {
+        std::uint32_t greatest = 0;
+        for (const Place& place : open_) greatest = std::max(greatest, greatest_count(place));
         situations_.push_back({static_cast<std::uint32_t>(places_.size()),
-                               static_cast<std::uint32_t>(open_.size()), may_end});
+                               static_cast<std::uint32_t>(open_.size()), greatest, may_end});
         places_.insert(places_.end(), open_.begin(), open_.end());
         rows_.resize(rows_.size() + program_->class_count, unknown);
         return static_cast<std::uint32_t>(situations_.size() - 1);

@@ -15,18 +15,48 @@ const std::vector<ByteSequence>& wide_sequences() {
   return list;
 }
 
+// Bytes that the program does not tell apart.
+struct ByteClass {
+  std::uint8_t byte;  // one of them
+  Symbols symbols;
+  bool has_control = false;  // of several classes each has some of this symbol
+};
+
+std::vector<ByteClass> byte_classes(const Program& program) {
+  std::vector<ByteClass> classes;
+  std::array<int, 256> places;
+  places.fill(-1);
+  for (unsigned byte = 0; byte < 256; ++byte) {
+    int& place = places[program.classes[byte]];
+    if (place < 0) {
+      place = static_cast<int>(classes.size());
+      classes.push_back({static_cast<std::uint8_t>(byte), {}});
+    }
+    ByteClass& one = classes[static_cast<std::size_t>(place)];
+    if (byte >= 128)
+      one.symbols.set(symbol_wide).set(symbol_broken);
+    else if (const std::size_t symbol = symbol_of(static_cast<std::uint8_t>(byte));
+             symbol == symbol_control)
+      one.has_control = true;
+    else
+      one.symbols.set(symbol);
+  }
+  return classes;
+}
+
 // Whether every text of some symbols can be read, and if not, for which symbol.
 class Attempt {
  public:
-  Attempt(Reading& reading, SituationId start, const TokenTrie& trie, const Symbols& symbols)
-      : reading_(reading), trie_(trie), symbols_(symbols) {
+  Attempt(Reading& reading, std::span<const ByteClass> classes, SituationId start,
+          const TokenTrie& trie, const Symbols& symbols)
+      : reading_(reading), classes_(classes), trie_(trie), symbols_(symbols) {
     seen_.push_back({start, 0, {}, false});
   }
 
   // Symbols to try without; none: `run` holds.
   Symbols follow(Run& run) {
-    run = {symbols_, unlimited, false};
-    bool is_chain = true, is_full = false;
+    run = {symbols_, unlimited, false, {}, 0};
+    bool is_chain = true, is_full = false, may_end = false;
     for (std::size_t i = 0; i < seen_.size(); ++i) {
       const Reached here = seen_[i];
       if (here.characters >= run.characters) continue;
@@ -39,6 +69,8 @@ class Attempt {
       has_gone_back_ = false;
       const Symbols missing = symbols_ & ~expand(i);
       if (is_confused_) return symbols_;
+      run.leaving |= readable_;
+      may_end = may_end || (i > 0 && reading_.may_end(here.at));
       if (missing.any()) {
         seen_.resize(before);
         if (i == 0) return missing;
@@ -54,6 +86,10 @@ class Attempt {
       if (is_step) skip_alike(here.at, seen_.back());
     }
     run.is_all = is_chain && is_full && !reading_.may_end(seen_.back().at);
+    for (const Reached& reached : seen_)
+      run.greatest_count = std::max(run.greatest_count, reading_.greatest_count(reached.at));
+    if (may_end) run.leaving.set();
+    run.leaving &= ~symbols_;
     return {};
   }
 
@@ -87,7 +123,7 @@ class Attempt {
       if (b.state != a.state || b.stack != a.stack) return;
       if (b == a && program.states[b.state].loop == 0) continue;
       if (b.count != a.count + 1) return;
-      const Program::Loop& loop = program.loops[program.states[b.state].loop];
+      const Program::Loop& loop = reading_.loop_of(b.state);
       const std::uint32_t full = loop.max == unlimited ? loop.min : loop.max;
       const std::uint32_t goal = b.count < loop.min ? loop.min - 1 : full;
       if (b.count == loop.min || goal <= b.count + 1) return;
@@ -106,27 +142,31 @@ class Attempt {
     const SituationId from = seen_[i].at;
     const std::uint32_t characters = seen_[i].characters;
     is_far_ = seen_[i].is_far;
-    const auto& classes = reading_.program().classes;
     Symbols found;
     bool has_control = true;
-    SituationId next = dead;
-    int read_class = -1;
-    for (unsigned byte = 0; byte < 128; ++byte) {
-      const std::size_t symbol = symbol_of(static_cast<std::uint8_t>(byte));
-      if (!symbols_[symbol]) continue;
-      if (classes[byte] != read_class) {
-        next = reading_.after(from, static_cast<std::uint8_t>(byte));
-        read_class = classes[byte];
+    readable_ = {};
+    for (const ByteClass& one : classes_) {
+      const SituationId next = reading_.after(from, one.byte);
+      if (next == dead) {
+        has_control = has_control && !one.has_control;
+        continue;
       }
-      if (symbol == symbol_control) has_control = has_control && next != dead;
-      if (next == dead) continue;
-      found.set(symbol);
-      reach(next, characters + 1, symbol);
+      readable_ |= one.symbols;
+      Symbols read = one.symbols & symbols_ & ~wide_or_broken();
+      if (one.has_control) {
+        readable_.set(symbol_control);
+        read[symbol_control] = symbols_[symbol_control];
+      }
+      if (read.none()) continue;
+      found |= read;
+      reach(next, characters + 1, read);
     }
     if (!has_control) found.reset(symbol_control);
     if (symbols_[symbol_wide] && reads_wide(from, characters + 1)) found.set(symbol_wide);
     return found;
   }
+
+  static Symbols wide_or_broken() { return Symbols().set(symbol_wide).set(symbol_broken); }
 
   bool reads_wide(SituationId from, std::uint32_t characters) {
     const std::size_t before = seen_.size();
@@ -153,11 +193,11 @@ class Attempt {
         }
       std::swap(at_, next_);
     }
-    for (const SituationId at : at_) reach(at, characters, symbol_wide);
+    for (const SituationId at : at_) reach(at, characters, Symbols().set(symbol_wide));
     return true;
   }
 
-  void reach(SituationId at, std::uint32_t characters, std::size_t symbol) {
+  void reach(SituationId at, std::uint32_t characters, const Symbols& by) {
     if (last_ >= seen_.size() || seen_[last_].at != at) {
       const auto found = std::ranges::find(seen_, at, &Reached::at);
       last_ = static_cast<std::size_t>(found - seen_.begin());
@@ -165,12 +205,14 @@ class Attempt {
     }
     has_gone_back_ = has_gone_back_ || seen_[last_].characters != characters;
     is_confused_ = is_confused_ || seen_[last_].characters > characters;
-    seen_[last_].by.set(symbol);
+    seen_[last_].by |= by;
   }
 
   Reading& reading_;
+  const std::span<const ByteClass> classes_;
   const TokenTrie& trie_;
   const Symbols symbols_;
+  Symbols readable_;  // at the situation that was expanded last, of all symbols
   std::vector<Reached> seen_;
   std::size_t last_ = 0;        // of seen_ that was reached
   bool has_gone_back_ = false;  // to what fewer characters lead to
@@ -182,13 +224,17 @@ class Attempt {
 }  // namespace
 
 Run find_run(Reading& reading, SituationId start, const TokenTrie& trie) {
+  const std::vector<ByteClass> classes = byte_classes(reading.program());
+  const auto attempt = [&](const Symbols& symbols) {
+    return Attempt(reading, classes, start, trie, symbols);
+  };
   Symbols all;
   all.set();
   all.reset(symbol_broken);
-  Symbols symbols = Attempt(reading, start, trie, all).first(), tried;
+  Symbols symbols = attempt(all).first(), tried;
   Run run;
   for (int i = 0; i < max_attempts && symbols.any(); ++i) {
-    const Symbols out = Attempt(reading, start, trie, symbols).follow(run);
+    const Symbols out = attempt(symbols).follow(run);
     if (out.none()) break;
     symbols &= ~out;
     tried |= out;
@@ -202,35 +248,41 @@ Run find_run(Reading& reading, SituationId start, const TokenTrie& trie) {
     Run larger;
     Symbols more = run.symbols;
     more.set(symbol);
-    if (Attempt(reading, start, trie, more).follow(larger).none() &&
-        larger.characters >= run.characters)
-      run = larger;
+    if (attempt(more).follow(larger).none() && larger.characters >= run.characters) run = larger;
   });
   return run;
 }
 
-RunTokens split(const TokenTrie& trie, const Symbols& symbols, bool has_longer) {
+RunTokens split(const TokenTrie& trie, const Symbols& symbols, const Symbols& leaving) {
   RunTokens tokens;
   tokens.written = trie.written_with(symbols);
   const auto nodes = trie.nodes();
-  std::vector<std::uint32_t> open;  // of `left`, on the way to the next
-  const auto close = [&](std::uint32_t end) {
-    for (; !open.empty() && nodes[tokens.left[open.back()].node].end <= end; open.pop_back())
-      tokens.left[open.back()].next = static_cast<std::uint32_t>(tokens.left.size());
+  struct Path {
+    std::vector<RunTokens::Node>& list;
+    std::vector<std::uint32_t> open = {};  // of the list, on the way to the next
+  } left{tokens.left}, longer{tokens.longer};
+  const auto close = [&](Path& path, std::uint32_t end) {
+    auto& [list, open] = path;
+    for (; !open.empty() && nodes[list[open.back()].node].end <= end; open.pop_back())
+      list[open.back()].next = static_cast<std::uint32_t>(list.size());
+  };
+  const auto add = [&](Path& path, std::uint32_t node, bool leaves) {
+    close(path, node);
+    path.open.push_back(static_cast<std::uint32_t>(path.list.size()));
+    path.list.push_back({node, 0, nodes[node].depth, nodes[node].byte, leaves});
   };
   for (std::uint32_t i = 0; i < nodes.size();) {
     const TokenTrie::Node& node = nodes[i];
-    close(i);
-    if ((node.tail & ~symbols).none() && !(has_longer && node.longest > max_counted_characters)) {
-      i = node.end;
-      continue;
-    }
     const std::size_t symbol = node.byte < 128 ? symbol_of(node.byte) : symbol_wide;
-    open.push_back(static_cast<std::uint32_t>(tokens.left.size()));
-    tokens.left.push_back({i, 0, node.depth, node.byte, !symbols[symbol]});
-    i = symbols[symbol] ? i + 1 : node.end;
+    const bool leaves = !symbols[symbol];
+    const bool is_left = leaves ? leaving[symbol] : (node.tail & ~symbols & leaving).any();
+    const bool is_long = node.longest > max_counted_characters;
+    if (is_left) add(left, i, leaves);
+    if (is_long) add(longer, i, leaves);
+    i = leaves || (!is_left && !is_long) ? node.end : i + 1;
   }
-  close(static_cast<std::uint32_t>(nodes.size()));
+  close(left, static_cast<std::uint32_t>(nodes.size()));
+  close(longer, static_cast<std::uint32_t>(nodes.size()));
   return tokens;
 }
 

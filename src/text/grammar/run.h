@@ -17,7 +17,16 @@ struct Run {
   // No text of these symbols with more characters can be read, and the rule does not end within
   // one.
   bool is_all = false;
+  // What can be read after such a text of up to max_counted_characters: none other than these; all,
+  // where the rule may end within one.
+  Symbols leaving;
+  std::uint32_t greatest_count = 0;  // of a repeat, that was come across
 };
+// That the same tokens are read, whatever the counts.
+inline bool are_alike(const Run& a, const Run& b) {
+  return a.symbols == b.symbols && a.characters == b.characters && a.is_all == b.is_all &&
+         a.leaving == b.leaving;
+}
 
 // `trie`: for which symbols matter.  Finds large runs, not always the largest.
 Run find_run(Reading& reading, SituationId start, const TokenTrie& trie);
@@ -28,15 +37,16 @@ struct RunTokens {
   // none.
   struct Node {
     std::uint32_t node;  // of the trie
-    std::uint32_t next;  // of these, past all that are below
+    std::uint32_t next;  // of the same list, past all that are below
     std::uint16_t depth;
     std::uint8_t byte;  // as the trie has it
     bool leaves;        // the run: all that is below is left too
   };
   std::vector<std::uint64_t> written;  // with the run's symbols alone
-  std::vector<Node> left;              // in the trie's order
+  // In the trie's order: tokens with one of `leaving` after the run's symbols, and all of more than
+  // max_counted_characters.
+  std::vector<Node> left, longer;
 };
-// `has_longer`: tokens of more than max_counted_characters are left, too.
-RunTokens split(const TokenTrie& trie, const Symbols& symbols, bool has_longer);
+RunTokens split(const TokenTrie& trie, const Symbols& symbols, const Symbols& leaving);
 
 }  // namespace hearth::grammar

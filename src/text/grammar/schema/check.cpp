@@ -14,14 +14,6 @@ namespace {
 
 constexpr int max_check_depth = 256;
 
-unsigned type_of(const Json& value) {
-  if (value.is_null()) return type_null;
-  if (value.is_bool()) return value.as_bool() ? type_true : type_false;
-  if (value.is_number()) return type_number;
-  if (value.is_string()) return type_string;
-  return value.is_array() ? type_array : type_object;
-}
-
 std::uint64_t characters_of(std::string_view text) {
   std::uint64_t count = 0;
   for (; !text.empty(); ++count) text.remove_prefix(decode_utf8(text).size);
@@ -29,6 +21,14 @@ std::uint64_t characters_of(std::string_view text) {
 }
 
 }  // namespace
+
+unsigned type_of(const Json& value) {
+  if (value.is_null()) return type_null;
+  if (value.is_bool()) return value.as_bool() ? type_true : type_false;
+  if (value.is_number()) return type_number;
+  if (value.is_string()) return type_string;
+  return value.is_array() ? type_array : type_object;
+}
 
 Result<bool> Checker::matches(const std::string& pattern, bool is_whole, const std::string& text) {
   const std::string key = (is_whole ? "w" : "p") + pattern;
@@ -52,7 +52,7 @@ Result<bool> Checker::holds_for(const Json& schema, const Json& value, int depth
     if (!TRY(holds_for(*target, value, depth + 1))) return false;
     if (document_.ignores_siblings()) return true;
   }
-  for (const char* keyword : {"unevaluatedProperties", "unevaluatedItems", "$dynamicRef"})
+  for (const char* keyword : {"unevaluatedProperties", "unevaluatedItems"})
     if (schema.find(keyword))
       return document_.unsupported(schema,
                                    fmt::format("{}: is not offered beside enum or const", keyword));

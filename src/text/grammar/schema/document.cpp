@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "base/utf8.h"
+#include "text/grammar/schema/unfold.h"
 
 namespace hearth::grammar {
 namespace {
@@ -84,6 +85,15 @@ std::string resolved(std::string_view base, std::string_view reference) {
 }  // namespace
 
 Result<Document> Document::read(const Json& root) {
+  Document document = TRY(walked(root));
+  if (!document.has_dynamic_references_) return document;
+  auto own = std::make_unique<const Json>(TRY(unfolded(document)));
+  Document result = TRY(walked(*own));
+  result.own_ = std::move(own);
+  return result;
+}
+
+Result<Document> Document::walked(const Json& root) {
   Document document;
   document.root_ = &root;
   if (const Json* dialect = root.find("$schema"); dialect && dialect->is_string())
@@ -126,35 +136,63 @@ Status Document::walk(const Json& schema, const std::string& place, std::string 
     }
     infos_[&schema].base = base;
   }
+  add_anchors(schema, base);
+  return walk_members(schema, place, base, depth);
+}
+
+void Document::add_anchors(const Json& schema, const std::string& base) {
   for (const char* name : {"$anchor", "$dynamicAnchor"})
     if (const Json* anchor = schema.find(name); anchor && anchor->is_string())
       ids_.try_emplace(base + "#" + anchor->as_string(), &schema);
-  return walk_members(schema, place, base, depth);
+  if (const Json* anchor = schema.find("$dynamicAnchor"); anchor && anchor->is_string())
+    dynamic_anchors_[base].try_emplace(anchor->as_string(), &schema);
+  // As 2019-09 had it: of a whole resource.
+  const auto whole = ids_.find(base);
+  if (const Json* anchor = schema.find("$recursiveAnchor");
+      anchor && *anchor == Json(true) && whole != ids_.end() && whole->second == &schema)
+    dynamic_anchors_[base].try_emplace("", &schema);
+  has_dynamic_references_ =
+      has_dynamic_references_ || schema.find("$dynamicRef") || schema.find("$recursiveRef");
+}
+
+const Document::Anchors& Document::dynamic_anchors(const Json& schema) const {
+  static const Anchors none;
+  const auto info = infos_.find(&schema);
+  if (info == infos_.end()) return none;
+  const auto found = dynamic_anchors_.find(info->second.base);
+  return found == dynamic_anchors_.end() ? none : found->second;
+}
+
+Document::Holds Document::holds(std::string_view keyword, const Json& value) {
+  if (is_in(maps, keyword)) return Holds::map;
+  if (is_in(lists, keyword) || (keyword == "items" && value.is_array())) return Holds::list;
+  return is_in(one_schema, keyword) ? Holds::schema : Holds::nothing;
 }
 
 Status Document::walk_members(const Json& schema, const std::string& place, const std::string& base,
                               int depth) {
   for (const auto& [key, value] : schema.as_object()) {
     const std::string here = place + "/" + escaped(key);
-    if (is_in(maps, key)) {
+    const Holds held = holds(key, value);
+    if (held == Holds::map) {
       if (!value.is_object()) return wrong(schema, fmt::format("{}: needs an object", key));
       for (const auto& [name, inner] : value.as_object())
         if (!(key == "dependencies" && inner.is_array()))
           TRY(walk(inner, here + "/" + escaped(name), base, depth + 1));
-    } else if (is_in(lists, key) || (key == "items" && value.is_array())) {
+    } else if (held == Holds::list) {
       if (!value.is_array()) return wrong(schema, fmt::format("{}: needs a list", key));
       for (std::size_t i = 0; i < value.size(); ++i)
         TRY(walk(value.as_array()[i], fmt::format("{}/{}", here, i), base, depth + 1));
-    } else if (is_in(one_schema, key)) {
+    } else if (held == Holds::schema) {
       TRY(walk(value, here, base, depth + 1));
     }
   }
   return Done{};
 }
 
-Result<const Json*> Document::target(const Json& schema) {
-  const Json* reference = schema.find("$ref");
-  if (!reference->is_string()) return wrong(schema, "$ref: needs a text");
+Result<const Json*> Document::target(const Json& schema, std::string_view keyword) {
+  const Json* reference = schema.find(keyword);
+  if (!reference->is_string()) return wrong(schema, fmt::format("{}: needs a text", keyword));
   const std::string_view text = reference->as_string();
   const std::string_view address = text.substr(0, text.find('#'));
   const std::string_view fragment =
@@ -167,10 +205,10 @@ Result<const Json*> Document::target(const Json& schema) {
   const auto found = ids_.find(is_pointer ? absolute : absolute + "#" + std::string(fragment));
   if (found == ids_.end())
     return address.empty()
-               ? wrong(schema, fmt::format("$ref: '{}' names nothing in this schema", shown))
-               : unsupported(
-                     schema,
-                     fmt::format("$ref: '{}' is another document: nothing is fetched", shown));
+               ? wrong(schema, fmt::format("{}: '{}' names nothing in this schema", keyword, shown))
+               : unsupported(schema,
+                             fmt::format("{}: '{}' is another document: nothing is fetched",
+                                         keyword, shown));
   const Json* target = found->second;
   if (!is_pointer) return target;
   std::string_view rest = fragment;
@@ -191,7 +229,8 @@ Result<const Json*> Document::target(const Json& schema) {
       target = target->find(key);
     }
   }
-  if (!target) return wrong(schema, fmt::format("$ref: '{}' names nothing in this schema", shown));
+  if (!target)
+    return wrong(schema, fmt::format("{}: '{}' names nothing in this schema", keyword, shown));
   TRY(walk(*target, place, base, 1));
   return target;
 }

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <map>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <unordered_map>
@@ -22,6 +23,7 @@ struct Node {
 // Refers to the schema it was made of.  Used by one thread.
 class Document {
  public:
+  // Dynamic references are written out as plain ones, to copies of what they mean.
   // Errors: invalid, with the place; exhausted: past the limits of depth and number of schemas.
   static Result<Document> read(const Json& root);
 
@@ -33,8 +35,14 @@ class Document {
     return wrong(schema, what, ErrorKind::unsupported);
   }
 
-  // The target of the schema's "$ref".  Nothing is ever fetched.
-  Result<const Json*> target(const Json& schema);
+  // The target of the schema's "$ref", or of another reference.  Nothing is ever fetched.
+  Result<const Json*> target(const Json& schema, std::string_view keyword = "$ref");
+  // What the dynamic anchors of the resource that a schema is a part of name.
+  using Anchors = std::map<std::string, const Json*>;
+  const Anchors& dynamic_anchors(const Json& schema) const;
+  // Whether a keyword's value is a schema, a list of schemas, or an object of them.
+  enum class Holds { nothing, schema, list, map };
+  static Holds holds(std::string_view keyword, const Json& value);
   // Before 2019 what stands beside a "$ref" means nothing.
   bool ignores_siblings() const { return ignores_siblings_; }
 
@@ -42,14 +50,18 @@ class Document {
   struct Info {
     std::string place, base;
   };
+  static Result<Document> walked(const Json& root);
+  void add_anchors(const Json& schema, const std::string& base);
   Status walk(const Json& schema, const std::string& place, std::string base, int depth);
   Status walk_members(const Json& schema, const std::string& place, const std::string& base,
                       int depth);
 
   const Json* root_ = nullptr;
-  bool ignores_siblings_ = false;
+  std::unique_ptr<const Json> own_;  // what root_ is, where it had dynamic references
+  bool ignores_siblings_ = false, has_dynamic_references_ = false;
   std::unordered_map<const Json*, Info> infos_;
   std::map<std::string, const Json*> ids_;  // absolute addresses, and those with an anchor
+  std::map<std::string, Anchors> dynamic_anchors_;  // by the resource's address
 };
 
 constexpr int max_schema_depth = 64;

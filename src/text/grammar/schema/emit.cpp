@@ -175,7 +175,7 @@ Result<ExprId> Emitter::emit_string(const StringLimits& limits) {
          quote});
   }
   if (limits.patterns.size() == 1 && limits.excluded.empty() && !has_lengths &&
-      !limits.patterns[0].is_negated) {
+      !limits.patterns[0].is_negated && !begins_with_look(limits.patterns[0].text)) {
     const StringLimits::Pattern& pattern = limits.patterns[0];
     auto body = parse_pattern(grammar_, pattern.text,
                               {.spelling = Spelling::json, .is_whole = pattern.is_whole});
@@ -221,11 +221,6 @@ Result<ExprId> Emitter::emit_array(const ArrayLimits& limits) {
 
 // The grammar lets items come twice.
 Status Emitter::open_list(const ArrayLimits& limits) {
-  if (repeats_ == Repeats::refused)
-    return document_.unsupported(
-        *here_, fmt::format("uniqueItems: true is offered for items of few values (enum, const, "
-                            "boolean, null), with up to {} sets of them; or with maxItems 1",
-                            max_unique_sets));
   has_open_lists_ = true;
   if (prefix_of(limits) > 0) return Done{};
   const auto values = TRY(few_values(item(limits, 0)));
@@ -380,20 +375,21 @@ Result<ExprId> Emitter::emit_array_with(const ArrayLimits& limits,
   return text_.brackets(grammar_.graph(std::move(graph)), may_be_empty);
 }
 
-Result<ExprId> add_schema(Grammar& grammar, JsonText& text, const Json& schema, Repeats repeats) {
+Result<ExprId> add_schema(Grammar& grammar, JsonText& text, const Json& schema) {
   Document document = TRY(Document::read(schema));
-  return Emitter(grammar, text, document, repeats).run();
+  Emitter emitter(grammar, text, document);
+  const ExprId value = TRY(emitter.run());
+  if (emitter.has_open_lists())
+    grammar.add_lists(grammar[value].item,
+                      std::make_shared<const ListRules>(
+                          TRY(find_lists(grammar, emitter.forms(), value, document))));
+  return value;
 }
 
 Result<Grammar> schema_grammar(const Json& schema) {
   Grammar grammar;
   JsonText text(grammar);
-  Document document = TRY(Document::read(schema));
-  Emitter emitter(grammar, text, document, Repeats::left_open);
-  const ExprId value = TRY(emitter.run());
-  if (emitter.has_open_lists())
-    grammar.set_lists(std::make_shared<const ListRules>(
-        TRY(find_lists(grammar, emitter.forms(), value, document))));
+  const ExprId value = TRY(add_schema(grammar, text, schema));
   grammar.set_root(grammar.define("root", value));
   return grammar;
 }

@@ -15,8 +15,8 @@ namespace hearth::grammar {
 // Used by one thread, once.
 class Emitter {
  public:
-  Emitter(Grammar& grammar, JsonText& text, Document& document, Repeats repeats)
-      : grammar_(grammar), text_(text), document_(document), repeats_(repeats), shaper_(document) {}
+  Emitter(Grammar& grammar, JsonText& text, Document& document)
+      : grammar_(grammar), text_(text), document_(document), shaper_(document) {}
 
   Result<ExprId> run();
   // After run(): lists that the grammar does not keep from holding an item twice.
@@ -63,7 +63,6 @@ class Emitter {
   Grammar& grammar_;
   JsonText& text_;
   Document& document_;
-  const Repeats repeats_;
   Shaper shaper_;
   Forms forms_;
   bool has_open_lists_ = false;

@@ -39,6 +39,8 @@ class ListReader {
   // More of a text that is JSON so far.  False, once and for all: an item comes a second time, or
   // nothing is left for one that has begun.
   bool read(std::string_view bytes);
+  // The object or list that it began with has ended.
+  bool is_over() const { return levels_.empty(); }
   // Whether a list is being read that may hold no item twice.
   bool is_within() const { return !watched_.empty(); }
   // The item that is being read has come already, if it ends here.

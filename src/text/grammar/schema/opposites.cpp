@@ -29,8 +29,7 @@ Result<Shapes> Shaper::negative(const Json& schema) {
     if (document_.ignores_siblings()) return shapes;
   }
   for (const char* keyword :
-       {"$dynamicRef", "$recursiveRef", "unevaluatedProperties", "unevaluatedItems",
-        "propertyNames", "patternProperties", "uniqueItems", "multipleOf", "minContains",
+       {"unevaluatedProperties", "unevaluatedItems", "propertyNames", "patternProperties", "uniqueItems", "multipleOf", "minContains",
         "maxContains", "dependentSchemas", "dependencies"})
     if (schema.find(keyword))
       return document_.unsupported(

@@ -4,7 +4,7 @@
 // Properties come in the order in which the schema names them, then others.  In strings that a
 // pattern, an enum or a format describes only what must be escaped is.  A format that is not known
 // is a remark.  What cannot be said as a grammar is refused by name, with its place, but for lists
-// of different items, which lists.h reads.
+// of different items, which lists.h reads: the grammar's lists() say where.
 #pragma once
 
 #include "text/grammar/grammar.h"
@@ -12,15 +12,11 @@
 
 namespace hearth::grammar {
 
-// Lists of which "uniqueItems" asks what a grammar cannot say: their schema is refused, or items
-// may come twice.
-enum class Repeats { refused, left_open };
-
 // Adds the rules for `schema`, and gives what stands for a value of it.  `text` belongs to
-// `grammar`. Errors: invalid, unsupported, exhausted; "#/properties/a: uniqueItems: ...".
-Result<ExprId> add_schema(Grammar& grammar, JsonText& text, const Json& schema, Repeats repeats);
+// `grammar`. Errors: invalid, unsupported, exhausted; "#/properties/a: contains: ...".
+Result<ExprId> add_schema(Grammar& grammar, JsonText& text, const Json& schema);
 
-// Of whole texts.  Lists that the grammar leaves open are in its lists().
+// Of whole texts.
 Result<Grammar> schema_grammar(const Json& schema);
 
 }  // namespace hearth::grammar

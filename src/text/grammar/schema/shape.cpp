@@ -37,10 +37,6 @@ void tighten(NumberLimits& limits, const NumberLimits& more) {
   limits.is_fraction = limits.is_fraction || more.is_fraction;
 }
 
-bool asks_the_rest(const Json& schema) {
-  return schema.find("unevaluatedProperties") || schema.find("unevaluatedItems");
-}
-
 template <typename Limits>
 void tighten_counts(Limits& limits, const Limits& more) {
   limits.min = std::max(limits.min, more.min);
@@ -48,6 +44,10 @@ void tighten_counts(Limits& limits, const Limits& more) {
 }
 
 }  // namespace
+
+bool asks_the_rest(const Json& schema) {
+  return schema.find("unevaluatedProperties") || schema.find("unevaluatedItems");
+}
 
 Shape merged(const Shape& a, const Shape& b) {
   Shape shape = a;
@@ -98,11 +98,16 @@ Status Shaper::spend(const Json& schema, std::size_t work) {
 }
 
 Result<Shapes> Shaper::product(const Json& schema, const Shapes& a, const Shapes& b) {
+  constexpr std::size_t many = 24;  // are looked at more closely
   TRY(spend(schema, a.size() * b.size()));
+  const bool is_close = a.size() > 1 && a.size() * b.size() > many;
   Shapes result;
   for (const Shape& first : a)
     for (const Shape& second : b) {
       Shape shape = merged(first, second);
+      if (is_close && !shape.values && (shape.types & type_object) != 0 &&
+          TRY(is_no_object(shape, 0)))
+        shape.types &= ~unsigned{type_object};
       if (shape.types != 0) result.push_back(std::move(shape));
       if (result.size() > max_shapes)
         return document_.wrong(schema,
@@ -145,9 +150,6 @@ Result<Shapes> Shaper::positive(const Json& schema) {
     shapes = TRY(shapes_of(Node{target}));
     if (document_.ignores_siblings()) return shapes;
   }
-  for (const char* name : {"$dynamicRef", "$recursiveRef"})
-    if (schema.find(name))
-      return document_.unsupported(schema, fmt::format("{}: is not offered", name));
   Shape own;
   TRY(limit(schema, own));
   settle(own);
@@ -292,110 +294,6 @@ Result<Shapes> Shaper::combined(const Json& schema, Shapes shapes) {
     shapes = TRY(product(schema, shapes, either));
   }
   return shapes;
-}
-
-Result<Shapes> Shaper::any_of(const Json& schema, const Json& list) {
-  Shapes any;
-  for (const Json& part : list.as_array()) append(any, TRY(shapes_of(Node{&part})));
-  // What several of them speak of together counts too, where somebody asks for the rest.
-  constexpr std::size_t max_together = 4;
-  if (!asks_the_rest(schema) || list.size() > max_together) return any;
-  for (std::size_t some = 3; some < std::size_t{1} << list.size(); ++some) {
-    if (std::has_single_bit(some)) continue;
-    std::vector<Node> nodes;
-    for (std::size_t i = 0; i < list.size(); ++i)
-      if ((some >> i & 1) != 0) nodes.push_back({&list.as_array()[i]});
-    append(any, TRY(shapes_of(nodes)));
-  }
-  return any;
-}
-
-Result<Shapes> Shaper::one_of(const Json& schema, const Json& list) {
-  const std::size_t n = list.size();
-  std::vector<std::vector<std::size_t>> overlaps(n);
-  for (std::size_t i = 0; i < n; ++i)
-    for (std::size_t j = i + 1; j < n; ++j) {
-      const Node a{&list.as_array()[i]}, b{&list.as_array()[j]};
-      if (TRY(are_apart(schema, a, b))) continue;
-      overlaps[i].push_back(j);
-      overlaps[j].push_back(i);
-    }
-  Shapes result;
-  for (std::size_t i = 0; i < n; ++i) {
-    Shapes one = TRY(shapes_of(Node{&list.as_array()[i]}));
-    for (const std::size_t j : overlaps[i]) {
-      auto others = shapes_of(Node{&list.as_array()[j], true});
-      if (!others)
-        return document_.wrong(
-            schema,
-            fmt::format("oneOf: alternatives {} and {} may both hold, and cannot be told apart: {}",
-                        std::min(i, j), std::max(i, j), others.error().message()),
-            others.error().kind());
-      one = TRY(product(schema, one, *others));
-    }
-    append(result, one);
-  }
-  return result;
-}
-
-Result<bool> Shaper::are_apart(const Json& schema, Node a, Node b) {
-  const Shapes first = TRY(shapes_of(a)), second = TRY(shapes_of(b));
-  TRY(spend(schema, first.size() * second.size()));
-  for (const Shape& x : first)
-    for (const Shape& y : second) {
-      if (x.values || y.values) {
-        for (const Json* value : x.values ? *x.values : *y.values)
-          if (TRY(allows(a, *value)) && TRY(allows(b, *value))) return false;
-      } else if (!TRY(is_void(merged(x, y), 0))) {
-        return false;
-      }
-    }
-  return true;
-}
-
-// Nothing satisfies the shape; false when that is not plain to see.
-Result<bool> Shaper::is_void(Shape shape, int depth) {
-  constexpr int max_looked_into = 3;
-  if (shape.types == 0) return true;
-  if (depth >= max_looked_into) return false;
-  if ((shape.types & ~unsigned{type_object}) != 0) return false;
-  for (const std::string& name : shape.object.required) {
-    std::vector<Node> nodes;
-    for (const ObjectLimits::Scope& scope : shape.object.scopes) {
-      bool is_named = false;
-      for (const auto& [own, node] : scope.names)
-        if (own == name) nodes.push_back(node), is_named = true;
-      if (!is_named && scope.patterns.empty() && scope.rest) nodes.push_back(*scope.rest);
-    }
-    Shapes shapes = TRY(shapes_of(nodes));
-    bool is_empty = true;
-    for (Shape& inner : shapes) {
-      if (inner.values) {
-        for (const Json* value : *inner.values) {
-          bool fits = true;
-          for (const Node& node : nodes) fits = fits && TRY(allows(node, *value));
-          if (fits) is_empty = false;
-        }
-      } else if (!TRY(is_void(std::move(inner), depth + 1))) {
-        is_empty = false;
-      }
-    }
-    if (is_empty) return true;
-  }
-  return false;
-}
-
-Result<Shapes> Shaper::conditional(const Json& schema, bool is_negated) {
-  const Json* const test = schema.find("if");
-  Shapes result;
-  for (const bool holds : {true, false}) {
-    const Json* branch = schema.find(holds ? "then" : "else");
-    const Shapes first = TRY(shapes_of(Node{test, !holds}));
-    Shapes second(is_negated ? 0 : 1);
-    if (branch) second = TRY(shapes_of(Node{branch, is_negated}));
-    append(result, TRY(product(schema, first, second)));
-  }
-  return result;
 }
 
 // A property that brings others, or a schema for the whole object, with it.

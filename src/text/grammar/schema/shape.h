@@ -77,6 +77,8 @@ struct Shape {
 };
 using Shapes = std::vector<Shape>;
 
+unsigned type_of(const Json& value);           // one of Types
+bool asks_the_rest(const Json& schema);        // "unevaluatedProperties", "unevaluatedItems"
 Shape merged(const Shape& a, const Shape& b);  // both
 void settle(Shape& shape);                     // drops types that its limits leave nothing of
 
@@ -107,8 +109,8 @@ class Shaper {
   Status opposites_of_parts(const Json& schema, Shapes& shapes);
   Status opposites_of_schemas(const Json& schema, Shapes& shapes);
   Result<Shapes> product(const Json& schema, const Shapes& a, const Shapes& b);
-  Result<bool> are_apart(const Json& schema, Node a, Node b);
-  Result<bool> is_void(Shape shape, int depth);
+  Result<unsigned> shared_types(const Json& schema, Node a, Node b);
+  Result<bool> is_no_object(const Shape& shape, int depth);
   Status spend(const Json& schema, std::size_t work);
 
   Document& document_;

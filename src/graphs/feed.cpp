@@ -255,9 +255,9 @@ bool ends_as(std::string_view path, std::string_view ending) {
   });
 }
 
-Result<Value> from_file(const ValueInfo& info, const std::string& path,
+// What the file at `path` holds.
+Result<Value> from_file(const ValueInfo& info, const std::string& path, std::string file,
                         const FeedOptions& options) {
-  std::string file = TRY(read_file(path, most_file_bytes));
   if (ends_as(path, ".json")) return feed_json(info, TRY(parse_json(file)));
   if (!ends_as(path, ".txt")) return feed_bytes(info, bytes_of(file), options);
   if (file.ends_with('\n')) file.pop_back();  // the end of its last line
@@ -299,7 +299,7 @@ Result<Value> feed(const ValueInfo& info, const std::string& source, const FeedO
   const bool names_file =
       std::ranges::any_of(endings, [&](auto ending) { return ends_as(source, ending); });
   if (names_file || is_file(source)) {
-    auto value = from_file(info, source, options);
+    auto value = from_file(info, source, TRY(read_file(source, most_file_bytes)), options);
     if (!value) return std::move(value).error().within(source);
     return value;
   }

@@ -43,7 +43,7 @@ class Basics(unittest.TestCase):
         self.assertIn("14 multiplications, open sizes as 1", hearth("show", small).stdout)
         drawn = hearth("show", small, "--dot").stdout
         self.assertTrue(drawn.startswith("digraph {") and drawn.endswith("}\n"), drawn)
-        for refused, says in ((["--input", "x=[[1, 2]]"], "needs [rows, 4]"), (["--input", "y=1"], "neither a file"),
+        for refused, says in ((["--input", "x=[[1, 2]]"], "needs [rows, 4]"), (["--input", "y=1"], "no input 'y'; the inputs are x (float32"),
                               ([], "not given; needs float32"), (["--input", "x=none.npy"], "none.npy"),
                               (["--input", "x=1", "--pixels", "odd"], "needs raw")):
             run = hearth("run", small, *refused, check=False)

@@ -131,9 +131,10 @@ Result<std::string> main_of(const std::string& folder) {
   if (!safetensors.empty()) return safetensors;
   if (!graph.empty()) return graph;
   if (!bin.empty()) return bin;  // of GGML, as whisper.cpp's are
-  return Error(ErrorKind::unsupported,
-               "holds no GGUF file, no Hugging Face folder and no graph (.onnx, .tflite, .pte, "
-               ".mlmodel, .mlpackage)");
+  return Error(
+      ErrorKind::unsupported,
+      "holds no GGUF file, no Hugging Face folder and no graph (.onnx, .ort, .tflite, .pte, "
+      ".mlmodel, .mlpackage)");
 }
 
 // A folder that an archive is unpacked in; gone at the brace.

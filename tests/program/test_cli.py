@@ -40,6 +40,9 @@ class Basics(unittest.TestCase):
         small = str(program.ROOT / "tests/golden/graphs/small.onnx")
         self.assertIn("onnx", hearth("show", small).stdout)
         self.assertIn("y", hearth("run", small, "--input", "x=[[0,0,0,0]]").stdout)
+        with tempfile.TemporaryDirectory() as folder:
+            hearth("run", small, "--input", "x=[[0,0,0,0]]", "--output", folder + "/only.npy")
+            self.assertTrue((pathlib.Path(folder) / "only.npy").is_file())
         self.assertIn("14 multiplications, open sizes as 1", hearth("show", small).stdout)
         drawn = hearth("show", small, "--dot").stdout
         self.assertTrue(drawn.startswith("digraph {") and drawn.endswith("}\n"), drawn)

@@ -73,6 +73,13 @@ def define():
          QUANT("yab"), axis=1)
     case("QLinearWhere", [("c", R.rand(2, 3) > 0.5), ("a", u8(2, 3)), *scale("a", 0.03, 80), ("b", u8(2, 3)),
                           *scale("b", 0.06, 100), *scale("y", 0.07, 90)], QUANT("aby"))
+    for last in (0, 1):
+        image = u8(1, 3, 6, 7)
+        case("QLinearConv", [("x", image.transpose(0, 2, 3, 1).copy() if last else image), *scale("x", 0.02, 120), ("w", i8(4, 3, 3, 3)),
+                             ("ws", np.float32([0.01, 0.02, 0.015, 0.01])), ("wz", np.int8([0] * 4)), *scale("y", 0.1, 130),
+                             ("b", R.randint(-500, 500, (4,)).astype(np.int32))],
+             (*QUANT("xy"), "w", "ws", "wz", "b"), channels_last=last, pads=[1] * 4, strides=[2, 1])
+    case("NhwcMaxPool", [("x", u8(1, 6, 7, 3))], kernel_shape=[3, 2], strides=[2, 2], pads=[1, 0, 1, 0])
     for real in (False, True):
         result = [] if real else scale("y", 0.3, 100)
         case("QGemm", [("a", u8(3, 8)), *scale("a", 0.02, 120), ("b", i8(5, 8)), *scale("b", 0.03, 0, np.int8),

@@ -483,11 +483,11 @@ case("resample_pixels", lambda x, g: mb.resample(x=x, coordinates=g, sampling_mo
 sig = lambda a: 1 / (1 + np.exp(-a))
 
 
-def lstm_ref(x, h, c, wi, wh, b, reverse=False):
+def lstm_ref(x, h, c, wi, wh, b, reverse=False, clip=np.inf):
     ys = []
     for t in (reversed(range(len(x))) if reverse else range(len(x))):
         i, f, o, z = np.split(x[t] @ wi.T + h @ wh.T + b, 4, -1)
-        c = sig(f) * c + sig(i) * np.tanh(z)
+        c = np.clip(sig(f) * c + sig(i) * np.tanh(z), -clip, clip)
         h = sig(o) * np.tanh(c)
         ys.append(h)
     if reverse:
@@ -515,6 +515,11 @@ case("lstm_bidirectional", lambda x, h, c: mb.lstm(
 case("lstm_last", lambda x, h, c: mb.lstm(x=x, initial_h=h, initial_c=c, weight_ih=wi, weight_hh=wh, bias=lb),
      {"x": rnd(4, 2, 3), "h": rnd(2, 2), "c": rnd(2, 2, seed=5)},
      lambda x, h, c: [lstm_ref(x, h, c, wi, wh, lb)[0][-1:], *lstm_ref(x, h, c, wi, wh, lb)[1:]])
+
+
+case("lstm_clip", lambda x, h, c: mb.lstm(x=x, initial_h=h, initial_c=c, weight_ih=wi, weight_hh=wh, bias=lb, clip=np.float32(.3)),
+     {"x": rnd(4, 2, 3), "h": rnd(2, 2), "c": rnd(2, 2, seed=5)},
+     lambda x, h, c: [lstm_ref(x, h, c, wi, wh, lb, clip=.3)[0][-1:], *lstm_ref(x, h, c, wi, wh, lb, clip=.3)[1:]])
 
 
 def gru_ref(x, h, after):

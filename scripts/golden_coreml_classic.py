@@ -19,6 +19,7 @@ from sklearn.ensemble import GradientBoostingClassifier, RandomForestClassifier,
 from sklearn.impute import SimpleImputer
 from sklearn.feature_extraction import DictVectorizer
 from sklearn.linear_model import LinearRegression, LogisticRegression
+from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import Normalizer, StandardScaler
 from sklearn.svm import SVC, SVR, LinearSVR, NuSVC
@@ -62,6 +63,41 @@ def normalizer(norm, model):
     return ct.models.MLModel(spec, skip_model_load=True), {"x": Q}, {"y": model.fit_transform(Q[None])[0]}
 
 
+def neighbours(k, weights="uniform", text=False, samples=True):
+    """k nearest samples; 1 / squared distance is what the format's words say."""
+    near = KNeighborsClassifier(k, algorithm="brute", weights="uniform" if weights == "uniform" else lambda d: 1 / d ** 2)
+    near.fit(X.astype(np.float32), THREE)
+    spec = cs.convert(KNeighborsClassifier(k, algorithm="brute").fit(X.astype(np.float32), THREE), "x", "label").get_spec()
+    knn = spec.kNearestNeighborsClassifier
+    if weights != "uniform":
+        knn.inverseDistanceWeighting.SetInParent()
+    out = {"label": np.int64(near.predict(Q[None].astype(np.float32))[0])}
+    probabilities = spec.description.output.add(name="classProbability")
+    probabilities.type.dictionaryType.int64KeyType.SetInParent()
+    out["classProbability"] = near.predict_proba(Q[None].astype(np.float32))[0]
+    if text:  # labels that are text are left out of what is compared
+        words = [f"class {i}" for i in knn.int64ClassLabels.vector]
+        knn.stringClassLabels.vector.extend(words)
+        spec.description.output[0].type.stringType.SetInParent()
+        probabilities.type.dictionaryType.stringKeyType.SetInParent()
+        del out["label"]
+    if not samples:
+        del knn.nearestNeighborsIndex.floatSamples[:], knn.int64ClassLabels.vector[:]
+        knn.defaultInt64Label = 7
+        out = {"label": np.int64(7), "classProbability": np.float64([1])}
+    return ct.models.MLModel(spec, skip_model_load=True), {"x": Q}, out
+
+
+def thresholds():
+    spec = ct.proto.Model_pb2.Model(specificationVersion=7)
+    spec.classConfidenceThresholding.SetInParent()
+    for features, name in [(spec.description.input, "x"), (spec.description.output, "y")]:
+        feature = features.add(name=name)
+        feature.type.multiArrayType.dataType = ct.proto.FeatureTypes_pb2.ArrayFeatureType.FLOAT32
+    spec.description.input[0].type.multiArrayType.shape.append(4)
+    return ct.models.MLModel(spec, skip_model_load=True), {"x": Q}, {"y": np.stack([Q, np.ones(4)])}
+
+
 HOLES = X.copy()
 HOLES[::5, 1] = np.nan
 QH = Q.copy()
@@ -82,6 +118,11 @@ CASES = {
     "svc": lambda: classifier(SVC(probability=True, gamma=0.3, random_state=0), TWO),
     "svc_three": lambda: classifier(SVC(probability=True, gamma=0.3, random_state=0), THREE),
     "nu_svc": lambda: classifier(NuSVC(probability=True, gamma=0.3, random_state=0), THREE),
+    "neighbours": lambda: neighbours(5),
+    "neighbours_weighted": lambda: neighbours(7, weights="distance"),
+    "neighbours_text": lambda: neighbours(5, text=True),
+    "neighbours_none": lambda: neighbours(5, samples=False),
+    "thresholds": thresholds,
     "scaler": lambda: transformer(StandardScaler(), X, Q),
     "normalizer": lambda: normalizer(2, Normalizer("l2")),
     "normalizer_l1": lambda: normalizer(1, Normalizer("l1")),
@@ -101,8 +142,9 @@ def main():
                 spec = model.get_spec()
                 spec.description.metadata.Clear()
                 g.add(archive, f"{name}/model", np.frombuffer(spec.SerializeToString(deterministic=True), np.uint8))
+                single = spec.description.input[0].type.multiArrayType.dataType == ct.proto.FeatureTypes_pb2.ArrayFeatureType.FLOAT32
                 for n, a in inputs.items():
-                    g.add(archive, f"{name}/in/{n}", np.array(a, np.float64))
+                    g.add(archive, f"{name}/in/{n}", np.array(a, np.float32 if single else np.float64))
                 names = [o.name for o in spec.description.output]
                 for n, a in outputs.items():
                     assert n in names, (n, names)

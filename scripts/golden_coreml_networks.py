@@ -108,6 +108,14 @@ old("embedding_old", lambda b: b.add_embedding("l", rnd(3, 5), rnd(3), 5, 3, Tru
 m, v = np.float32([.1, .2]), np.float32([1.5, .5])
 old("batchnorm", lambda b: b.add_batchnorm("l", 2, np.float32([2, 3]), np.float32([-1, 1]), m, v, "x", "y", epsilon=1e-3), {"x": img},
     lambda x: F.batch_norm(n4(x), T(m), T(v), T(np.float32([2, 3])), T(np.float32([-1, 1])), eps=1e-3)[0])
+def batch_statistics(b):
+    b.add_batchnorm("l", 2, np.float32([2, 3]), np.float32([-1, 1]), input_name="x", output_name="y", compute_mean_var=True,
+                    instance_normalization=True, epsilon=1e-3)
+    b.nn_spec.layers[-1].batchnorm.instanceNormalization = False  # which the builder does not write
+
+
+nd("batchnorm_batch", batch_statistics, {"x": rnd(3, 2, 4, 5)},
+   lambda x: F.batch_norm(T(x), None, None, T(np.float32([2, 3])), T(np.float32([-1, 1])), True, 0, 1e-3))
 old("instancenorm", lambda b: b.add_batchnorm("l", 2, np.float32([2, 3]), np.float32([-1, 1]), input_name="x", output_name="y",
                                              compute_mean_var=True, instance_normalization=True, epsilon=1e-3), {"x": img},
     lambda x: F.instance_norm(n4(x), weight=T(np.float32([2, 3])), bias=T(np.float32([-1, 1])), eps=1e-3)[0])
@@ -163,6 +171,11 @@ old("reorganize_s2d", lambda b: b.add_reorganize_data("l", "x", "y", mode="SPACE
     lambda x: x.reshape(2, 2, 2, 3, 2).transpose(2, 4, 0, 1, 3).reshape(8, 2, 3))
 old("reorganize_d2s", lambda b: b.add_reorganize_data("l", "x", "y", mode="DEPTH_TO_SPACE", block_size=2), {"x": rnd(8, 2, 3)},
     lambda x: x.reshape(2, 2, 2, 2, 3).transpose(2, 3, 0, 4, 1).reshape(2, 4, 6))
+two = rnd(1, 2, 1, 4, 4)
+old("cropResize_images", lambda b: b.add_crop_resize("l", ["x", "r"], "y", target_height=3, target_width=2, mode="ALIGN_ENDPOINTS_MODE"),
+    {"x": two, "r": np.float32([[1, 0, 2, 3], [0, 1, 3, 2]]).reshape(2, 1, 4, 1, 1)},
+    lambda x, r: np.stack([g.bilinear(x[0], 1 + g.grid("ALIGN_CORNERS", 2, 3), g.grid("ALIGN_CORNERS", 4, 2)),
+                           g.bilinear(x[0], g.grid("ALIGN_CORNERS", 4, 3), 1 + g.grid("ALIGN_CORNERS", 2, 2))]))
 # recurrent: [steps, 1, channels, 1, 1]
 H, I = 2, 3
 W = [rnd(H, I, seed=k) for k in range(4)]
@@ -170,12 +183,12 @@ R = [rnd(H, H, seed=k + 9) for k in range(4)]
 B = [rnd(H, seed=k + 20) for k in range(4)]
 
 
-def lstm_ref(x, w=W, r=R, b=B, back=False):
+def lstm_ref(x, w=W, r=R, b=B, back=False, coupled=False, clip=50):
     h = c = np.zeros(H, np.float32)
     ys = []
     for t in (x[::-1] if back else x):
         i, f, o, z = [wk @ t + rk @ h + bk for wk, rk, bk in zip(w, r, b)]
-        c = g.sig(f) * c + g.sig(i) * np.tanh(z)
+        c = np.clip((1 - g.sig(i) if coupled else g.sig(f)) * c + g.sig(i) * np.tanh(z), -clip, clip)
         h = g.sig(o) * np.tanh(c)
         ys.append(h)
     return np.stack(ys[::-1] if back else ys)
@@ -187,6 +200,12 @@ old("uniDirectionalLSTM", lambda b: b.add_unilstm("l", R, W, B, H, I, ["x"], ["y
     lambda x: five(lstm_ref(x[:, 0, :, 0, 0])))
 old("uniDirectionalLSTM_last", lambda b: b.add_unilstm("l", R, W, B, H, I, ["x"], ["y"], output_all=False, inner_activation="SIGMOID", reverse_input=True),
     {"x": steps}, lambda x: five(lstm_ref(x[:, 0, :, 0, 0], back=True)[:1]))
+old("uniDirectionalLSTM_coupled", lambda b: b.add_unilstm("l", R, W, B, H, I, ["x"], ["y"], output_all=True, inner_activation="SIGMOID",
+                                                          coupled_input_forget_gate=True), {"x": steps},
+    lambda x: five(lstm_ref(x[:, 0, :, 0, 0], coupled=True)))
+old("uniDirectionalLSTM_clip", lambda b: b.add_unilstm("l", R, W, B, H, I, ["x"], ["y"], output_all=True, inner_activation="SIGMOID",
+                                                       cell_clip_threshold=.2), {"x": steps},
+    lambda x: five(lstm_ref(x[:, 0, :, 0, 0], clip=.2)))
 W2, R2, B2 = [a + np.float32(.1) for a in W], [a - np.float32(.2) for a in R], [a * 2 for a in B]
 old("biDirectionalLSTM", lambda b: b.add_bidirlstm("l", R, W, B, R2, W2, B2, H, I, ["x"], ["y"], output_all=True, inner_activation="SIGMOID"), {"x": steps},
     lambda x: five(np.concatenate([lstm_ref(x[:, 0, :, 0, 0]), lstm_ref(x[:, 0, :, 0, 0], W2, R2, B2, True)], 1)))
@@ -258,6 +277,12 @@ nd("slice_squeeze", lambda b: b.add_slice_static("l", "x", "y", begin_ids=[-1, 1
                                                 end_masks=[False] * 3, squeeze_masks=[True, False, False]), {"x": img}, lambda x: x[-1, 1:3, 0:2])
 nd("slice_dynamic", lambda b: b.add_slice_dynamic("l", ["x", "i"], "y", end_ids=[2, 4, 5], strides=[1, 1, 1], begin_masks=[False] * 3, end_masks=[False] * 3),
    {"x": img, "i": np.float32([0, 1, 2])}, lambda x, i: x[:2, 1:4, 2:5])
+nd("slice_dynamic_strides", lambda b: b.add_slice_dynamic("l", ["x", "i", "e", "s"], "y", begin_masks=[True, False, False], end_masks=[False, True, False],
+                                                          squeeze_masks=[False] * 3),
+   {"x": img, "i": np.float32([1, 3, 5]), "e": np.float32([2, 0, -5]), "s": np.float32([1, -2, -2])}, lambda x, i, e, s: x[:2, 3::-2, 5:-5:-2])
+nd("slice_dynamic_masks", lambda b: b.add_slice_dynamic("l", ["x", "i", "e", "s", "bm", "em"], "y", squeeze_masks=[True, False, False]),
+   {"x": img, "i": np.float32([-1, 3, 5]), "e": np.float32([2, 4, 3]), "s": np.float32([1, 2, 1]), "bm": np.float32([0, 1, 1]), "em": np.float32([0, 1, 0])},
+   lambda x, i, e, s, bm, em: x[-1, ::2, :3])
 nd("sliding_windows", lambda b: b.add_sliding_windows("l", "x", "y", axis=1, window_size=3, step=2), {"x": rnd(2, 7)},
    lambda x: np.stack([x[:, i:i + 3] for i in (0, 2, 4)], 1))
 nd("topk", lambda b: b.add_topk("l", ["x"], ["y", "y1"], k=2, axis=1), {"x": rnd(2, 5)}, lambda x: [-np.sort(-x, 1)[:, :2], np.argsort(-x, 1)[:, :2]], n_out=2)
@@ -285,6 +310,10 @@ nd("constant_pad", lambda b: b.add_constant_pad("l", ["x"], "y", value=.5, pad_t
    lambda x: np.pad(x, [(0, 1), (2, 0)], constant_values=.5))
 nd("constant_pad_size", lambda b: b.add_constant_pad("l", ["x"], "y", value=.5, pad_to_given_output_size_mode=True, pad_amounts=[0, 4, 5, 0]), {"x": x},
    lambda x: np.pad(x, [(0, 2), (2, 0)], constant_values=.5))
+nd("constant_pad_computed", lambda b: b.add_constant_pad("l", ["x", "a"], "y", value=.5, pad_to_given_output_size_mode=False),
+   {"x": x, "a": np.float32([0, 1, 2, 0])}, lambda x, a: np.pad(x, [(0, 1), (2, 0)], constant_values=.5))
+nd("constant_pad_computed_size", lambda b: b.add_constant_pad("l", ["x", "a"], "y", value=.5, pad_to_given_output_size_mode=True),
+   {"x": x, "a": np.float32([0, 4, 5, 0])}, lambda x, a: np.pad(x, [(0, 2), (2, 0)], constant_values=.5))
 for op, ref in [("sum", np.sum), ("mean", np.mean), ("prod", np.prod), ("max", np.max), ("min", np.min), ("l1", lambda a, **k: np.sum(abs(a), **k)),
                 ("l2", lambda a, **k: np.sqrt(np.sum(a * a, **k))), ("sumsquare", lambda a, **k: np.sum(a * a, **k)),
                 ("logsum", lambda a, **k: np.log(np.sum(a, **k))), ("logsumexp", lambda a, **k: np.log(np.sum(np.exp(a), **k)))]:
@@ -310,6 +339,124 @@ nd("conv3d", lambda b: b.add_convolution3d("l", 2, 3, 2, 2, 2, rnd(3, 2, 2, 2, 2
 nd("pool3d", lambda b: b.add_pooling3d("l", "x", "y", "MAX", 2, 2, 2, 1, 1, 1, padding_mode="valid"), {"x": rnd(1, 2, 3, 3, 3)}, lambda x: F.max_pool3d(T(x), 2, 1))
 nd("global_pool3d", lambda b: b.add_global_pooling3d("l", "x", "y", "AVERAGE"), {"x": rnd(1, 2, 3, 3, 3)}, lambda x: x.mean((2, 3, 4), keepdims=True))
 big = rnd(8, 6)
+
+
+# networks within networks
+def within(network):
+    return NeuralNetworkBuilder(nn_spec=network)
+
+
+def line(b, x, y, scale=1.0, more=0.0):
+    """y = scale * x + more"""
+    b.add_activation(f"{x}-{y}", "LINEAR", x, y, [scale, more])
+
+
+def put(b, x, y):
+    b.add_copy(f"{x}>{y}", x, y)
+
+
+def total(b, x, y):
+    b.add_reduce_sum(f"sum {x}", x, y, axes=[], keepdims=False, reduce_all=True)
+
+
+def branch_both(b):
+    total(b, "x", "s")
+    b.add_greater_than("positive", ["s"], "c", alpha=0.0)
+    layer = b.add_branch("l", "c")
+    yes, no = within(layer.branch.ifBranch), within(layer.branch.elseBranch)
+    line(yes, "x", "y", 2, 1)
+    no.add_multiply_broadcastable("square", ["x", "x"], "y")
+
+
+def branch_one(b):
+    put(b, "x", "y")
+    layer = b.add_branch("l", "c")
+    yes = within(layer.branch.ifBranch)
+    line(yes, "x", "t", 1, 5)
+    put(yes, "t", "y")
+
+
+for name, sign in [("branch", 1), ("branch_else", -1)]:
+    nd(name, branch_both, {"x": sign * pos}, lambda x: 2 * x + 1 if x.sum() > 0 else x * x)
+for name, c in [("branch_one", 1), ("branch_none", 0)]:
+    nd(name, branch_one, {"x": x, "c": np.float32([c])}, lambda x, c: x + 5 * c)
+
+
+def loop_for(b, most=3, **kw):
+    put(b, "x", "y")
+    layer = b.add_loop("l", max_iterations=most, **kw)
+    turn = within(layer.loop.bodyNetwork)
+    line(turn, "y", "t", 2, 1)
+    put(turn, "t", "y")
+    return layer
+
+
+def loop_while(b, most=0):
+    layer = loop_for(b, most, condition="c")
+    test = within(layer.loop.conditionNetwork)
+    total(test, "y", "s")
+    test.add_less_than("small", ["s"], "c", alpha=100.0)
+
+
+def doubled(a, turns, least=None):
+    while turns and (least is None or a.sum() < least):
+        a, turns = 2 * a + 1, turns - 1
+    return a
+
+
+nd("loop_for", loop_for, {"x": x}, lambda x: doubled(x, 3))
+nd("loop_input", lambda b: loop_for(b, 0, input_name="n"), {"x": x, "n": np.float32([4])}, lambda x, n: doubled(x, 4))
+nd("loop_while", loop_while, {"x": pos}, lambda x: doubled(x, 99, 100))
+nd("loop_joint", lambda b: loop_while(b, 2), {"x": pos}, lambda x: doubled(x, 2, 100))
+
+
+def loop_stops(b, how):
+    """Adds 1, 2, 3, ... and leaves the turn, or the loop, at 3."""
+    line(b, "x", "i", 0, 0)
+    put(b, "x", "y")
+    layer = b.add_loop("l", max_iterations=6)
+    turn = within(layer.loop.bodyNetwork)
+    line(turn, "i", "next", 1, 1)
+    put(turn, "next", "i")
+    turn.add_equal("three", ["i"], "c", alpha=3.0)
+    turn.add_reduce_max("any", "c", "any", axes=[], keepdims=False, reduce_all=True)
+    yes = within(turn.add_branch("b", "any").branch.ifBranch)
+    getattr(yes, how)("stop")
+    turn.add_add_broadcastable("add", ["y", "i"], "t")
+    put(turn, "t", "y")
+
+
+nd("loop_break", lambda b: loop_stops(b, "add_loop_break"), {"x": x}, lambda x: x + 1 + 2)
+nd("loop_continue", lambda b: loop_stops(b, "add_loop_continue"), {"x": x}, lambda x: x + 1 + 2 + 4 + 5 + 6)
+
+
+def loop_grows(b):
+    put(b, "x", "y")
+    turn = within(b.add_loop("l", max_iterations=2).loop.bodyNetwork)
+    turn.add_concat_nd("more", ["y", "x"], "t", axis=0)
+    put(turn, "t", "y")
+
+
+def loop_within(b):
+    put(b, "x", "y")
+    turn = within(b.add_loop("l", max_iterations=2).loop.bodyNetwork)
+    inner = within(turn.add_loop("m", max_iterations=3).loop.bodyNetwork)
+    line(inner, "y", "t", 1, 1)
+    put(inner, "t", "y")
+    line(turn, "y", "u", 2, 0)
+    put(turn, "u", "y")
+
+
+def loop_leaves(b):
+    """What a turn is the first to write is read afterwards."""
+    turn = within(b.add_loop("l", max_iterations=2).loop.bodyNetwork)
+    line(turn, "x", "t", 3, 0)
+    line(b, "t", "y", 1, 1)
+
+
+nd("loop_grows", loop_grows, {"x": x}, lambda x: np.concatenate([x] * 3))
+nd("loop_within", loop_within, {"x": x}, lambda x: ((x + 3) * 2 + 3) * 2)
+nd("loop_leaves", loop_leaves, {"x": x}, lambda x: 3 * x + 1)
 
 
 def quantised(spec, bits, mode):

@@ -11,6 +11,7 @@ CASE/method where it is not the first one, CASE/data/NAME for files beside the p
 import gzip
 import io
 import logging
+import math
 import os
 import sys
 import tempfile
@@ -590,6 +591,25 @@ Dim = torch.export.Dim
 case("programs", "mlp", fresh(Mlp), p8)
 case("programs", "mlp_inline", fresh(Mlp), p8, segments=False)
 case("programs", "mlp_external", fresh(Mlp), p8, external=True)
+class Numbers(nn.Module):
+    """What is computed of a size that is known when the program runs."""
+
+    def forward(self, x):
+        n = x.shape[0]
+        return x * torch.sym_ite(torch.sym_not(n > 3), n + 2, n) + torch.sym_int(n / 2)
+
+
+class MoreNumbers(nn.Module):
+    def forward(self, x):
+        n = x.shape[0]
+        third = torch.sym_float(n) / 3
+        least = torch.sym_min(n % 4, torch.sym_max(n // 2, 2))
+        chosen = [torch.sym_ite(test, n * 2, -n) for test in (n >= 2, n <= 3, n < 4, n - 1 == 1)]
+        return x * least + sum(chosen) + math.ceil(third) + round(third) + torch.sym_int(third)
+
+
+case("programs", "sym_more_numbers", MoreNumbers(), p8, rnd(5, 8), rnd(1, 8), shapes=({0: Dim("n", min=1, max=7)},))
+case("programs", "sym_numbers", Numbers(), p8, rnd(5, 8), rnd(1, 8), shapes=({0: Dim("n", min=1, max=7)},))
 case("programs", "mlp_dynamic", fresh(Mlp), p8, rnd(5, 8), rnd(1, 8), shapes=({0: Dim("n", min=1, max=7)},))
 case("programs", "cnn", fresh(Cnn), image)
 case("programs", "lstm", fresh(Lstm), (rnd(2, 4), rnd(2, 6), rnd(2, 6, seed=1)))

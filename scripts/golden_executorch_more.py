@@ -143,4 +143,6 @@ def custom(case, rnd, ints, fresh, main):
         decay = rnd(1, 2, 5, low=0.3, high=0.99) if scalar else rnd(1, 2, 5, 4, low=0.3, high=0.99)
         one(name, lambda *a: L.gated_delta_rule(*a), rnd(1, 4, 5, 4), rnd(1, 2, 5, 4, seed=2), rnd(1, 2, 5, 3, seed=3), decay,
             rnd(1, 2, 5, low=0.1, high=0.9), rnd(1, 2, 4, 3, seed=5))
+    one("channelwise_gated_delta_rule", lambda *a: L.channelwise_gated_delta_rule(*a), rnd(1, 4, 5, 4), rnd(1, 2, 5, 4, seed=2),
+        rnd(1, 2, 5, 3, seed=3), rnd(1, 2, 5, 4, low=0.3, high=0.99), rnd(1, 2, 5, low=0.1, high=0.9), rnd(1, 2, 4, 3, seed=5))
     one("hadamard", lambda a: L.fast_hadamard_transform(a), rnd(3, 16))

@@ -93,4 +93,20 @@ Result<std::vector<FlatTable>> FlatTable::tables(unsigned slot) const {
   return list;
 }
 
+Result<std::vector<std::string_view>> FlatTable::texts(unsigned slot) const {
+  const auto offsets = elements(slot, 4);
+  if (!offsets) return offsets.error();
+  std::vector<std::string_view> list(offsets->size() / 4);
+  auto at = static_cast<std::size_t>(offsets->data() - file_.data());
+  for (std::string_view& each : list) {
+    const auto target = follow(at);
+    if (!target) return target.error();
+    std::uint32_t size = 0;
+    if (!read(file_, *target, size) || size > file_.size() - *target - 4) return outside(*target);
+    each = {reinterpret_cast<const char*>(file_.data() + *target + 4), size};
+    at += 4;
+  }
+  return list;
+}
+
 }  // namespace hearth

@@ -33,6 +33,7 @@ class FlatTable {
   Result<FlatTable> table(unsigned slot) const;
   Result<std::string_view> text(unsigned slot) const;
   Result<std::vector<FlatTable>> tables(unsigned slot) const;
+  Result<std::vector<std::string_view>> texts(unsigned slot) const;
   template <typename T>
   Result<std::vector<T>> numbers(unsigned slot) const {
     const auto bytes = TRY(elements(slot, sizeof(T)));

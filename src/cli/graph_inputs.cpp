@@ -28,13 +28,31 @@ const ValueInfo& info_of(const Graph& graph, graphs::ValueId id) {
   return graph.values[static_cast<std::size_t>(id)];
 }
 
-Error needs_name(const Graph& graph, const std::string& text) {
+// The NAME of NAME=VALUE; empty: it is no such thing.
+std::string_view name_in(const std::string& text) {
+  const std::size_t end = text.find('=');
+  if (end == std::string::npos || is_file(text)) return {};
+  const std::string_view name = std::string_view(text).substr(0, end);
+  const auto is_letter = [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '_';
+  };
+  const bool is_name = std::ranges::all_of(name, [&](char c) {
+    return is_letter(c) || (c >= '0' && c <= '9') ||
+           std::string_view("./:-").find(c) != std::string_view::npos;
+  });
+  return is_name && !name.empty() && is_letter(name[0]) ? name : std::string_view();
+}
+
+Error no_input(const Graph& graph, const std::string& text) {
   std::string names;
   for (const graphs::ValueId id : graphs::wanted_inputs(graph))
     names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", info_of(graph, id).name,
                          graphs::describe(info_of(graph, id)));
+  const std::string_view name = name_in(text);
+  const std::string wrong =
+      name.empty() ? "needs NAME=VALUE" : fmt::format("the graph has no input '{}'", name);
   return Error(ErrorKind::invalid,
-               fmt::format("--input {}: needs NAME=VALUE; the inputs are {}", text, names));
+               fmt::format("--input {}: {}; the inputs are {}", text, wrong, names));
 }
 
 // Words where numbers of tokens belong, not the name of a file of other things.
@@ -118,7 +136,10 @@ Result<GraphInputs> read_graph_inputs(const graphs::Program& program, const Argu
     if (info == nullptr && TRY(add_arrays(graph, text, inputs))) continue;
     if (info == nullptr && wanted.size() == 1) info = &info_of(graph, wanted[0]);
     if (info == nullptr && binding) info = adapters::find_input(graph, binding->ids);
-    if (info == nullptr) return needs_name(graph, text);
+    // Words may hold a `=`, a number or the name of a file does not.
+    const bool takes_words = info != nullptr && (info->type == graphs::Element::text || binding);
+    const bool is_wrong_name = value == text && !takes_words && !name_in(text).empty();
+    if (info == nullptr || is_wrong_name) return no_input(graph, text);
     const auto written = binding && info->name == binding->ids ? text_in(value) : std::nullopt;
     if (written)
       words = *written;

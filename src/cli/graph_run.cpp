@@ -129,6 +129,17 @@ std::string file_stem(const std::string& name) {
   return stem;
 }
 
+// Where an output of the graph is written: in a folder, or to the file that is named.
+Result<std::string> output_path(const std::string& given, const graphs::Graph& graph,
+                                const std::string& name) {
+  if (!given.ends_with(".npy") || is_folder(given))
+    return join_path(given, file_stem(name) + ".npy");
+  if (graph.outputs.size() == 1) return given;
+  return Error(ErrorKind::invalid,
+               fmt::format("--output {}: one file for {} outputs; needs the name of a folder",
+                           given, graph.outputs.size()));
+}
+
 }  // namespace
 
 Status run_graph(App& app, const Arguments& arguments, const std::string& path) {
@@ -154,9 +165,10 @@ Status run_graph(App& app, const Arguments& arguments, const std::string& path) 
   Json listed = Json::object();
   for (std::size_t i = 0; i < outputs.size(); ++i) {
     const std::string& name = info_of(graph, graph.outputs[i]).name;
-    if (arguments.has("--output") && outputs[i].kind == Value::Kind::tensor)
-      TRY(replace_file(join_path(arguments.text("--output"), file_stem(name) + ".npy"),
-                       bytes_of(graphs::write_npy(outputs[i].tensor))));
+    if (arguments.has("--output") && outputs[i].kind == Value::Kind::tensor) {
+      const std::string file = TRY(output_path(arguments.text("--output"), graph, name));
+      TRY(replace_file(file, bytes_of(graphs::write_npy(outputs[i].tensor))));
+    }
     if (arguments.has("--json")) {
       Json shown = graphs::to_json(outputs[i]);
       if (Json classes = graphs::classes_json(outputs[i], labels); !classes.is_null())

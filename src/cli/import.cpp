@@ -77,7 +77,7 @@ const Command import_command{
     .arguments = "PATH",
     .summary = "Copy a model file, folder or archive of yours into the store.",
     .details =
-        "PATH is a GGUF or safetensors file, a graph (.onnx, .tflite, .pte, .mlmodel,\n"
+        "PATH is a GGUF or safetensors file, a graph (.onnx, .ort, .tflite, .pte, .mlmodel,\n"
         ".mlpackage), a Hugging Face folder, or a zip\n"
         "or tar archive (gz, bz2, xz, zst) of one.  It is in the list only when it can be read.\n"
         "To use files where they are, name their folder in library.folders instead.\n\n"

@@ -141,7 +141,9 @@ constexpr Option own[] = {
     {"--choice", "TEXT", "Answer with one of these; may be given several times.", true},
     {"--input", "NAME=VALUE",
      "Of a graph: an array (npy, npz), picture, sound or text file, or numbers.", true},
-    {"--output", "DIR", "Of a graph: write each output there as NAME.npy."},
+    {"--output", "DIR",
+     "Of a graph: write each output there as NAME.npy; a name that ends in .npy is that of the "
+     "only one."},
     {"--labels", "FILE", "Of a graph: a name per line, for the classes of a result."},
     {"--method", "NAME", "Of an ExecuTorch program or a TFLite model of several: which method."},
     {"--profile", "", "Of a graph: how long each operator takes, in a second run."},
@@ -159,7 +161,8 @@ const Command run_command{
     .details =
         "Without PROMPT, or when it is `-`, the prompt is read from standard input; with\n"
         "--image the model then describes the picture.\n"
-        "A model without a chat template continues the text.  An operator graph (.onnx, .tflite,\n"
+        "A model without a chat template continues the text.  An operator graph (.onnx, .ort, "
+        ".tflite,\n"
         ".mlmodel, .mlpackage, .pte) takes inputs instead of a prompt and gives its outputs.\n\n"
         "  hearth run builtin \"How do I serve a model?\"\n"
         "  hearth run builtin \"Is it cold?\" --choice yes --choice no\n"

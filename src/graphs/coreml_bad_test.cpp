@@ -76,6 +76,12 @@ std::string layer(const std::string& input, const std::string& output, unsigned 
   return bytes(1, bytes(1, "l") + bytes(2, input) + bytes(3, output) + bytes(kind, params));
 }
 
+std::string nested_loops() {
+  std::string inner = layer("x", "y", 760, "");
+  for (int i = 0; i < 60; ++i) inner = layer("x", "y", 615, number(1, 2) + bytes(4, inner));
+  return inner;
+}
+
 TEST_CASE("what a bad Core ML file says") {
   const std::string relu = operation("relu", argument("x", "x"), "y");
   const struct {
@@ -116,8 +122,14 @@ TEST_CASE("what a bad Core ML file says") {
        ErrorKind::unsupported, "data type 99"},
       {"an unknown layer", model(500, number(5, 1) + layer("x", "y", 999, "")),
        ErrorKind::unsupported, "layer 999"},
-      {"a loop of layers", model(500, number(5, 1) + layer("x", "y", 615, "")),
-       ErrorKind::unsupported, "loop"},
+      {"a layer of an application's own", model(500, number(5, 1) + layer("x", "y", 500, "")),
+       ErrorKind::unsupported, "custom"},
+      {"a loop that writes nothing", model(500, number(5, 1) + layer("x", "z", 615, number(1, 2))),
+       ErrorKind::corrupt, "'y': never written"},
+      {"a loop's end outside of one", model(500, number(5, 1) + layer("x", "y", 620, "")),
+       ErrorKind::corrupt, "outside a loop"},
+      {"loops without end", model(500, number(5, 1) + nested_loops()), ErrorKind::exhausted,
+       "nested"},
       {"a layer of nothing", model(500, number(5, 1) + layer("q", "y", 760, "")),
        ErrorKind::corrupt, "'q': never written"},
       {"weights of a lying size",

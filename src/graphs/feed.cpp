@@ -248,9 +248,9 @@ Result<Tensor> read_samples(std::span<const std::byte> bytes, std::uint32_t rate
   return tensor;
 }
 
-Result<Value> from_file(const ValueInfo& info, const std::string& path,
+// What the file at `path` holds.
+Result<Value> from_file(const ValueInfo& info, const std::string& path, std::string file,
                         const FeedOptions& options) {
-  std::string file = TRY(read_file(path, most_file_bytes));
   if (ends_ignoring_case(path, ".json")) return feed_json(info, TRY(parse_json(file)));
   if (!ends_ignoring_case(path, ".txt")) return feed_bytes(info, bytes_of(file), options);
   if (file.ends_with('\n')) file.pop_back();  // the end of its last line
@@ -292,7 +292,7 @@ Result<Value> feed(const ValueInfo& info, const std::string& source, const FeedO
   const bool names_file =
       std::ranges::any_of(endings, [&](auto ending) { return ends_ignoring_case(source, ending); });
   if (names_file || is_file(source)) {
-    auto value = from_file(info, source, options);
+    auto value = from_file(info, source, TRY(read_file(source, most_file_bytes)), options);
     if (!value) return std::move(value).error().within(source);
     return value;
   }

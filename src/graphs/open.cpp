@@ -26,6 +26,8 @@ Result<Program> read_onnx(std::shared_ptr<const MappedFile> file, const std::str
   return import_onnx(std::move(file), parent_folder(path));
 }
 
+bool is_ort(const std::string&, std::span<const std::byte> bytes) { return looks_like_ort(bytes); }
+
 bool is_tflite(const std::string&, std::span<const std::byte> bytes) {
   return looks_like_tflite(bytes);
 }
@@ -70,6 +72,7 @@ constexpr Importer rows[] = {
     {"tflite", is_tflite, read_tflite, true},
     {"litert", is_litert, read_bundle, true},
     {"coreml", is_coreml, read_coreml},
+    {"ort", is_ort, read_onnx},
     {"onnx", is_onnx, read_onnx},
 };
 

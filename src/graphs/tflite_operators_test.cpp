@@ -1,5 +1,6 @@
-// TFLite files of one built-in operator each give what LiteRT's own interpreter gives
-// (scripts/golden_tflite.py).
+// TFLite files of one operator each give what LiteRT's own interpreter gives
+// (scripts/golden_tflite.py); StableHLO's with graphs of scalars what JAX gives, lookups and sounds
+// what LiteRT does (scripts/golden_stablehlo.py).
 #include <doctest/doctest.h>
 #include <fmt/core.h>
 
@@ -23,9 +24,9 @@ struct Case {
   std::map<std::size_t, Tensor> inputs, outputs;  // by place
 };
 
-std::map<std::string, Case> read_cases() {
+std::map<std::string, Case> read_cases(const std::string& archive) {
   std::map<std::string, Case> cases;
-  const std::string text = read_file("tests/golden/graphs/tflite.npz", 8u << 20).value();
+  const std::string text = read_file("tests/golden/graphs/" + archive, 8u << 20).value();
   auto arrays = read_npz(bytes_of(text));
   REQUIRE_MESSAGE(arrays.ok(), arrays.error().message());
   for (auto& [key, tensor] : *arrays) {
@@ -74,20 +75,28 @@ std::string verdict(ops::Context& ctx, const Case& each) {
   return "";
 }
 
-}  // namespace
-
-TEST_CASE("TFLite's operators give what LiteRT's interpreter gives") {
+void check_all(const std::string& archive, std::size_t least) {
   ThreadPool pool(2);
   ops::Context ctx;
   ctx.kernels = kernels::choose("").value();
   ctx.pool = &pool;
-  const auto cases = read_cases();
-  CHECK(cases.size() >= 140);
+  const auto cases = read_cases(archive);
+  CHECK(cases.size() >= least);
   for (const auto& [name, each] : cases) {
     CAPTURE(name);
     const std::string wrong = verdict(ctx, each);
     CHECK(wrong == "");
   }
+}
+
+}  // namespace
+
+TEST_CASE("TFLite's operators give what LiteRT's interpreter gives") {
+  check_all("tflite.npz", 140);
+}
+
+TEST_CASE("StableHLO's operators give what JAX gives, lookups and sounds what LiteRT gives") {
+  check_all("stablehlo.npz", 40);
 }
 
 }  // namespace hearth::graphs

@@ -1,5 +1,6 @@
 // TFLite files with memory, branches, loops, tables, boxes and spectra give what LiteRT's own
-// interpreter gives, run after run (scripts/golden_tflite_states.py).
+// interpreter gives, run after run (scripts/golden_tflite_states.py), and frames of streams what
+// TFLite Micro's gives (scripts/golden_microfrontend.py).
 #include <doctest/doctest.h>
 #include <fmt/core.h>
 
@@ -25,9 +26,9 @@ struct Case {
   std::map<std::size_t, Run> runs;
 };
 
-std::map<std::string, Case> read_cases() {
+std::map<std::string, Case> read_cases(const std::string& archive) {
   std::map<std::string, Case> cases;
-  const std::string text = read_file("tests/golden/graphs/tflite_states.npz", 8u << 20).value();
+  const std::string text = read_file("tests/golden/graphs/" + archive, 8u << 20).value();
   auto arrays = read_npz(bytes_of(text));
   REQUIRE_MESSAGE(arrays.ok(), arrays.error().message());
   for (auto& [key, tensor] : *arrays) {
@@ -90,19 +91,25 @@ std::string verdict(ops::Context& ctx, const Case& each) {
   return "";
 }
 
-}  // namespace
-
-TEST_CASE("TFLite files with memory and control flow give what LiteRT's interpreter gives") {
+void check_all(const std::string& archive, std::size_t least) {
   ThreadPool pool(2);
   ops::Context ctx;
   ctx.kernels = kernels::choose("").value();
   ctx.pool = &pool;
-  const auto cases = read_cases();
-  CHECK(cases.size() >= 36);
+  const auto cases = read_cases(archive);
+  CHECK(cases.size() >= least);
   for (const auto& [name, each] : cases) {
     CAPTURE(name);
     CHECK(verdict(ctx, each) == "");
   }
 }
+
+}  // namespace
+
+TEST_CASE("TFLite files with memory and control flow give what LiteRT's interpreter gives") {
+  check_all("tflite_states.npz", 36);
+}
+
+TEST_CASE("frames of streams are TFLite Micro's, run after run") { check_all("framer.npz", 5); }
 
 }  // namespace hearth::graphs

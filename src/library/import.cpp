@@ -27,8 +27,8 @@ constexpr std::size_t piece_bytes = 4u << 20;
 constexpr std::uint64_t reserve_bytes = 256u << 20;  // stays free
 constexpr std::size_t max_files = 10'000;
 constexpr std::string_view package_ending = ".mlpackage";
-constexpr std::string_view graph_endings[] = {".onnx", ".tflite",  ".litertlm",   ".task",
-                                              ".pte",  ".mlmodel", package_ending};
+constexpr std::string_view graph_endings[] = {".onnx", ".ort", ".tflite",  ".litertlm",
+                                              ".task", ".pte", ".mlmodel", package_ending};
 
 // A file to copy: from where, and its path in the model's folder.
 struct Item {
@@ -131,9 +131,10 @@ Result<std::string> main_of(const std::string& folder) {
   if (!safetensors.empty()) return safetensors;
   if (!graph.empty()) return graph;
   if (!bin.empty()) return bin;  // of GGML, as whisper.cpp's are
-  return Error(ErrorKind::unsupported,
-               "holds no GGUF file, no Hugging Face folder and no graph (.onnx, .tflite, .pte, "
-               ".mlmodel, .mlpackage)");
+  return Error(
+      ErrorKind::unsupported,
+      "holds no GGUF file, no Hugging Face folder and no graph (.onnx, .ort, .tflite, .pte, "
+      ".mlmodel, .mlpackage)");
 }
 
 // A folder that an archive is unpacked in; gone at the brace.
@@ -183,7 +184,7 @@ std::string name_after(const std::string& path) {
   std::string name = model_stem(path);
   for (const std::string_view ending :
        {".zip", ".tgz", ".tar", ".gz", ".bz2", ".xz", ".zst", ".tar", ".gguf", ".safetensors",
-        ".onnx", ".tflite", ".litertlm", ".task", ".pte", ".mlmodel", ".mlpackage", ".bin"})
+        ".onnx", ".ort", ".tflite", ".litertlm", ".task", ".pte", ".mlmodel", ".mlpackage", ".bin"})
     if (name.ends_with(ending)) name = name.substr(0, name.size() - ending.size());
   for (char& c : name)
     if (c == ' ') c = '-';

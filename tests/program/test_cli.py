@@ -40,10 +40,13 @@ class Basics(unittest.TestCase):
         small = str(program.ROOT / "tests/golden/graphs/small.onnx")
         self.assertIn("onnx", hearth("show", small).stdout)
         self.assertIn("y", hearth("run", small, "--input", "x=[[0,0,0,0]]").stdout)
+        with tempfile.TemporaryDirectory() as folder:
+            hearth("run", small, "--input", "x=[[0,0,0,0]]", "--output", folder + "/only.npy")
+            self.assertTrue((pathlib.Path(folder) / "only.npy").is_file())
         self.assertIn("14 multiplications, open sizes as 1", hearth("show", small).stdout)
         drawn = hearth("show", small, "--dot").stdout
         self.assertTrue(drawn.startswith("digraph {") and drawn.endswith("}\n"), drawn)
-        for refused, says in ((["--input", "x=[[1, 2]]"], "needs [rows, 4]"), (["--input", "y=1"], "neither a file"),
+        for refused, says in ((["--input", "x=[[1, 2]]"], "needs [rows, 4]"), (["--input", "y=1"], "no input 'y'; the inputs are x (float32"),
                               ([], "not given; needs float32"), (["--input", "x=none.npy"], "none.npy"),
                               (["--input", "x=1", "--pixels", "odd"], "needs raw")):
             run = hearth("run", small, *refused, check=False)

@@ -20,19 +20,18 @@ constexpr Kind kinds[] = {
     {200, add_pipeline},    {201, add_pipeline},        {202, add_pipeline},
     {300, add_linear},      {301, add_support_vectors}, {302, add_trees},
     {303, add_network},     {400, add_linear},          {401, add_support_vectors},
-    {402, add_trees},       {403, add_network},         {500, add_network},
-    {502, add_program},     {600, add_transformer},     {601, add_transformer},
-    {602, add_transformer}, {603, add_transformer},     {604, add_transformer},
-    {606, add_transformer}, {607, add_transformer},     {609, add_transformer},
-    {610, add_suppression}, {900, add_transformer},
+    {402, add_trees},       {403, add_network},         {404, add_neighbours},
+    {500, add_network},     {502, add_program},         {560, add_transformer},
+    {600, add_transformer}, {601, add_transformer},     {602, add_transformer},
+    {603, add_transformer}, {604, add_transformer},     {606, add_transformer},
+    {607, add_transformer}, {609, add_transformer},     {610, add_suppression},
+    {900, add_transformer},
 };
 
 // Why a kind that we do not run cannot be.
 std::string_view reason(std::uint32_t kind) {
   switch (kind) {
-    case 404:
     case 501:
-    case 560:
       return "models of this kind are not run";
     case 304:
       return "Bayesian probit regression needs online updates that files do not describe";

@@ -49,6 +49,7 @@ Status add_pipeline(Assembly& at, const Model& model);
 Status add_trees(Assembly& at, const Model& model);
 Status add_linear(Assembly& at, const Model& model);
 Status add_support_vectors(Assembly& at, const Model& model);
+Status add_neighbours(Assembly& at, const Model& model);
 Status add_transformer(Assembly& at, const Model& model);
 Status add_suppression(Assembly& at, const Model& model);
 

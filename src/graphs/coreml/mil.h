@@ -149,6 +149,8 @@ struct Cells {
   std::vector<double> alpha, beta;
   std::string direction = "forward";  // "reverse", "bidirectional"
   bool resets_after = false;          // a GRU: the gate is applied to the product, not before it
+  bool is_coupled = false;            // an LSTM: it forgets 1 - what it takes in
+  double memory_clip = 0;             // > 0: an LSTM's memory stays within it of 0
   std::int64_t hidden = 0;
 };
 struct CellOutputs {
@@ -176,5 +178,11 @@ struct CropResize {
 // width].
 Result<ValueId> emit_crop_resize(Emitter& b, ValueId x, ValueId boxes, ValueId which,
                                  const CropResize& how);
+// Every one of n boxes from every image: [n, images, channels, height, width].
+struct ImageCount {
+  std::int64_t count, channels;
+};
+Result<ValueId> emit_crop_each(Emitter& b, ValueId x, ImageCount images, ValueId boxes,
+                               std::int64_t n, const CropResize& how);
 
 }  // namespace hearth::graphs::coreml

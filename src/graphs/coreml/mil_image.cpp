@@ -166,17 +166,8 @@ Status crop_of_rois(MilOp& op, const Dims& x, const CropResize& how) {
     const ValueId y = TRY(emit_crop_resize(op.b, image, parts[1], which, how));
     return op.give(op.b.emit("Unsqueeze", {y, op.b.integers({1})}));
   }
-  const std::int64_t images = x[0], n = roi[0];
-  if (images < 1 || n < 0 || x[1] < 0 || images > most_points || n > most_points / images)
-    return Error(ErrorKind::unsupported, "boxes of an unknown number of images");
-  Tensor which = TRY(make_tensor(Element::i64, {n * images}));
-  for (std::int64_t i = 0; i < which.count; ++i) which.data<std::int64_t>()[i] = i % images;
-  const ValueId all =
-      op.reshaped(op.b.emit("Tile", {op.b.emit("Unsqueeze", {flat, op.b.integers({1})}),
-                                     op.b.integers({1, images, 1})}),
-                  {-1, 4});
-  const ValueId y = TRY(emit_crop_resize(op.b, image, all, op.b.constant(std::move(which)), how));
-  return op.give(op.reshaped(y, {n, images, x[1], how.height, how.width}));
+  const ValueId y = TRY(emit_crop_each(op.b, image, {x[0], x[1]}, flat, roi[0], how));
+  return op.give(y);
 }
 
 Status crop_resize(MilOp& op) {
@@ -400,6 +391,21 @@ Result<Samples> emit_samples(Emitter& b, const Side& side, std::string_view mode
 }
 
 }  // namespace
+
+Result<ValueId> emit_crop_each(Emitter& b, ValueId x, ImageCount images, ValueId boxes,
+                               std::int64_t n, const CropResize& how) {
+  if (images.count < 1 || n < 0 || images.channels < 0 || images.count > most_points ||
+      n > most_points / images.count)
+    return Error(ErrorKind::unsupported, "boxes of an unknown number of images");
+  Tensor which = TRY(make_tensor(Element::i64, {n * images.count}));
+  for (std::int64_t i = 0; i < which.count; ++i) which.data<std::int64_t>()[i] = i % images.count;
+  const ValueId each = b.emit(
+      "Tile", {b.emit("Unsqueeze", {boxes, b.integers({1})}), b.integers({1, images.count, 1})});
+  const ValueId all = b.emit("Reshape", {each, b.integers({-1, 4})});
+  const ValueId y = TRY(emit_crop_resize(b, x, all, b.constant(std::move(which)), how));
+  return b.emit("Reshape",
+                {y, b.integers({n, images.count, images.channels, how.height, how.width})});
+}
 
 Result<ValueId> emit_crop_resize(Emitter& b, ValueId x, ValueId boxes, ValueId which,
                                  const CropResize& how) {

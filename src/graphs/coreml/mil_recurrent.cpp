@@ -155,7 +155,7 @@ Status lstm(MilOp& op) {
   TRY(add_activation(op, cells, "recurrent_activation", "sigmoid"));
   TRY(add_activation(op, cells, "cell_activation", "tanh"));
   TRY(add_activation(op, cells, "activation", "tanh"));
-  if (op.has("clip")) return Error(ErrorKind::unsupported, "a clipped cell");
+  cells.memory_clip = TRY(op.real("clip", 0));
   TRY(fill_cells(op, cells, lstm_order));
   return give_cells(op, cells, TRY(op.in("initial_h")), TRY(op.in("initial_c")));
 }
@@ -210,6 +210,8 @@ CellOutputs emit_cells(Emitter& b, ValueId x, ValueId h, ValueId c, const Cells&
   if (cells.op == "GRU")
     attributes["linear_before_reset"] = std::int64_t{cells.resets_after ? 1 : 0};
   if (cells.op == "LSTM") {
+    attributes["input_forget"] = std::int64_t{cells.is_coupled ? 1 : 0};
+    attributes["memory_clip"] = cells.memory_clip;
     inputs.push_back(c);
     inputs.push_back(cells.peepholes.count > 0 ? b.constant(cells.peepholes) : absent);
   }

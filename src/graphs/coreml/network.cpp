@@ -18,19 +18,14 @@ constexpr std::size_t most_layers = 1u << 20;
 Error corrupt(std::string message) { return Error(ErrorKind::corrupt, std::move(message)); }
 
 const LayerRow* find_layer(std::uint32_t tag) {
-  for (const auto family : {image_layers(), simple_layers(), array_layers(), shape_layers()})
+  for (const auto family :
+       {image_layers(), simple_layers(), array_layers(), shape_layers(), flow_layers()})
     for (const LayerRow& row : family)
       if (row.tag == tag) return &row;
   return nullptr;
 }
 
-struct TagName {
-  std::uint32_t tag;
-  std::string_view name;
-};
-// Layers that we refuse.
-constexpr TagName refused[] = {
-    {500, "custom"}, {605, "branch"}, {615, "loop"}, {620, "loopBreak"}, {625, "loopContinue"}};
+constexpr std::uint32_t custom_layer = 500;  // its code is in the application it belongs to
 
 // QuantizationParams: 1 bits, 101 linear {1 scale, 2 bias}, 102 table {1 values}.  Codes of fewer
 // than 8 bits are packed from the highest bit of each byte down.
@@ -71,9 +66,7 @@ Result<Tensor> dequantised(Bytes raw, const Fields& q, const Dims& dims) {
 
 std::string layer_name(std::uint32_t tag) {
   if (const LayerRow* row = find_layer(tag)) return std::string(row->name);
-  for (const TagName& row : refused)
-    if (row.tag == tag) return std::string(row.name);
-  return fmt::format("layer {}", tag);
+  return tag == custom_layer ? "custom" : fmt::format("layer {}", tag);
 }
 
 Result<Tensor> read_weights(Bytes weight_params, const Dims& dims) {
@@ -97,6 +90,33 @@ Result<Tensor> read_weights(Bytes weight_params, const Dims& dims) {
   if (!halves.empty()) std::memcpy(aligned.data(), halves.data(), halves.size());
   load(Work::f32, tensor.bytes, Element::f16, aligned.data(), aligned.size());
   return tensor;
+}
+
+Network::Network(Emitter& target, Network* around)
+    : b(target), outer(around), depth(around == nullptr ? 0 : around->depth + 1) {
+  if (around != nullptr) ranks_are_five = around->ranks_are_five;
+}
+
+bool Network::has(std::string_view name) const {
+  return blobs_.contains(name) || (outer != nullptr && outer->has(name));
+}
+
+Result<ValueId> Network::find(std::string_view name) {
+  if (const auto found = blobs_.find(name); found != blobs_.end()) return found->second;
+  if (outer == nullptr) return corrupt(fmt::format("value '{}': never written", printable(name)));
+  const ValueId around = TRY(outer->find(name));
+  outer->catch_up();
+  const ValueId id = b.new_value();
+  b.graph.values.back() = outer->b.graph.values[static_cast<std::size_t>(around)];
+  b.graph.captures.push_back(id);
+  captured.push_back(around);
+  blobs_.emplace(name, id);
+  return id;
+}
+
+void Network::define(std::string_view name, ValueId id) {
+  blobs_.insert_or_assign(std::string(name), id);
+  written.emplace(name);
 }
 
 void Network::set(ValueId id, const Dims& dims) {
@@ -152,6 +172,24 @@ Result<Dims> Network::dims(ValueId id) {
   return found;
 }
 
+Status Network::add_layers(const Fields& network) { return add_layers(network.messages(1)); }
+
+Status Network::add_layers(std::span<const Bytes> layers) {
+  if (depth > most_networks)
+    return Error(ErrorKind::exhausted, fmt::format("networks nested {} deep", most_networks));
+  Network* outermost = this;
+  while (outermost->outer != nullptr) outermost = outermost->outer;
+  for (std::size_t i = 0; i < layers.size(); ++i) {
+    if (++outermost->layers_ > most_layers)
+      return Error(ErrorKind::exhausted, fmt::format("over {} layers", most_layers));
+    TRY(add_layer(layers[i]));
+    const auto rest = layers.subspan(i + 1);
+    if (outer != nullptr && !rest.empty() && TRY(may_stop(layers[i])))
+      return add_unless_stopped(*this, [&](Network& net) { return net.add_layers(rest); });
+  }
+  return Done{};
+}
+
 // NeuralNetworkLayer: 1 name, 2 inputs, 3 outputs, then one field that says what it is.
 Status Network::add_layer(Bytes bytes) {
   const Fields f = TRY(Fields::of(bytes));
@@ -178,10 +216,7 @@ Status Network::add_layer(Bytes bytes) {
 
 Result<ValueId> Layer::in(std::size_t i) {
   if (i >= inputs.size()) return corrupt(fmt::format("no input {}", i));
-  const auto found = net.blobs.find(inputs[i]);
-  if (found == net.blobs.end())
-    return corrupt(fmt::format("value '{}': never written", printable(inputs[i])));
-  return found->second;
+  return net.find(inputs[i]);
 }
 Result<Dims> Layer::dims(std::size_t i) { return net.dims(TRY(in(i))); }
 
@@ -196,7 +231,7 @@ Result<std::int64_t> Layer::axis(std::int64_t wanted, std::size_t more) {
 
 Status Layer::give(ValueId id, std::size_t i) {
   if (i >= outputs.size()) return corrupt(fmt::format("no output {}", i));
-  net.blobs.insert_or_assign(std::string(outputs[i]), id);
+  net.define(outputs[i], id);
   return Done{};
 }
 Status Layer::give(ValueId id, const Dims& dims, std::size_t i) {
@@ -270,8 +305,8 @@ Result<ValueId> as_before(Layer& layer, ValueId y, ValueId x) {
 namespace {
 
 // What an input is before its first layer: an image scaled, an array under five axes.
-Result<ValueId> prepared(Network& net, const FeatureDescription& input, const Fields& network) {
-  Assembly& at = net.at;
+Result<ValueId> prepared(Assembly& at, Network& net, const FeatureDescription& input,
+                         const Fields& network) {
   Emitter& b = net.b;
   ValueId id = TRY(at.feature(input.name, Element::f32));
   const bool is_image = input.type.kind == Feature::image;
@@ -341,14 +376,13 @@ std::string joined(const std::set<std::string>& names) {
   return text;
 }
 
-Status add_outputs(Network& net, const Model& model, const Fields& classifier) {
-  Assembly& at = net.at;
+Status add_outputs(Assembly& at, Network& net, const Model& model, const Fields& classifier) {
   const bool is_classifier = model.kind == 403;
   for (const FeatureDescription& output : model.description.outputs) {
-    const auto found = net.blobs.find(output.name);
-    if (found == net.blobs.end() || output.type.kind == Feature::dictionary) continue;
+    if (!net.has(output.name) || output.type.kind == Feature::dictionary) continue;
     if (is_classifier && output.name == model.description.predicted_feature) continue;
-    const ValueId id = net.b.emit("Identity", {TRY(finished(net, output, found->second))});
+    const ValueId id =
+        net.b.emit("Identity", {TRY(finished(net, output, TRY(net.find(output.name))))});
     const Dims dims = TRY(net.dims(id));
     at.give(output.name, id, Element::f32, &dims);
   }
@@ -357,10 +391,9 @@ Status add_outputs(Network& net, const Model& model, const Fields& classifier) {
   // The layer whose values the dictionary holds: named, or the dictionary's own, or the last one.
   std::string name(classifier.text(200));
   if (name.empty()) name = model.description.predicted_probabilities;
-  const auto found = net.blobs.find(name);
-  if (found == net.blobs.end())
-    return corrupt(fmt::format("class scores '{}': never written", printable(name)));
-  return give_classes(at, model, found->second, labels);
+  auto scores = net.find(name);
+  if (!scores) return std::move(scores).error().within("class scores");
+  return give_classes(at, model, *scores, labels);
 }
 
 }  // namespace
@@ -369,18 +402,15 @@ Status add_outputs(Network& net, const Model& model, const Fields& classifier) {
 // mapped; a classifier's labels in 100 and 101.
 Status add_network(Assembly& at, const Model& model) {
   const Fields network = TRY(Fields::of(model.body));
-  Network net(at);
+  Network net(at.b);
   net.ranks_are_five = network.integer(5) == 0;
   for (const FeatureDescription& input : model.description.inputs)
-    net.blobs[input.name] = TRY(prepared(net, input, network));
-  const auto layers = network.messages(1);
-  if (layers.size() > most_layers)
-    return Error(ErrorKind::exhausted, fmt::format("{} layers", layers.size()));
-  for (const Bytes layer : layers) TRY(net.add_layer(layer));
+    net.define(input.name, TRY(prepared(at, net, input, network)));
+  TRY(net.add_layers(network));
   if (!net.unknown.empty())
     return Error(ErrorKind::unsupported,
                  fmt::format("layers that Hearth does not know: {}", joined(net.unknown)));
-  return add_outputs(net, model, network);
+  return add_outputs(at, net, model, network);
 }
 
 }  // namespace hearth::graphs::coreml

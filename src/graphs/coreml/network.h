@@ -2,6 +2,7 @@
 // Source: Core ML Tools, NeuralNetwork.proto.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <set>
 #include <string>
@@ -16,20 +17,32 @@ namespace hearth::graphs::coreml {
 // Everything that flows between layers is f32, truth being 1 and places being whole numbers.
 class Network {
  public:
-  explicit Network(Assembly& target) : at(target), b(target.b) {}
-  Assembly& at;
+  // around: the network that this one is a branch or a turn of, whose values it reads.
+  explicit Network(Emitter& target, Network* around = nullptr);
   Emitter& b;
+  Network* const outer;
+  const int depth;             // of networks within one another
   bool ranks_are_five = true;  // arrays are [steps, batch, channels, height, width]
-  std::map<std::string, ValueId, std::less<>> blobs;
   std::set<std::string> unknown;
+  std::vector<ValueId> captured;               // values of `outer` that this graph reads
+  std::set<std::string, std::less<>> written;  // names that layers have given a value
 
-  Status add_layer(Bytes layer);
+  // The layers of a NeuralNetwork message.
+  Status add_layers(const Fields& network);
+  // What a name stands for now.  Errors: corrupt (never written).
+  Result<ValueId> find(std::string_view name);
+  bool has(std::string_view name) const;
+  void define(std::string_view name, ValueId id);
   // What is known of a value's shape, after the rules of the nodes that made it.
   Result<Dims> dims(ValueId id);
   void set(ValueId id, const Dims& dims);
 
  private:
+  Status add_layers(std::span<const Bytes> layers);
+  Status add_layer(Bytes layer);
   void catch_up();
+  std::map<std::string, ValueId, std::less<>> blobs_;
+  std::size_t layers_ = 0;  // of the outermost network: of all within it
   std::size_t inferred_ = 0, indexed_ = 0;
   std::map<ValueId, std::size_t> constant_at_;
 };
@@ -79,8 +92,15 @@ std::span<const LayerRow> image_layers();
 std::span<const LayerRow> simple_layers();
 std::span<const LayerRow> array_layers();
 std::span<const LayerRow> shape_layers();
+std::span<const LayerRow> flow_layers();
 // The name of a layer by its field number, where we know the layer; else "layer 42".
 std::string layer_name(std::uint32_t tag);
+
+constexpr int most_networks = 24;  // within one another
+// Whether a layer may end the turn of a loop that it is in before its end.
+Result<bool> may_stop(Bytes layer, int depth = 0);
+// Adds layers that run unless the turn of the loop they are in has ended.
+Status add_unless_stopped(Network& net, const std::function<Status(Network&)>& add);
 
 // An activation of the layers that have one within.
 struct Activation {

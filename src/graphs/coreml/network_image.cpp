@@ -225,6 +225,18 @@ Result<ValueId> or_filled(Layer& layer, std::uint32_t field, std::int64_t n, flo
   return layer.b.constant(std::move(tensor));
 }
 
+// Images less the mean and over the deviation of each channel of all of them.
+ValueId over_batch(Layer& layer, ValueId x, ValueId gamma, ValueId beta, double epsilon) {
+  Emitter& b = layer.b;
+  const ValueId axes = b.integers({0, 2, 3});
+  const ValueId centred = b.emit("Sub", {x, b.emit("ReduceMean", {x, axes})});
+  const ValueId variance = b.emit("ReduceMean", {b.emit("hearth.Square", {centred}), axes});
+  const ValueId scale =
+      b.emit("Mul", {layer.reshaped(gamma, {-1, 1, 1}),
+                     b.emit("hearth.Rsqrt", {b.emit("Add", {variance, layer.scalar(epsilon)})})});
+  return b.emit("Add", {b.emit("Mul", {centred, scale}), layer.reshaped(beta, {-1, 1, 1})});
+}
+
 Status batchnorm(Layer& layer) {
   const std::int64_t n = layer.p.integer(1);
   if (n < 1 || n > (1 << 24)) return corrupt(fmt::format("{} channels", n));
@@ -232,10 +244,10 @@ Status batchnorm(Layer& layer) {
   const ValueId x = TRY(as_images(layer, before));
   const ValueId gamma = TRY(or_filled(layer, 15, n, 1)), beta = TRY(or_filled(layer, 16, n, 0));
   const Attributes attributes{{"epsilon", layer.real(10, 1e-5)}};
-  if (layer.p.flag(5) && !layer.p.flag(6) && TRY(layer.net.dims(x))[0] != 1)
-    return unsupported("statistics over a batch");
   ValueId y;
-  if (layer.p.flag(5))
+  if (layer.p.flag(5) && !layer.p.flag(6))
+    y = over_batch(layer, x, gamma, beta, layer.real(10, 1e-5));
+  else if (layer.p.flag(5))
     y = layer.b.emit("InstanceNormalization", {x, gamma, beta}, attributes);
   else
     y = layer.b.emit(
@@ -406,13 +418,9 @@ Status crop_resize(Layer& layer) {
     return layer.give(layer.b.emit("Unsqueeze", {y, layer.b.integers({1})}),
                       {n, 1, x[2], size[0], size[1]});
   }
-  if (roi[2] != 4 || x[1] != 1) return unsupported("all boxes from several images");
-  const ValueId which = layer.b.emit(
-      "hearth.Fill", {layer.b.integers({std::max<std::int64_t>(n, 0)}), layer.b.integer(0)});
-  if (n < 0) return unsupported("boxes of an unknown number");
-  const ValueId y = TRY(emit_crop_resize(layer.b, images, flat, which, how));
-  return layer.give(layer.b.emit("Unsqueeze", {y, layer.b.integers({1})}),
-                    {n, 1, x[2], size[0], size[1]});
+  if (roi[2] != 4) return corrupt(fmt::format("boxes of {}", to_text(roi)));
+  return layer.give(TRY(emit_crop_each(layer.b, images, {x[1], x[2]}, flat, n, how)),
+                    {n, x[1], x[2], size[0], size[1]});
 }
 
 Status non_maximum_suppression(Layer& layer) {

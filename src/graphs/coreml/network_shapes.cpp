@@ -187,57 +187,51 @@ Status slice(Layer& layer) {
                 layer.b.integers({axis}), layer.b.integers({step})}));
 }
 
-// begin, begin masks, end, end masks, strides, squeeze masks; of a dynamic slice some are inputs.
+// 1 begin, 2 begin masks, 3 end, 4 end masks, 5 strides, 6 squeeze masks.  Inputs of a dynamic
+// slice, where it has them: begin, end, strides, begin masks, end masks.
 Status slice_any(Layer& layer) {
+  Emitter& b = layer.b;
   const bool dynamic = layer.kind == 1000;
   const std::size_t n = TRY(layer.dims()).size();
-  const auto list = [&](std::uint32_t field, std::int64_t fallback) -> Result<Ints> {
+  const auto numbers = [&](std::uint32_t field, std::int64_t fallback) -> Result<Ints> {
     Ints found = TRY(layer.p.integers(field));
     if (found.empty()) found.assign(n, fallback);
     if (found.size() != n) return corrupt(fmt::format("{} numbers for {} axes", found.size(), n));
     return found;
   };
-  if (dynamic && layer.inputs.size() > 4) return unsupported("masks that are computed");
-  const Ints begin_masks = TRY(list(2, 0)), end_masks = TRY(list(4, 0)), gone = TRY(list(6, 0));
-  Ints steps = TRY(list(5, 1));
-  ValueId start = dynamic ? TRY(layer.flat_places(1)) : layer.b.integers(TRY(list(1, 0)));
-  ValueId end = layer.b.integers(TRY(list(3, INT_MAX)));
-  if (dynamic && layer.inputs.size() > 2) end = TRY(layer.flat_places(2));
-  if (dynamic && layer.inputs.size() > 3) return unsupported("strides that are computed");
-  const auto masked = [&](ValueId numbers, const Ints& mask, const auto& value) -> Result<ValueId> {
-    Tensor flags = TRY(make_tensor(Element::boolean, {static_cast<std::int64_t>(n)}));
-    Ints to(n);
-    for (std::size_t i = 0; i < n; ++i) {
-      flags.data<bool>()[i] = mask[i] != 0;
-      to[i] = value(i);
-    }
-    return layer.b.emit("Where",
-                        {layer.b.constant(std::move(flags)), layer.b.integers(to), numbers});
+  const auto list = [&](std::size_t input, std::uint32_t field,
+                        std::int64_t fallback) -> Result<ValueId> {
+    if (dynamic && input < layer.inputs.size()) return layer.flat_places(input);
+    return b.integers(TRY(numbers(field, fallback)));
   };
-  start = TRY(masked(start, begin_masks,
-                     [&](std::size_t i) { return steps[i] > 0 ? 0 : std::int64_t{INT_MAX}; }));
-  end = TRY(masked(end, end_masks, [&](std::size_t i) {
-    return steps[i] > 0 ? std::int64_t{INT_MAX} : INT64_MIN / 2;
-  }));
+  const auto chosen = [&](ValueId mask, ValueId yes, ValueId no) {
+    return b.emit("Where", {b.cast(mask, Element::boolean), yes, no});
+  };
+  if (dynamic && layer.inputs.size() > 6) return unsupported("axes to drop that are computed");
+  ValueId start = dynamic ? TRY(layer.flat_places(1)) : TRY(list(1, 1, 0));
+  ValueId end = TRY(list(2, 3, INT_MAX)), steps = TRY(list(3, 5, 1));
+  const ValueId begin_masks = TRY(list(4, 2, 0)), end_masks = TRY(list(5, 4, 0));
+  const ValueId forward = b.emit("Greater", {steps, b.integer(0)});
+  start = chosen(begin_masks, b.emit("Where", {forward, b.integer(0), b.integer(INT_MAX)}), start);
+  end = chosen(end_masks, b.emit("Where", {forward, b.integer(INT_MAX), b.integer(INT64_MIN / 2)}),
+               end);
+  const Ints gone = TRY(numbers(6, 0));
   Ints axes, away;
   for (std::size_t i = 0; i < n; ++i) {
     axes.push_back(static_cast<std::int64_t>(i));
-    if (gone[i] == 0) continue;
-    away.push_back(static_cast<std::int64_t>(i));
-    steps[i] = 1;
+    if (gone[i] != 0) away.push_back(static_cast<std::int64_t>(i));
   }
-  if (!away.empty()) {
-    const ValueId next = layer.b.emit("Add", {start, layer.b.integer(1)});
-    const ValueId last = layer.b.emit("Equal", {next, layer.b.integer(0)});
-    const ValueId after = layer.b.emit("Where", {last, layer.b.integer(INT_MAX), next});
-    Tensor flags = TRY(make_tensor(Element::boolean, {static_cast<std::int64_t>(n)}));
-    for (std::size_t i = 0; i < n; ++i) flags.data<bool>()[i] = gone[i] != 0;
-    end = layer.b.emit("Where", {layer.b.constant(std::move(flags)), after, end});
+  if (!away.empty()) {  // one element of each, the last one being -1
+    const ValueId next = b.emit("Add", {start, b.integer(1)});
+    const ValueId last = b.emit("Equal", {next, b.integer(0)});
+    const ValueId after = b.emit("Where", {last, b.integer(INT_MAX), next});
+    const ValueId drop = b.integers(gone);
+    end = chosen(drop, after, end);
+    steps = chosen(drop, b.integer(1), steps);
   }
-  ValueId y = layer.b.emit(
-      "Slice", {TRY(layer.in()), start, end, layer.b.integers(axes), layer.b.integers(steps)});
+  ValueId y = b.emit("Slice", {TRY(layer.in()), start, end, b.integers(axes), steps});
   if (away.size() == n && n > 0) away.erase(away.begin());  // never less than one axis
-  if (!away.empty()) y = layer.b.emit("Squeeze", {y, layer.b.integers(away)});
+  if (!away.empty()) y = b.emit("Squeeze", {y, b.integers(away)});
   return layer.give(y, Dims(n - away.size(), -1));
 }
 
@@ -362,8 +356,25 @@ Status rank_preserving_reshape(Layer& layer) {
   return layer.give(layer.reshaped(TRY(layer.in()), target), dims);
 }
 
+// Amounts that are computed: before and after of each axis, or the size that one of them says.
+Status computed_pad(Layer& layer) {
+  Emitter& b = layer.b;
+  const Dims dims = TRY(layer.dims());
+  const ValueId x = TRY(layer.in());
+  ValueId amounts =
+      layer.reshaped(TRY(layer.places(1)), {static_cast<std::int64_t>(dims.size()), 2});
+  if (layer.p.flag(3)) {
+    const ValueId sizes = layer.reshaped(b.emit("Shape", {x}), {-1, 1});
+    const ValueId lacking = b.emit("Max", {b.emit("Sub", {amounts, sizes}), b.integer(0)});
+    const ValueId is_given = b.emit("Greater", {amounts, b.integer(0)});
+    amounts = b.emit("Where", {is_given, lacking, b.integer(0)});
+  }
+  const ValueId flat = layer.reshaped(b.transposed(amounts, {1, 0}), {-1});
+  return layer.give(b.emit("Pad", {x, flat, layer.scalar(layer.p.real(1))}), Dims(dims.size(), -1));
+}
+
 Status constant_pad(Layer& layer) {
-  if (layer.inputs.size() > 1) return unsupported("amounts that are computed");
+  if (layer.inputs.size() > 1) return computed_pad(layer);
   Ints pairs = TRY(layer.ints(2, {}));
   Dims dims = TRY(layer.dims());
   if (pairs.size() != 2 * dims.size()) return corrupt(fmt::format("{} amounts", pairs.size()));

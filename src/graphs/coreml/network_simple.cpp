@@ -381,12 +381,10 @@ Status lstm(Layer& layer) {
   const bool two = layer.kind == 430;
   const Sizes n = TRY(sizes_of(layer));
   const Fields params = TRY(layer.p.message(15));
-  if (params.flag(50)) return Error(ErrorKind::unsupported, "coupled input and forget gates");
-  const float clip = params.real(60);
-  if (clip != 0 && clip < 50)
-    return Error(ErrorKind::unsupported, fmt::format("a clip of {}", clip));
   Cells cells;
   cells.op = "LSTM";
+  cells.is_coupled = params.flag(50);
+  cells.memory_clip = params.real(60) > 0 ? params.real(60) : 50;
   cells.direction = two ? "bidirectional" : layer.p.flag(100) ? "reverse" : "forward";
   TRY(add_activations(cells, layer.p.messages(10), 3));
   if (two) TRY(add_activations(cells, layer.p.messages(11), 3));

@@ -1,7 +1,7 @@
 // Models that prepare features: scaling, filling in, encoding, joining, picking; and choosing
 // boxes. Source: Core ML Tools, Scaler.proto, Imputer.proto, OneHotEncoder.proto,
 // FeatureVectorizer.proto, DictVectorizer.proto, CategoricalMapping.proto, Normalizer.proto,
-// ArrayFeatureExtractor.proto, NonMaximumSuppression.proto.
+// ArrayFeatureExtractor.proto, ClassConfidenceThresholding.proto, NonMaximumSuppression.proto.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -165,6 +165,13 @@ Status add_extractor(Step& s) {
   return s.give(y, type);
 }
 
+// Confidences [n] become [2, n]: below them 1 for every class that is taken, which is each.
+Status add_thresholds(Step& s) {
+  const ValueId row = s.b.emit("Reshape", {TRY(s.in(Element::f32)), s.b.integers({1, -1})});
+  const ValueId taken = s.b.emit("Expand", {s.b.scalar(1), s.b.emit("Shape", {row})});
+  return s.give(s.b.emit("Concat", {row, taken}, {{"axis", std::int64_t{0}}}), Element::f32);
+}
+
 // Each output is the input of its name, or of its place.
 Status add_identity(Step& s) {
   const Description& d = s.model.description;
@@ -185,6 +192,8 @@ Status add_transformer(Assembly& at, const Model& model) {
     return corrupt("no input or no output");
   Step s{at, at.b, model, TRY(Fields::of(model.body))};
   switch (model.kind) {
+    case 560:
+      return add_thresholds(s);
     case 600:
       return add_one_hot(s);
     case 601:

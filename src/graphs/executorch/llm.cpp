@@ -187,6 +187,7 @@ Status gated_delta(Op& op) {
 
 constexpr Kernel kernels[] = {
     {"llama::gated_delta_rule.out", gated_delta},
+    {"llama::channelwise_gated_delta_rule.out", gated_delta},  // its name before
     {"llama::update_cache.out", update_cache},
     {"llama::update_cache_with_indices.out", update_cache_at},
     {"executorch::update_cross_attn_cache.out", update_cross_cache},

@@ -60,6 +60,7 @@ constexpr Row rows[] = {
     {"executorch_prim::sub.Scalar", How::sub, "Sub"},
     {"executorch_prim::mul.Scalar", How::mul, "Mul"},
     {"executorch_prim::floordiv.Scalar", How::floor_div, "hearth.FloorDiv"},
+    {"executorch_prim::floordiv.int", How::floor_div, "hearth.FloorDiv"},
     {"executorch_prim::truediv.Scalar", How::true_div, "Div"},
     {"executorch_prim::mod.int", How::mod, "hearth.FloorMod"},
     {"executorch_prim::mod.Scalar", How::mod, "hearth.FloorMod"},
@@ -186,7 +187,7 @@ Status change(Op& op) {
     if (how == "neg") z = -z;
     if (how == "ceil") z = std::ceil(z);
     if (how == "round") z = std::nearbyint(z);
-    if (how == "trunc") z = std::trunc(z);
+    if (how == "trunc" || how == "sym_int") z = std::trunc(z);
     if (how == "sym_float" || (how == "neg" && !x.integer))
       return op.flow.set_number(out, Number{z, {}, Element::none});
     if (std::fabs(z) > 4e18) return corrupt("a number out of range");
@@ -194,6 +195,8 @@ Status change(Op& op) {
   }
   if (how == "sym_float")
     return op.flow.set_number(out, TRY(op.flow.number(TRY(op.arg(0)), Element::f32)), Element::f32);
+  if (how == "sym_int" && x.type == Element::boolean)
+    return op.flow.set_number(out, TRY(op.flow.number(TRY(op.arg(0)), Element::i64)), Element::i64);
   const bool stays = x.type == Element::i64 && how != "neg";
   const ValueId id = TRY(op.flow.number(TRY(op.arg(0)), x.type));
   if (stays) return op.flow.set_number(out, b.emit("Identity", {id}), x.type);
@@ -205,6 +208,37 @@ Status change(Op& op) {
   return op.flow.set_number(out, b.cast(whole, Element::i64), Element::i64);
 }
 
+Status negate(Op& op) {
+  const Number x = TRY(op.flow.number_of(TRY(op.arg(0))));
+  const std::int32_t out = TRY(op.arg(op.count() - 1));
+  if (x.real) {
+    const std::int64_t z = *x.real == 0 ? 1 : 0;
+    return op.flow.set_number(out, Number{static_cast<double>(z), z, Element::boolean});
+  }
+  const ValueId truth = TRY(op.flow.number(TRY(op.arg(0)), Element::boolean));
+  return op.flow.set_number(out, op.b().emit("Not", {truth}), Element::boolean);
+}
+
+// One of two numbers: sym_ite(which, where true, where false, out).
+Status choose(Op& op) {
+  const Number which = TRY(op.flow.number_of(TRY(op.arg(0))));
+  const std::int32_t yes = TRY(op.arg(1)), no = TRY(op.arg(2)), out = TRY(op.arg(op.count() - 1));
+  const Number first = TRY(op.flow.number_of(yes)), second = TRY(op.flow.number_of(no));
+  const Number& taken = which.real && *which.real == 0 ? second : first;
+  if (which.real && taken.real) return op.flow.set_number(out, taken);
+  const auto type_of = [](const Number& n) {
+    return n.type != Element::none ? n.type : n.integer ? Element::i64 : Element::f32;
+  };
+  const Element as = type_of(first) == type_of(second) ? type_of(first)
+                     : type_of(first) == Element::f32 || type_of(second) == Element::f32
+                         ? Element::f32
+                         : Element::i64;
+  const ValueId chosen =
+      op.b().emit("Where", {TRY(op.flow.number(TRY(op.arg(0)), Element::boolean)),
+                            TRY(op.flow.number(yes, as)), TRY(op.flow.number(no, as))});
+  return op.flow.set_number(out, chosen, as);
+}
+
 constexpr Kernel kernels[] = {
     {"aten::sym_size.int", size},
     {"aten::sym_numel", numel},
@@ -213,6 +247,7 @@ constexpr Kernel kernels[] = {
     {"executorch_prim::sub.Scalar", combine},
     {"executorch_prim::mul.Scalar", combine},
     {"executorch_prim::floordiv.Scalar", combine},
+    {"executorch_prim::floordiv.int", combine},
     {"executorch_prim::truediv.Scalar", combine},
     {"executorch_prim::mod.int", combine},
     {"executorch_prim::mod.Scalar", combine},
@@ -229,6 +264,9 @@ constexpr Kernel kernels[] = {
     {"executorch_prim::round.Scalar", change},
     {"executorch_prim::trunc.Scalar", change},
     {"executorch_prim::sym_float.Scalar", change},
+    {"executorch_prim::sym_int.Scalar", change},
+    {"executorch_prim::sym_not.Scalar", negate},
+    {"executorch_prim::sym_ite.Scalar", choose},
 };
 
 }  // namespace

@@ -38,11 +38,13 @@ struct Scope {
 class Importer {
  public:
   Importer(std::shared_ptr<const MappedFile> file, const std::string& folder)
-      : file_(std::move(file)), external_(folder) {}
+      : file_(std::move(file)), external_(folder), budget_(2 * file_->bytes().size()) {}
   Result<Program> run();
 
  private:
-  Result<std::shared_ptr<const Graph>> body(Bytes bytes, Scope& around,
+  Result<NamedTensor> tensor_of(const Message& message);
+  Result<RawGraph> graph_of(const Message& message);
+  Result<std::shared_ptr<const Graph>> body(const Message& message, Scope& around,
                                             std::vector<ValueId>& captured);
   Status fill(Scope& scope, const RawGraph& raw);
   Status add_constants(Scope& scope, const RawGraph& raw);
@@ -61,6 +63,7 @@ class Importer {
   std::shared_ptr<const MappedFile> file_;
   ExternalData external_;
   RawModel model_;
+  std::uint64_t budget_;  // bytes of lists that may still be read, in ONNX Runtime's format
   std::size_t made_ = 0;
   std::set<std::string> unknown_;
 };
@@ -109,6 +112,16 @@ const RawAttribute* Importer::resolved(const Scope& scope, const RawAttribute& r
   return found == scope.given->end() ? nullptr : found->second;
 }
 
+Result<NamedTensor> Importer::tensor_of(const Message& message) {
+  if (message.is_table()) {
+    constexpr unsigned elements = 4;
+    const std::uint64_t size = TRY(message.table.bytes(elements)).size();
+    if (size > budget_) return corrupt("tensors that share their bytes");
+    budget_ -= size;
+  }
+  return read_tensor(message, file_, external_);
+}
+
 Result<Attribute> Importer::attribute_value(const RawAttribute& raw) {
   switch (raw.type) {
     case 1:
@@ -118,7 +131,7 @@ Result<Attribute> Importer::attribute_value(const RawAttribute& raw) {
     case 3:
       return Attribute(std::string(raw.s));
     case 4:
-      return Attribute(TRY(read_tensor(raw.tensor, file_, external_)).tensor);
+      return Attribute(TRY(tensor_of(raw.tensor)).tensor);
     case 6:
       return Attribute(std::vector<double>(raw.floats.begin(), raw.floats.end()));
     case 7:
@@ -127,8 +140,7 @@ Result<Attribute> Importer::attribute_value(const RawAttribute& raw) {
       return Attribute(std::vector<std::string>(raw.strings.begin(), raw.strings.end()));
     case 9: {
       std::vector<Tensor> tensors;
-      for (const Bytes bytes : raw.tensors)
-        tensors.push_back(TRY(read_tensor(bytes, file_, external_)).tensor);
+      for (const Message& each : raw.tensors) tensors.push_back(TRY(tensor_of(each)).tensor);
       return Attribute(std::move(tensors));
     }
     case 11:
@@ -161,10 +173,10 @@ Status Importer::add_attribute(Scope& scope, Node& node, const RawAttribute& raw
   const RawAttribute* value = resolved(scope, raw);
   if (value == nullptr) return Done{};
   if (value->type == 5 || value->type == 10) {
-    std::vector<Bytes> graphs = value->graphs;
+    std::vector<Message> graphs = value->graphs;
     if (value->type == 5) graphs = {value->graph};
-    for (const Bytes bytes : graphs) {
-      node.bodies.push_back(TRY(body(bytes, scope, node.captured)));
+    for (const Message& graph : graphs) {
+      node.bodies.push_back(TRY(body(graph, scope, node.captured)));
       node.body_names.emplace_back(raw.name);
     }
     return Done{};
@@ -310,9 +322,9 @@ Status Importer::add_constants(Scope& scope, const RawGraph& raw) {
     scope.graph->constants.push_back({id, Value(std::move(named.tensor))});
     return Done{};
   };
-  for (const Bytes bytes : raw.initializers) TRY(add(TRY(read_tensor(bytes, file_, external_))));
-  for (const Bytes bytes : raw.sparse_initializers)
-    TRY(add(TRY(read_sparse(bytes, file_, external_))));
+  for (const Message& each : raw.initializers) TRY(add(TRY(tensor_of(each))));
+  for (const Message& each : raw.sparse_initializers)
+    TRY(add(TRY(read_sparse(each, file_, external_))));
   return Done{};
 }
 
@@ -342,13 +354,17 @@ Status Importer::fill(Scope& scope, const RawGraph& raw) {
   return Done{};
 }
 
-Result<std::shared_ptr<const Graph>> Importer::body(Bytes bytes, Scope& around,
+Result<RawGraph> Importer::graph_of(const Message& message) {
+  return message.is_table() ? read_ort_graph(message.table, budget_) : read_graph(message.bytes);
+}
+
+Result<std::shared_ptr<const Graph>> Importer::body(const Message& message, Scope& around,
                                                     std::vector<ValueId>& captured) {
   if (around.depth >= most_depth)
     return Error(ErrorKind::exhausted, fmt::format("bodies nested {} deep", most_depth));
   const auto graph = std::make_shared<Graph>();
   Scope scope{graph.get(), {}, &around, &captured, around.versions, around.given, around.depth + 1};
-  const RawGraph raw = TRY(read_graph(bytes));
+  const RawGraph raw = TRY(graph_of(message));
   TRY(fill(scope, raw));
   if (unknown_.empty()) TRY(finish(*graph));
   return std::shared_ptr<const Graph>(graph);
@@ -361,18 +377,19 @@ std::string joined(const std::set<std::string>& names) {
 }
 
 Result<Program> Importer::run() {
-  model_ = TRY(read_model(file_->bytes()));
+  const bool is_ort = looks_like_ort(file_->bytes());
+  model_ = is_ort ? TRY(read_ort_model(file_->bytes(), budget_)) : TRY(read_model(file_->bytes()));
   if (model_.versions.empty()) model_.versions[""] = 1;
   const auto graph = std::make_shared<Graph>();
   Scope scope{graph.get(), {}, nullptr, nullptr, &model_.versions, nullptr, 0};
-  const RawGraph raw = TRY(read_graph(model_.graph));
+  const RawGraph raw = TRY(graph_of(model_.graph));
   TRY(fill(scope, raw));
   if (!unknown_.empty())
     return Error(ErrorKind::unsupported,
                  fmt::format("operators that Hearth does not know: {}", joined(unknown_)));
   TRY(finish(*graph));
   Program program;
-  program.format = "onnx";
+  program.format = is_ort ? "ort" : "onnx";
   program.producer =
       fmt::format("{}{}{}", model_.producer, model_.producer_version.empty() ? "" : " ",
                   model_.producer_version);
@@ -424,6 +441,10 @@ Result<Program> import_onnx(std::shared_ptr<const MappedFile> file, const std::s
   return onnx::Importer(std::move(file), folder).run();
 }
 
+bool looks_like_ort(std::span<const std::byte> bytes) {
+  return bytes.size() >= 8 && text_of(bytes.subspan(4, 4)) == "ORTM";
+}
+
 bool looks_like_onnx(std::span<const std::byte> bytes) {
   WireMessage in(bytes.first(std::min<std::size_t>(bytes.size(), 1 << 12)));
   bool has_version = false;
@@ -442,7 +463,7 @@ Result<Value> read_onnx_value(std::span<const std::byte> bytes, Value::Kind kind
   const auto copy = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
   if (kind == Value::Kind::sequence) return onnx::read_sequence(*copy, copy, 0);
   if (kind == Value::Kind::nothing) return onnx::read_optional(*copy, copy, 0);
-  return Value(TRY(onnx::read_tensor(*copy, copy, none)).tensor);
+  return Value(TRY(onnx::read_tensor(onnx::Bytes(*copy), copy, none)).tensor);
 }
 
 }  // namespace hearth::graphs

@@ -68,6 +68,46 @@ Values quantised_single(Writer& w, std::string_view name, Attributes attributes)
   if (last) y = w.b.transposed(y, {0, 2, 3, 1});
   return std::vector{w.rounded(y, 3)};
 }
+
+// Axes of images of so many axes, channels last to channels second, and back.
+std::vector<std::int64_t> channels_second(std::size_t rank) {
+  std::vector<std::int64_t> order{0, static_cast<std::int64_t>(rank) - 1};
+  for (std::size_t i = 1; i + 1 < rank; ++i) order.push_back(static_cast<std::int64_t>(i));
+  return order;
+}
+std::vector<std::int64_t> channels_last(std::size_t rank) {
+  std::vector<std::int64_t> order{0};
+  for (std::size_t i = 2; i < rank; ++i) order.push_back(static_cast<std::int64_t>(i));
+  order.push_back(1);
+  return order;
+}
+constexpr std::size_t least_axes = 3, most_axes = 5;  // of images
+
+// QLinearConv whose images may have their channels last; the kernel is as everywhere.
+Values quantised_convolution(Writer& w) {
+  std::vector<ValueId> inputs(w.op.inputs.begin(), w.op.inputs.end());
+  const bool last = w.whole("channels_last", 0) != 0;
+  const ValueInfo& kernel = w.b.graph.values[static_cast<std::size_t>(w.in(3))];
+  const std::size_t rank = kernel.shape.size();
+  if (last && (!kernel.has_shape || rank < least_axes || rank > most_axes))
+    return Error(ErrorKind::unsupported, "a kernel of unknown rank");
+  if (last) inputs[0] = w.b.transposed(inputs[0], channels_second(rank));
+  const ValueId y = w.b.emit("QLinearConv", std::move(inputs), w.all_but({"channels_last"}));
+  return std::vector{last ? w.b.transposed(y, channels_last(rank)) : y};
+}
+// MaxPool of images with their channels last.
+Values pool_channels_last(Writer& w) {
+  const auto found = w.op.attributes.find("kernel_shape");
+  const auto* kernel = found == w.op.attributes.end()
+                           ? nullptr
+                           : std::get_if<std::vector<std::int64_t>>(&found->second);
+  const std::size_t rank = kernel == nullptr ? 0 : kernel->size() + 2;
+  if (rank < least_axes || rank > most_axes)
+    return Error(ErrorKind::corrupt, "a window without sizes");
+  const ValueId x = w.b.transposed(w.in(0), channels_second(rank));
+  return std::vector{
+      w.b.transposed(w.b.emit("MaxPool", {x}, w.op.attributes), channels_last(rank))};
+}
 Values quantised_sigmoid(Writer& w) { return quantised_single(w, "Sigmoid", {}); }
 Values quantised_leaky(Writer& w) {
   return quantised_single(w, "LeakyRelu", {{"alpha", w.number("alpha", 0.01)}});
@@ -231,11 +271,13 @@ constexpr Row rows[] = {
     {"FusedConv", convolution, 2},
     {"FusedGemm", product, 2},
     {"MatMulIntegerToFloat", product_to_reals, 4},
+    {"NhwcMaxPool", pool_channels_last, 1},
     {"QAttention", quantised_attention, 5},
     {"QGemm", quantised_gemm, 6},
     {"QLinearAdd", quantised_add, 7},
     {"QLinearAveragePool", quantised_pool, 4},
     {"QLinearConcat", quantised_concat, 5},
+    {"QLinearConv", quantised_convolution, 8},
     {"QLinearGlobalAveragePool", quantised_global_pool, 4},
     {"QLinearLeakyRelu", quantised_leaky, 4},
     {"QLinearMul", quantised_mul, 7},

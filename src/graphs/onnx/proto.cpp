@@ -75,14 +75,14 @@ Result<RawAttribute> read_attribute(Bytes bytes) {
     }
   }
   if (a.type == 0 && a.ref.empty()) {  // IR before 2019 leaves it out
-    a.type = !a.floats.empty()    ? 6
-             : !a.ints.empty()    ? 7
-             : !a.strings.empty() ? 8
-             : !a.tensor.empty()  ? 4
-             : !a.graph.empty()   ? 5
-             : !a.s.empty()       ? 3
-             : a.f != 0           ? 1
-                                  : 2;
+    a.type = !a.floats.empty()         ? 6
+             : !a.ints.empty()         ? 7
+             : !a.strings.empty()      ? 8
+             : !a.tensor.bytes.empty() ? 4
+             : !a.graph.bytes.empty()  ? 5
+             : !a.s.empty()            ? 3
+             : a.f != 0                ? 1
+                                       : 2;
   }
   return a;
 }

@@ -95,6 +95,23 @@ Result<RawTensor> read_raw(Bytes bytes) {
   return t;
 }
 
+// Of ONNX Runtime's format: 0 name, 2 extents, 3 type, 4 bytes, 5 texts, 6 where its weights begin
+// in another file.
+Result<RawTensor> read_raw(const FlatTable& table) {
+  RawTensor t;
+  t.name = TRY(table.text(0));
+  t.dims = TRY(table.numbers<std::int64_t>(2));
+  t.type_number = table.number<std::int32_t>(3, 0);
+  t.type = element_of(t.type_number);
+  t.raw = TRY(table.bytes(4));
+  t.texts = TRY(table.texts(5));
+  t.has_raw = t.type != Element::text;
+  if (table.number<std::int64_t>(6, -1) >= 0)
+    return Error(ErrorKind::unsupported,
+                 fmt::format("tensor '{}': in another file", printable(t.name)));
+  return t;
+}
+
 // 4- and 2-bit elements, low ones first.
 void unpack(Tensor& to, Bytes packed) {
   const unsigned bits = packed_bits_of(to.type), per_byte = 8 / bits, mask = (1u << bits) - 1;
@@ -201,25 +218,33 @@ Result<Tensor> elements_of(const RawTensor& t, const std::shared_ptr<const void>
 
 }  // namespace
 
-Result<NamedTensor> read_tensor(Bytes bytes, const std::shared_ptr<const void>& owner,
+Result<NamedTensor> read_tensor(const Message& message, const std::shared_ptr<const void>& owner,
                                 ExternalData& external) {
-  const RawTensor raw = TRY(read_raw(bytes));
+  const RawTensor raw =
+      message.is_table() ? TRY(read_raw(message.table)) : TRY(read_raw(message.bytes));
   auto tensor = elements_of(raw, owner, external);
   if (!tensor)
     return std::move(tensor).error().within(fmt::format("tensor '{}'", printable(raw.name)));
   return NamedTensor{raw.name, std::move(*tensor)};
 }
 
-Result<NamedTensor> read_sparse(Bytes bytes, const std::shared_ptr<const void>& owner,
+Result<NamedTensor> read_sparse(const Message& message, const std::shared_ptr<const void>& owner,
                                 ExternalData& external) {
-  NamedTensor values, indices;
+  Message of_values, of_indices;
   Dims dims;
-  WireMessage in(bytes);
+  if (message.is_table()) {
+    of_values = TRY(message.table.table(0));
+    of_indices = TRY(message.table.table(1));
+    dims = TRY(message.table.numbers<std::int64_t>(2));
+  }
+  WireMessage in(message.bytes);
   for (WireField f; TRY(in.next(f));) {
-    if (f.number == 1) values = TRY(read_tensor(f.bytes, owner, external));
-    if (f.number == 2) indices = TRY(read_tensor(f.bytes, owner, external));
+    if (f.number == 1) of_values = f.bytes;
+    if (f.number == 2) of_indices = f.bytes;
     if (f.number == 3) TRY(append_varints(dims, f));
   }
+  const NamedTensor values = TRY(read_tensor(of_values, owner, external)),
+                    indices = TRY(read_tensor(of_indices, owner, external));
   const std::int64_t count = TRY(count_of(dims));
   const Tensor& from = values.tensor;
   if (from.type == Element::none || from.type == Element::text ||

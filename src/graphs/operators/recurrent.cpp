@@ -51,7 +51,7 @@ constexpr std::string_view activation_names[] = {
 struct Cell {
   std::int64_t gates = 1, hidden = 0, batch = 0, steps = 0, width = 0, directions = 1;
   bool batch_first = false, linear_before_reset = false, coupled = false;
-  float clip = 0;
+  float clip = 0, memory_clip = 0;
   std::vector<Activation> f;  // per direction and gate
   std::vector<std::int64_t> lengths;
 };
@@ -153,6 +153,7 @@ void lstm_step(const Cell& cell, const Weights& w, const float* xw, const float*
     const float in = w.f[0](clipped(cell, gate(0, i) + peep_i));
     const float forget = cell.coupled ? 1 - in : w.f[0](clipped(cell, gate(2, i) + peep_f));
     c[i] = forget * c[i] + in * w.f[1](clipped(cell, gate(3, i)));
+    if (cell.memory_clip > 0) c[i] = std::clamp(c[i], -cell.memory_clip, cell.memory_clip);
     const float peep_o = w.p == nullptr ? 0 : w.p[n + i] * c[i];
     h[i] = w.f[0](clipped(cell, gate(1, i) + peep_o)) * w.f[2](c[i]);
   }
@@ -241,6 +242,7 @@ Result<Cell> cell_of(Call& call, std::int64_t gates, std::span<const std::string
   cell.linear_before_reset = call.integer("linear_before_reset", 0) != 0;
   cell.coupled = call.integer("input_forget", 0) != 0;
   cell.clip = static_cast<float>(call.real("clip", 0));
+  cell.memory_clip = static_cast<float>(call.real("memory_clip", 0));
   cell.f = TRY(activations_of(call, usual.size(), cell.directions, usual));
   return cell;
 }

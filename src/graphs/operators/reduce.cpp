@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <limits>
+#include <numeric>
 
 #include "graphs/infer.h"
 #include "graphs/operators/families.h"
@@ -255,6 +256,26 @@ void soft_row(Soft soft, double* row, std::int64_t n) {
     row[i] = soft == Soft::softmax ? std::exp(row[i] - most) / sum : row[i] - most - log_sum;
 }
 
+void round_to(Element type, double* x, std::size_t n, std::vector<std::byte>& raw) {
+  raw.resize(n * size_of(type));
+  store(type, raw.data(), Work::f64, x, n);
+  load(Work::f64, x, type, raw.data(), n);
+}
+
+// Numbers of 16 bits are rounded after each step of the function that the specification has for
+// Softmax, but for a sum that 16 bits cannot hold.
+void softmax_row_by_steps(Element type, double* row, std::size_t n, std::vector<std::byte>& raw) {
+  const double most = extreme(row, static_cast<std::int64_t>(n), true);
+  for (std::size_t i = 0; i < n; ++i) row[i] -= most;
+  round_to(type, row, n, raw);
+  for (std::size_t i = 0; i < n; ++i) row[i] = std::exp(row[i]);
+  round_to(type, row, n, raw);
+  const double sum = std::accumulate(row, row + n, 0.0);
+  double rounded = sum;
+  round_to(type, &rounded, 1, raw);
+  for (std::size_t i = 0; i < n; ++i) row[i] /= std::isfinite(rounded) ? rounded : sum;
+}
+
 template <Soft soft>
 Status softmax(Call& call) {
   const Tensor* x = TRY(call.tensor(0));
@@ -294,7 +315,11 @@ Status softmax(Call& call) {
           const std::int64_t first = (i / inner * n * inner + i % inner) * size;
           copy_elements(raw.data(), 1, x->bytes + first, inner, n, static_cast<std::size_t>(size));
           load(Work::f64, row.data(), x->type, raw.data(), row.size());
-          soft_row(soft, row.data(), n);
+          if (soft == Soft::softmax && (x->type == Element::f16 || x->type == Element::bf16))
+            softmax_row_by_steps(x->type, row.data(), row.size(), raw);
+          else
+            soft_row(soft, row.data(), n);
+          raw.resize(row.size() * static_cast<std::size_t>(size));
           store(x->type, raw.data(), Work::f64, row.data(), row.size());
           copy_elements(y->bytes + first, inner, raw.data(), 1, n, static_cast<std::size_t>(size));
         }

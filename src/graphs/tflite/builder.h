@@ -97,6 +97,9 @@ Status add_rare_operator(Builder& b, const Operator& op);
 // Boxes, spectra, random numbers, custom operators; cells with memory.  The same errors.
 Status add_special_operator(Builder& b, const Operator& op);
 Status add_recurrent_operator(Builder& b, const Operator& op);
+Status add_lookup_operator(Builder& b, const Operator& op);
+// Custom ones of sound.  The same errors.
+Status add_sound_operator(Builder& b, const Operator& op);
 std::string_view operator_name(int code);
 
 }  // namespace hearth::graphs::tflite

@@ -213,6 +213,18 @@ Result<std::vector<Value>> computed(Machine& machine, const Graph& graph) {
 
 }  // namespace
 
+Result<std::vector<ValueId>> add_lifted(Model& model, Builder& b, std::int64_t subgraph,
+                                        const std::vector<ValueId>& inputs) {
+  const std::size_t first = b.graph.nodes.size();
+  auto outputs =
+      TRY(written_out(model, b, subgraph, inputs, std::vector<const TensorInfo*>(inputs.size())));
+  // The file says that they are scalars.
+  for (std::size_t i = first; i < b.graph.nodes.size(); ++i)
+    for (const ValueId id : b.graph.nodes[i].outputs)
+      if (id != absent) b.graph.values[static_cast<std::size_t>(id)].has_shape = false;
+  return outputs;
+}
+
 Status run_once(Model& model, std::int64_t subgraph) {
   Graph graph;
   Inner inner = TRY(opened(model, graph, subgraph, 0));

@@ -32,13 +32,14 @@ Result<Codes> read_codes(const FlatTable& model) {
 Status add(Model& model, Builder& b, const Operator& op, bool is_hopeless) {
   if (TRY(add_resource(model, b, op))) return Done{};
   if (!is_hopeless && TRY(add_flow(model, b, op))) return Done{};
+  if (!is_hopeless && TRY(add_folding(model, b, op))) return Done{};
   return add_operator(b, op);
 }
 
 }  // namespace
 
 Status read_operators(Model& model, Builder& b, const FlatTable& subgraph) {
-  constexpr int custom = 32;
+  constexpr int custom = 32, custom_call = 173;
   std::set<std::string> unknown;
   const auto operators = TRY(subgraph.tables(3));
   model.operators += operators.size();
@@ -55,8 +56,10 @@ Status read_operators(Model& model, Builder& b, const FlatTable& subgraph) {
     op.more_options = TRY(table.table(12));
     op.custom = model.codes.custom[index];
     op.custom_options = TRY(table.bytes(5));
-    const std::string name =
+    std::string name =
         op.code == custom ? "CUSTOM " + op.custom : std::string(operator_name(op.code));
+    if (op.code == custom_call)  // its target
+      name += " '" + printable(TRY(op.more_options.text(0))) + "'";
     auto added = add(model, b, op, !unknown.empty());
     if (added) continue;
     if (added.error().kind() == ErrorKind::unsupported && added.error().message().empty())

@@ -61,6 +61,12 @@ Status read_tensors(const Model& model, Builder& b, const FlatTable& subgraph);
 // known, by name), exhausted.
 Status read_operators(Model& model, Builder& b, const FlatTable& subgraph);
 
+// What a subgraph of scalars does, done to every element of tensors.  Errors: as read_operators.
+Result<std::vector<ValueId>> add_lifted(Model& model, Builder& b, std::int64_t subgraph,
+                                        const std::vector<ValueId>& inputs);
+// Operators of StableHLO with such a subgraph.  False: the operator is none of them.
+Result<bool> add_folding(Model& model, Builder& b, const Operator& op);
+
 // Branches, loops, calls, composites.  False: the operator is none of them.
 Result<bool> add_flow(Model& model, Builder& b, const Operator& op);
 // Variables and hash tables.  False: the operator is none of them.

@@ -53,7 +53,7 @@ Status update_slice(Rare& r) {
 struct Blocks {
   Ints size;     // of each spatial axis
   Ints amounts;  // before and after, of each spatial axis
-  Dims dims;     // of the input
+  Dims dims;     // of the input; -1: a batch of any number
   std::size_t axes() const { return size.size(); }
 };
 Result<Blocks> blocks_of(Rare& r) {
@@ -68,7 +68,8 @@ Result<Blocks> blocks_of(Rare& r) {
           blocks.size, [](auto n) { return n > 0 && n < (1 << 20); }) &&
       std::ranges::all_of(blocks.amounts, [](auto n) { return n >= 0 && n < (1 << 30); });
   if (!fits) return Error(ErrorKind::corrupt, "blocks that do not fit the input");
-  if (std::ranges::any_of(blocks.dims, [](auto n) { return n < 1; }))
+  const auto sides = std::span(blocks.dims).subspan(1);
+  if (blocks.dims[0] == 0 || std::ranges::any_of(sides, [](auto n) { return n < 1; }))
     return Error(ErrorKind::unsupported, "blocks of an input of unknown shape");
   return blocks;
 }
@@ -109,10 +110,12 @@ Status batch_to_space(Rare& r) {
   const Blocks blocks = TRY(blocks_of(r));
   const std::size_t m = blocks.axes(), rank = blocks.dims.size();
   const std::int64_t each = product(blocks.size);
-  if (blocks.dims[0] % each != 0)
+  const bool is_open = blocks.dims[0] < 0;
+  if (!is_open && blocks.dims[0] % each != 0)
     return Error(ErrorKind::corrupt, "a batch of other than whole blocks");
-  Ints apart = blocks.size, order{static_cast<std::int64_t>(m)}, together{blocks.dims[0] / each};
-  apart.push_back(blocks.dims[0] / each);
+  const std::int64_t batch = is_open ? -1 : blocks.dims[0] / each;
+  Ints apart = blocks.size, order{static_cast<std::int64_t>(m)}, together{batch};
+  apart.push_back(batch);
   Ints starts, ends, axes;
   for (std::size_t i = 0; i < m; ++i) {
     order.push_back(static_cast<std::int64_t>(apart.size()));

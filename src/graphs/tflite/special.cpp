@@ -136,7 +136,18 @@ Status signal(Builder& b, const Operator& op) {
   return b.give_raw(op.outputs[1], made[1]);
 }
 
+// Numbers that stand for others, less those others.
+Status verify(Builder& b, const Operator& op) {
+  return b.give_real(TRY(out(op)),
+                     b.emit("Sub", {TRY(b.real(TRY(in(op, 0)))), TRY(b.real(TRY(in(op, 1))))}));
+}
+
 Status custom(Builder& b, const Operator& op) {
+  auto sound = add_sound_operator(b, op);
+  const bool is_known =
+      sound || sound.error().kind() != ErrorKind::unsupported || !sound.error().message().empty();
+  if (is_known) return sound;
+  if (op.custom == "NumericVerify") return verify(b, op);
   if (op.custom.starts_with("Signal")) return signal(b, op);
   if (op.custom == "TFLite_Detection_PostProcess") return detections(b, op);
   if (op.custom == "Convolution2DTransposeBias") return transposed_with_bias(b, op);
@@ -223,6 +234,10 @@ Status add_special_operator(Builder& b, const Operator& op) {
       return bucket(b, op);
     case 148:
       return random_numbers(b, op, "RandomUniformLike");
+    case 10:
+    case 33:
+    case 149:
+      return add_lookup_operator(b, op);
     default:
       return add_recurrent_operator(b, op);
   }

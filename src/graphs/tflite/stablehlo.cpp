@@ -11,8 +11,6 @@
 namespace hearth::graphs::tflite {
 namespace {
 
-using Ints = std::vector<std::int64_t>;
-
 Error corrupt(std::string message) { return Error(ErrorKind::corrupt, std::move(message)); }
 
 std::int64_t in(const Operator& op, std::size_t i) {
@@ -22,14 +20,6 @@ std::int64_t out(const Operator& op) { return op.outputs.empty() ? -1 : op.outpu
 
 Result<Ints> list(const Operator& op, unsigned slot) {
   return op.more_options.numbers<std::int64_t>(slot);
-}
-
-// Every extent of a tensor, which what is written out here depends on.
-Result<Dims> known_dims(Builder& b, std::int64_t index) {
-  const TensorInfo* t = TRY(b.info(index));
-  if (!t->is_known)
-    return Error(ErrorKind::unsupported, fmt::format("tensor '{}': of unknown shape", t->name));
-  return t->dims;
 }
 
 // One operator of ours with the same operands in the same order.
@@ -162,28 +152,6 @@ Status dynamic_update_slice(Builder& b, const Operator& op) {
                                     {TRY(b.raw(in(op, 0))), TRY(b.raw(in(op, 1))), start, end}));
 }
 
-// `gaps[i]` times `value` between neighbours along axis i.  dims: of x, then of the result.
-Result<ValueId> spread(Builder& b, ValueId x, Dims& dims, const Ints& gaps, ValueId value) {
-  if (gaps.size() != dims.size()) return corrupt("as many gaps as axes");
-  for (std::size_t axis = 0; axis < dims.size(); ++axis) {
-    constexpr std::int64_t most_gap = 1 << 20;
-    if (gaps[axis] < 0 || gaps[axis] > most_gap)
-      return corrupt(fmt::format("a gap of {}", gaps[axis]));
-    if (gaps[axis] == 0 || dims[axis] < 2) continue;
-    const auto place = static_cast<std::int64_t>(axis);
-    Ints pads(2 * (dims.size() + 1), 0);
-    pads[dims.size() + 1 + axis + 1] = gaps[axis];
-    const ValueId apart = b.emit("Unsqueeze", {x, b.integers({place + 1})});
-    const ValueId padded = b.emit("Pad", {apart, b.integers(pads), value});
-    Dims whole = dims;
-    whole[axis] *= gaps[axis] + 1;
-    const ValueId joined = b.emit("Reshape", {padded, b.integers(whole)});
-    dims[axis] = whole[axis] - gaps[axis];
-    x = b.emit("Slice", {joined, b.integers({0}), b.integers({dims[axis]}), b.integers({place})});
-  }
-  return x;
-}
-
 Result<ValueId> one_number(Builder& b, std::int64_t index) {
   return b.emit("Reshape", {TRY(b.raw(index)), b.integers({})});
 }
@@ -276,6 +244,34 @@ Status reshape(Builder& b, const Operator& op) {
 
 }  // namespace
 
+Result<Dims> known_dims(Builder& b, std::int64_t index) {
+  const TensorInfo* t = TRY(b.info(index));
+  if (!t->is_known)
+    return Error(ErrorKind::unsupported, fmt::format("tensor '{}': of unknown shape", t->name));
+  return t->dims;
+}
+
+Result<ValueId> spread(Builder& b, ValueId x, Dims& dims, const Ints& gaps, ValueId value) {
+  if (gaps.size() != dims.size()) return corrupt("as many gaps as axes");
+  for (std::size_t axis = 0; axis < dims.size(); ++axis) {
+    constexpr std::int64_t most_gap = 1 << 20;
+    if (gaps[axis] < 0 || gaps[axis] > most_gap)
+      return corrupt(fmt::format("a gap of {}", gaps[axis]));
+    if (gaps[axis] == 0 || dims[axis] < 2) continue;
+    const auto place = static_cast<std::int64_t>(axis);
+    Ints pads(2 * (dims.size() + 1), 0);
+    pads[dims.size() + 1 + axis + 1] = gaps[axis];
+    const ValueId apart = b.emit("Unsqueeze", {x, b.integers({place + 1})});
+    const ValueId padded = b.emit("Pad", {apart, b.integers(pads), value});
+    Dims whole = dims;
+    whole[axis] *= gaps[axis] + 1;
+    const ValueId joined = b.emit("Reshape", {padded, b.integers(whole)});
+    dims[axis] = whole[axis] - gaps[axis];
+    x = b.emit("Slice", {joined, b.integers({0}), b.integers({dims[axis]}), b.integers({place})});
+  }
+  return x;
+}
+
 Status add_stablehlo_operator(Builder& b, const Operator& op) {
   const auto* const row = std::ranges::find(same, op.code, &Same::code);
   if (row != std::end(same)) return elementwise(b, op, *row);
@@ -290,6 +286,8 @@ Status add_stablehlo_operator(Builder& b, const Operator& op) {
       return concatenate(b, op);
     case 170:
       return broadcast_in_dim(b, op);
+    case 171:
+      return add_convolution(b, op);
     case 172:
       return slice(b, op);
     case 191:
@@ -306,6 +304,8 @@ Status add_stablehlo_operator(Builder& b, const Operator& op) {
       return iota(b, op);
     case 197:
       return dot_general(b, op);
+    case 201:
+      return add_gather(b, op);
     case 202:
       return transpose(b, op);
     case 203:

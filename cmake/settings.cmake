@@ -92,6 +92,12 @@ pkg_check_modules(libyaml REQUIRED IMPORTED_TARGET yaml-0.1)
 find_path(CURL_INCLUDE curl/curl.h REQUIRED)  # loaded at run time: headers only
 find_path(ARCHIVE_INCLUDE archive.h REQUIRED)  # likewise
 find_path(SNDFILE_INCLUDE sndfile.h REQUIRED)  # likewise
+# What compilers search anyway must not stand before their own folders.
+foreach(name CURL ARCHIVE SNDFILE)
+  if(${name}_INCLUDE STREQUAL "/usr/include")
+    set(${name}_INCLUDE "")
+  endif()
+endforeach()
 find_path(WSLAY_INCLUDE wslay/wslay.h REQUIRED)
 find_library(WSLAY_LIBRARY wslay REQUIRED)
 

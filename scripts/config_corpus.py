@@ -9,7 +9,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 GOLDEN, OUT = ROOT / "tests/golden", ROOT / "src/models/config_fuzz_corpus"
 MODELS = ("bert-rerank", "deepseek3", "exaone4", "falcon-h1", "gemma3n", "gemma4-moe", "gpt-oss", "gpt2", "granite-hybrid",
           "lfm2-moe", "llama", "llama4", "minimax-m2", "modern-bert", "nemotron-h", "phi3-long", "qwen3-next", "rwkv7")
-TOWERS = ("gemma3", "llava-next", "mistral3", "qwen2.5-vl", "qwen3-vl", "smolvlm")
+TOWERS = ("gemma3", "gemma4-large", "internvl", "llama4", "llava-next", "mistral3", "qwen2.5-vl", "qwen3-vl", "smolvlm")
 OWN = {"name": "mine", "base": "llama", "model_type": "llama", "tensors.q.hf": "layers.{}.self_attn.q_proj",
        "numbers.rms_norm_eps": "rms_norm_eps"}
 
@@ -36,7 +36,7 @@ def main():
     for name in MODELS:
         write(name, GOLDEN / "models" / name)
     for name in TOWERS:
-        write(name, GOLDEN / "vision" / name)
+        write(f"{name}-sees" if name in MODELS else name, GOLDEN / "vision" / name)
     write("t5-gated", GOLDEN / "t5/gated")
 
 

@@ -53,10 +53,26 @@ TEST_CASE("messages with pictures become the reference's tokens") {
   options.runner.kv_budget_bytes = 8u << 20;
   const auto library = Library::create(options);
   REQUIRE(library.ok());
-  for (const std::string name :
-       {"qwen2.5-vl", "qwen2-vl", "qwen3-vl", "qwen3-vl-moe", "gemma3", "smolvlm", "llava",
-        "llava-next", "pixtral", "mistral3", "qwen2.5-vl/model.gguf", "qwen3-vl/model.gguf",
-        "gemma3/model.gguf"}) {
+  for (const std::string name : {"qwen2.5-vl",
+                                 "qwen2-vl",
+                                 "qwen3-vl",
+                                 "qwen3-vl-moe",
+                                 "qwen3.5",
+                                 "gemma3",
+                                 "gemma4",
+                                 "gemma4-large",
+                                 "internvl",
+                                 "internvl-large",
+                                 "llama4",
+                                 "smolvlm",
+                                 "llava",
+                                 "llava-next",
+                                 "pixtral",
+                                 "mistral3",
+                                 "ministral3",
+                                 "qwen2.5-vl/model.gguf",
+                                 "qwen3-vl/model.gguf",
+                                 "gemma3/model.gguf"}) {
     CAPTURE(name);
     const auto lease = (*library)->acquire(folder + name);
     REQUIRE_MESSAGE(lease.ok(), lease.error().message());

@@ -196,6 +196,7 @@ struct ArchSpec {
   bool norm_after_rope = false;      // of queries and keys
   bool unit_after_rope = false;      // rotated queries and keys are made of length one, without w
   bool scales_expert_input = false;  // by its share, not what it gives
+  bool ahead_in_windows = false;     // rows of a picture see each other there alone, if at all
   Tempered tempered = Tempered::none;
   MixerKind mixer = MixerKind::none;  // of the layers that have one
   bool mixer_tiled_gguf = false;

@@ -63,7 +63,9 @@ bool is_quick(const models::TowerHyper& hyper) {
   constexpr std::uint32_t most = 128;
   for (const auto& grid : hyper.grids)
     if (grid.rows * grid.columns > 4) return false;
-  return hyper.image_size <= most && hyper.longest_edge <= most && hyper.min_pixels <= most * most;
+  if (std::uint64_t{hyper.max_rows} * hyper.block() * hyper.block() > most * most) return false;
+  return hyper.image_size <= most && hyper.max_tiles <= 16 && hyper.longest_edge <= most &&
+         hyper.min_pixels <= most * most;
 }
 
 void prepare_pictures(const Package& package) {

@@ -69,7 +69,7 @@ ops::AttentionOptions options_of(const Step& step, std::size_t index) {
           .from = at.from,
           .sinks = step.trunk.weights.layers[index][Role::sinks].values,
           .alibi = {},
-          .ahead = step.ahead};
+          .ahead = at.sees_ahead ? step.ahead : std::span<const std::uint32_t>()};
 }
 
 }  // namespace

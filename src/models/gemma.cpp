@@ -209,6 +209,7 @@ const ArchSpec gemma4{
     .experts_beside_mlp = true,
     .local_heads = true,
     .unit_values = true,
+    .ahead_in_windows = true,
 };
 
 }  // namespace hearth::models

@@ -73,6 +73,7 @@ struct LayerHyper {
   bool attends = true;
   bool recurs = false;  // has the architecture's mixer
   bool has_mlp = true;
+  bool sees_ahead = true;  // rows of one picture see each other, where the model lets them
   bool guesses = false;    // behind the last: guesses the token after the next (MTP)
   std::uint32_t from = 0;  // sees no position before this one
   // Of its gates, those within so many deviations of their mean pass as zero; -inf: none do.

@@ -78,6 +78,15 @@ Status read_sharing(const HyperSource& source, Hyper& hyper) {
   return Done{};
 }
 
+// Gemma 4: the models without vectors of layers' own.  GGUF files do not say it.
+Status read_ahead(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
+  if (!spec.ahead_in_windows) return Done{};
+  const auto told = TRY(source.text({"", "use_bidirectional_attention"}));
+  const bool ahead = source.is_gguf() ? hyper.per_layer_dim == 0 : told == "vision";
+  for (LayerHyper& layer : hyper.layers) layer.sees_ahead = ahead && layer.window > 0;
+  return Done{};
+}
+
 }  // namespace
 
 Status read_local_heads(const HyperSource& source, const ArchSpec& spec, Hyper& hyper) {
@@ -94,7 +103,7 @@ Status read_local_heads(const HyperSource& source, const ArchSpec& spec, Hyper& 
           .value_or(0);
   if (static_cast<std::uint64_t>(hyper.per_layer_dim) * hyper.layers.size() > max_dim)
     return Error(ErrorKind::corrupt, "the vectors of layers' own pass their limit");
-  return Done{};
+  return read_ahead(source, spec, hyper);
 }
 
 }  // namespace hearth::models

@@ -195,7 +195,8 @@ Table attend_cached(const Trunk& trunk, std::size_t layer, const Rows& rows, con
   for (std::size_t i = 0; i < q.rows; ++i) {
     const auto [sequence, position] = rows.places[i];
     const std::size_t first = first_seen(trunk.hyper.layers[layer], position);
-    const std::size_t last = position + (rows.inputs.empty() ? 0 : rows.inputs[i].ahead);
+    const bool sees_ahead = trunk.hyper.layers[layer].sees_ahead && !rows.inputs.empty();
+    const std::size_t last = position + (sees_ahead ? rows.inputs[i].ahead : 0);
     const std::size_t width = std::size_t{kv.kv_heads} * kv.key_dim;
     Table keys(last + 1 - first, width), values(last + 1 - first, width);
     Sight sight;

@@ -104,9 +104,10 @@ Answer answer_of(Runner& runner, GenerateRequest request) {
   return *std::move(answer);
 }
 
-constexpr const char* names[] = {"qwen2.5-vl", "qwen2-vl", "qwen3-vl", "qwen3-vl-moe",
-                                 "gemma3",     "smolvlm",  "llava",    "llava-next",
-                                 "pixtral",    "mistral3"};
+constexpr const char* names[] = {
+    "qwen2.5-vl", "qwen2-vl",     "qwen3-vl", "qwen3-vl-moe",   "qwen3.5",   "gemma3",
+    "gemma4",     "gemma4-large", "internvl", "internvl-large", "llama4",    "smolvlm",
+    "llava",      "llava-next",   "pixtral",  "mistral3",       "ministral3"};
 
 TEST_CASE("answers to pictures are transformers' by the plain path") {
   for (const char* name : names) {

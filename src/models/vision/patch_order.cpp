@@ -68,6 +68,9 @@ void add_position(const Tower& tower, const PatchOrder::Place& place, std::uint3
       return add(place_by_share(place.row, rows, side) * side +
                      place_by_share(place.column, columns, side),
                  1);
+    case Places::crossed:
+      add(place.column, 1);
+      return add(tower.weights[TowerPart::positions].values.size() / dim / 2 + place.row, 1);
     case Places::stretched: {
       const Between down = stretched(place.row, rows, side);
       const Between across = stretched(place.column, columns, side);
@@ -79,25 +82,39 @@ void add_position(const Tower& tower, const PatchOrder::Place& place, std::uint3
   }
 }
 
-std::vector<ops::RopePlace> rope_places_of(const PatchOrder& order, std::size_t lead) {
+std::vector<ops::RopePlace> rope_places_of(const TowerSpec& spec, const PatchOrder& order,
+                                           std::size_t lead) {
   std::vector<ops::RopePlace> places(lead);
-  for (const auto& [row, column] : order.places) places.push_back({row, column, 0});
+  const std::uint32_t from = spec.class_last ? 1 : 0;
+  for (const auto& [row, column] : order.places) places.push_back({row + from, column + from, 0});
   return places;
 }
 
 ops::RopeTable rope_table_of(const Tower& tower) {
   return {.rotary_dims = tower.hyper.head_dim,
-          .interleaved = tower.spec->gguf_pairs && tower.package.naming == Naming::gguf,
+          .interleaved = tower.spec->rope_neighbours ||
+                         (tower.spec->gguf_pairs && tower.package.naming == Naming::gguf),
           .inverse_frequencies = tower.frequencies};
 }
 
 std::vector<std::uint8_t> rope_axes_of(const Tower& tower) {
   std::vector<std::uint8_t> axes(tower.hyper.head_dim / 2, 1);
   std::fill_n(axes.begin(), axes.size() / 2, std::uint8_t{0});
+  if (tower.spec->rope_columns_first) std::ranges::rotate(axes, axes.begin() + axes.size() / 2);
   return axes;
 }
 
+std::vector<std::uint32_t> rope_order_of(const Tower& tower) {
+  std::vector<std::uint32_t> order;
+  if (!tower.spec->rope_in_halves) return order;
+  const std::uint32_t quarter = tower.hyper.head_dim / 4;
+  for (const std::uint32_t part : {0u, 2u, 1u, 3u})
+    for (std::uint32_t i = 0; i < quarter; ++i) order.push_back(part * quarter + i);
+  return order;
+}
+
 float scale_of(const Tower& tower) {
+  if (tower.spec->attention_scale > 0) return tower.spec->attention_scale;
   return 1 / std::sqrt(static_cast<float>(tower.hyper.head_dim));
 }
 

@@ -1,4 +1,5 @@
-// Pixtral, and Mistral 3 that joins its patches: pictures of any size, places by rotation.
+// Pixtral, and Mistral 3 and Ministral 3 that join its patches: pictures of any size, places by
+// rotation.
 // Source: Agrawal et al. 2024.
 #include "models/vision/tower_spec.h"
 
@@ -32,7 +33,7 @@ constexpr TowerRow mistral3_rows[] = {
 constexpr std::string_view tower_prefixes[] = {"vision_tower.", "model.vision_tower."};
 constexpr std::string_view projector_prefixes[] = {"multi_modal_projector.",
                                                    "model.multi_modal_projector."};
-constexpr std::string_view languages[] = {"llama"};
+constexpr std::string_view languages[] = {"llama", "mistral3"};
 constexpr std::string_view pixtral_types[] = {"llava"};
 constexpr std::string_view mistral3_types[] = {"mistral3"};
 

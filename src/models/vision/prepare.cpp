@@ -2,25 +2,17 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <cmath>
-#include <limits>
 
-#include "models/vision/tower.h"
+#include "base/half.h"
+#include "models/vision/prepare_parts.h"
 
 namespace hearth::models {
 namespace {
 
 constexpr double max_stretch = 200;  // the longer edge over the shorter; as Qwen2-VL's
-constexpr std::int64_t most_split_edge = 4096;
-
-struct Size {
-  std::int64_t width = 0, height = 0;
-};
 
 // Half to even, as Python rounds.
 std::int64_t rounded(double value) { return static_cast<std::int64_t>(std::nearbyint(value)); }
-std::int64_t below(double value) { return static_cast<std::int64_t>(std::floor(value)); }
-std::int64_t above(double value) { return static_cast<std::int64_t>(std::ceil(value)); }
 
 // Whole blocks, of about as many points as there are, within limits.
 // Source: Qwen2-VL, smart_resize.
@@ -56,47 +48,61 @@ Size bounded_size(const TowerHyper& hyper, Size from) {
           std::max<std::int64_t>(1, (from.height - 1) / edge + 1) * edge};
 }
 
-// The longer edge to `longest`, the other even.  Source: Idefics 3.
-Size long_edge_size(Size from, std::int64_t longest) {
-  const double ratio = static_cast<double>(from.width) / static_cast<double>(from.height);
-  Size to;
-  if (from.width >= from.height) {
-    to = {longest, static_cast<std::int64_t>(static_cast<double>(longest) / ratio)};
-    to.height += to.height % 2;
-  } else {
-    to = {static_cast<std::int64_t>(static_cast<double>(longest) * ratio), longest};
-    to.width += to.width % 2;
+// Whole blocks of at most so many patches, as many as fit.  Source: Gemma 4.
+Size budget_size(const TowerHyper& hyper, Size from) {
+  const auto width = static_cast<double>(from.width), height = static_cast<double>(from.height);
+  const auto edge = static_cast<std::int64_t>(hyper.block());
+  const auto block = static_cast<double>(edge);
+  const double points = hyper.max_rows * block * block;
+  const double scale = std::sqrt(points / (width * height));
+  const Size to{below(width * scale / block), below(height * scale / block)};
+  const auto most = std::int64_t{hyper.max_rows};
+  if (to.height == 0)
+    return {std::clamp<std::int64_t>(from.width / from.height, 1, most) * edge, edge};
+  if (to.width == 0)
+    return {edge, std::clamp<std::int64_t>(from.height / from.width, 1, most) * edge};
+  return {to.width * edge, to.height * edge};
+}
+
+PreparedPicture cropped(const TowerHyper& hyper, const Picture& picture) {
+  const std::int64_t edge = hyper.image_size;
+  const bool is_wide = picture.width >= picture.height;
+  const std::int64_t longer = std::max(picture.width, picture.height);
+  const std::int64_t shorter = std::min(picture.width, picture.height);
+  const std::int64_t scaled = edge * longer / shorter;
+  const Picture sized = is_wide ? resample(picture, scaled, edge, hyper.filter)
+                                : resample(picture, edge, scaled, hyper.filter);
+  PreparedPicture prepared;
+  prepared.tiles.push_back(
+      tile_of(hyper, sized, (sized.width - edge) / 2, (sized.height - edge) / 2, {edge, edge}));
+  prepared.rows = rows_of(hyper, prepared.tiles.front());
+  return prepared;
+}
+
+// Rows line by line, each line closed by a mark.
+std::string lines_of(const TowerSpec& spec, std::size_t height, std::size_t width) {
+  std::string text;
+  for (std::size_t y = 0; y < height; ++y) {
+    text += repeated(spec.row_name, width);
+    text += y + 1 < height ? "[IMG_BREAK]" : "[IMG_END]";
   }
-  return {std::max<std::int64_t>(to.width, 1), std::max<std::int64_t>(to.height, 1)};
+  return text;
 }
 
-// The same where an edge would pass what is ever taken.
-Size capped_size(Size from) {
-  const double ratio = static_cast<double>(from.width) / static_cast<double>(from.height);
-  if (from.width >= from.height && from.width > most_split_edge)
-    return {most_split_edge,
-            std::max<std::int64_t>(
-                1, static_cast<std::int64_t>(static_cast<double>(most_split_edge) / ratio))};
-  if (from.height > from.width && from.height > most_split_edge)
-    return {std::max<std::int64_t>(
-                1, static_cast<std::int64_t>(static_cast<double>(most_split_edge) * ratio)),
-            most_split_edge};
-  return from;
+}  // namespace
+
+namespace {
+
+// A byte of a colour as the tower takes it.
+float colour_of(const TowerHyper& hyper, int byte, std::size_t c) {
+  const float share = static_cast<float>(byte * (1 / 255.0));
+  if (!hyper.rounded_colours) return (share - hyper.mean[c]) / hyper.deviation[c];
+  const auto kept = [](float value) { return bf16_to_f32(f32_to_bf16(value)); };
+  return kept(kept(kept(share) - hyper.mean[c]) / hyper.deviation[c]);
 }
 
-// Both edges to multiples of a tile.
-Size tiled_size(Size from, std::int64_t tile) {
-  const double ratio = static_cast<double>(from.width) / static_cast<double>(from.height);
-  const auto whole = [&](std::int64_t edge) { return (edge + tile - 1) / tile * tile; };
-  if (from.width >= from.height) {
-    const std::int64_t width = whole(from.width);
-    return {width, whole(static_cast<std::int64_t>(static_cast<double>(width) / ratio))};
-  }
-  const std::int64_t height = whole(from.height);
-  return {whole(static_cast<std::int64_t>(static_cast<double>(height) * ratio)), height};
-}
+}  // namespace
 
-// Part of a picture as numbers of mean 0 and deviation 1.
 PreparedPicture::Tile tile_of(const TowerHyper& hyper, const Picture& picture, std::int64_t left,
                               std::int64_t top, Size size) {
   PreparedPicture::Tile tile{
@@ -105,8 +111,7 @@ PreparedPicture::Tile tile_of(const TowerHyper& hyper, const Picture& picture, s
   tile.pixels.resize(3 * points);
   for (std::size_t c = 0; c < 3; ++c) {
     float values[256];
-    for (int i = 0; i < 256; ++i)
-      values[i] = (static_cast<float>(i * (1 / 255.0)) - hyper.mean[c]) / hyper.deviation[c];
+    for (int i = 0; i < 256; ++i) values[i] = colour_of(hyper, i, c);
     float* out = tile.pixels.data() + c * points;
     for (std::int64_t y = top; y < top + size.height; ++y)
       for (std::int64_t x = left; x < left + size.width; ++x)
@@ -129,156 +134,6 @@ PreparedPicture whole(const TowerHyper& hyper, const Picture& picture, Size size
   prepared.rows = rows_of(hyper, prepared.tiles.front());
   return prepared;
 }
-
-PreparedPicture cropped(const TowerHyper& hyper, const Picture& picture) {
-  const std::int64_t edge = hyper.image_size;
-  const bool is_wide = picture.width >= picture.height;
-  const std::int64_t longer = std::max(picture.width, picture.height);
-  const std::int64_t shorter = std::min(picture.width, picture.height);
-  const std::int64_t scaled = edge * longer / shorter;
-  const Picture sized = is_wide ? resample(picture, scaled, edge, hyper.filter)
-                                : resample(picture, edge, scaled, hyper.filter);
-  PreparedPicture prepared;
-  prepared.tiles.push_back(
-      tile_of(hyper, sized, (sized.width - edge) / 2, (sized.height - edge) / 2, {edge, edge}));
-  prepared.rows = rows_of(hyper, prepared.tiles.front());
-  return prepared;
-}
-
-PreparedPicture split(const TowerSpec& spec, const TowerHyper& hyper, const Picture& picture) {
-  const std::int64_t edge = hyper.image_size;
-  const Size square{edge, edge};
-  const auto named = [](std::string_view name, const std::string& rows) {
-    return fmt::format("<fake_token_around_image>{}{}", name, rows);
-  };
-  const std::size_t rows = (edge / hyper.block()) * (edge / hyper.block());
-  const std::string tokens = repeated(spec.row_name, rows);
-  PreparedPicture prepared;
-  Picture sized = picture;
-  Size size = capped_size(long_edge_size({picture.width, picture.height}, hyper.longest_edge));
-  sized = resample(sized, size.width, size.height, hyper.filter);
-  if (hyper.splits) {
-    size = tiled_size(size, edge);
-    sized = resample(sized, size.width, size.height, hyper.filter);
-    if (size.width > edge || size.height > edge) {
-      for (std::int64_t top = 0; top < size.height; top += edge) {
-        for (std::int64_t left = 0; left < size.width; left += edge) {
-          prepared.tiles.push_back(tile_of(hyper, sized, left, top, square));
-          prepared.text +=
-              named(fmt::format("<row_{}_col_{}>", top / edge + 1, left / edge + 1), tokens);
-        }
-        prepared.text += '\n';
-      }
-      prepared.text += '\n';
-    }
-  }
-  sized = resample(sized, edge, edge, hyper.filter);
-  prepared.tiles.push_back(tile_of(hyper, sized, 0, 0, square));
-  prepared.text += named("<global-img>", tokens) + "<fake_token_around_image>";
-  prepared.rows = rows * prepared.tiles.size();
-  return prepared;
-}
-
-// The grid in which most of the picture's points are kept, and, of several, fewest stay unused.
-// Source: LLaVA 1.6, select_best_resolution.
-TowerHyper::Grid best_grid(const TowerHyper& hyper, Size from) {
-  TowerHyper::Grid best = hyper.grids.front();
-  std::int64_t most_kept = 0, least_unused = std::numeric_limits<std::int64_t>::max();
-  for (const TowerHyper::Grid& grid : hyper.grids) {
-    const std::int64_t width = std::int64_t{grid.columns} * hyper.image_size;
-    const std::int64_t height = std::int64_t{grid.rows} * hyper.image_size;
-    const double scale = std::min(static_cast<double>(width) / static_cast<double>(from.width),
-                                  static_cast<double>(height) / static_cast<double>(from.height));
-    const auto scaled = [&](std::int64_t edge) {
-      return static_cast<std::int64_t>(static_cast<double>(edge) * scale);
-    };
-    const std::int64_t kept =
-        std::min(scaled(from.width) * scaled(from.height), from.width * from.height);
-    const std::int64_t unused = width * height - kept;
-    if (kept < most_kept || (kept == most_kept && unused >= least_unused)) continue;
-    best = grid;
-    most_kept = kept;
-    least_unused = unused;
-  }
-  return best;
-}
-
-// The picture as large as fits into `to`, black around it.
-Picture fitted(const TowerHyper& hyper, const Picture& picture, Size to) {
-  const double across = static_cast<double>(to.width) / static_cast<double>(picture.width);
-  const double down = static_cast<double>(to.height) / static_cast<double>(picture.height);
-  Size size = to;
-  if (across < down)
-    size.height = std::min(above(static_cast<double>(picture.height) * across), to.height);
-  else
-    size.width = std::min(above(static_cast<double>(picture.width) * down), to.width);
-  const Picture sized = resample(picture, size.width, size.height, hyper.filter);
-  Picture framed{to.width, to.height, {}};
-  framed.rgb.resize(static_cast<std::size_t>(to.width * to.height * 3));
-  const std::int64_t left = (to.width - size.width) / 2, top = (to.height - size.height) / 2;
-  for (std::int64_t y = 0; y < size.height; ++y)
-    std::copy_n(sized.rgb.begin() + y * size.width * 3, size.width * 3,
-                framed.rgb.begin() + ((top + y) * to.width + left) * 3);
-  return framed;
-}
-
-// So many lines of rows at the top and at the bottom, or columns at both sides, show black alone.
-// Source: LLaVA 1.6, unpad_image.
-struct Margins {
-  std::int64_t lines = 0, columns = 0;
-};
-Margins margins_of(Size from, std::int64_t lines, std::int64_t columns) {
-  const auto width = static_cast<double>(from.width), height = static_cast<double>(from.height);
-  const auto wide = static_cast<double>(columns), high = static_cast<double>(lines);
-  const auto whole_part = [](double value) {  // of what is nearly a whole number, that one
-    return static_cast<std::int64_t>(std::nearbyint(value * 1e7) / 1e7);
-  };
-  if (width / height > wide / high)
-    return {.lines = (lines - whole_part(height * (wide / width))) / 2};
-  return {.columns = (columns - whole_part(width * (high / height))) / 2};
-}
-
-// The whole picture, then line by line the rows of a grid of tiles, less its margins.
-PreparedPicture cut_by_grid(const TowerSpec& spec, const TowerHyper& hyper,
-                            const Picture& picture) {
-  const std::int64_t edge = hyper.image_size;
-  const Size square{edge, edge}, from{picture.width, picture.height};
-  const TowerHyper::Grid grid = best_grid(hyper, from);
-  PreparedPicture prepared = whole(hyper, picture, square);
-  const Picture framed = fitted(hyper, picture, {edge * grid.columns, edge * grid.rows});
-  for (std::int64_t top = 0; top < framed.height; top += edge)
-    for (std::int64_t left = 0; left < framed.width; left += edge)
-      prepared.tiles.push_back(tile_of(hyper, framed, left, top, square));
-
-  const std::uint32_t side = hyper.image_size / hyper.block(), each = side * side;
-  for (std::uint32_t row = 0; row < each; ++row) prepared.order.push_back(row);
-  const std::int64_t lines = std::int64_t{grid.rows} * side;
-  const std::int64_t columns = std::int64_t{grid.columns} * side;
-  const Margins margins = margins_of(from, lines, columns);
-  for (std::int64_t y = margins.lines; y < lines - margins.lines; ++y) {
-    for (std::int64_t x = margins.columns; x < columns - margins.columns; ++x) {
-      const std::int64_t tile = 1 + y / side * grid.columns + x / side;
-      prepared.order.push_back(
-          static_cast<std::uint32_t>(tile * each + y % side * side + x % side));
-    }
-    prepared.order.push_back(PreparedPicture::line_end);
-  }
-  prepared.rows = prepared.order.size();
-  prepared.text = repeated(spec.row_name, prepared.rows);
-  return prepared;
-}
-
-// Rows line by line, each line closed by a mark.
-std::string lines_of(const TowerSpec& spec, std::size_t height, std::size_t width) {
-  std::string text;
-  for (std::size_t y = 0; y < height; ++y) {
-    text += repeated(spec.row_name, width);
-    text += y + 1 < height ? "[IMG_BREAK]" : "[IMG_END]";
-  }
-  return text;
-}
-
-}  // namespace
 
 std::size_t rows_of(const TowerHyper& hyper, const PreparedPicture::Tile& tile) {
   return std::size_t{tile.width / hyper.block()} * (tile.height / hyper.block());
@@ -308,8 +163,15 @@ Result<PreparedPicture> prepare_picture(const TowerSpec& spec, const TowerHyper&
     case Sizing::bounded:
       prepared = whole(hyper, picture, bounded_size(hyper, from));
       break;
+    case Sizing::budget:
+      prepared = whole(hyper, picture, budget_size(hyper, from));
+      break;
     case Sizing::split:
       return split(spec, hyper, picture);
+    case Sizing::shapes:
+      return cut_by_shape(spec, hyper, picture);
+    case Sizing::canvases:
+      return cut_by_canvas(spec, hyper, picture);
     case Sizing::grids:
       return cut_by_grid(spec, hyper, picture);
   }

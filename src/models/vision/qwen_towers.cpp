@@ -1,6 +1,6 @@
-// Qwen2-VL, Qwen2.5-VL and Qwen3-VL: pictures of any size, places by rotation.  Most layers of the
-// second see windows; the third has learned places too, and gives rows of some of its layers to the
-// first layers of the language model (DeepStack).
+// Qwen2-VL, Qwen2.5-VL, Qwen3-VL and Qwen 3.5: pictures of any size, places by rotation.  Most
+// layers of the second see windows; the third has learned places too, and gives rows of some of its
+// layers to the first layers of the language model (DeepStack), which the fourth does not.
 // Source: Wang et al. 2024; Bai et al. 2025a and 2025b; Meng et al. 2024.
 #include <algorithm>
 
@@ -66,10 +66,10 @@ constexpr std::string_view tower_prefixes[] = {"visual.", "model.visual."};
 constexpr std::string_view merger_prefixes[] = {"visual.merger.", "model.visual.merger."};
 constexpr std::string_view qwen2_types[] = {"qwen2_vl"};
 constexpr std::string_view qwen25_types[] = {"qwen2_5_vl"};
-constexpr std::string_view qwen3_types[] = {"qwen3_vl", "qwen3_vl_moe"};
+constexpr std::string_view qwen3_types[] = {"qwen3_vl", "qwen3_vl_moe", "qwen3_5", "qwen3_5_moe"};
 
 constexpr std::string_view languages[] = {"qwen2vl"};
-constexpr std::string_view qwen3_languages[] = {"qwen3vl", "qwen3vlmoe"};
+constexpr std::string_view qwen3_languages[] = {"qwen3vl", "qwen3vlmoe", "qwen35", "qwen35moe"};
 constexpr std::uint64_t least_pixels = 56 * 56, most_pixels = 28 * 28 * 1280;
 
 }  // namespace

@@ -4,6 +4,8 @@
 
 #include <algorithm>
 #include <array>
+#include <cmath>
+#include <limits>
 #include <memory>
 #include <stop_token>
 #include <vector>
@@ -24,13 +26,17 @@ struct TowerHyper {
   std::vector<bool> sees_all;  // per layer that is run; only with a window
   std::vector<std::uint32_t>
       deep;  // layers whose rows the first of the language model read; ascending
+  NormKind norm = NormKind::layer;
   float norm_eps = 1e-6f, projector_eps = 1e-6f;
   float rope_theta = 10000;
   ops::Activation activation = ops::Activation::gelu_tanh, between = ops::Activation::gelu;
   std::array<float, 3> mean{}, deviation{};
+  bool rounded_colours = false;  // computed in bf16
   std::uint64_t min_pixels = 0, max_pixels = 0;
   std::uint32_t longest_edge = 0;
-  bool splits = true;  // Sizing::split: whether pictures are cut at all
+  bool splits = true;                          // Sizing::split: whether pictures are cut at all
+  std::uint32_t min_tiles = 1, max_tiles = 1;  // Sizing::shapes and canvases
+  std::uint32_t max_rows = 0;                  // Sizing::budget
   struct Grid {
     std::uint32_t rows, columns;  // of tiles
   };
@@ -41,12 +47,33 @@ struct TowerHyper {
   bool is_deep(std::size_t layer) const { return std::ranges::binary_search(deep, layer); }
 };
 
-struct TowerWeights {
-  std::array<Weight, tower_parts> whole;
-  std::vector<std::array<Weight, tower_parts>> layers;  // that are run
+// What a matrix reads and gives is cut to these.
+struct Bounds {
+  float low = -std::numeric_limits<float>::infinity();
+  float high = std::numeric_limits<float>::infinity();
 
-  const Weight& operator[](TowerPart part) const { return whole[static_cast<std::size_t>(part)]; }
-  const Weight& at(std::size_t layer, TowerPart part) const {
+  bool hold() const { return std::isfinite(low) || std::isfinite(high); }
+};
+
+struct TowerWeight : Weight {
+  Bounds reads, gives;
+
+  bool is_bounded() const { return reads.hold() || gives.hold(); }
+};
+
+struct TowerWeights {
+  using Parts = std::array<TowerWeight, tower_parts>;
+  Parts whole;
+  std::vector<Parts> layers;  // that are run
+
+  const TowerWeight& operator[](TowerPart part) const {
+    return whole[static_cast<std::size_t>(part)];
+  }
+  TowerWeight& operator[](TowerPart part) { return whole[static_cast<std::size_t>(part)]; }
+  const TowerWeight& at(std::size_t layer, TowerPart part) const {
+    return layers[layer][static_cast<std::size_t>(part)];
+  }
+  TowerWeight& at(std::size_t layer, TowerPart part) {
     return layers[layer][static_cast<std::size_t>(part)];
   }
 };
@@ -61,7 +88,7 @@ struct Tower {
 };
 
 // The tower of a package: of a Hugging Face folder, or of a GGUF file of its own.  nullptr: the
-// folder has none that we run.  Errors: corrupt, unsupported.
+// folder has none.  Errors: corrupt, unsupported (one that we do not run).
 Result<const TowerSpec*> tower_of(const Package& package);
 // Errors: unsupported: the tower is of another family of models.
 Status check_language(const TowerSpec& spec, const ArchSpec& language);
@@ -78,6 +105,7 @@ struct TowerFinder {
   const TensorEntry* find(const TowerRow& row, std::size_t layer, std::string_view suffix) const;
   // One of the names of a row, whose layer it fills in.
   std::string name(const TowerRow& row, std::string_view pattern, std::size_t layer) const;
+  bool swaps_mlp(std::size_t layer) const;
 };
 
 // Numbers and weights.  language_dim: of the model that reads the rows.
@@ -105,9 +133,13 @@ void add_position(const Tower& tower, const PatchOrder::Place& place, std::uint3
                   std::uint32_t columns, float* x);
 
 // How queries and keys turn, where the spec says that they do.
-std::vector<ops::RopePlace> rope_places_of(const PatchOrder& order, std::size_t lead);
+std::vector<ops::RopePlace> rope_places_of(const TowerSpec& spec, const PatchOrder& order,
+                                           std::size_t lead);
 ops::RopeTable rope_table_of(const Tower& tower);
 std::vector<std::uint8_t> rope_axes_of(const Tower& tower);
+// Which stored row of a head each of its rows is, so that pairs lie half a head apart; empty: they
+// do already.
+std::vector<std::uint32_t> rope_order_of(const Tower& tower);
 float scale_of(const Tower& tower);  // of queries times keys
 
 std::size_t rows_of(const TowerHyper& hyper, const PreparedPicture::Tile& tile);

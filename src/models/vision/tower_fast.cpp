@@ -23,7 +23,7 @@ struct Pass {
 };
 
 void norm(Pass& pass, View y, View x, const Weight& w, float eps) {
-  if (pass.tower.spec->norm == NormKind::rms)
+  if (pass.hyper().norm == NormKind::rms)
     ops::rms_norm(pass.ctx, y, x, w.values, eps);
   else
     ops::layer_norm(pass.ctx, y, x, w.values, w.bias, eps);
@@ -46,6 +46,65 @@ void gather_patches(ops::Context& ctx, const TowerHyper& hyper, const PreparedPi
   });
 }
 
+void hold(View x, const Bounds& bounds) {
+  if (!bounds.hold()) return;
+  for (std::size_t i = 0; i < x.rows; ++i)
+    for (std::size_t d = 0; d < x.dim; ++d)
+      x.row(i)[d] = std::clamp(x.row(i)[d], bounds.low, bounds.high);
+}
+
+struct Product {
+  View y;
+  const TowerWeight* w;
+};
+
+// y = x w of each, together where none is held to bounds.
+void multiply(Pass& pass, std::span<const Product> products, View x) {
+  if (std::ranges::none_of(products, [](const Product& each) { return each.w->is_bounded(); })) {
+    std::vector<ops::MatmulJob> jobs;
+    for (const Product& each : products) jobs.push_back({each.y, &each.w->matrix, each.w->bias});
+    return ops::matmul_many(pass.ctx, jobs, x);
+  }
+  const auto mark = pass.arena.mark();
+  const View held = pass.arena.view(x.rows, x.dim);
+  for (const Product& each : products) {
+    std::copy_n(x.data, x.rows * x.dim, held.data);
+    hold(held, each.w->reads);
+    ops::matmul(pass.ctx, each.y, held, each.w->matrix, each.w->bias);
+    hold(each.y, each.w->gives);
+  }
+  pass.arena.release(mark);
+}
+
+// Of each head where the norm's weights are one head's, of whole rows where they are as many.
+void norm_heads(Pass& pass, View x, const Weight& w) {
+  if (!w.present()) return;
+  const std::size_t dim = w.values.size();
+  const View heads(x.data, x.rows * x.dim / dim, dim);
+  ops::rms_norm(pass.ctx, heads, heads, w.values, pass.hyper().norm_eps);
+}
+
+// What a branch's last matrix makes of its rows, added to x.
+struct BranchEnd {
+  TowerPart matrix, post_norm, gain;
+};
+void add_branch(Pass& pass, View x, View rows, std::size_t layer, const BranchEnd& end) {
+  const TowerWeight& w = pass.tower.weights.at(layer, end.matrix);
+  const Weight& after = pass.tower.weights.at(layer, end.post_norm);
+  const Weight& gain = pass.tower.weights.at(layer, end.gain);
+  if (!after.present() && !gain.present() && !w.is_bounded())
+    return ops::matmul_add(pass.ctx, x, rows, w.matrix, w.bias);
+  const auto mark = pass.arena.mark();
+  const View y = pass.arena.view(x.rows, x.dim);
+  const Product product{y, &w};
+  multiply(pass, {&product, 1}, rows);
+  if (after.present()) norm(pass, y, y, after, pass.hyper().norm_eps);
+  for (std::size_t i = 0; gain.present() && i < y.rows; ++i)
+    for (std::size_t d = 0; d < y.dim; ++d) y.row(i)[d] *= gain.values[d];
+  ops::add(pass.ctx, x, y);
+  pass.arena.release(mark);
+}
+
 void attention(Pass& pass, std::size_t layer) {
   const Tower& tower = pass.tower;
   const std::size_t width = std::size_t{pass.hyper().heads} * pass.hyper().head_dim;
@@ -55,11 +114,13 @@ void attention(Pass& pass, std::size_t layer) {
   const View queries = pass.arena.view(pass.x.rows, width);
   const View keys = pass.arena.view(pass.x.rows, width);
   const View values = pass.arena.view(pass.x.rows, width);
-  const Weight &qw = tower.weights.at(layer, q), &kw = tower.weights.at(layer, k),
-               &vw = tower.weights.at(layer, v);
-  const ops::MatmulJob jobs[] = {
-      {queries, &qw.matrix, qw.bias}, {keys, &kw.matrix, kw.bias}, {values, &vw.matrix, vw.bias}};
-  ops::matmul_many(pass.ctx, jobs, before);
+  const Product products[] = {{queries, &tower.weights.at(layer, q)},
+                              {keys, &tower.weights.at(layer, k)},
+                              {values, &tower.weights.at(layer, v)}};
+  multiply(pass, products, before);
+  norm_heads(pass, queries, tower.weights.at(layer, q_norm));
+  norm_heads(pass, keys, tower.weights.at(layer, k_norm));
+  norm_heads(pass, values, tower.weights.at(layer, v_norm));
   if (tower.spec->rope) {
     const ops::RopeTable table = rope_table_of(tower);
     const auto axes = rope_axes_of(tower);
@@ -71,15 +132,14 @@ void attention(Pass& pass, std::size_t layer) {
   const bool all = pass.windows.empty() || pass.hyper().sees_all[layer];
   ops::attend_both_ways(pass.ctx, queries, queries, keys, values, all ? pass.whole : pass.windows,
                         pass.hyper().heads, options);
-  const Weight& out = tower.weights.at(layer, attention_out);
-  ops::matmul_add(pass.ctx, pass.x, queries, out.matrix, out.bias);
+  add_branch(pass, pass.x, queries, layer, {attention_out, attention_post_norm, attention_gain});
   pass.arena.release(mark);
 }
 
 void mlp(Pass& pass, std::size_t layer) {
   const Tower& tower = pass.tower;
-  const Weight &gate_w = tower.weights.at(layer, gate), &up_w = tower.weights.at(layer, up),
-               &down_w = tower.weights.at(layer, down);
+  const TowerWeight &gate_w = tower.weights.at(layer, gate), &up_w = tower.weights.at(layer, up);
+  constexpr BranchEnd end{down, mlp_post_norm, mlp_gain};
   for (std::size_t first_row = 0; first_row < pass.x.rows; first_row += mlp_rows) {
     const auto mark = pass.arena.mark();
     const View x = pass.x.slice_rows(first_row, std::min(mlp_rows, pass.x.rows - first_row));
@@ -88,15 +148,15 @@ void mlp(Pass& pass, std::size_t layer) {
     const View ups = pass.arena.view(x.rows, up_w.matrix.rows());
     if (gate_w.present()) {
       const View gates = pass.arena.view(x.rows, ups.dim);
-      const ops::MatmulJob jobs[] = {{gates, &gate_w.matrix, gate_w.bias},
-                                     {ups, &up_w.matrix, up_w.bias}};
-      ops::matmul_many(pass.ctx, jobs, before);
+      const Product products[] = {{gates, &gate_w}, {ups, &up_w}};
+      multiply(pass, products, before);
       ops::activate_mul(pass.ctx, gates, ups, pass.hyper().activation);
-      ops::matmul_add(pass.ctx, x, gates, down_w.matrix, down_w.bias);
+      add_branch(pass, x, gates, layer, end);
     } else {
-      ops::matmul(pass.ctx, ups, before, up_w.matrix, up_w.bias);
+      const Product product{ups, &up_w};
+      multiply(pass, {&product, 1}, before);
       ops::activate(pass.ctx, ups, pass.hyper().activation);
-      ops::matmul_add(pass.ctx, x, ups, down_w.matrix, down_w.bias);
+      add_branch(pass, x, ups, layer, end);
     }
     pass.arena.release(mark);
   }
@@ -129,13 +189,21 @@ View projected(Pass& pass, View x) {
   const float eps = pass.hyper().projector_eps;
   if (weights[block_norm].present()) norm(pass, x, x, weights[block_norm], eps);
   View y = joined(pass, x);
+  if (weights[joined_norm].present())
+    ops::layer_norm(pass.ctx, y, y, weights[joined_norm].values, weights[joined_norm].bias, eps);
+  for (std::size_t i = 0; weights[stretch].present() && i < y.rows; ++i)
+    for (std::size_t d = 0; d < y.dim; ++d)
+      y.row(i)[d] = y.row(i)[d] * weights[stretch].values[d] - weights[shift].values[d];
   if (weights[pooled_norm].present())
     ops::rms_norm(pass.ctx, y, y, weights[pooled_norm].values, eps);
   if (weights[merge].present()) y = multiplied(pass, y, weights[merge]);
   y = multiplied(pass, y, weights[first]);
   if (!weights[second].present()) return y;
   ops::activate(pass.ctx, y, pass.hyper().between);
-  return multiplied(pass, y, weights[second]);
+  y = multiplied(pass, y, weights[second]);
+  if (!weights[third].present()) return y;
+  ops::activate(pass.ctx, y, pass.hyper().between);
+  return multiplied(pass, y, weights[third]);
 }
 
 // What a deep layer of the language model reads of this one.
@@ -176,7 +244,7 @@ Status encode_fast(ops::Context& ctx, const Tower& tower, const PreparedPicture:
                    View out, Arena& arena, std::stop_token stop) {
   const PatchOrder order = order_patches(tower.hyper, tile.width, tile.height);
   const std::size_t lead = tower.weights[class_row].present() ? 1 : 0;
-  const std::vector<ops::RopePlace> places = rope_places_of(order, lead);
+  const std::vector<ops::RopePlace> places = rope_places_of(*tower.spec, order, lead);
   Pass pass{ctx, tower,         arena, arena.view(lead + order.places.size(), tower.hyper.dim),
             {},  order.windows, places};
   pass.whole = {0, pass.x.rows};

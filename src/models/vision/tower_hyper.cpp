@@ -16,7 +16,7 @@ namespace {
 constexpr std::uint32_t max_patch = 64, max_image_size = 4096, max_merge = 8;
 constexpr std::uint32_t max_tower_dim = 1u << 14, max_tower_layers = 256;
 constexpr std::uint64_t max_pixels = 1ull << 26;
-constexpr std::uint32_t max_grid_edge = 1u << 16, max_places = 1u << 20;
+constexpr std::uint32_t max_grid_edge = 1u << 16, max_places = 1u << 20, max_tiles = 1u << 10;
 
 const Json& member_or(const Json& object, std::string_view name, const Json& otherwise) {
   const Json* found = object.find(name);
@@ -48,6 +48,28 @@ Status take_colours(std::span<const double> values, std::string_view name,
   return Done{};
 }
 
+Status read_colours(const HyperSource& source, Keys mean_keys, Keys deviation_keys,
+                    const TowerSpec& spec, TowerHyper& hyper) {
+  if (spec.own_colours) return Done{};
+  if (const auto mean = TRY(source.reals(mean_keys, {-1e6, 1e6})))
+    TRY(take_colours(*mean, source.name_of(mean_keys), hyper.mean, false));
+  if (const auto deviation = TRY(source.reals(deviation_keys, {-1e6, 1e6})))
+    TRY(take_colours(*deviation, source.name_of(deviation_keys), hyper.deviation, true));
+  return Done{};
+}
+
+// A length that may be told for both edges of a square.
+Result<std::optional<std::uint32_t>> edge_in(const HyperSource& source, Keys keys,
+                                             std::uint32_t most) {
+  const auto edges = TRY(source.counts(keys, 1, most));
+  if (!edges) return std::optional<std::uint32_t>();
+  if (edges->empty() || edges->size() > 2 || edges->front() != edges->back())
+    return Error(
+        ErrorKind::unsupported,
+        fmt::format("{}: needs one number, or two that are the same", source.name_of(keys)));
+  return std::optional(edges->front());
+}
+
 Result<ops::Activation> activation_of(std::string_view name) {
   if (name == "quick_gelu") return ops::Activation::quick_gelu;
   if (name == "gelu") return ops::Activation::gelu;
@@ -74,7 +96,8 @@ Status check(const TowerSpec& spec, TowerHyper& hyper, std::uint32_t layers) {
     if (hyper.deep[i] >= layers || (i > 0 && hyper.deep[i] <= hyper.deep[i - 1]))
       return wrong(fmt::format("deep layer {} of a vision tower of {} layers: needs them in order",
                                hyper.deep[i], layers));
-  const bool sized = spec.sizing != Sizing::smart && spec.sizing != Sizing::bounded;
+  const bool sized = spec.sizing != Sizing::smart && spec.sizing != Sizing::bounded &&
+                     spec.sizing != Sizing::budget;
   if (sized && (hyper.image_size < hyper.block() || hyper.image_size % hyper.block() != 0))
     return wrong(fmt::format("pictures of {} points along an edge: needs a multiple of {}",
                              hyper.image_size, hyper.block()));
@@ -88,6 +111,17 @@ Status check(const TowerSpec& spec, TowerHyper& hyper, std::uint32_t layers) {
   const auto edge = static_cast<std::uint32_t>(std::sqrt(static_cast<double>(most)));
   hyper.longest_edge =
       std::min(hyper.longest_edge, spec.sizing == Sizing::split ? max_image_size : edge);
+  hyper.max_rows = std::min(hyper.max_rows, max_picture_rows);
+  if (spec.sizing == Sizing::shapes || spec.sizing == Sizing::canvases) {
+    const std::uint32_t side = hyper.image_size / hyper.block();
+    const std::uint32_t most_tiles = max_picture_rows / (side * side);
+    if (most_tiles == 0)
+      return wrong(fmt::format("tiles of {} points along an edge", hyper.image_size));
+    hyper.max_tiles = std::min(hyper.max_tiles, std::max(1u, most_tiles - 1));
+    if (hyper.min_tiles > hyper.max_tiles)
+      return wrong(fmt::format("pictures of at least {} tiles and at most {}", hyper.min_tiles,
+                               hyper.max_tiles));
+  }
   if (spec.sizing == Sizing::bounded || spec.sizing == Sizing::split)
     if (hyper.longest_edge < hyper.block())
       return wrong(fmt::format("pictures of at most {} points along an edge", hyper.longest_edge));
@@ -112,19 +146,28 @@ Status read_processor(const Package& package, const TowerSpec& spec, TowerHyper&
     file = whole.is_object() ? member_or(whole, "image_processor", none) : none;
   }
   const HyperSource source(package, "", file);
-  if (const auto mean = TRY(source.reals({"", "image_mean"}, {-1e6, 1e6})))
-    TRY(take_colours(*mean, "image_mean", hyper.mean, false));
-  if (const auto deviation = TRY(source.reals({"", "image_std"}, {-1e6, 1e6})))
-    TRY(take_colours(*deviation, "image_std", hyper.deviation, true));
+  TRY(read_colours(source, {"", "image_mean"}, {"", "image_std"}, spec, hyper));
   if (const auto filter = TRY(source.count({"", "resample"}, 0, 5))) {
     if (*filter < 1 || *filter > 3)
       return Error(ErrorKind::unsupported,
                    fmt::format("preprocessor_config.json: resample = {}", *filter));
-    hyper.filter = *filter == 1   ? Filter::lanczos
-                   : *filter == 2 ? Filter::bilinear
-                                  : Filter::bicubic;
+    hyper.filter = *filter == 1 ? Filter::lanczos
+                   : *filter == 2
+                       ? (spec.filter == Filter::bilinear16 ? spec.filter : Filter::bilinear)
+                       : Filter::bicubic;
   }
   if (const auto splits = TRY(source.flag({"", "do_image_splitting"}))) hyper.splits = *splits;
+  if (TRY(source.flag({"", "resize_to_max_canvas"})).value_or(false))
+    return Error(ErrorKind::unsupported, "preprocessor_config.json: resize_to_max_canvas = true");
+  if (spec.sizing == Sizing::shapes || spec.sizing == Sizing::canvases) {
+    if (const auto least = TRY(source.count({"", "min_patches"}, 1, max_tiles)))
+      hyper.min_tiles = *least;
+    if (const auto most = TRY(source.count({"", "max_patches"}, 1, max_tiles)))
+      hyper.max_tiles = *most;
+  }
+  if (spec.sizing == Sizing::budget)
+    if (const auto rows = TRY(source.count({"", "max_soft_tokens"}, 1, max_places)))
+      hyper.max_rows = *rows;
   const Json& size = member_or(file, "size", none);
   const auto longest = TRY(number_in(size, "longest_edge"));
   const auto shortest = TRY(number_in(size, "shortest_edge"));
@@ -207,7 +250,7 @@ Result<TowerHyper> read_hf(const Package& package, const TowerSpec& spec, TowerH
   const Json none = Json::object();
   const Json& config = member_or(package.config, "vision_config", none);
   const HyperSource vision(package, "", config), top(package, "", package.config);
-  hyper.patch = TRY(vision.count({"", "patch_size|spatial_patch_size"}, 1, max_patch)).value_or(14);
+  hyper.patch = TRY(edge_in(vision, {"", "patch_size|spatial_patch_size"}, max_patch)).value_or(14);
   hyper.dim = TRY(vision.count({"", "embed_dim|hidden_size"}, 1, max_tower_dim)).value_or(0);
   const auto layers =
       TRY(vision.required_count({"", "depth|num_hidden_layers"}, 1, max_tower_layers));
@@ -218,22 +261,29 @@ Result<TowerHyper> read_hf(const Package& package, const TowerSpec& spec, TowerH
   const auto hidden = TRY(vision.count({"", "intermediate_size"}, 1, 1u << 18));
   hyper.hidden = hidden.value_or(static_cast<std::uint32_t>(hyper.dim * ratio.value_or(4)));
   hyper.image_size =
-      TRY(vision.count({"", "image_size"}, 1, max_image_size)).value_or(hyper.image_size);
-  const auto eps = TRY(vision.real({"", "layer_norm_eps"}, {1e-30, 1}));
-  if (eps && spec.norm == NormKind::layer) hyper.norm_eps = static_cast<float>(*eps);
-  hyper.projector_eps = hyper.norm_eps;
-  if (const auto name = TRY(vision.text({"", "hidden_act"})))
+      TRY(edge_in(vision, {"", "image_size"}, max_image_size)).value_or(hyper.image_size);
+  const Keys eps_keys{"", spec.norm == NormKind::layer ? "layer_norm_eps" : "rms_norm_eps"};
+  if (const auto eps = TRY(vision.real(eps_keys, {1e-30, 1})))
+    hyper.norm_eps = static_cast<float>(*eps);
+  hyper.projector_eps = spec.projector_eps > 0 ? spec.projector_eps : hyper.norm_eps;
+  if (const auto kind = TRY(vision.text({"", "norm_type"})))
+    hyper.norm = *kind == "rms_norm" ? NormKind::rms : NormKind::layer;
+  if (const auto name = TRY(vision.text({"", "hidden_act|hidden_activation"})))
     if (spec.activation_from_config) hyper.activation = TRY(activation_of(*name));
   if (const auto name = TRY(top.text({"", "projector_hidden_act"})))
     hyper.between = TRY(activation_of(*name));
   const Json& rope = member_or(config, "rope_parameters", config);
   if (const auto theta = TRY(HyperSource(package, "", rope).real({"", "rope_theta"}, {1, 1e9})))
     hyper.rope_theta = static_cast<float>(*theta);
-  if (const auto merge = TRY(vision.count({"", "spatial_merge_size"}, 1, max_merge)))
+  if (const auto merge =
+          TRY(vision.count({"", "spatial_merge_size|pooling_kernel_size"}, 1, max_merge)))
     hyper.merge = *merge;
+  auto ratio_kept = TRY(top.real({"", "downsample_ratio"}, {1.0 / max_merge, 1}));
+  if (!ratio_kept) ratio_kept = TRY(vision.real({"", "pixel_shuffle_ratio"}, {1.0 / max_merge, 1}));
+  if (ratio_kept) hyper.merge = static_cast<std::uint32_t>(1 / *ratio_kept);
   if (const auto merge = TRY(top.count({"", "spatial_merge_size|scale_factor"}, 1, max_merge)))
     hyper.merge = *merge;
-  if (spec.joining == Joining::average) {
+  if (spec.joining == Joining::average && spec.sizing == Sizing::square) {
     const auto rows =
         TRY(top.count({"", "mm_tokens_per_image"}, 1, max_picture_rows)).value_or(256);
     const auto side = static_cast<std::uint32_t>(std::sqrt(static_cast<double>(rows)));
@@ -284,7 +334,14 @@ Result<TowerHyper> read_gguf(const Package& package, const TowerSpec& spec, Towe
   const auto layers = TRY(source.required_count({"block_count", ""}, 1, max_tower_layers));
   if (const auto eps = TRY(source.real({"attention.layer_norm_epsilon", ""}, {1e-30, 1})))
     hyper.norm_eps = static_cast<float>(*eps);
-  hyper.projector_eps = hyper.norm_eps;
+  hyper.projector_eps = spec.projector_eps > 0 ? spec.projector_eps : hyper.norm_eps;
+  // Files do not say it: norms of the other kind have a bias.
+  if (spec.find(TowerPart::joined_norm) != nullptr && package.find("v.blk.0.ln1.bias") == nullptr)
+    hyper.norm = NormKind::rms;
+  if (const auto tiles = TRY(source.count({"preproc_min_tiles", ""}, 1, max_tiles)))
+    hyper.min_tiles = *tiles;
+  if (const auto tiles = TRY(source.count({"preproc_max_tiles", ""}, 1, max_tiles)))
+    hyper.max_tiles = *tiles;
   if (const auto merge = TRY(source.count({"spatial_merge_size", ""}, 1, max_merge)))
     hyper.merge = *merge;
   if (const auto merge = TRY(source.count({"projector.scale_factor", ""}, 1, max_merge)))
@@ -294,14 +351,15 @@ Result<TowerHyper> read_gguf(const Package& package, const TowerSpec& spec, Towe
       hyper.activation = ops::Activation::gelu_tanh;
     if (TRY(top.flag({"use_silu", ""})).value_or(false)) hyper.activation = ops::Activation::silu;
   }
-  if (const auto mean = TRY(source.reals({"image_mean", ""}, {-1e6, 1e6})))
-    TRY(take_colours(*mean, "clip.vision.image_mean", hyper.mean, false));
-  if (const auto deviation = TRY(source.reals({"image_std", ""}, {-1e6, 1e6})))
-    TRY(take_colours(*deviation, "clip.vision.image_std", hyper.deviation, true));
+  TRY(read_colours(source, {"image_mean", ""}, {"image_std", ""}, spec, hyper));
   const auto least = TRY(source.count({"image_min_pixels", ""}, 1, 1u << 26));
   const auto most = TRY(source.count({"image_max_pixels", ""}, 1, 1u << 26));
-  hyper.min_pixels = least.value_or(hyper.min_pixels);
-  hyper.max_pixels = most.value_or(hyper.max_pixels);
+  if (spec.sizing == Sizing::budget && most)
+    hyper.max_rows = std::max(1u, *most / (hyper.block() * hyper.block()));
+  if (spec.sizing == Sizing::smart) {
+    hyper.min_pixels = least.value_or(hyper.min_pixels);
+    hyper.max_pixels = most.value_or(hyper.max_pixels);
+  }
   // Files of before 2026 do not say it: what the published models have.
   if (spec.sizing == Sizing::split) hyper.longest_edge = 4 * hyper.image_size;
   if (const auto longest = TRY(source.count({"preproc_image_size", ""}, 1, 1u << 14)))
@@ -337,8 +395,10 @@ Result<TowerHyper> read_gguf(const Package& package, const TowerSpec& spec, Towe
 Result<TowerHyper> read_tower_hyper(const Package& package, const TowerSpec& spec) {
   TowerHyper hyper;
   hyper.merge = spec.merge;
+  hyper.norm = spec.norm;
   hyper.norm_eps = spec.norm_eps;
   hyper.projector_eps = spec.norm_eps;
+  hyper.rope_theta = spec.rope_theta;
   hyper.activation = spec.activation;
   hyper.between = spec.between;
   hyper.mean = spec.mean;
@@ -347,6 +407,9 @@ Result<TowerHyper> read_tower_hyper(const Package& package, const TowerSpec& spe
   hyper.max_pixels = spec.max_pixels;
   hyper.longest_edge = spec.longest_edge;
   hyper.filter = spec.filter;
+  hyper.rounded_colours = spec.rounded_colours;
+  hyper.max_tiles = spec.max_tiles;
+  hyper.max_rows = spec.max_rows;
   return package.naming == Naming::gguf ? read_gguf(package, spec, hyper)
                                         : read_hf(package, spec, hyper);
 }

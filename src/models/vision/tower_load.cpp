@@ -5,20 +5,12 @@
 #include <cmath>
 #include <cstring>
 
-#include "base/utf8.h"
 #include "models/hyper_source.h"
 #include "models/values.h"
 #include "models/vision/tower.h"
 
 namespace hearth::models {
 namespace {
-
-std::string filled(std::string_view pattern, std::size_t layer) {
-  std::string name(pattern);
-  if (const auto at = name.find("{}"); at != std::string::npos)
-    name.replace(at, 2, std::to_string(layer));
-  return name;
-}
 
 struct TowerLoader {
   ops::Context& ctx;
@@ -31,6 +23,8 @@ struct TowerLoader {
   Status load(const TowerRow& row, std::size_t layer);
   std::vector<std::uint64_t> shape(TowerPart part, const TensorEntry* entry) const;
   Status load_matrix(const TowerRow& row, const TensorEntry& entry, Weight& out);
+  Status load_bounds(const TensorEntry& entry, TowerWeight& out);
+  void order_heads(Weight& out) const;
   Result<std::vector<float>> floats(const TensorEntry& entry, std::size_t rows,
                                     std::size_t columns);
 };
@@ -54,11 +48,25 @@ std::vector<std::uint64_t> TowerLoader::shape(TowerPart part, const TensorEntry*
   switch (part) {
     case patch:
     case patch_second:
+      if (entry != nullptr && entry->shape.size() == 2)
+        return {dim, std::uint64_t{3} * hyper().patch * hyper().patch};
       if (entry != nullptr && entry->shape.size() == 5)
         return {dim, 3, 2, hyper().patch, hyper().patch};
       return {dim, 3, hyper().patch, hyper().patch};
     case positions:
+      if (entry != nullptr && entry->shape.size() == 3) {
+        const bool crossed = tower.spec->places == Places::crossed;
+        return {crossed ? 2u : 1u, 0, dim};
+      }
       return {0, dim};
+    case class_row:
+      if (entry != nullptr && entry->shape.size() == 3) return {1, 1, dim};
+      return {dim};
+    case q_norm:
+    case k_norm:
+      return {tower.spec->heads_normed_alone ? hyper().head_dim : all};
+    case joined_norm:
+      return {joined};
     case qkv:
       return {3 * all, dim};
     case q:
@@ -78,7 +86,9 @@ std::vector<std::uint64_t> TowerLoader::shape(TowerPart part, const TensorEntry*
       if (tower.spec->first_is_turned) return {dim, 0};
       return {0, joined};
     case second:
-      return {hyper().out_dim, hyper().inner};
+      return {tower.spec->find(third) != nullptr ? 0u : hyper().out_dim, hyper().inner};
+    case third:
+      return {hyper().out_dim, tower.weights[second].stored.rows};
     case newline:
       return {hyper().out_dim};
     case deep_norm:
@@ -128,6 +138,14 @@ Status TowerLoader::load_matrix(const TowerRow& row, const TensorEntry& entry, W
       for (std::size_t c = 0; c < columns; ++c) values[i * columns + c] += other[c];
     }
     keep(first_frame, values, rows, columns);
+  } else if (row.part == patch && is_hf() && tower.spec->hf_patch_channels_last) {
+    const auto values = TRY(floats(entry, rows, columns));
+    const std::size_t area = columns / 3;
+    std::vector<float> sorted(values.size());
+    for (std::size_t r = 0; r < rows; ++r)
+      for (std::size_t c = 0; c < columns; ++c)
+        sorted[r * columns + c % 3 * area + c / 3] = values[r * columns + c];
+    keep(out, sorted, rows, columns);
   } else if (row.part == first && tower.spec->first_is_turned) {
     const auto values = TRY(floats(entry, rows, columns));
     std::vector<float> turned(values.size());
@@ -143,8 +161,9 @@ Status TowerLoader::load_matrix(const TowerRow& row, const TensorEntry& entry, W
         sorted[r * columns + c % block * dim + c / block] = values[r * columns + c];
     keep(out, sorted, rows, columns);
   } else if (row.part == positions) {
-    const auto values = TRY(floats(entry, rows, columns));
-    out.values = values;
+    out.values = TRY(floats(entry, rows, columns));
+    if (tower.spec->class_last)
+      std::ranges::rotate(out.values, out.values.end() - static_cast<std::ptrdiff_t>(hyper().dim));
   } else {
     out.stored = {entry.dtype, rows, columns, entry.data, entry.file_mapped};
     if (entry.make) {
@@ -160,11 +179,57 @@ Status TowerLoader::load_matrix(const TowerRow& row, const TensorEntry& entry, W
   return Done{};
 }
 
+// Numbers beside a matrix: what it reads and gives is cut to them.
+Status TowerLoader::load_bounds(const TensorEntry& entry, TowerWeight& out) {
+  std::string_view stem = entry.name;
+  for (const std::string_view last : {".weight", ".linear"})
+    if (stem.ends_with(last)) stem.remove_suffix(last.size());
+  const auto read = [&](std::string_view name, float& bound) -> Status {
+    const TensorEntry* held = tower.package.find(fmt::format("{}.{}", stem, name));
+    if (held == nullptr) return Done{};
+    const auto values = TRY(read_floats(*held));
+    if (values.size() != 1 || std::isnan(values.front()))
+      return Error(ErrorKind::corrupt, fmt::format("{}: needs one number", held->name));
+    bound = values.front();
+    return Done{};
+  };
+  TRY(read("input_min", out.reads.low));
+  TRY(read("input_max", out.reads.high));
+  TRY(read("output_min", out.gives.low));
+  TRY(read("output_max", out.gives.high));
+  for (const Bounds& bounds : {out.reads, out.gives})
+    if (bounds.low > bounds.high)
+      return Error(ErrorKind::corrupt, fmt::format("{}: held to {} and more, and to {} and less",
+                                                   stem, bounds.low, bounds.high));
+  return Done{};
+}
+
+// Rows of heads, or the weights of one head's norm, as queries and keys are turned.
+void TowerLoader::order_heads(Weight& out) const {
+  const auto of_head = rope_order_of(tower);
+  if (of_head.empty()) return;
+  const auto pick = [&](std::vector<float>& values) {
+    std::vector<float> sorted(values.size());
+    for (std::size_t i = 0; i < values.size(); ++i)
+      sorted[i] = values[i / of_head.size() * of_head.size() + of_head[i % of_head.size()]];
+    values = std::move(sorted);
+  };
+  pick(out.values);
+  pick(out.bias);
+  if (out.stored.rows == 0) return;
+  std::vector<std::size_t> order;
+  for (std::size_t i = 0; i < out.stored.rows; ++i)
+    order.push_back(i / of_head.size() * of_head.size() + of_head[i % of_head.size()]);
+  out.rebuilt = std::make_shared<const Bytes>(
+      pick_rows(out.stored.data, out.stored.data.size() / out.stored.rows, order));
+  out.stored.data = *out.rebuilt;
+  out.stored.file_mapped = false;
+}
+
 Status TowerLoader::load(const TowerRow& row, std::size_t layer) {
   using enum TowerPart;
-  Weight& out = of_tower_layer(row.part)
-                    ? tower.weights.layers[layer][static_cast<std::size_t>(row.part)]
-                    : tower.weights.whole[static_cast<std::size_t>(row.part)];
+  TowerWeight& out =
+      of_tower_layer(row.part) ? tower.weights.at(layer, row.part) : tower.weights[row.part];
   const TensorEntry* entry = finder.find(row, layer, ".weight");
   if (entry == nullptr) {
     if (!row.needed) return Done{};
@@ -173,22 +238,6 @@ Status TowerLoader::load(const TowerRow& row, std::size_t layer) {
         fmt::format("{} is missing", finder.name(row, is_hf() ? row.hf : row.gguf, layer)));
   }
   auto needed = shape(row.part, entry);
-  // Files of before 2025 name the two matrices of a plain MLP the other way round.
-  if (!is_hf() && (row.part == up || row.part == down) && hyper().dim != hyper().hidden &&
-      entry->shape.size() == 2 && entry->shape[0] == needed[1] && entry->shape[1] == needed[0]) {
-    TowerRow other = row;
-    other.gguf = row.part == up ? "v.blk.{}.ffn_down" : "v.blk.{}.ffn_up";
-    const TensorEntry* swapped = finder.find(other, layer, ".weight");
-    if (swapped != nullptr) {
-      TRY(check_shape(*swapped, needed));
-      TRY(load_matrix(row, *swapped, out));
-      if (const TensorEntry* bias = finder.find(other, layer, ".bias")) {
-        TRY(check_shape(*bias, std::span(needed).first(1)));
-        out.bias = TRY(read_floats(*bias));
-      }
-      return Done{};
-    }
-  }
   TRY(check_shape(*entry, needed));
   for (const std::uint64_t extent : entry->shape)
     if (extent == 0)
@@ -202,15 +251,17 @@ Status TowerLoader::load(const TowerRow& row, std::size_t layer) {
     TRY(load_matrix(row, *entry, out));
   }
   if (row.part == first) tower.hyper.inner = static_cast<std::uint32_t>(out.stored.rows);
+  if (tower.spec->bounded && of_tower_layer(row.part)) TRY(load_bounds(*entry, out));
   if (const TensorEntry* bias = finder.find(row, layer, ".bias")) {
     TRY(check_shape(*bias, std::array{is_vector(row.part) ? needed[0] : out.stored.rows}));
     out.bias = TRY(read_floats(*bias));
   }
+  if (row.part == q || row.part == k || row.part == q_norm || row.part == k_norm) order_heads(out);
   return Done{};
 }
 
 // A fused matrix of queries, keys and values becomes three.
-void split_qkv(const TowerHyper& hyper, std::array<Weight, tower_parts>& layer) {
+void split_qkv(const TowerHyper& hyper, TowerWeights::Parts& layer) {
   using enum TowerPart;
   Weight& whole = layer[static_cast<std::size_t>(qkv)];
   if (!whole.present()) return;
@@ -228,6 +279,25 @@ void split_qkv(const TowerHyper& hyper, std::array<Weight, tower_parts>& layer) 
   whole = Weight();
 }
 
+// What follows from the architecture: norms without weights, and pooled rows, which are made as
+// long as rows of ones before they are moved and stretched.
+void add_parts(Tower& tower) {
+  using enum TowerPart;
+  if (!tower.spec->unit_values) return;
+  const std::size_t dim = tower.hyper.dim;
+  for (std::size_t i = 0; i < tower.weights.layers.size(); ++i)
+    tower.weights.at(i, v_norm).values.assign(tower.hyper.head_dim, 1);
+  tower.weights[pooled_norm].values.assign(dim, 1);
+  auto &stretches = tower.weights[stretch].values, &shifts = tower.weights[shift].values;
+  stretches.resize(dim, 1);
+  shifts.resize(dim, 0);
+  const float length = std::sqrt(static_cast<float>(dim));
+  for (std::size_t d = 0; d < dim; ++d) {
+    shifts[d] *= stretches[d];
+    stretches[d] *= length;
+  }
+}
+
 Status check_parts(const Tower& tower, std::uint32_t language_dim) {
   using enum TowerPart;
   for (std::size_t i = 0; i < tower.weights.layers.size(); ++i)
@@ -235,8 +305,18 @@ Status check_parts(const Tower& tower, std::uint32_t language_dim) {
       if (!tower.weights.at(i, part).present())
         return Error(ErrorKind::corrupt,
                      fmt::format("layer {} of the vision tower lacks queries, keys or values", i));
-  const bool has_second = tower.weights[second].present();
-  const auto out = has_second ? tower.weights[second].stored.rows : tower.hyper.inner;
+  for (const TowerRow& row : tower.spec->tower)
+    for (std::size_t i = 1;
+         of_tower_layer(row.part) && !of_deep_layer(row.part) && i < tower.weights.layers.size();
+         ++i)
+      if (tower.weights.at(i, row.part).present() != tower.weights.at(0, row.part).present())
+        return Error(
+            ErrorKind::corrupt,
+            fmt::format("layers 0 and {} of the vision tower differ: one of them has no {}", i,
+                        row.gguf));
+  std::uint64_t out = tower.hyper.inner;
+  for (const TowerPart part : {second, third})
+    if (tower.weights[part].present()) out = tower.weights[part].stored.rows;
   if (out != language_dim)
     return Error(ErrorKind::corrupt,
                  fmt::format("the vision tower makes rows of {}: the model takes rows of {}", out,
@@ -244,7 +324,9 @@ Status check_parts(const Tower& tower, std::uint32_t language_dim) {
   const Weight& places = tower.weights[positions];
   if (!places.present()) return Done{};
   const std::uint64_t side = tower.hyper.image_size / tower.hyper.patch;
-  const std::uint64_t needed = side * side + (tower.weights[class_row].present() ? 1 : 0);
+  std::uint64_t needed = side * side + (tower.weights[class_row].present() ? 1 : 0);
+  if (tower.spec->places == Places::crossed)
+    needed = std::uint64_t{2} * tower.hyper.max_rows * tower.hyper.merge;
   if (places.values.size() / tower.hyper.dim < needed)
     return Error(ErrorKind::corrupt, fmt::format("the vision tower has {} places of {}",
                                                  places.values.size() / tower.hyper.dim, needed));
@@ -253,9 +335,9 @@ Status check_parts(const Tower& tower, std::uint32_t language_dim) {
 
 Status prepare_matrices(ops::Context& ctx, Tower& tower) {
   std::vector<Weight*> weights;
-  for (Weight& weight : tower.weights.whole) weights.push_back(&weight);
+  for (TowerWeight& weight : tower.weights.whole) weights.push_back(&weight);
   for (auto& layer : tower.weights.layers)
-    for (Weight& weight : layer) weights.push_back(&weight);
+    for (TowerWeight& weight : layer) weights.push_back(&weight);
   std::erase_if(weights, [](const Weight* weight) { return weight->stored.rows == 0; });
   std::vector<ops::StoredMatrix> stored;
   for (const Weight* weight : weights) stored.push_back(weight->stored);
@@ -282,90 +364,7 @@ std::vector<float> frequencies_of(const TowerSpec& spec, const TowerHyper& hyper
   return all;
 }
 
-Result<std::string_view> projector_type(const Package& package) {
-  for (const std::string_view key : {"clip.vision.projector_type", "clip.projector_type"})
-    if (package.metadata.has(key)) return package.metadata.string(key);
-  // Files of LLaVA older than the key.
-  if (package.metadata.has("clip.has_llava_projector")) return std::string_view("mlp");
-  return Error(ErrorKind::corrupt, "clip.projector_type is missing");
-}
-
 }  // namespace
-
-// Hugging Face numbers deep layers from 0.
-std::string TowerFinder::name(const TowerRow& row, std::string_view pattern,
-                              std::size_t layer) const {
-  if (package.naming == Naming::huggingface && of_deep_layer(row.part))
-    layer = static_cast<std::size_t>(std::ranges::find(hyper.deep, layer) - hyper.deep.begin());
-  return filled(pattern, layer);
-}
-
-const TensorEntry* TowerFinder::find(const TowerRow& row, std::size_t layer,
-                                     std::string_view suffix) const {
-  const auto named = [&](std::string_view prefix, std::string_view pattern) {
-    std::string own = std::string(prefix) + name(row, pattern, layer);
-    if (!own.ends_with('!')) return package.find(own + std::string(suffix));
-    own.pop_back();
-    return suffix == ".weight" ? package.find(own) : nullptr;
-  };
-  static constexpr std::string_view no_prefix[] = {""};
-  const bool is_hf = package.naming == Naming::huggingface;
-  const std::span<const std::string_view> prefixes = !is_hf ? no_prefix
-                                                     : of_projector(row.part)
-                                                         ? spec.projector_prefixes
-                                                         : spec.tower_prefixes;
-  std::string_view rest = is_hf ? row.hf : row.gguf;
-  while (!rest.empty()) {
-    const auto bar = rest.find('|');
-    for (const std::string_view prefix : prefixes)
-      if (const TensorEntry* entry = named(prefix, rest.substr(0, bar))) return entry;
-    if (bar == std::string_view::npos) break;
-    rest.remove_prefix(bar + 1);
-  }
-  return nullptr;
-}
-
-Result<const TowerSpec*> tower_of(const Package& package) {
-  if (package.naming == Naming::gguf) {
-    const std::string_view type = TRY(projector_type(package));
-    std::string known;
-    for (const TowerSpec* spec : towers()) {
-      const bool joins = package.find("mm.patch_merger.weight") != nullptr;
-      const bool cuts = package.metadata.has("clip.vision.image_grid_pinpoints");
-      if (spec->name == type && (spec->name != "pixtral" || joins == spec->merge_by_channel) &&
-          (spec->name != "mlp" || cuts == (spec->sizing == Sizing::grids)))
-        return spec;
-      if (known.find(spec->name) == std::string::npos)
-        known += (known.empty() ? "" : ", ") + std::string(spec->name);
-    }
-    return Error(ErrorKind::unsupported,
-                 fmt::format("a vision tower '{}' is not one we run; we know {}",
-                             printable(type, 64), known));
-  }
-  if (!package.config.is_object()) return nullptr;
-  const Json* vision = package.config.find("vision_config");
-  if (vision == nullptr || !vision->is_object()) return nullptr;
-  const auto type_of = [&](const Json& json) {
-    const Json* type = json.find("model_type");
-    return type != nullptr && type->is_string() ? type->as_string() : std::string();
-  };
-  const std::string type = type_of(package.config), tower = type_of(*vision);
-  for (const TowerSpec* spec : towers())
-    if (std::ranges::find(spec->hf_types, type) != spec->hf_types.end() &&
-        (spec->hf_tower.empty() || spec->hf_tower == tower))
-      return spec;
-  return nullptr;
-}
-
-Status check_language(const TowerSpec& spec, const ArchSpec& language) {
-  if (std::ranges::find(spec.languages, language.name) != spec.languages.end()) return Done{};
-  return Error(ErrorKind::unsupported,
-               fmt::format("a vision tower '{}' is not of a model '{}'", spec.name, language.name));
-}
-
-const Package* tower_package(const Package& package) {
-  return package.naming == Naming::gguf ? package.tower.get() : &package;
-}
 
 Result<std::unique_ptr<Tower>> load_tower(ops::Context& ctx, const Package& package,
                                           const TowerSpec& spec, std::uint32_t language_dim,
@@ -390,6 +389,7 @@ Result<std::unique_ptr<Tower>> load_tower(ops::Context& ctx, const Package& pack
       }
     }
   for (auto& layer : tower->weights.layers) split_qkv(tower->hyper, layer);
+  add_parts(*tower);
   TRY(check_parts(*tower, language_dim));
   if (spec.rope) tower->frequencies = frequencies_of(spec, tower->hyper);
   if (!options.reference) TRY(prepare_matrices(ctx, *tower));

@@ -13,7 +13,13 @@ using enum TowerPart;
 using Floats = std::vector<float>;
 using Rows = std::vector<Floats>;
 
-Rows multiply(ops::Context& ctx, const Rows& x, const Weight& w) {
+void hold(Rows& rows, const Bounds& bounds) {
+  for (Floats& row : rows)
+    for (float& value : row) value = std::clamp(value, bounds.low, bounds.high);
+}
+
+Rows multiply(ops::Context& ctx, Rows x, const TowerWeight& w) {
+  hold(x, w.reads);
   Rows y(x.size(), Floats(w.stored.rows));
   Floats weights(w.stored.columns);
   for (std::size_t n = 0; n < w.stored.rows; ++n) {
@@ -25,6 +31,7 @@ Rows multiply(ops::Context& ctx, const Rows& x, const Weight& w) {
       y[i][n] = static_cast<float>(sum);
     }
   }
+  hold(y, w.gives);
   return y;
 }
 
@@ -76,6 +83,20 @@ void turn(const Tower& tower, Rows& rows, std::span<const ops::RopePlace> places
       }
 }
 
+// Of each head where the norm's weights are one head's, of whole rows where they are as many.
+void norm_heads(Rows& rows, const Weight& w, float eps) {
+  if (!w.present()) return;
+  for (Floats& row : rows)
+    for (std::size_t head = 0; head < row.size(); head += w.values.size()) {
+      double squares = 0;
+      for (std::size_t d = 0; d < w.values.size(); ++d)
+        squares += static_cast<double>(row[head + d]) * row[head + d];
+      const double mean = squares / static_cast<double>(w.values.size());
+      for (std::size_t d = 0; d < w.values.size(); ++d)
+        row[head + d] = static_cast<float>(row[head + d] / std::sqrt(mean + eps) * w.values[d]);
+    }
+}
+
 // Every row of [begin, end) looks at all of them.
 void attend(const Tower& tower, const Rows& q_rows, const Rows& k_rows, const Rows& v_rows,
             std::size_t begin, std::size_t end, Rows& out) {
@@ -105,15 +126,27 @@ void add(Rows& x, const Rows& y) {
     for (std::size_t d = 0; d < x[i].size(); ++d) x[i][d] += y[i][d];
 }
 
+// What a branch gives, before it is added.
+Rows finished(const Tower& tower, Rows rows, const Weight& post_norm_of, const Weight& gain) {
+  norm(tower.hyper.norm, rows, post_norm_of, tower.hyper.norm_eps);
+  for (Floats& row : rows)
+    for (std::size_t d = 0; d < gain.values.size(); ++d) row[d] *= gain.values[d];
+  return rows;
+}
+
 void layer(ops::Context& ctx, const Tower& tower, std::size_t index, const PatchOrder& order,
            std::span<const ops::RopePlace> places, Rows& x) {
-  const auto weight = [&](TowerPart part) -> const Weight& {
+  const auto weight = [&](TowerPart part) -> const TowerWeight& {
     return tower.weights.at(index, part);
   };
+  const float eps = tower.hyper.norm_eps;
   Rows normed = x;
-  norm(tower.spec->norm, normed, weight(norm1), tower.hyper.norm_eps);
+  norm(tower.hyper.norm, normed, weight(norm1), eps);
   Rows queries = multiply(ctx, normed, weight(q)), keys = multiply(ctx, normed, weight(k));
-  const Rows values = multiply(ctx, normed, weight(v));
+  Rows values = multiply(ctx, normed, weight(v));
+  norm_heads(queries, weight(q_norm), eps);
+  norm_heads(keys, weight(k_norm), eps);
+  norm_heads(values, weight(v_norm), eps);
   if (tower.spec->rope) turn(tower, queries, places);
   if (tower.spec->rope) turn(tower, keys, places);
   Rows mixed = queries;
@@ -121,10 +154,11 @@ void layer(ops::Context& ctx, const Tower& tower, std::size_t index, const Patch
   if (starts.empty() || tower.hyper.sees_all[index]) starts = {0, x.size()};
   for (std::size_t s = 0; s + 1 < starts.size(); ++s)
     attend(tower, queries, keys, values, starts[s], starts[s + 1], mixed);
-  add(x, multiply(ctx, mixed, weight(attention_out)));
+  add(x, finished(tower, multiply(ctx, mixed, weight(attention_out)), weight(attention_post_norm),
+                  weight(attention_gain)));
 
   normed = x;
-  norm(tower.spec->norm, normed, weight(norm2), tower.hyper.norm_eps);
+  norm(tower.hyper.norm, normed, weight(norm2), eps);
   Rows inner = multiply(ctx, normed, weight(up));
   if (weight(gate).present()) {
     Rows gates = multiply(ctx, normed, weight(gate));
@@ -134,7 +168,8 @@ void layer(ops::Context& ctx, const Tower& tower, std::size_t index, const Patch
   } else {
     activate(inner, tower.hyper.activation);
   }
-  add(x, multiply(ctx, inner, weight(down)));
+  add(x,
+      finished(tower, multiply(ctx, inner, weight(down)), weight(mlp_post_norm), weight(mlp_gain)));
 }
 
 Rows joined(const Tower& tower, const Rows& x) {
@@ -155,23 +190,31 @@ Rows joined(const Tower& tower, const Rows& x) {
 
 Rows projected(ops::Context& ctx, const Tower& tower, Rows x) {
   const TowerWeights& weights = tower.weights;
-  norm(tower.spec->norm, x, weights[block_norm], tower.hyper.projector_eps);
+  norm(tower.hyper.norm, x, weights[block_norm], tower.hyper.projector_eps);
   x = joined(tower, x);
+  norm(NormKind::layer, x, weights[joined_norm], tower.hyper.projector_eps);
+  if (weights[stretch].present())
+    for (Floats& row : x)
+      for (std::size_t d = 0; d < row.size(); ++d)
+        row[d] = row[d] * weights[stretch].values[d] - weights[shift].values[d];
   norm(NormKind::rms, x, weights[pooled_norm], tower.hyper.projector_eps);
   if (weights[merge].present()) x = multiply(ctx, x, weights[merge]);
   x = multiply(ctx, x, weights[first]);
   if (!weights[second].present()) return x;
   activate(x, tower.hyper.between);
-  return multiply(ctx, x, weights[second]);
+  x = multiply(ctx, x, weights[second]);
+  if (!weights[third].present()) return x;
+  activate(x, tower.hyper.between);
+  return multiply(ctx, x, weights[third]);
 }
 
 // What a deep layer of the language model reads of this one.
 Rows deep_rows(ops::Context& ctx, const Tower& tower, std::size_t index, const Rows& x) {
-  const auto weight = [&](TowerPart part) -> const Weight& {
+  const auto weight = [&](TowerPart part) -> const TowerWeight& {
     return tower.weights.at(index, part);
   };
   Rows y = joined(tower, x);
-  norm(tower.spec->norm, y, weight(deep_norm), tower.hyper.projector_eps);
+  norm(tower.hyper.norm, y, weight(deep_norm), tower.hyper.projector_eps);
   y = multiply(ctx, y, weight(deep_first));
   activate(y, tower.hyper.between);
   return multiply(ctx, y, weight(deep_second));
@@ -198,7 +241,7 @@ Rows embedded(ops::Context& ctx, const Tower& tower, const PreparedPicture::Tile
       add_position(tower, order.places[i], tile.height / tower.hyper.patch,
                    tile.width / tower.hyper.patch, x[first_patch + i].data());
   }
-  norm(tower.spec->norm, x, tower.weights[pre_norm], tower.hyper.norm_eps);
+  norm(tower.hyper.norm, x, tower.weights[pre_norm], tower.hyper.norm_eps);
   return x;
 }
 
@@ -208,7 +251,7 @@ Status encode_plainly(ops::Context& ctx, const Tower& tower, const PreparedPictu
                       View out, std::stop_token stop) {
   const PatchOrder order = order_patches(tower.hyper, tile.width, tile.height);
   const std::size_t lead = tower.weights[class_row].present() ? 1 : 0;
-  const auto places = rope_places_of(order, lead);
+  const auto places = rope_places_of(*tower.spec, order, lead);
   const auto put = [&](const Rows& rows, std::size_t which) {
     for (std::size_t i = 0; i < rows.size(); ++i)
       std::copy_n(rows[i].data(), rows[i].size(),
@@ -221,7 +264,7 @@ Status encode_plainly(ops::Context& ctx, const Tower& tower, const PreparedPictu
     if (tower.hyper.is_deep(i)) put(deep_rows(ctx, tower, i, x), ++deep);
   }
   x.erase(x.begin(), x.begin() + static_cast<std::ptrdiff_t>(lead));
-  norm(tower.spec->norm, x, tower.weights[post_norm], tower.hyper.norm_eps);
+  norm(tower.hyper.norm, x, tower.weights[post_norm], tower.hyper.norm_eps);
   put(projected(ctx, tower, std::move(x)), 0);
   return Done{};
 }

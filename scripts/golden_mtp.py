@@ -12,6 +12,7 @@ layer is always right, as nothing but the last token counts in it.
 """
 
 import copy
+import json
 import pathlib
 import sys
 
@@ -30,7 +31,14 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent / "tests" / "golden" / "mt
 PROMPT_TOKENS = 24
 
 
+def is_apart(config):
+    """Qwen3-Next and Qwen 3.5 name the layer's tensors "mtp.", and transformers does not load them."""
+    return config.model_type.startswith(("qwen3_next", "qwen3_5"))
+
+
 def guessing_model(config, seed):
+    if is_apart(config):
+        config.num_mtp_layers, config.mtp_layer_types = 1, ["full_attention"]
     model = T.AutoModelForCausalLM.from_config(config).float().eval()
     mtp = MtpModel(model, 1).float().eval()
     randomise(mtp, seed + 1000)
@@ -55,12 +63,16 @@ def always_right(model, mtp):
 def layer_tensors(config, mtp):
     """The layer under the names of published checkpoints, behind the trunk's last."""
     out = {}
+    apart = is_apart(config)
+    stem = "mtp.layers.0." if apart else f"model.layers.{config.num_hidden_layers}."
     for name, value in mtp.layers[0].state_dict().items():
         value = value.numpy()
         part = name.removeprefix("mtp_block.")
         part = {"post_norm.weight": "shared_head.norm.weight"}.get(part, part)
-        stem = f"model.layers.{config.num_hidden_layers}."
-        if part == "mlp.experts.gate_up_proj":
+        own = part.removesuffix(".weight")
+        if apart and own in APART:
+            out[f"mtp.{APART[own]}.weight"] = value
+        elif part == "mlp.experts.gate_up_proj":
             for e, matrix in enumerate(value):
                 gate, up = numpy.split(matrix, 2)
                 out[f"{stem}mlp.experts.{e}.gate_proj.weight"] = gate
@@ -75,6 +87,8 @@ def layer_tensors(config, mtp):
 
 NEXTN = {"enorm": "enorm", "hnorm": "hnorm", "eh_proj": "eh_proj",
          "shared_head.norm": "shared_head_norm"}
+APART = {"enorm": "pre_fc_norm_embedding", "hnorm": "pre_fc_norm_hidden", "eh_proj": "fc",
+         "shared_head.norm": "norm"}
 
 
 def write_gguf(spec, config, tensors, folder):
@@ -91,9 +105,14 @@ def write_gguf(spec, config, tensors, folder):
     for add in spec["keys"]:
         add(w, config)
     own, usual = {}, {}
+    behind = f"model.layers.{config.num_hidden_layers}."
+    back = {f"mtp.{theirs}.weight": f"{behind}{ours}.weight" for ours, theirs in APART.items()}
     for name, value in tensors.items():
-        stem = name.removeprefix(f"model.layers.{config.num_hidden_layers}.").removesuffix(".weight")
-        if stem in NEXTN:
+        name = back.get(name, name.replace("mtp.layers.0.", behind))
+        stem = name.removeprefix(behind).removesuffix(".weight")
+        if name.startswith(behind) and stem in NEXTN:
+            if is_apart(config) and value.ndim == 1:  # norms are held less one
+                value = value + 1
             own[f"blk.{config.num_hidden_layers}.nextn.{NEXTN[stem]}.weight"] = value
         else:
             usual[name] = value
@@ -134,6 +153,8 @@ def make(name, family, is_right=False, seed=7):
     tensors = save(model, folder) | layer_tensors(config, mtp)
     write_gguf(spec, config, tensors, folder)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+    if is_apart(config):
+        published_config(folder)
     if is_right:
         (folder / "model.safetensors").unlink()
         (folder / "config.json").unlink()
@@ -144,9 +165,23 @@ def make(name, family, is_right=False, seed=7):
     print(name, size(folder), flush=True)
 
 
+def published_config(folder):
+    """As published: Qwen 3.5 counts the layer under a key of its own, Qwen3-Next does not."""
+    path = folder / "config.json"
+    config = json.loads(path.read_text())
+    for key in ("num_mtp_layers", "mtp_layer_types"):
+        config.pop(key)
+    if config["model_type"].startswith("qwen3_5"):
+        config["mtp_num_hidden_layers"] = 1
+    path.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n")
+
+
 MODELS = {
     "deepseek3": dict(family="deepseek3"),
     "glm4-moe": dict(family="glm4-moe"),
+    "qwen3-next": dict(family="qwen3-next"),
+    "qwen35": dict(family="qwen35"),
+    "qwen35-moe": dict(family="qwen35-moe"),
     "right": dict(family="glm4-moe", is_right=True),
 }
 

@@ -39,6 +39,9 @@ SHAPES = {
                      {"attends": set(range(3, 24, 4)), "qk_norm": True, "theta": 1e7, "turning": 64,
                       "mixer": {"heads": 16, "head": 128, "groups": 16, "state": 128}}),
 }
+# The same with its layer that guesses further tokens, which attends.
+SHAPES["qwen3.5-0.8b-mtp"] = (*SHAPES["qwen3.5-0.8b"][:-1], SHAPES["qwen3.5-0.8b"][-1] | {
+    "mtp": True, "attends": set(range(3, 24, 4)) | {24}})
 CONTEXT = 32768
 ALIGNMENT = 32
 POOL_BLOCKS = 4099  # a prime: rows of a matrix do not repeat soon

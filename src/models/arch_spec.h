@@ -163,6 +163,9 @@ struct ArchSpec {
   // its trunk's names, and which of alternative keys its class reads where it is not the first.
   std::string_view hf_class = {}, hf_prefix = "model.";
   std::span<const std::string_view> hf_words = {};
+  // Where its files hold the layer that guesses a further token, from the root, instead of behind
+  // the last layer; such files need not count it.
+  std::string_view hf_guessing_layer = {};
 
   std::span<const TensorRow> tensors[10] = {};
   std::span<const HyperRow> hypers = {};

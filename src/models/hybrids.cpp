@@ -193,6 +193,9 @@ constexpr TensorRow qwen35_rows[] = {
      Extent::dim},
 };
 
+constexpr auto guesses = mtp_apart();
+constexpr std::string_view guessing_layer = "mtp.layers.0.";
+
 constexpr std::string_view lfm2_types[] = {"lfm2"};
 constexpr std::string_view lfm2_moe_types[] = {"lfm2_moe"};
 constexpr std::string_view granite_types[] = {"granitemoehybrid"};
@@ -300,8 +303,9 @@ const ArchSpec qwen3_next{
     .hf_types = next_types,
     .hf_class = "Qwen3NextForCausalLM",
     .hf_words = delta_words,
+    .hf_guessing_layer = guessing_layer,
     .tensors = {whole, late_norms, gated_attention, head_norms, delta_rows, next_rows, expert_rows,
-                one_shared},
+                one_shared, guesses},
     .defaults = {.norm_eps = 1e-6, .rotary_share = 0.25, .normalise_experts = true},
     .hf_norm_plus_one = true,
     .mixer = MixerKind::gated_delta,
@@ -313,7 +317,9 @@ const ArchSpec qwen35{
     .hf_types = qwen35_types,
     .hf_class = "Qwen3_5ForCausalLM",
     .hf_words = delta_words,
-    .tensors = {whole, late_norms, gated_attention, head_norms, delta_rows, qwen35_rows, mlp},
+    .hf_guessing_layer = guessing_layer,
+    .tensors = {whole, late_norms, gated_attention, head_norms, delta_rows, qwen35_rows, mlp,
+                guesses},
     .defaults = {.norm_eps = 1e-6, .rotary_share = 0.25},
     .hf_norm_plus_one = true,
     .grid_positions = true,
@@ -328,8 +334,9 @@ const ArchSpec qwen35_moe{
     .hf_types = qwen35_moe_types,
     .hf_class = "Qwen3_5MoeForCausalLM",
     .hf_words = delta_words,
+    .hf_guessing_layer = guessing_layer,
     .tensors = {whole, late_norms, gated_attention, head_norms, delta_rows, qwen35_rows,
-                expert_rows, one_shared},
+                expert_rows, one_shared, guesses},
     .defaults = {.norm_eps = 1e-6, .rotary_share = 0.25, .normalise_experts = true},
     .hf_norm_plus_one = true,
     .grid_positions = true,

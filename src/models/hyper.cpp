@@ -165,11 +165,12 @@ Status read_sizes(const Package& package, const HyperSource& source, const ArchS
   const auto layers = usual_layers ? *usual_layers : TRY(read_layer_count(source, is_static));
   // GGUF files that keep the layers which guess further tokens count them too.
   const std::uint32_t most = source.is_gguf() ? std::max(layers, 1u) - 1 : max_layers;
+  const bool may_be_uncounted = !source.is_gguf() && !spec.hf_guessing_layer.empty();
   hyper.extra_layers =
       TRY(source.count(
               has_role(spec, Role::mtp_in) ? keys::mtp_layers : Keys{keys::mtp_layers.gguf, ""}, 0,
               most))
-          .value_or(0);
+          .value_or(may_be_uncounted ? 1 : 0);
   hyper.layers.resize(layers - (source.is_gguf() ? hyper.extra_layers : 0));
   hyper.dim = usual_dim ? *usual_dim : TRY(source.required_count(keys::dim, 1, max_dim));
   const auto context = TRY(source.count(keys::context, 1, max_context));

@@ -8,7 +8,8 @@
 namespace hearth::models::keys {
 
 constexpr Keys layers{"block_count", "num_hidden_layers|n_layer|n_layers|num_layers"};
-constexpr Keys mtp_layers{"nextn_predict_layers", "num_nextn_predict_layers|num_mtp_layers"};
+constexpr Keys mtp_layers{"nextn_predict_layers",
+                          "num_nextn_predict_layers|num_mtp_layers|mtp_num_hidden_layers"};
 constexpr Keys dim{"embedding_length", "hidden_size|n_embd|d_model"};
 constexpr Keys context{"context_length", "max_position_embeddings|n_positions|n_ctx"};
 constexpr Keys vocabulary{"vocab_size", "vocab_size"};

@@ -15,9 +15,10 @@ constexpr std::size_t chunk_rows = 64;
 // Runs of fewer rows go token by token.
 constexpr std::size_t fewest_chunked = 16;
 
-// Whether a run goes in chunks.  Where every row must be what it is alone, none does.
+// Whether a run goes in chunks.  Where every row must be what it is alone, none does, nor does one
+// with guesses.
 inline bool is_chunked(const Mix& mix, const RowRun& run) {
-  return run.count >= fewest_chunked && !mix.ctx.deterministic;
+  return run.count >= fewest_chunked && run.guesses == 0 && !mix.ctx.deterministic;
 }
 
 // Rows [first, first + count) of the step, at most chunk_rows.

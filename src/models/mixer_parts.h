@@ -24,14 +24,29 @@ float softplus(float x);
 // What the convolution makes of the rows of x behind the inputs that states hold; these move on.
 View convolve(const Mix& mix, View x);
 
-// Calls f(run, head) for all, each head of a sequence by one thread.
+// Copies what a head's state holds, to where it may be taken back to.
+void keep_certain(const Mix& mix, const RowRun& run, std::size_t head);
+
+// Calls f(run, head) for all, each head of a sequence by one thread; rows that are guesses are a
+// run of their own.
 template <typename F>
 void each_head(const Mix& mix, F f) {
   const std::size_t heads = mix.hyper.heads;
   mix.ctx.pool->parallel_for(mix.runs.size() * heads, 1,
                              [&](std::size_t begin, std::size_t end, int) {
-                               for (std::size_t i = begin; i < end; ++i)
-                                 f(mix.runs[i / heads], i % heads);
+                               for (std::size_t i = begin; i < end; ++i) {
+                                 const RowRun& run = mix.runs[i / heads];
+                                 if (run.guesses == 0) {
+                                   f(run, i % heads);
+                                   continue;
+                                 }
+                                 RowRun part = run;
+                                 part.count = run.certain_rows();
+                                 f(part, i % heads);
+                                 keep_certain(mix, run, i % heads);
+                                 part.first += part.count, part.count = run.guesses;
+                                 f(part, i % heads);
+                               }
                              });
 }
 

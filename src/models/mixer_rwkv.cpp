@@ -27,6 +27,8 @@ View steps_back(ops::Context& ctx, std::span<const RowRun> runs, std::size_t las
       }
     });
     std::copy_n(x.row(run.first + run.count - 1), x.dim, held);
+    if (run.guesses > 0)
+      std::copy_n(x.row(run.first + run.certain_rows() - 1), x.dim, run.certain + last);
   }
   return y;
 }

@@ -29,6 +29,8 @@ void convolve_run(const Mix& mix, const RowRun& run, View x, View y) {
                            taps, channels);
     }
   });
+  for (std::size_t i = 0; run.guesses > 0 && i < held; ++i)
+    std::copy_n(input(run.certain_rows() + i), channels, run.certain + i * channels);
   for (std::size_t i = 0; i < held; ++i) {
     const float* from = input(run.count + i);
     std::copy_n(from, channels, tail + i * channels);
@@ -69,6 +71,11 @@ float* state_of(const Mix& mix, const RowRun& run, std::size_t head) {
   return run.state + mix.hyper.tail() + head * mix.hyper.state * mix.hyper.head_dim;
 }
 
+void keep_certain(const Mix& mix, const RowRun& run, std::size_t head) {
+  const float* held = state_of(mix, run, head);
+  std::copy_n(held, mix.hyper.state * mix.hyper.head_dim, run.certain + (held - run.state));
+}
+
 std::size_t group_of(const MixerHyper& hyper, std::size_t head) {
   return hyper.tiled ? head % hyper.groups : head / (hyper.heads / hyper.groups);
 }
@@ -81,9 +88,16 @@ void clear_new_states(const Trunk& trunk, const Rows& rows) {
       std::fill_n(reinterpret_cast<float*>(rows.sequences[place.sequence].state), floats, 0.0f);
 }
 
+RowRun run_from(const Trunk& trunk, std::size_t layer, const Rows& rows, std::size_t i) {
+  const std::size_t begin = trunk.hyper.state_begin(layer);
+  const ops::KvSequence& sequence = rows.sequences[rows.places[i].sequence];
+  RowRun run{i, 1, reinterpret_cast<float*>(sequence.state) + begin, sequence.guesses};
+  if (run.guesses > 0) run.certain = reinterpret_cast<float*>(sequence.certain) + begin;
+  return run;
+}
+
 std::span<const RowRun> runs_of(const Trunk& trunk, std::size_t layer, const Rows& rows,
                                 Arena& arena) {
-  const std::size_t begin = trunk.hyper.state_begin(layer);
   const auto runs = arena.take<RowRun>(rows.places.size());
   std::size_t count = 0;
   for (std::size_t i = 0; i < rows.places.size(); ++i) {
@@ -92,8 +106,7 @@ std::span<const RowRun> runs_of(const Trunk& trunk, std::size_t layer, const Row
       ++runs[count - 1].count;
       continue;
     }
-    float* state = reinterpret_cast<float*>(rows.sequences[place.sequence].state) + begin;
-    runs[count++] = {i, 1, state};
+    runs[count++] = run_from(trunk, layer, rows, i);
   }
   return runs.first(count);
 }

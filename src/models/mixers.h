@@ -9,8 +9,15 @@ namespace hearth::models {
 // Consecutive rows of one sequence.
 struct RowRun {
   std::size_t first, count;
-  float* state;  // of the layer
+  float* state;              // of the layer
+  std::size_t guesses = 0;   // the last so many rows
+  float* certain = nullptr;  // where guesses > 0: the state before them is copied here
+
+  std::size_t certain_rows() const { return count - guesses; }
 };
+
+// The run that begins with row i; its count is 1.
+RowRun run_from(const Trunk& trunk, std::size_t layer, const Rows& rows, std::size_t i);
 
 // Clears the states of sequences that begin in this step, in all layers.
 void clear_new_states(const Trunk& trunk, const Rows& rows);

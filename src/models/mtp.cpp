@@ -16,9 +16,11 @@ bool holds_mtp(const TensorFinder& finder) {
   return false;
 }
 
-// It is built like the last layer of the trunk.
+// It is built like the last layer of the trunk that attends.
 void add_mtp(Hyper& hyper) {
-  LayerHyper layer = hyper.layers.back();
+  const auto like = std::ranges::find_if(hyper.layers.rbegin(), hyper.layers.rend(),
+                                         [](const LayerHyper& layer) { return layer.attends; });
+  LayerHyper layer = like == hyper.layers.rend() ? hyper.layers.back() : *like;
   layer.kv_layer = static_cast<std::uint32_t>(hyper.layers.size());
   layer.guesses = true;
   layer.from = 1;  // no row comes before the first

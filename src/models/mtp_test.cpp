@@ -116,7 +116,8 @@ void check(const Golden& golden, const Model& model, ops::Context& ctx) {
 }
 
 TEST_CASE("further tokens are guessed as transformers guesses them") {
-  for (const char* name : {"deepseek3", "glm4-moe", "right"}) {
+  for (const char* name :
+       {"deepseek3", "glm4-moe", "qwen3-next", "qwen35", "qwen35-moe", "right"}) {
     const Golden golden = golden_of(name);
     for (const std::string& container : golden.containers()) {
       CAPTURE(container);

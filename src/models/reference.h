@@ -58,6 +58,10 @@ Table attend_latent(ops::Context& ctx, const Trunk& trunk, std::size_t index, co
 Table run_mixer_plainly(ops::Context& ctx, const Trunk& trunk, std::size_t index, const Rows& rows,
                         const Table& x, Table& first_values);
 std::vector<RowRun> plain_runs(const Trunk& trunk, std::size_t index, const Rows& rows);
+// Behind a row: copies what a run's state holds from `first` on, if the next row is its first
+// guess.
+void keep_certain_plainly(const RowRun& run, std::size_t row, std::size_t first,
+                          std::size_t floats);
 Table rwkv_plainly(ops::Context& ctx, const Trunk& trunk, const Layer& layer,
                    std::span<const RowRun> runs, const Table& x, bool is_first,
                    Table& first_values);

@@ -89,16 +89,18 @@ void attend_head(ops::Context& ctx, const Trunk& trunk, std::size_t index, std::
 std::vector<RowRun> plain_runs(const Trunk& trunk, std::size_t index, const Rows& rows) {
   std::vector<RowRun> runs;
   for (std::size_t i = 0; i < rows.places.size(); ++i) {
-    const auto& [sequence, position] = rows.places[i];
-    if (i > 0 && rows.places[i - 1].sequence == sequence) {
+    if (i > 0 && rows.places[i - 1].sequence == rows.places[i].sequence)
       ++runs.back().count;
-      continue;
-    }
-    float* state =
-        reinterpret_cast<float*>(rows.sequences[sequence].state) + trunk.hyper.state_begin(index);
-    runs.push_back({i, 1, state});
+    else
+      runs.push_back(run_from(trunk, index, rows, i));
   }
   return runs;
+}
+
+void keep_certain_plainly(const RowRun& run, std::size_t row, std::size_t first,
+                          std::size_t floats) {
+  if (run.guesses > 0 && row + 1 == run.first + run.certain_rows())
+    std::copy_n(run.state + first, floats, run.certain + first);
 }
 
 namespace {
@@ -121,6 +123,8 @@ Table convolve(const Trunk& trunk, const Layer& layer, std::span<const RowRun> r
         y.row(run.first + i)[c] = static_cast<float>(sum);
       }
       for (std::size_t k = 0; k < held; ++k) run.state[k * x.dim + c] = input[run.count + k];
+      for (std::size_t k = 0; run.guesses > 0 && k < held; ++k)
+        run.certain[k * x.dim + c] = input[run.certain_rows() + k];
     }
   return y;
 }
@@ -183,11 +187,13 @@ Table mamba(ops::Context& ctx, const Trunk& trunk, const Layer& layer, std::span
   input = convolve(trunk, layer, runs, input);
   for (float& value : input.values) value = silu(value);
   for (const RowRun& run : runs)
-    for (std::size_t i = run.first; i < run.first + run.count; ++i)
+    for (std::size_t i = run.first; i < run.first + run.count; ++i) {
       for (std::size_t head = 0; head < mixer.heads; ++head)
         mamba_token(mixer, layer, head, input.row(i), in.row(i)[inner + channels + head],
                     run.state + mixer.tail() + head * mixer.state * mixer.head_dim,
                     y.row(i) + head * mixer.head_dim);
+      keep_certain_plainly(run, i, mixer.tail(), mixer.matrix());
+    }
   const Weight& w = layer[Role::mixer_norm];
   const std::size_t width = inner / mixer.groups;
   for (std::size_t i = 0; i < x.rows; ++i) {
@@ -238,13 +244,15 @@ Table gated_delta(ops::Context& ctx, const Trunk& trunk, const Layer& layer,
   Table y(x.rows, mixer.inner());
   const std::size_t dim = mixer.head_dim;
   for (const RowRun& run : runs)
-    for (std::size_t i = run.first; i < run.first + run.count; ++i)
+    for (std::size_t i = run.first; i < run.first + run.count; ++i) {
       for (std::size_t head = 0; head < mixer.heads; ++head) {
         float* out = y.row(i) + head * dim;
         delta_token(mixer, layer, head, input.row(i), b.row(i)[head], a.row(i)[head],
                     run.state + mixer.tail() + head * mixer.state * dim, out);
         norm(out, dim, layer[Role::mixer_norm].values.data(), trunk.hyper.norm_eps);
       }
+      keep_certain_plainly(run, i, mixer.tail(), mixer.matrix());
+    }
   for (std::size_t i = 0; i < y.values.size(); ++i) y.values[i] *= silu(gate.values[i]);
   return y;
 }

@@ -25,8 +25,10 @@ Table follow(std::span<const RowRun> runs, std::size_t last, const Table& x, con
 
 void keep_last(std::span<const RowRun> runs, std::size_t last, const Table& x) {
   for (const RowRun& run : runs)
-    for (std::size_t d = 0; d < x.dim; ++d)
+    for (std::size_t d = 0; d < x.dim; ++d) {
       run.state[last + d] = x.row(run.first + run.count - 1)[d];
+      if (run.guesses > 0) run.certain[last + d] = x.row(run.first + run.certain_rows() - 1)[d];
+    }
 }
 
 Table through(ops::Context& ctx, const Layer& layer, const Table& x, Role in, Role out,
@@ -115,13 +117,15 @@ Table rwkv_plainly(ops::Context& ctx, const Trunk& trunk, const Layer& layer,
   keep_last(runs, 0, x);
   Table y(x.rows, mixer.inner());
   for (const RowRun& run : runs)
-    for (std::size_t i = run.first; i < run.first + run.count; ++i)
+    for (std::size_t i = run.first; i < run.first + run.count; ++i) {
       for (std::size_t head = 0; head < mixer.heads; ++head) {
         const std::size_t first = head * mixer.head_dim;
         head_token(layer, mixer.head_dim, first, r.row(i) + first, k.row(i) + first,
                    v.row(i) + first, decay.row(i) + first, rate.row(i) + first, gate.row(i) + first,
                    run.state + mixer.tail() + first * mixer.head_dim, y.row(i) + first);
       }
+      keep_certain_plainly(run, i, mixer.tail(), mixer.matrix());
+    }
   return y;
 }
 

@@ -145,6 +145,16 @@ constexpr std::array<TensorRow, 4> mtp() {
   }};
 }
 
+// The same where it stands apart: ArchSpec::hf_guessing_layer.
+constexpr std::array<TensorRow, 4> mtp_apart() {
+  return {{
+      {Role::mtp_token_norm, "blk.{}.nextn.enorm", "/mtp.pre_fc_norm_embedding", Extent::dim},
+      {Role::mtp_hidden_norm, "blk.{}.nextn.hnorm", "/mtp.pre_fc_norm_hidden", Extent::dim},
+      {Role::mtp_in, "blk.{}.nextn.eh_proj", "/mtp.fc", Extent::dim, Extent::dim2},
+      {Role::mtp_norm, "blk.{}.nextn.shared_head_norm", "/mtp.norm", Extent::dim},
+  }};
+}
+
 constexpr std::array<TensorRow, 4> experts() {
   return {{
       {Role::router, "blk.{}.ffn_gate_inp", "layers.{}.mlp.gate", Extent::experts, Extent::dim},

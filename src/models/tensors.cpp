@@ -108,7 +108,13 @@ std::vector<std::string> TensorFinder::names(const TensorRow& row, Place place, 
   std::string_view rest = pattern(row);
   while (!rest.empty()) {
     const auto bar = rest.find('|');
-    std::string name = filled(rest.substr(0, bar), place);
+    std::string_view one = rest.substr(0, bar);
+    const std::string_view apart = spec_.hf_guessing_layer, usual = "layers.{}.";
+    std::string stands_apart;
+    if (package_.naming == Naming::huggingface && !apart.empty() && one.starts_with(usual) &&
+        place.layer >= hyper_.trunk_layers())
+      one = stands_apart = fmt::format("/{}{}", apart, one.substr(usual.size()));
+    std::string name = filled(one, place);
     if (name.starts_with('/'))
       name.erase(0, 1);
     else if (package_.naming == Naming::huggingface)

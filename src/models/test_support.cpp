@@ -57,8 +57,11 @@ std::vector<Golden> goldens(std::string_view kind) {
 
 TestPages::TestPages(const KvLayout& layout, std::size_t sequences) : layout_(layout) {
   pages_.resize(sequences);
-  for (std::size_t s = 0; s < sequences && layout.state_bytes > 0; ++s)
+  guesses_.resize(sequences);
+  for (std::size_t s = 0; s < sequences && layout.state_bytes > 0; ++s) {
     states_.push_back(std::make_unique<std::byte[]>(layout.state_bytes));
+    certain_.push_back(std::make_unique<std::byte[]>(layout.state_bytes));
+  }
 }
 
 void TestPages::reserve(std::size_t sequence, std::size_t tokens) {
@@ -75,7 +78,10 @@ std::vector<ops::KvSequence> TestPages::sequences() const {
   std::vector<ops::KvSequence> out;
   for (std::size_t s = 0; s < pages_.size(); ++s) {
     out.push_back({pages_[s]});
-    if (layout_.state_bytes > 0) out.back().state = states_[s].get();
+    if (layout_.state_bytes == 0) continue;
+    out.back().state = states_[s].get();
+    out.back().guesses = guesses_[s];
+    out.back().certain = certain_[s].get();
   }
   return out;
 }

@@ -37,12 +37,17 @@ class TestPages {
   TestPages(const KvLayout& layout, std::size_t sequences);
   void reserve(std::size_t sequence, std::size_t tokens);
   std::vector<ops::KvSequence> sequences() const;
+  // Of the sequence's next step the last so many rows are guesses.
+  void guess(std::size_t sequence, std::uint32_t rows) { guesses_[sequence] = rows; }
+  // The state is again what it was before the last guesses.
+  void take_back(std::size_t sequence) { std::swap(states_[sequence], certain_[sequence]); }
 
  private:
   KvLayout layout_;
   std::vector<std::vector<std::byte>> memory_;
   std::vector<std::vector<std::byte*>> pages_;
-  std::vector<std::unique_ptr<std::byte[]>> states_;
+  std::vector<std::unique_ptr<std::byte[]>> states_, certain_;
+  std::vector<std::uint32_t> guesses_;
 };
 
 // Rows for some sequences in one step.

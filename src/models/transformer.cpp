@@ -125,7 +125,8 @@ Status Transformer::forward(ops::Context& ctx, const Batch& batch, std::span<flo
   HEARTH_CHECK(batch.adapters.empty() || batch.adapters.size() == batch.sequences.size());
   HEARTH_CHECK(trunk.kv.state_bytes == 0 ||
                std::ranges::all_of(batch.sequences, [](const ops::KvSequence& sequence) {
-                 return sequence.state != nullptr;
+                 return sequence.state != nullptr &&
+                        (sequence.guesses == 0 || sequence.certain != nullptr);
                }));
   HEARTH_CHECK(logits.size() == batch.output_rows.size() * trunk.hyper.vocab);
   if (batch.tokens.empty()) return Done{};

@@ -33,6 +33,10 @@ struct KvSequence {
   std::span<std::byte* const> pages;
   // What recurrent layers hold of the positions so far; a model without them needs none.
   std::byte* state = nullptr;
+  // Of its rows in a step the last so many are guesses, which may have to be taken back: the state
+  // before them is copied to `certain`, which needs as much memory.  Fewer than its rows.
+  std::uint32_t guesses = 0;
+  std::byte* certain = nullptr;
 };
 
 // Which row of a batch belongs where.

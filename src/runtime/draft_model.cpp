@@ -30,7 +30,7 @@ std::uint64_t DraftModel::kv_bytes_total() const {
 }
 
 // Those that are worth a guess.
-std::vector<DraftModel::Wish*> DraftModel::admit(std::span<Wish> wishes, const DraftCosts& costs) {
+std::vector<DraftModel::Wish*> DraftModel::admit(std::span<Wish> wishes, const GuessCosts& costs) {
   std::vector<Wish*> worth;
   if (!odds_.pays(costs, wishes.size())) return worth;
   const std::size_t context = model_->info().context_length;
@@ -83,7 +83,7 @@ Status DraftModel::forward(const std::stop_token& stop) {
       std::span(logits_).first(size), stop);
 }
 
-Status DraftModel::draft(std::span<Wish> wishes, const DraftCosts& costs,
+Status DraftModel::draft(std::span<Wish> wishes, const GuessCosts& costs,
                          const std::stop_token& stop) {
   using Clock = std::chrono::steady_clock;
   std::vector<Wish*> drafts = admit(wishes, costs);

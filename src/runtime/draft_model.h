@@ -46,12 +46,12 @@ class DraftModel {
 
   // Fills the wishes' drafts.  A sequence that it has not read is read first, a step's worth of
   // rows at a time.  Errors: those of Model::forward.
-  Status draft(std::span<Wish> wishes, const DraftCosts& costs, const std::stop_token& stop);
+  Status draft(std::span<Wish> wishes, const GuessCosts& costs, const std::stop_token& stop);
 
   DraftOdds& odds() { return odds_; }
 
  private:
-  std::vector<Wish*> admit(std::span<Wish> wishes, const DraftCosts& costs);
+  std::vector<Wish*> admit(std::span<Wish> wishes, const GuessCosts& costs);
   bool read_on(Wish& wish, std::size_t& budget);
   void add_rows(const Wish& wish, std::size_t begin, std::size_t end);
   Status forward(const std::stop_token& stop);

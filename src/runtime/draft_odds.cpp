@@ -21,6 +21,12 @@ std::size_t kind_of(float probability) {
                                   std::begin(kind_ends));
 }
 
+// Tokens expected for the time of a step.
+double rate(const DraftCourse& draft, const GuessCosts& costs) {
+  const double again = costs.rows_again(draft.tokens.size(), draft.expected - 1, draft.reached);
+  return draft.expected / (draft.time + costs.row * again);
+}
+
 struct Guess {
   Token token;
   float probability;
@@ -40,14 +46,14 @@ double DraftOdds::chance(const Record& record, double first) {
   return (record.right + first * first_weight) / (record.tried + first_weight);
 }
 
-bool DraftOdds::pays(const DraftCosts& costs, std::size_t drafts) {
+bool DraftOdds::pays(const GuessCosts& costs, std::size_t drafts) {
   if (chance(all_, first_chance) > round_cost(costs, drafts) + costs.row) return true;
   all_.tried *= forgetting_idle;
   all_.right *= forgetting_idle;
   return false;
 }
 
-double DraftOdds::round_cost(const DraftCosts& costs, std::size_t drafts) const {
+double DraftOdds::round_cost(const GuessCosts& costs, std::size_t drafts) const {
   const bool is_known = round_seconds_ > 0 && costs.step_seconds > 0;
   const double round = is_known ? round_seconds_ / costs.step_seconds : first_round_;
   return round / static_cast<double>(std::max<std::size_t>(drafts, 1));
@@ -58,22 +64,21 @@ void DraftOdds::saw_round(double seconds) {
       round_seconds_ == 0 ? seconds : smoothing * round_seconds_ + (1 - smoothing) * seconds;
 }
 
-bool DraftOdds::take(DraftCourse& draft, std::span<const float> logits, const DraftCosts& costs,
+bool DraftOdds::take(DraftCourse& draft, std::span<const float> logits, const GuessCosts& costs,
                      double round, std::size_t most) {
   const Guess guess = likeliest(logits);
   draft.time += round;
   const std::size_t kind = kind_of(guess.probability);
   const double reached = draft.reached * chance(records_[kind], first_chances[kind]);
-  if ((draft.expected + reached) / (draft.time + costs.row) <= draft.expected / draft.time)
-    return false;
-  draft.tokens.push_back(guess.token);
-  draft.kinds.push_back(kind);
-  draft.reached = reached;
-  draft.expected += reached;
-  draft.time += costs.row;
-  const double next = draft.expected + reached * chance(all_, first_chance);
-  return draft.tokens.size() < most &&
-         next / (draft.time + round + costs.row) > draft.expected / draft.time;
+  const double before = rate(draft, costs);
+  DraftCourse longer = draft;
+  longer.add(guess.token, kind, reached, costs.row);
+  if (rate(longer, costs) <= before) return false;
+  draft = std::move(longer);
+  DraftCourse next = draft;
+  next.time += round;
+  next.add(guess.token, kind, reached * chance(all_, first_chance), costs.row);
+  return draft.tokens.size() < most && rate(next, costs) > rate(draft, costs);
 }
 
 void DraftOdds::report(std::span<const std::size_t> kinds, std::size_t drafted, std::size_t right) {

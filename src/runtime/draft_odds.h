@@ -7,15 +7,10 @@
 #include <span>
 #include <vector>
 
+#include "runtime/guess_costs.h"
 #include "text/tokenizer.h"
 
 namespace hearth {
-
-// Of one step of the model that is guessed for.
-struct DraftCosts {
-  double row = 0;           // what a row adds, as a share of a step
-  double step_seconds = 0;  // 0: not known
-};
 
 // A draft in the making: tokens expected of the step, the chance that all so far are right, and the
 // time of the step and of drafting.
@@ -23,6 +18,14 @@ struct DraftCourse {
   double expected = 1, reached = 1, time = 1;
   std::vector<Token> tokens = {};
   std::vector<std::size_t> kinds = {};  // of the tokens, by their probability
+
+  void add(Token token, std::size_t kind, double chance_of_all, double row) {
+    tokens.push_back(token);
+    kinds.push_back(kind);
+    reached = chance_of_all;
+    expected += chance_of_all;
+    time += row;
+  }
 };
 
 // Used by one thread.
@@ -33,14 +36,14 @@ class DraftOdds {
 
   // Whether guesses for so many sequences pay at all.  Where they do not, what is known of them
   // fades: the texts may change.
-  bool pays(const DraftCosts& costs, std::size_t drafts);
+  bool pays(const GuessCosts& costs, std::size_t drafts);
   // A token of each of so many drafts, as a share of a step for one of them.
-  double round_cost(const DraftCosts& costs, std::size_t drafts) const;
+  double round_cost(const GuessCosts& costs, std::size_t drafts) const;
   void saw_round(double seconds);
 
   // Takes the likeliest token by these logits as the draft's next one, if it is worth its row.
   // Whether the draft goes on behind it: another token is worth its time.
-  bool take(DraftCourse& draft, std::span<const float> logits, const DraftCosts& costs,
+  bool take(DraftCourse& draft, std::span<const float> logits, const GuessCosts& costs,
             double round, std::size_t most);
 
   // How many of a draft's first tokens, which were of these kinds, turned out right.

@@ -42,7 +42,7 @@ std::size_t equal_before(std::span<const Token> tokens, std::size_t a, std::size
 }  // namespace
 
 std::span<const Token> Drafter::draft(std::span<const Token> tokens, std::size_t most,
-                                      double row_cost) {
+                                      const GuessCosts& costs) {
   index(tokens);
   seen_ = tokens.size();
   draft_.clear();
@@ -50,7 +50,7 @@ std::span<const Token> Drafter::draft(std::span<const Token> tokens, std::size_t
   if (drafted_.at == 0) return {};
   // What is copied may be the draft itself: a text that repeats goes on repeating.
   const std::size_t period = tokens.size() - drafted_.at;
-  for (std::size_t i = 0, count = worth(drafted_, most, row_cost); i < count; ++i)
+  for (std::size_t i = 0, count = worth(drafted_, most, costs); i < count; ++i)
     draft_.push_back(tokens[drafted_.at + i % period]);
   return draft_;
 }
@@ -74,13 +74,14 @@ double Drafter::chance(std::size_t kind) const {
 }
 
 // The length with the most tokens expected for the time of a step.
-std::size_t Drafter::worth(const Place& place, std::size_t most, double row_cost) {
+std::size_t Drafter::worth(const Place& place, std::size_t most, const GuessCosts& costs) {
   double expected = 1, reached = 1, best_rate = 1;
   std::size_t best = 0;
   for (std::size_t i = 0; i < most; ++i) {
     reached *= chance(kind_of(place.equal + i));
     expected += reached;
-    const double rate = expected / (1 + row_cost * static_cast<double>(i + 1));
+    const double rows = static_cast<double>(i + 1) + costs.rows_again(i + 1, expected - 1, reached);
+    const double rate = expected / (1 + costs.row * rows);
     if (rate > best_rate) best_rate = rate, best = i + 1;
   }
   if (best > 0) return best;

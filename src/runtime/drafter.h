@@ -9,6 +9,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "runtime/guess_costs.h"
 #include "text/tokenizer.h"
 
 namespace hearth {
@@ -20,10 +21,11 @@ class Drafter {
   // The texts begin with one that may be said again from `cursor` on.
   explicit Drafter(std::size_t cursor) : cursor_(cursor) {}
 
-  // What may follow `tokens`, at most `most` of them and as many as pay: each costs `row_cost` of a
-  // step without guesses, right or wrong.  Empty: nothing like it was seen, or guesses like these
-  // have not paid lately.  `tokens` only ever grows from call to call.
-  std::span<const Token> draft(std::span<const Token> tokens, std::size_t most, double row_cost);
+  // What may follow `tokens`, at most `most` of them and as many as pay: each costs a row, right or
+  // wrong.  Empty: nothing like it was seen, or guesses like these have not paid lately.  `tokens`
+  // only ever grows from call to call.
+  std::span<const Token> draft(std::span<const Token> tokens, std::size_t most,
+                               const GuessCosts& costs);
 
   // How many of the last draft turned out right.
   void report(std::size_t drafted, std::size_t right);
@@ -43,7 +45,7 @@ class Drafter {
   Place find(std::span<const Token> tokens) const;
   Place find_anywhere(std::span<const Token> tokens) const;
   Place find_near(std::span<const Token> tokens) const;
-  std::size_t worth(const Place& place, std::size_t most, double row_cost);
+  std::size_t worth(const Place& place, std::size_t most, const GuessCosts& costs);
   double chance(std::size_t kind) const;
 
   // By the hash of a gram: where it ended last; `earlier_` of that place: where it ended before.

@@ -13,7 +13,7 @@ namespace {
 
 std::vector<Token> draft_of(std::vector<Token> tokens, std::size_t most) {
   Drafter drafter;
-  const auto draft = drafter.draft(tokens, most, 0.01);
+  const auto draft = drafter.draft(tokens, most, {.row = 0.01});
   return {draft.begin(), draft.end()};
 }
 
@@ -47,7 +47,9 @@ TEST_CASE("what followed the same tokens before is what may follow now") {
 TEST_CASE("a draft is as long as pays: longer after right ones, none where it is always wrong") {
   std::vector<Token> tokens = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 1, 2, 3};
   Drafter drafter;
-  const auto length = [&](double row_cost) { return drafter.draft(tokens, 13, row_cost).size(); };
+  const auto length = [&](double row_cost) {
+    return drafter.draft(tokens, 13, {.row = row_cost}).size();
+  };
   CHECK(length(0.0) == 13);
   CHECK(length(0.1) > length(0.3));
   CHECK(length(1) == 0);
@@ -73,7 +75,7 @@ TEST_CASE("behind a change the copied text is found again at once") {
     Drafter drafter;
     std::size_t made = 0, count = 0;
     for (; made < wanted.size(); ++count) {
-      const auto draft = drafter.draft(tokens, 15, 0.02);
+      const auto draft = drafter.draft(tokens, 15, {.row = 0.02});
       std::size_t right = 0;
       while (right < draft.size() && made + right < wanted.size() &&
              draft[right] == wanted[made + right])

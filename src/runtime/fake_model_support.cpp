@@ -76,6 +76,16 @@ FakeState state_after(const ops::KvSequence& sequence, std::size_t position, Fak
   return state;
 }
 
+// Behind a row: the state is kept where the rest of the sequence's rows are guesses.
+void keep_certain(const Batch& batch, std::size_t row) {
+  const std::uint32_t index = batch.places[row].sequence;
+  const ops::KvSequence& sequence = batch.sequences[index];
+  std::size_t end = row;
+  while (end < batch.places.size() && batch.places[end].sequence == index) ++end;
+  if (sequence.guesses > 0 && end - row - 1 == sequence.guesses)
+    std::memcpy(sequence.certain, sequence.state, sizeof(FakeState));
+}
+
 // What Batch promises.
 void check(const Batch& batch) {
   HEARTH_CHECK(!batch.tokens.empty() && batch.places.size() == batch.tokens.size());
@@ -151,17 +161,23 @@ Status FakeModel::forward(ops::Context& ctx, const Batch& batch, std::span<float
         check_before(batch.before[sequence], std::span(slots).first(position));
       if (!batch.hidden.empty()) make(&batch.hidden[row * fake_dim], slots);
     }
-    if (options_.recurs)
+    if (options_.recurs) {
       hashes.push_back(state_after(batch.sequences[sequence], position, slot).hash);
+      keep_certain(batch, row);
+    }
     for (int i = 0; i < options_.spins_per_row; ++i) asm volatile("");
   }
   for (std::size_t i = 0; i < batch.output_rows.size(); ++i) {
     const auto [sequence, position] = batch.places[batch.output_rows[i]];
     const auto out = logits.subspan(i * info_.vocabulary, info_.vocabulary);
-    if (options_.recurs)
-      logits_of(hashes[batch.output_rows[i]], out);
-    else
-      logits_after(read(batch.sequences[sequence], position), out);
+    const std::uint64_t* hash = options_.recurs ? &hashes[batch.output_rows[i]] : nullptr;
+    if (hash != nullptr && !options_.logits) {
+      logits_of(*hash, out);
+      continue;
+    }
+    const auto slots = read(batch.sequences[sequence], position);
+    HEARTH_CHECK(hash == nullptr || *hash == hash_of(slots));
+    logits_after(slots, out);
   }
   return Done{};
 }

@@ -2,6 +2,7 @@
 #include <doctest/doctest.h>
 
 #include <algorithm>
+#include <array>
 
 #include "runtime/step_harness.h"
 
@@ -41,12 +42,23 @@ std::vector<std::vector<Token>> answers_of(Harness& harness, float temperature,
   return all;
 }
 
-std::vector<std::vector<Token>> answers(std::uint32_t guessing_rows, float temperature,
-                                        StepperCounts* counts, std::uint32_t pages) {
-  Harness harness(
-      repeating(),
-      {.kv_pages = pages, .step_tokens = 48, .max_running = 16, .guessing_rows = guessing_rows});
-  return answers_of(harness, temperature, counts);
+struct Given {
+  std::uint32_t guessing_rows = 0, pages = 4000;
+  float temperature = 0;
+  std::uint32_t states = 0;  // more than 0: of a model that recurs
+};
+
+std::vector<std::vector<Token>> answers(const Given& given, StepperCounts* counts) {
+  FakeOptions fake = repeating();
+  fake.recurs = given.states > 0;
+  Harness harness(fake, {.kv_pages = given.pages,
+                         .states = given.states,
+                         .step_tokens = 48,
+                         .max_running = 16,
+                         .guessing_rows = given.guessing_rows});
+  auto all = answers_of(harness, given.temperature, counts);
+  if (given.states > 0) CHECK(harness.stepper->cache().states().in_use() == 0);
+  return all;
 }
 
 }  // namespace
@@ -57,10 +69,10 @@ TEST_CASE("guesses change no token, greedy or sampled, with much memory or hardl
       CAPTURE(temperature);
       CAPTURE(pages);
       StepperCounts plain, guessed;
-      const auto wanted = answers(0, temperature, &plain, pages);
+      const auto wanted = answers({0, pages, temperature}, &plain);
       for (const std::uint32_t rows : {4u, 8u, 64u}) {
         CAPTURE(rows);
-        CHECK(answers(rows, temperature, &guessed, pages) == wanted);
+        CHECK(answers({rows, pages, temperature}, &guessed) == wanted);
         CHECK(guessed.completion_tokens == plain.completion_tokens);
         CHECK(guessed.guessed_right > 0);
         CHECK(guessed.guessed >= guessed.guessed_right);
@@ -69,17 +81,40 @@ TEST_CASE("guesses change no token, greedy or sampled, with much memory or hardl
     }
 }
 
+TEST_CASE("nor do guesses that states have to take back, with much memory or hardly any") {
+  for (const float temperature : {0.0f, 0.7f})
+    for (const std::uint32_t pages : {4000u, 40u, 13u})
+      for (const std::uint32_t states : {100u, 17u, 5u, 2u}) {
+        CAPTURE(temperature);
+        CAPTURE(pages);
+        CAPTURE(states);
+        StepperCounts plain, guessed;
+        const auto wanted = answers({0, pages, temperature, states}, &plain);
+        for (const std::uint32_t rows : {4u, 16u, 64u}) {
+          CAPTURE(rows);
+          CHECK(answers({rows, pages, temperature, states}, &guessed) == wanted);
+          CHECK(guessed.guessed_right > 0);
+          CHECK(guessed.steps <= plain.steps);
+          if (rows > 4) CHECK(guessed.guessed > guessed.guessed_right);
+        }
+      }
+}
+
 TEST_CASE("a text that repeats itself takes far fewer steps, one that does not no more") {
-  for (const bool repeats : {true, false}) {
-    Harness harness(repeats ? repeating() : FakeOptions{}, {.guessing_rows = 8});
-    const auto prompt = prompt_of(20, 1);
-    Call& call = harness.add(greedy(prompt, 300));
-    harness.run();
-    CHECK(call.only().ids() == harness.model->expected(prompt, 300));
-    const auto& counts = harness.stepper->counts();
-    if (repeats) CHECK(counts.steps < 200);
-    if (!repeats) CHECK(counts.steps <= 300);
-  }
+  for (const bool repeats : {true, false})
+    for (const bool recurs : {false, true}) {
+      CAPTURE(recurs);
+      FakeOptions fake = repeats ? repeating() : FakeOptions{};
+      fake.recurs = recurs;
+      Harness harness(fake, {.states = recurs ? 8u : 0u, .guessing_rows = 8});
+      const auto prompt = prompt_of(20, 1);
+      Call& call = harness.add(greedy(prompt, 300));
+      harness.run();
+      CHECK(call.only().ids() == harness.model->expected(prompt, 300));
+      const auto& counts = harness.stepper->counts();
+      if (repeats) CHECK(counts.steps < 200);
+      if (!repeats) CHECK(counts.steps <= 300);
+    }
 }
 
 TEST_CASE("a request may ask for no guesses, and one held to a rule makes none") {
@@ -109,7 +144,7 @@ namespace {
 
 // Answers of twelve requests, some sampled, with a draft model that is right so often.
 std::vector<std::vector<Token>> drafted_answers(double right, StepperCounts* counts,
-                                                std::uint32_t pages = 4000, float temperature = 0) {
+                                                const Given& given = {}) {
   const FakeModel oracle;
   FakeOptions small;
   small.logits = [&oracle, right](std::span<const Token> history, std::span<float> logits) {
@@ -121,36 +156,39 @@ std::vector<std::vector<Token>> drafted_answers(double right, StepperCounts* cou
     logits[static_cast<std::size_t>(is_right ? next : (next + 1) % 48)] = 6;
   };
   StepperOptions options{
-      .kv_pages = pages, .step_tokens = 48, .max_running = 16, .guessing_rows = 32};
+      .kv_pages = given.pages, .step_tokens = 48, .max_running = 16, .guessing_rows = 32};
   if (right >= 0) options.draft_model = std::make_shared<FakeModel>(small);
   Harness harness({}, options);
-  return answers_of(harness, temperature, counts);
+  return answers_of(harness, given.temperature, counts);
 }
 
 using Answers = std::vector<std::vector<Token>>(double right, StepperCounts* counts,
-                                                std::uint32_t pages, float temperature);
+                                                const Given& given);
 
-// However often guesses are right, with much memory or hardly any.
-void check_changes_no_token(Answers& answers) {
+// However often guesses are right, with much memory or hardly any, of pages and of states.
+void check_changes_no_token(Answers& answers, std::span<const std::uint32_t> states) {
   for (const float temperature : {0.0f, 0.7f})
-    for (const std::uint32_t pages : {4000u, 40u, 13u}) {
-      CAPTURE(temperature);
-      CAPTURE(pages);
-      StepperCounts plain, guessed;
-      const auto wanted = answers(-1, &plain, pages, temperature);
-      for (const double right : {0.0, 0.5, 1.0}) {
-        CAPTURE(right);
-        CHECK(answers(right, &guessed, pages, temperature) == wanted);
-        CHECK(guessed.completion_tokens == plain.completion_tokens);
-        CHECK(guessed.guessed > 0);
+    for (const std::uint32_t pages : {4000u, 40u, 13u})
+      for (const std::uint32_t count : states) {
+        CAPTURE(temperature);
+        CAPTURE(pages);
+        CAPTURE(count);
+        const Given given{.pages = pages, .temperature = temperature, .states = count};
+        StepperCounts plain, guessed;
+        const auto wanted = answers(-1, &plain, given);
+        for (const double right : {0.0, 0.5, 1.0}) {
+          CAPTURE(right);
+          CHECK(answers(right, &guessed, given) == wanted);
+          CHECK(guessed.completion_tokens == plain.completion_tokens);
+          CHECK(guessed.guessed > 0);
+        }
       }
-    }
 }
 
 }  // namespace
 
 TEST_CASE("a draft model's guesses change no token, with much memory or hardly any") {
-  check_changes_no_token(drafted_answers);
+  check_changes_no_token(drafted_answers, std::array{0u});
 }
 
 TEST_CASE("a draft model's keys and values are counted as they are made") {
@@ -213,18 +251,22 @@ namespace {
 // Answers of twelve requests, some sampled, of a model that guesses further tokens so rightly; less
 // than 0: it does not.
 std::vector<std::vector<Token>> mtp_answers(double right, StepperCounts* counts,
-                                            std::uint32_t pages = 4000, float temperature = 0) {
+                                            const Given& given = {}) {
   FakeOptions fake;
   if (right >= 0) fake.mtp_right = right;
-  Harness harness(fake,
-                  {.kv_pages = pages, .step_tokens = 48, .max_running = 16, .guessing_rows = 32});
-  return answers_of(harness, temperature, counts);
+  fake.recurs = given.states > 0;
+  Harness harness(fake, {.kv_pages = given.pages,
+                         .states = given.states,
+                         .step_tokens = 48,
+                         .max_running = 16,
+                         .guessing_rows = 32});
+  return answers_of(harness, given.temperature, counts);
 }
 
 }  // namespace
 
 TEST_CASE("a model's own guesses change no token, with much memory or hardly any") {
-  check_changes_no_token(mtp_answers);
+  check_changes_no_token(mtp_answers, std::array{0u, 100u, 5u});
 }
 
 TEST_CASE("a model that guesses rightly saves steps, one that does not is hardly asked") {

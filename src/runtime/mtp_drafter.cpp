@@ -51,7 +51,7 @@ Status MtpDrafter::round(std::span<Wish* const> drafts, const std::stop_token& s
                       logits_, stop);
 }
 
-Status MtpDrafter::draft(std::span<Wish> wishes, const DraftCosts& costs,
+Status MtpDrafter::draft(std::span<Wish> wishes, const GuessCosts& costs,
                          const std::stop_token& stop) {
   using Clock = std::chrono::steady_clock;
   std::vector<Wish*> drafts;

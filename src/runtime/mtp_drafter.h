@@ -14,13 +14,22 @@
 
 namespace hearth {
 
-// What the trunk made of a sequence's row before position `behind`: [dim]; empty: not known.
+// What the trunk made of rows of a sequence that follow one another, the first of them before
+// position `behind`: [rows, dim].
 struct MtpState {
-  std::size_t behind = 0;
+  std::size_t behind = 0, dim = 0;
   std::vector<float> values = {};
 
+  void begin(std::size_t position, std::span<const float> made) {
+    behind = position;
+    dim = made.size();
+    values.assign(made.begin(), made.end());
+  }
+  void add(std::span<const float> made) { values.insert(values.end(), made.begin(), made.end()); }
+  // Of the row before `position`, [dim]; nullptr: not known.
   const float* at(std::size_t position) const {
-    return behind == position && !values.empty() ? values.data() : nullptr;
+    const bool is_known = position >= behind && (position - behind) * dim < values.size();
+    return is_known ? values.data() + (position - behind) * dim : nullptr;
   }
 };
 
@@ -39,7 +48,7 @@ class MtpDrafter {
   MtpDrafter(const Model& model, const ops::Context& context);
 
   // Fills the wishes' drafts.  Errors: those of Model::guess.
-  Status draft(std::span<Wish> wishes, const DraftCosts& costs, const std::stop_token& stop);
+  Status draft(std::span<Wish> wishes, const GuessCosts& costs, const std::stop_token& stop);
 
   DraftOdds& odds() { return odds_; }
 

@@ -35,6 +35,15 @@ std::span<const Token> page_in_progress(const Sequence& sequence) {
   return tokens.subspan(begin, page_tokens);
 }
 
+// The rows of a step that has room for so many: drafts that find none, or that the state could not
+// take back, are left out.
+std::size_t with_drafts(Sequence& sequence, std::size_t room) {
+  const std::size_t certain = std::min(sequence.pending(), room);
+  if (sequence.drafts.size() > room - certain) sequence.drafts.resize(room - certain);
+  if (!sequence.drafts.empty() && !sequence.pages.begin_guesses()) sequence.drafts.clear();
+  return certain + sequence.drafts.size();
+}
+
 }  // namespace
 
 void Scheduler::add(Sequence& sequence) { insert_by_age(waiting_, sequence); }
@@ -67,9 +76,7 @@ Plan Scheduler::plan() {
       reached = reach();
     }
     if (reached > computed) {
-      if (sequence.drafts.size() > reached - computed - 1)
-        sequence.drafts.resize(reached - computed - 1);
-      plan.slices.push_back({&sequence, reached - computed});
+      plan.slices.push_back({&sequence, with_drafts(sequence, reached - computed)});
     } else if (i > 0) {
       preempt_youngest();  // that is this one
     } else {
@@ -77,7 +84,7 @@ Plan Scheduler::plan() {
     }
   }
   std::ranges::stable_partition(plan.slices,
-                                [](const Slice& slice) { return slice.sequence->pending() == 1; });
+                                [](const Slice& slice) { return slice.sequence->generates(); });
   return plan;
 }
 
@@ -108,12 +115,13 @@ bool Scheduler::has_room_for(const Sequence& next) const {
 
 Scheduler::GuessingRoom Scheduler::guessing_room() const {
   std::size_t generating = 0;
-  for (const Sequence* sequence : running_) generating += sequence->pending() == 1;
+  for (const Sequence* sequence : running_) generating += sequence->generates();
   if (generating == 0) return {};
   const std::size_t share = limits_.guessing_rows / generating;
   return {.most = share > 0 ? share - 1 : 0,
-          .row_cost = step_cost_.of_row(generating) * static_cast<double>(generating),
-          .step_seconds = step_cost_.of_step(generating)};
+          .costs = {.row = step_cost_.of_row(generating) * static_cast<double>(generating),
+                    .step_seconds = step_cost_.of_step(generating),
+                    .takes_back = cache_.states().is_needed()}};
 }
 
 void Scheduler::give_rows() {
@@ -122,10 +130,10 @@ void Scheduler::give_rows() {
   std::size_t rows = 0;
   for (std::size_t i = 0; i < running_.size(); ++i) {
     Sequence& sequence = *running_[i];
-    if (sequence.pending() > 1 && may_adopt(sequence))
+    if (!sequence.generates() && may_adopt(sequence))
       sequence.adopted += sequence.pages.adopt(sequence.tokens);
-    if (sequence.pending() == 1) {
-      rows_[i] = 1 + sequence.drafts.size();
+    if (sequence.generates()) {
+      rows_[i] = sequence.pending() + sequence.drafts.size();
       rows += rows_[i];
     } else if (!sequence.pages.has_more_stored() && !waits_for_older(sequence, older)) {
       rows_[i] = most_rows(sequence);
@@ -141,7 +149,7 @@ void Scheduler::give_rows() {
 void Scheduler::share_rows(std::size_t budget) {
   std::vector<std::size_t> sharing;
   for (std::size_t i = 0; i < running_.size(); ++i)
-    if (rows_[i] > 0 && running_[i]->pending() > 1) sharing.push_back(i);
+    if (rows_[i] > 0 && !running_[i]->generates()) sharing.push_back(i);
   if (sharing.empty()) return;
   ++turn_;
   std::ranges::rotate(sharing,

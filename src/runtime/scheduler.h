@@ -50,7 +50,7 @@ class Scheduler {
   // cost of a step of its own.
   struct GuessingRoom {
     std::size_t most = 0;
-    double row_cost = 0, step_seconds = 0;
+    GuessCosts costs = {};
   };
   GuessingRoom guessing_room() const;
 

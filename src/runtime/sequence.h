@@ -22,7 +22,17 @@ namespace hearth {
 
 using Clock = std::chrono::steady_clock;
 
+// 0 where one of them was not reached.
+inline double seconds(Clock::time_point from, Clock::time_point to) {
+  if (from == Clock::time_point{} || to == Clock::time_point{}) return 0;
+  return std::chrono::duration<double>(to - from).count();
+}
+
 struct Sequence;
+
+// So few that rows which are computed again, and guesses, go one by one through states, as the rows
+// of other steps do: models compute longer runs in chunks, which is the same to rounding alone.
+constexpr std::size_t most_guessed_of_states = 14;
 
 // A request that submit() has accepted.
 struct ActiveRequest {
@@ -80,20 +90,22 @@ struct Sequence {
   bool is_finished = false;
 
   std::size_t pending() const { return tokens.size() - pages.computed(); }
+  // Its next step computes its next token: only right guesses of the last step, if anything, are
+  // computed again before.
+  bool generates() const { return pending() == 1 + pages.taken_back(); }
   std::int64_t generated() const {
     return static_cast<std::int64_t>(tokens.size() - request.asked.prompt.size());
   }
   // How many of the next tokens may be guessed, of `most` that there is room for.
   std::size_t may_guess(std::size_t most) const {
     const std::int64_t left = request.max_tokens - generated() - 1;
-    // A state that has read a wrong guess cannot be taken back.
-    if (pending() != 1 || left <= 0 || !request.asked.speculate || constraint || pages.recurs())
-      return 0;
+    if (!generates() || left <= 0 || !request.asked.speculate || constraint) return 0;
+    if (pages.recurs()) most = std::min(most, most_guessed_of_states);
+    most -= std::min(most, pages.taken_back());
     return std::min(most, static_cast<std::size_t>(left));
   }
-  // Takes what the text so far suggests as the next step's drafts, as many as pay where each costs
-  // so much of a step.
-  void guess(std::size_t most, double row_cost) {
+  // Takes what the text so far suggests as the next step's drafts, as many as pay.
+  void guess(std::size_t most, const GuessCosts& costs) {
     std::span<const Token> texts = tokens;
     if (const std::size_t predicted = request.asked.predicted.size(); predicted > 0) {
       const std::size_t known = predicted_first.size() - predicted - 1;
@@ -101,7 +113,7 @@ struct Sequence {
                              tokens.begin() + static_cast<std::ptrdiff_t>(known), tokens.end());
       texts = predicted_first;
     }
-    const auto guessed = drafter.draft(texts, most, row_cost);
+    const auto guessed = drafter.draft(texts, most, costs);
     drafts.assign(guessed.begin(),
                   std::ranges::find_if(guessed, [](Token token) { return token < 0; }));
   }

@@ -29,6 +29,9 @@ SequencePages::SequencePages(SequencePages&& other) noexcept
       data_(std::exchange(other.data_, {})),
       computed_(std::exchange(other.computed_, 0)),
       state_(std::exchange(other.state_, std::nullopt)),
+      certain_(std::exchange(other.certain_, std::nullopt)),
+      right_(other.right_),
+      taken_back_(other.taken_back_),
       passing_(other.passing_) {}
 
 SequencePages::~SequencePages() {
@@ -43,17 +46,22 @@ bool SequencePages::take_state() {
 }
 
 void SequencePages::drop_state() {
+  drop_certain();
   if (state_) cache_->states().release(*state_);
   state_.reset();
 }
 
+void SequencePages::drop_certain() {
+  if (certain_) cache_->states().release(*certain_);
+  certain_.reset();
+}
+
 // Behind a whole page.  The copy that this one replaces is of no more use to anybody but those who
 // left this text within the last pages.
-void SequencePages::remember_state(std::size_t rows, std::size_t tokens) {
+void SequencePages::remember_state(bool ends_prompt) {
   if (!state_ || computed_ % page_tokens != 0) return;
   if (passing_ != 0) cache_->states().forget(passing_);
-  cache_->states().remember(node_, *state_);
-  const bool ends_prompt = rows > 1 && tokens - computed_ < page_tokens;
+  cache_->states().remember(node_, state_of_computed());
   passing_ = ends_prompt || computed_ % kept_state_tokens == 0 ? 0 : node_;
 }
 
@@ -169,6 +177,35 @@ std::size_t SequencePages::reserve(std::size_t end) {
 }
 
 void SequencePages::advance(std::span<const Token> tokens, std::size_t rows) {
+  const std::size_t again = std::min(rows, taken_back_);
+  taken_back_ -= again;
+  move(tokens, rows, rows - again > 1);
+}
+
+bool SequencePages::begin_guesses() {
+  right_ = 0;
+  if (recurs() && !certain_) certain_ = cache_->states().take();
+  return !recurs() || certain_.has_value();
+}
+
+void SequencePages::right_guess(std::span<const Token> tokens) {
+  if (recurs())
+    ++right_;
+  else
+    move(tokens, 1, false);
+}
+
+void SequencePages::end_guesses(std::span<const Token> tokens, std::size_t count) {
+  if (!certain_) return;
+  if (right_ < count) {
+    std::swap(state_, certain_);
+    taken_back_ = right_;
+  }
+  drop_certain();
+  if (right_ == count) move(tokens, right_, false);
+}
+
+void SequencePages::move(std::span<const Token> tokens, std::size_t rows, bool of_prompt) {
   std::size_t whole = computed_ / page_tokens;
   computed_ += rows;
   HEARTH_CHECK(computed_ <= tokens.size() && computed_ <= pages_.size() * page_tokens);
@@ -179,7 +216,7 @@ void SequencePages::advance(std::span<const Token> tokens, std::size_t rows) {
     node_ = known.node;
   }
   keep_stored(tokens);
-  remember_state(rows, tokens.size());
+  remember_state(of_prompt && tokens.size() - computed_ < page_tokens);
 }
 
 void SequencePages::give_back(std::span<const Token> tokens) {
@@ -193,7 +230,7 @@ void SequencePages::give_back(std::span<const Token> tokens) {
   passing_ = 0;
   pages_.clear();
   data_.clear();
-  computed_ = kept_ = 0;
+  computed_ = kept_ = taken_back_ = 0;
   kept_id_ = stored_.root;
   has_more_stored_ = false;
   prefix_end_.reset();
@@ -203,7 +240,7 @@ void SequencePages::give_back(std::span<const Token> tokens) {
 SequencePages SequencePages::fork() const {
   SequencePages copy(*cache_, root_, stored_);
   if (!copy.take_state()) return copy;
-  if (state_) cache_->states().copy(*copy.state_, *state_);
+  if (state_) cache_->states().copy(*copy.state_, state_of_computed());
   for (const PageIndex page : pages_) {
     cache_->retain(page);
     copy.push(page);

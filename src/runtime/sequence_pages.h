@@ -51,6 +51,19 @@ class SequencePages {
   // `rows` more positions, reserved before, are computed.
   void advance(std::span<const Token> tokens, std::size_t rows);
 
+  // Guesses: positions computed behind the certain ones of a step, in the order of these calls.
+  // Before the step: whether they could be taken back.
+  bool begin_guesses();
+  // Where the step copies the state before its guesses to; nullptr: it makes none, or needs none.
+  std::byte* certain_state() const { return certain_ ? cache_->states().data(*certain_) : nullptr; }
+  // Behind advance(), which counts the certain rows alone: the next of the guesses is right.
+  void right_guess(std::span<const Token> tokens);
+  // No more of the `count` are.  A state that has read a wrong one goes back to where it was before
+  // them all, and the right ones are not computed() yet.
+  void end_guesses(std::span<const Token> tokens, std::size_t count);
+  // How many positions behind computed() were right guesses, which only the state lacks.
+  std::size_t taken_back() const { return taken_back_; }
+
   // Starts anew; what was computed stays findable while its memory is not needed.
   void give_back(std::span<const Token> tokens);
 
@@ -65,7 +78,11 @@ class SequencePages {
   void keep_stored(std::span<const Token> tokens);
   bool take_state();
   void drop_state();
-  void remember_state(std::size_t rows, std::size_t tokens);
+  void drop_certain();
+  // Of a sequence that has one: within a step with guesses that is not what the step goes on with.
+  StateIndex state_of_computed() const { return certain_ ? *certain_ : *state_; }
+  void move(std::span<const Token> tokens, std::size_t rows, bool of_prompt);
+  void remember_state(bool ends_prompt);
 
   KvCache* cache_;
   StoredPrefix stored_;
@@ -78,6 +95,9 @@ class SequencePages {
   std::vector<std::byte*> data_;
   std::size_t computed_ = 0;
   std::optional<StateIndex> state_;
+  std::optional<StateIndex> certain_;  // within a step with guesses: the state before them
+  std::size_t right_ = 0;              // of these guesses
+  std::size_t taken_back_ = 0;
   PrefixNode passing_ = 0;  // where a copy of the state was made that the next one replaces
 };
 

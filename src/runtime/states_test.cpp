@@ -93,12 +93,39 @@ TEST_CASE("a copy goes with its page, and gives way to states that are needed") 
   CHECK(fourth.adopt(longer) == 0);
 }
 
-TEST_CASE("no guesses are made where a state could not be taken back") {
-  Harness harness({.recurs = true}, limits(300, 8));
-  std::vector<Token> again;
-  for (int i = 0; i < 20; ++i)
-    for (const Token token : {5, 6, 7, 8, 9}) again.push_back(token);
-  const GenerateRequest request[] = {greedy(again, 60)};
-  check_answers(harness, request);
-  CHECK(harness.stepper->counts().guessed == 0);
+TEST_CASE("a state takes guesses back, or none are made where there is no memory for it") {
+  for (const std::uint32_t states : {1u, 2u, 3u, 8u}) {
+    CAPTURE(states);
+    KvCache cache(32 * sizeof(Token), 8, 16, states);
+    const auto tokens = prompt_of(40, 1);
+    SequencePages pages(cache, cache.root("", false));
+    REQUIRE(pages.reserve(20) == 20);
+    pages.advance(tokens, 20);
+    std::byte* const state = pages.state();
+    REQUIRE(pages.reserve(26) == 26);
+    CHECK(pages.begin_guesses() == (states > 1));
+    CHECK((pages.certain_state() != nullptr) == (states > 1));
+    if (states == 1) continue;
+    std::byte* const certain = pages.certain_state();
+    pages.advance(tokens, 2);
+    pages.right_guess(tokens);
+    pages.right_guess(tokens);
+    pages.end_guesses(tokens, 4);
+    CHECK(pages.computed() == 22);
+    CHECK(pages.taken_back() == 2);
+    CHECK(pages.state() == certain);
+    CHECK(pages.certain_state() == nullptr);
+    CHECK(cache.states().in_use() == 1);
+
+    CHECK(pages.begin_guesses());
+    CHECK(pages.certain_state() == state);
+    pages.advance(tokens, 3);
+    CHECK(pages.taken_back() == 0);
+    pages.right_guess(tokens);
+    pages.end_guesses(tokens, 1);
+    CHECK(pages.computed() == 26);
+    CHECK(pages.state() == certain);
+    pages.give_back(tokens);
+    CHECK(cache.states().in_use() == 0);
+  }
 }

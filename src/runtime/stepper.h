@@ -77,7 +77,7 @@ class Stepper {
   static std::optional<MtpDrafter::Wish> wish_for(MtpDrafter& guesser, Sequence& sequence,
                                                   std::size_t most);
   DraftOdds& odds() { return draft_model_ ? draft_model_->odds() : mtp_->odds(); }
-  void keep_state(Sequence& sequence, std::size_t row) const;
+  std::span<const float> made_of(std::size_t row) const;
   static Plan take_tier(Plan& plan);
   void run(const Plan& plan, const std::stop_token& leaving);
   Status forward(const Plan& plan, std::stop_token leaving);

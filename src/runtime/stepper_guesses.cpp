@@ -14,7 +14,7 @@ void Stepper::guess(const std::stop_token& leaving) {
     sequence->drafts.clear();
     sequence->draft_kinds.clear();
     if (const std::size_t most = sequence->may_guess(room.most); most > 0)
-      sequence->guess(most, room.row_cost);
+      sequence->guess(most, room.costs);
   }
   if (room.most == 0) return;
   if (draft_model_) guess_by(*draft_model_, room, leaving);
@@ -30,7 +30,7 @@ std::optional<DraftModel::Wish> Stepper::wish_for(DraftModel& guesser, Sequence&
 
 std::optional<MtpDrafter::Wish> Stepper::wish_for(MtpDrafter&, Sequence& sequence,
                                                   std::size_t most) {
-  const float* before = sequence.mtp_state.at(sequence.pages.computed());
+  const float* before = sequence.mtp_state.at(sequence.tokens.size() - 1);
   if (before == nullptr) return std::nullopt;
   return MtpDrafter::Wish{&sequence.pages, sequence.tokens, before, most};
 }
@@ -53,8 +53,7 @@ void Stepper::guess_by(Guesser& guesser, const Scheduler::GuessingRoom& room,
   }
   if (wishes.empty()) return;
   stop.arm();
-  const Status guessed = guesser.draft(
-      wishes, {.row = room.row_cost, .step_seconds = room.step_seconds}, stop.token());
+  const Status guessed = guesser.draft(wishes, room.costs, stop.token());
   if (!guessed.ok()) {
     if (guessed.error().kind() != ErrorKind::cancelled)
       log_warning("draft_failed why={}", guessed.error().message());
@@ -69,13 +68,10 @@ void Stepper::guess_by(Guesser& guesser, const Scheduler::GuessingRoom& room,
   }
 }
 
-// What the trunk made of the last row that is right, for guesses and later rows.
-void Stepper::keep_state(Sequence& sequence, std::size_t row) const {
-  if (!mtp_) return;
+// What the trunk made of the last certain row and of right guesses, for guesses and later rows.
+std::span<const float> Stepper::made_of(std::size_t row) const {
   const std::size_t dim = model_.info().dim;
-  const auto made = std::span(hidden_).subspan(row * dim, dim);
-  sequence.mtp_state.behind = sequence.pages.computed();
-  sequence.mtp_state.values.assign(made.begin(), made.end());
+  return std::span(hidden_).subspan(row * dim, dim);
 }
 
 // Where the token chosen is the one guessed, the row computed behind it holds the next logits.
@@ -90,8 +86,8 @@ void Stepper::follow_drafts() {
                             *output.token == sequence.drafts[output.draft];
       const std::size_t right = output.draft + (is_right ? 1 : 0);
       if (is_right && !sequence.is_finished) {
-        sequence.pages.advance(sequence.tokens, 1);
-        keep_state(sequence, output_rows_[output.row + 1]);
+        sequence.pages.right_guess(sequence.tokens);
+        if (mtp_) sequence.mtp_state.add(made_of(output_rows_[output.row + 1]));
         outputs_.push_back(
             {.sequence = &sequence, .row = output.row + 1, .draft = right, .scored = {}});
         continue;
@@ -104,6 +100,8 @@ void Stepper::follow_drafts() {
         odds().report(sequence.draft_kinds, sequence.drafts.size(), right);
       else
         sequence.drafter.report(sequence.drafts.size(), right);
+      if (!sequence.is_finished)
+        sequence.pages.end_guesses(sequence.tokens, sequence.drafts.size());
       sequence.drafts.clear();
     }
     choose();

@@ -18,7 +18,8 @@ double eviction_score(double idle_seconds, double load_seconds, std::uint64_t by
   return (idle_seconds + 0.001) * gigabytes_held / (load_seconds + least_seconds);
 }
 
-ModelPool::State::EntryPointer ModelPool::State::find(std::string_view name, const std::string& path) const {
+ModelPool::State::EntryPointer ModelPool::State::find(std::string_view name,
+                                                      const std::string& path) const {
   for (const EntryPointer& entry : entries) {
     if (entry->stage == Stage::leaving) continue;
     if (entry->id == name || entry->reference == name || (!path.empty() && entry->path == path) ||
@@ -33,8 +34,7 @@ std::string ModelPool::State::free_id(const std::string& wanted) const {
   const auto is_taken = [&](const EntryPointer& entry) {
     return entry->id == id && entry->stage != Stage::leaving;
   };
-  for (int n = 2; std::ranges::any_of(entries, is_taken); ++n)
-    id = fmt::format("{}-{}", wanted, n);
+  for (int n = 2; std::ranges::any_of(entries, is_taken); ++n) id = fmt::format("{}-{}", wanted, n);
   return id;
 }
 
@@ -52,8 +52,8 @@ Lease ModelPool::State::take_victim(std::string& id) {
   double highest = 0;
   for (const EntryPointer& entry : entries) {
     if (!entry->is_idle() || entry->is_pinned) continue;
-    const double score = eviction_score(seconds_between(entry->last_used, now),
-                                        entry->load_seconds, entry->loaded->weight_bytes);
+    const double score = eviction_score(seconds_between(entry->last_used, now), entry->load_seconds,
+                                        entry->loaded->weight_bytes);
     if (victim && score <= highest) continue;
     victim = &entry;
     highest = score;
@@ -101,7 +101,7 @@ void ModelPool::State::bury(const std::string& id, Lease model) {
 }
 
 Lease ModelPool::State::use(std::unique_lock<std::mutex>& lock, const EntryPointer& entry,
-          const AcquireOptions& asked) {
+                            const AcquireOptions& asked) {
   if (asked.keep_alive) {
     entry->keep_alive = *asked.keep_alive;
     entry->has_own_keep_alive = true;

@@ -1,4 +1,5 @@
-// How a pool lets models go: those that nobody wants any more, and idle ones when memory gets scarce.
+// How a pool lets models go: those that nobody wants any more, and idle ones when memory gets
+// scarce.
 #include <algorithm>
 
 #include "library/pool_state.h"

@@ -105,10 +105,12 @@ Result<std::uint64_t> ModelPool::State::make_room(const EntryPointer& entry,
     }
     if (PoolClock::now() >= deadline)
       return no_room(entry->id, needs, available, options.min_free_bytes, true);
-    changed.wait_until(lock, entry->stop.get_token(), std::min(deadline, PoolClock::now() + pool_tick), [&] {
-      return std::ranges::any_of(
-          entries, [](const EntryPointer& other) { return other->is_idle() && !other->is_pinned; });
-    });
+    changed.wait_until(lock, entry->stop.get_token(),
+                       std::min(deadline, PoolClock::now() + pool_tick), [&] {
+                         return std::ranges::any_of(entries, [](const EntryPointer& other) {
+                           return other->is_idle() && !other->is_pinned;
+                         });
+                       });
   }
 }
 

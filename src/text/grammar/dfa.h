@@ -30,7 +30,7 @@ struct Dfa {
 Result<Dfa> make_dfa(const Grammar& grammar, ExprId expr);
 // Look-ahead where the text begins is understood: "^(?!a|b$)(?=.{3})[a-z]+$".
 Result<Dfa> pattern_dfa(std::string_view pattern, bool is_whole);
-bool begins_with_look(std::string_view pattern);  // which only pattern_dfa understands
+bool begins_with_look(std::string_view pattern);       // which only pattern_dfa understands
 Dfa dfa_of_texts(std::span<const std::string> texts);  // any of these
 Result<Dfa> dfa_of_lengths(std::uint64_t min,
                            std::uint64_t max);  // characters; max may be UINT64_MAX

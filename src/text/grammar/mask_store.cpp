@@ -19,8 +19,8 @@ bool is_undecided(const TokenTrie& trie, std::span<const std::uint64_t> set, std
 }
 
 template <typename Mask>
-std::shared_ptr<const Mask> find_in(
-    const std::map<std::string, std::shared_ptr<const Mask>>& kept, const std::string& key) {
+std::shared_ptr<const Mask> find_in(const std::map<std::string, std::shared_ptr<const Mask>>& kept,
+                                    const std::string& key) {
   const auto found = kept.find(key);
   return found == kept.end() ? nullptr : found->second;
 }
@@ -69,7 +69,7 @@ std::shared_ptr<const CountedMask> MaskStore::counted(const std::string& key) co
 }
 
 template <typename Mask>
-void MaskStore::keep_in(ByKey<Mask> Kept::*place, const std::string& key,
+void MaskStore::keep_in(ByKey<Mask> Kept::* place, const std::string& key,
                         std::shared_ptr<const Mask> mask) {
   kept_.with([&](Kept& kept) {
     if (kept.bytes > max_shared_bytes) {

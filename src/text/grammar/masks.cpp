@@ -35,8 +35,7 @@ std::vector<StateId> opened(const Program& program, StateId from) {
 // Most of the vocabulary is words, with a blank, a quote or a point before them or without.
 bool reads_words(const Program& program, StateId s) {
   const auto letters = [&](StateId state) { return reads_letters(program, state); };
-  return letters(s) ||
-         std::ranges::any_of(program.edges_of(s), [&](const Program::Edge& edge) {
+  return letters(s) || std::ranges::any_of(program.edges_of(s), [&](const Program::Edge& edge) {
            return std::ranges::any_of(opened(program, edge.target), letters);
          });
 }
@@ -125,10 +124,9 @@ std::shared_ptr<const PlaceMask> Masks::find(StateId state, std::uint32_t count)
   const Program::Loop& loop = program_->loops[program_->states[state].loop];
   if (program_->states[state].loop != 0)
     if (const CountedMask* counted = counted_at(state))
-      return std::make_shared<const PlaceMask>(
-          at_count(*counted, loop.min - std::min(count, loop.min),
-                   loop.max == unlimited ? unlimited : loop.max - std::min(count, loop.max - 1),
-                   trie()));
+      return std::make_shared<const PlaceMask>(at_count(
+          *counted, loop.min - std::min(count, loop.min),
+          loop.max == unlimited ? unlimited : loop.max - std::min(count, loop.max - 1), trie()));
   if (loop.max != unlimited && count > loop.min) {
     const auto first = find_at(state, loop.min);
     if (first->greatest_count < loop.max - (count - loop.min)) return first;

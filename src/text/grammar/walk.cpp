@@ -8,8 +8,8 @@
 namespace hearth::grammar {
 namespace {
 
-constexpr std::size_t max_known = 24;                // of some 20 KB and more
-constexpr std::size_t max_looks = 1u << 13;          // of a trace: to follow it costs a part of a walk
+constexpr std::size_t max_known = 24;        // of some 20 KB and more
+constexpr std::size_t max_looks = 1u << 13;  // of a trace: to follow it costs a part of a walk
 constexpr std::size_t max_reading_bytes = 1u << 20;  // then all is forgotten
 
 // A run of few symbols is read as fast as it is looked up.
@@ -168,9 +168,10 @@ class Walk {
     KnownRun* known = run_from(before.at, below >= many);
     if (known == nullptr) return false;
     const Run& run = known->run;
-    const bool is_taken = (node.tail & ~run.symbols).none() &&
-                          (run.characters == unlimited ||
-                           (node.longest < 255 && node.longest - before.characters <= run.characters));
+    const bool is_taken =
+        (node.tail & ~run.symbols).none() &&
+        (run.characters == unlimited ||
+         (node.longest < 255 && node.longest - before.characters <= run.characters));
     if (is_taken) {
       known->is_relied_upon = true;
       greatest_count_ = std::max(greatest_count_, run.greatest_count);
@@ -298,9 +299,8 @@ bool Walker::is_alike(const Trace& trace, SituationId start, std::uint32_t& grea
     if ((next == dead) != (look.next == dead)) return false;
     if (next == dead) continue;
     SituationId& image = images_[look.next];
-    if (image == unknown &&
-        (reading_.may_end(next) != reading_.may_end(look.next) ||
-         reading_.places(next).empty() != reading_.places(look.next).empty()))
+    if (image == unknown && (reading_.may_end(next) != reading_.may_end(look.next) ||
+                             reading_.places(next).empty() != reading_.places(look.next).empty()))
       return false;
     if (image != unknown && image != next) return false;
     image = next;
@@ -308,8 +308,7 @@ bool Walker::is_alike(const Trace& trace, SituationId start, std::uint32_t& grea
   }
   return std::ranges::all_of(trace.runs, [&](const auto& relied) {
     const SituationId from = images_[relied.first];
-    const Run run =
-        from == relied.first ? relied.second : find_run(reading_, from, store_->trie());
+    const Run run = from == relied.first ? relied.second : find_run(reading_, from, store_->trie());
     greatest_count = std::max(greatest_count, run.greatest_count);
     return are_alike(run, relied.second);
   });

@@ -97,9 +97,11 @@ std::shared_ptr<const PlaceMask> Masks::find_at(StateId state, std::uint32_t cou
 
 void Masks::prepare() {
   constexpr std::size_t max_work = 400'000;  // about 4 ms
-  constexpr std::uint32_t max_counts = 4;    // of a repeat that may come so few times
+  constexpr std::size_t max_looked_at = 16'384;
+  constexpr std::uint32_t max_counts = 4;  // of a repeat that may come so few times
+  const std::size_t states = std::min<std::size_t>(program_->states.size() - 1, max_looked_at);
   for (std::uint32_t pass = 0; pass < max_counts; ++pass)
-    for (StateId s = 0; s + 1 < program_->states.size() && walker_.work() < max_work; ++s) {
+    for (StateId s = 0; s < states && walker_.work() < max_work; ++s) {
       const Program::Loop& loop = program_->loops[program_->states[s].loop];
       const std::uint32_t count = loop.min + pass - 1;
       const bool has_more_counts = loop.max > 1 && loop.max <= 2 * max_counts;

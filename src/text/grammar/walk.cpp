@@ -8,8 +8,9 @@
 namespace hearth::grammar {
 namespace {
 
-constexpr std::size_t max_known = 24;        // of some 20 KB and more
-constexpr std::size_t max_looks = 1u << 13;  // of a trace: to follow it costs a part of a walk
+constexpr std::size_t max_known = 24;             // of some 20 KB and more
+constexpr std::size_t max_looks = 1u << 13;       // of a trace: to follow it costs a part of a walk
+constexpr std::size_t max_new_situations = 1024;  // found while a trace is followed
 constexpr std::size_t max_reading_bytes = 1u << 20;  // then all is forgotten
 
 // A run of few symbols is read as fast as it is looked up.
@@ -82,6 +83,7 @@ class Walk {
       for (std::uint32_t c = 0; c < class_bytes.size(); ++c)
         if (const SituationId next = reading_.known_after(from, c); next != unknown)
           trace.looks.push_back({from, class_bytes[c], next});
+    if (trace.looks.size() > max_looks) return {};
     for (const KnownRun& run : runs_)
       if (run.is_relied_upon) trace.runs.emplace_back(run.from, run.run);
     return trace;
@@ -290,7 +292,8 @@ const Walker::Known& Walker::known_from(SituationId start,
 // A walk from `start` would find the same: all that was looked at is there, one for one.
 bool Walker::is_alike(const Trace& trace, SituationId start, std::uint32_t& greatest_count) {
   greatest_count = reading_.greatest_count(start);
-  if (trace.looks.size() > max_looks) return false;
+  if (trace.start == unknown) return false;
+  const std::size_t most_situations = reading_.situations() + max_new_situations;
   images_.assign(reading_.situations(), unknown);  // of the trace's situations
   images_[trace.start] = start;
   for (const Trace::Look& look : trace.looks) {
@@ -298,6 +301,7 @@ bool Walker::is_alike(const Trace& trace, SituationId start, std::uint32_t& grea
     const SituationId next = from == look.from ? look.next : reading_.after(from, look.byte);
     if ((next == dead) != (look.next == dead)) return false;
     if (next == dead) continue;
+    if (reading_.situations() > most_situations) return false;
     SituationId& image = images_[look.next];
     if (image == unknown && (reading_.may_end(next) != reading_.may_end(look.next) ||
                              reading_.places(next).empty() != reading_.places(look.next).empty()))

@@ -15,7 +15,7 @@ add_test(NAME tidy_headers COMMAND ${Python3_EXECUTABLE} scripts/tidy.py headers
 add_test(NAME tidy_format COMMAND ${Python3_EXECUTABLE} scripts/tidy.py format
          WORKING_DIRECTORY ${PROJECT_SOURCE_DIR})
 foreach(name speech cli convert chat builtin load pull index serve settings first_run access events keyring
-        shared_store launch lora)
+        shared_store launch lora clients)
   add_test(NAME program_${name} COMMAND ${Python3_EXECUTABLE} test_${name}.py
            WORKING_DIRECTORY ${PROJECT_SOURCE_DIR}/tests/program)
   set_tests_properties(program_${name} PROPERTIES ENVIRONMENT "HEARTH_BINARY=$<TARGET_FILE:hearth>")

@@ -198,6 +198,12 @@ TEST_CASE("the same conversation is the same prompt in every interface") {
   CHECK(running.runner().last().prompt == want);
   running.json("POST", "/v1/messages", write_json(anthropic));
   CHECK(running.runner().last().prompt == want);
+  // A result that failed says so.
+  Json failed = anthropic;
+  failed.find("messages")->as_array()[2].find("content")->as_array()[0].set("is_error", true);
+  running.json("POST", "/v1/messages", write_json(failed));
+  CHECK(has(running.generator->model().tokenizer().decode(running.runner().last().prompt, true),
+            "<|tool|>Error: rain"));
 }
 
 TEST_CASE("a call can be forced, and only of a tool that is there") {

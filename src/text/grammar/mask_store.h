@@ -73,8 +73,7 @@ class MaskStore {
     std::size_t bytes = 0;  // of masks and counted
   };
   template <typename Mask>
-  void keep_in(ByKey<Mask> Kept::*place, const std::string& key,
-               std::shared_ptr<const Mask> mask);
+  void keep_in(ByKey<Mask> Kept::* place, const std::string& key, std::shared_ptr<const Mask> mask);
 
   const TokenTrie trie_;
   mutable Guarded<Kept> kept_;

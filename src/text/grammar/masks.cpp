@@ -35,8 +35,7 @@ std::vector<StateId> opened(const Program& program, StateId from) {
 // Most of the vocabulary is words, with a blank, a quote or a point before them or without.
 bool reads_words(const Program& program, StateId s) {
   const auto letters = [&](StateId state) { return reads_letters(program, state); };
-  return letters(s) ||
-         std::ranges::any_of(program.edges_of(s), [&](const Program::Edge& edge) {
+  return letters(s) || std::ranges::any_of(program.edges_of(s), [&](const Program::Edge& edge) {
            return std::ranges::any_of(opened(program, edge.target), letters);
          });
 }
@@ -98,9 +97,11 @@ std::shared_ptr<const PlaceMask> Masks::find_at(StateId state, std::uint32_t cou
 
 void Masks::prepare() {
   constexpr std::size_t max_work = 400'000;  // about 4 ms
-  constexpr std::uint32_t max_counts = 4;    // of a repeat that may come so few times
+  constexpr std::size_t max_looked_at = 16'384;
+  constexpr std::uint32_t max_counts = 4;  // of a repeat that may come so few times
+  const std::size_t states = std::min<std::size_t>(program_->states.size() - 1, max_looked_at);
   for (std::uint32_t pass = 0; pass < max_counts; ++pass)
-    for (StateId s = 0; s + 1 < program_->states.size() && walker_.work() < max_work; ++s) {
+    for (StateId s = 0; s < states && walker_.work() < max_work; ++s) {
       const Program::Loop& loop = program_->loops[program_->states[s].loop];
       const std::uint32_t count = loop.min + pass - 1;
       const bool has_more_counts = loop.max > 1 && loop.max <= 2 * max_counts;
@@ -125,10 +126,9 @@ std::shared_ptr<const PlaceMask> Masks::find(StateId state, std::uint32_t count)
   const Program::Loop& loop = program_->loops[program_->states[state].loop];
   if (program_->states[state].loop != 0)
     if (const CountedMask* counted = counted_at(state))
-      return std::make_shared<const PlaceMask>(
-          at_count(*counted, loop.min - std::min(count, loop.min),
-                   loop.max == unlimited ? unlimited : loop.max - std::min(count, loop.max - 1),
-                   trie()));
+      return std::make_shared<const PlaceMask>(at_count(
+          *counted, loop.min - std::min(count, loop.min),
+          loop.max == unlimited ? unlimited : loop.max - std::min(count, loop.max - 1), trie()));
   if (loop.max != unlimited && count > loop.min) {
     const auto first = find_at(state, loop.min);
     if (first->greatest_count < loop.max - (count - loop.min)) return first;

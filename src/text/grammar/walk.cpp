@@ -8,8 +8,9 @@
 namespace hearth::grammar {
 namespace {
 
-constexpr std::size_t max_known = 24;                // of some 20 KB and more
-constexpr std::size_t max_looks = 1u << 13;          // of a trace: to follow it costs a part of a walk
+constexpr std::size_t max_known = 24;             // of some 20 KB and more
+constexpr std::size_t max_looks = 1u << 13;       // of a trace: to follow it costs a part of a walk
+constexpr std::size_t max_new_situations = 1024;  // found while a trace is followed
 constexpr std::size_t max_reading_bytes = 1u << 20;  // then all is forgotten
 
 // A run of few symbols is read as fast as it is looked up.
@@ -82,6 +83,7 @@ class Walk {
       for (std::uint32_t c = 0; c < class_bytes.size(); ++c)
         if (const SituationId next = reading_.known_after(from, c); next != unknown)
           trace.looks.push_back({from, class_bytes[c], next});
+    if (trace.looks.size() > max_looks) return {};
     for (const KnownRun& run : runs_)
       if (run.is_relied_upon) trace.runs.emplace_back(run.from, run.run);
     return trace;
@@ -168,9 +170,10 @@ class Walk {
     KnownRun* known = run_from(before.at, below >= many);
     if (known == nullptr) return false;
     const Run& run = known->run;
-    const bool is_taken = (node.tail & ~run.symbols).none() &&
-                          (run.characters == unlimited ||
-                           (node.longest < 255 && node.longest - before.characters <= run.characters));
+    const bool is_taken =
+        (node.tail & ~run.symbols).none() &&
+        (run.characters == unlimited ||
+         (node.longest < 255 && node.longest - before.characters <= run.characters));
     if (is_taken) {
       known->is_relied_upon = true;
       greatest_count_ = std::max(greatest_count_, run.greatest_count);
@@ -289,7 +292,8 @@ const Walker::Known& Walker::known_from(SituationId start,
 // A walk from `start` would find the same: all that was looked at is there, one for one.
 bool Walker::is_alike(const Trace& trace, SituationId start, std::uint32_t& greatest_count) {
   greatest_count = reading_.greatest_count(start);
-  if (trace.looks.size() > max_looks) return false;
+  if (trace.start == unknown) return false;
+  const std::size_t most_situations = reading_.situations() + max_new_situations;
   images_.assign(reading_.situations(), unknown);  // of the trace's situations
   images_[trace.start] = start;
   for (const Trace::Look& look : trace.looks) {
@@ -297,10 +301,10 @@ bool Walker::is_alike(const Trace& trace, SituationId start, std::uint32_t& grea
     const SituationId next = from == look.from ? look.next : reading_.after(from, look.byte);
     if ((next == dead) != (look.next == dead)) return false;
     if (next == dead) continue;
+    if (reading_.situations() > most_situations) return false;
     SituationId& image = images_[look.next];
-    if (image == unknown &&
-        (reading_.may_end(next) != reading_.may_end(look.next) ||
-         reading_.places(next).empty() != reading_.places(look.next).empty()))
+    if (image == unknown && (reading_.may_end(next) != reading_.may_end(look.next) ||
+                             reading_.places(next).empty() != reading_.places(look.next).empty()))
       return false;
     if (image != unknown && image != next) return false;
     image = next;
@@ -308,8 +312,7 @@ bool Walker::is_alike(const Trace& trace, SituationId start, std::uint32_t& grea
   }
   return std::ranges::all_of(trace.runs, [&](const auto& relied) {
     const SituationId from = images_[relied.first];
-    const Run run =
-        from == relied.first ? relied.second : find_run(reading_, from, store_->trie());
+    const Run run = from == relied.first ? relied.second : find_run(reading_, from, store_->trie());
     greatest_count = std::max(greatest_count, run.greatest_count);
     return are_alike(run, relied.second);
   });

@@ -26,8 +26,8 @@ struct Trace {
     std::uint8_t byte;
     SituationId next;
   };
-  SituationId start = unknown;
-  std::vector<Look> looks;  // from the start, or from where an earlier one led to
+  SituationId start = unknown;  // unknown: it was too much to keep
+  std::vector<Look> looks;      // from the start, or from where an earlier one led to
   std::vector<std::pair<SituationId, Run>> runs;  // that were relied upon
 };
 

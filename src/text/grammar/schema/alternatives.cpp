@@ -45,7 +45,8 @@ Result<Shapes> Shaper::one_of(const Json& schema, const Json& list) {
   std::vector<std::vector<std::pair<std::size_t, unsigned>>> overlaps(n);  // with which, for what
   for (std::size_t i = 0; i < n; ++i)
     for (std::size_t j = i + 1; j < n; ++j) {
-      const unsigned types = TRY(shared_types(schema, {&list.as_array()[i]}, {&list.as_array()[j]}));
+      const unsigned types =
+          TRY(shared_types(schema, {&list.as_array()[i]}, {&list.as_array()[j]}));
       if (types == 0) continue;
       overlaps[i].emplace_back(j, types);
       overlaps[j].emplace_back(i, types);

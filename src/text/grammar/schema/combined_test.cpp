@@ -68,10 +68,12 @@ TEST_CASE("alternatives that only objects tell apart, and chains of tests") {
   Json tests = Json::array();
   for (int i = 0; i < 12; ++i)
     tests.push_back(*parse_json(fmt::format(
-        R"({{"if": {{"properties": {{"kind": {{"const": "k{0}"}}}}}}, "then": {{"required": ["a{0}"]}}}})", i)));
+        R"({{"if": {{"properties": {{"kind": {{"const": "k{0}"}}}}}}, "then": {{"required": ["a{0}"]}}}})",
+        i)));
   const auto chain = compiled(Json::object(
       {{"type", "object"},
-       {"properties", *parse_json(R"({"kind": {"enum": ["k0", "k5", "none"]}, "a0": true, "a5": true})")},
+       {"properties",
+        *parse_json(R"({"kind": {"enum": ["k0", "k5", "none"]}, "a0": true, "a5": true})")},
        {"required", Json(Json::Array{"kind"})},
        {"allOf", std::move(tests)}}));
   if (!chain) MESSAGE(chain.error().message());

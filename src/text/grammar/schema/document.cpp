@@ -206,9 +206,8 @@ Result<const Json*> Document::target(const Json& schema, std::string_view keywor
   if (found == ids_.end())
     return address.empty()
                ? wrong(schema, fmt::format("{}: '{}' names nothing in this schema", keyword, shown))
-               : unsupported(schema,
-                             fmt::format("{}: '{}' is another document: nothing is fetched",
-                                         keyword, shown));
+               : unsupported(schema, fmt::format("{}: '{}' is another document: nothing is fetched",
+                                                 keyword, shown));
   const Json* target = found->second;
   if (!is_pointer) return target;
   std::string_view rest = fragment;

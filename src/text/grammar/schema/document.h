@@ -60,7 +60,7 @@ class Document {
   std::unique_ptr<const Json> own_;  // what root_ is, where it had dynamic references
   bool ignores_siblings_ = false, has_dynamic_references_ = false;
   std::unordered_map<const Json*, Info> infos_;
-  std::map<std::string, const Json*> ids_;  // absolute addresses, and those with an anchor
+  std::map<std::string, const Json*> ids_;          // absolute addresses, and those with an anchor
   std::map<std::string, Anchors> dynamic_anchors_;  // by the resource's address
 };
 

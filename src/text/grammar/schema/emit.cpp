@@ -380,9 +380,8 @@ Result<ExprId> add_schema(Grammar& grammar, JsonText& text, const Json& schema) 
   Emitter emitter(grammar, text, document);
   const ExprId value = TRY(emitter.run());
   if (emitter.has_open_lists())
-    grammar.add_lists(grammar[value].item,
-                      std::make_shared<const ListRules>(
-                          TRY(find_lists(grammar, emitter.forms(), value, document))));
+    grammar.add_lists(grammar[value].item, std::make_shared<const ListRules>(TRY(find_lists(
+                                               grammar, emitter.forms(), value, document))));
   return value;
 }
 

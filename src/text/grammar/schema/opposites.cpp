@@ -28,9 +28,9 @@ Result<Shapes> Shaper::negative(const Json& schema) {
     shapes = TRY(shapes_of(Node{target, true}));
     if (document_.ignores_siblings()) return shapes;
   }
-  for (const char* keyword :
-       {"unevaluatedProperties", "unevaluatedItems", "propertyNames", "patternProperties", "uniqueItems", "multipleOf", "minContains",
-        "maxContains", "dependentSchemas", "dependencies"})
+  for (const char* keyword : {"unevaluatedProperties", "unevaluatedItems", "propertyNames",
+                              "patternProperties", "uniqueItems", "multipleOf", "minContains",
+                              "maxContains", "dependentSchemas", "dependencies"})
     if (schema.find(keyword))
       return document_.unsupported(
           schema, fmt::format("{}: cannot be turned around (not, if, oneOf)", keyword));

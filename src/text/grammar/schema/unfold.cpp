@@ -12,8 +12,8 @@ namespace hearth::grammar {
 namespace {
 
 // What copies have no use for: they are named anew.
-constexpr std::array<std::string_view, 7> names = {"$id",   "$anchor",     "$dynamicAnchor", "$recursiveAnchor",
-                                                   "$defs", "definitions", "$vocabulary"};
+constexpr std::array<std::string_view, 7> names = {
+    "$id", "$anchor", "$dynamicAnchor", "$recursiveAnchor", "$defs", "definitions", "$vocabulary"};
 
 class Unfolder {
  public:
@@ -47,8 +47,9 @@ class Unfolder {
   Result<Json> copy(const Json& schema, Scope scope) {
     if (!schema.is_object()) return schema;
     if (++copies_ > max_schemas)
-      return document_.wrong(schema, fmt::format("$dynamicRef: over {} schemas, each written out", max_schemas),
-                             ErrorKind::exhausted);
+      return document_.wrong(
+          schema, fmt::format("$dynamicRef: over {} schemas, each written out", max_schemas),
+          ErrorKind::exhausted);
     scope = entered(schema, std::move(scope));
     Json result = Json::object(), references = Json::array();
     for (const auto& [key, value] : schema.as_object()) {
@@ -79,8 +80,7 @@ class Unfolder {
     }
     if (holds == Document::Holds::map) {
       Json map = Json::object();
-      for (const auto& [name, part] : value.as_object())
-        map.set(name, TRY(copy(part, scope)));
+      for (const auto& [name, part] : value.as_object()) map.set(name, TRY(copy(part, scope)));
       return map;
     }
     return value;

@@ -2,6 +2,7 @@
 // Source: ExecuTorch, kernels/prim_ops.
 #include <fmt/core.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "graphs/executorch/flow.h"

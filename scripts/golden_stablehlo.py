@@ -229,6 +229,23 @@ def convolutions():
     add("groups", np.ascontiguousarray(x.transpose(0, 3, 1, 2)), rnd(6, 2, 3, 3), (1, 1), ((0, 0), (1, 0)), (1, 1), (1, 1), first, 2)
 
 
+def choices():
+    x = rnd(2, 3)
+
+    def graphs(file):
+        """x + x, x * x, -x"""
+        places = []
+        for code, inputs in ((ADD, 2), (MUL, 2), (182, 1)):
+            g = Graph(file, "case")
+            g.inputs = [g.tensor([2, 3], KINDS["float32"], "x")]
+            g.outputs = op(g, code, g.inputs * inputs, [((2, 3), "float32")])
+            places.append(g.index)
+        return options2(23, {0: ("i32s", places)})
+    for number in (0, 1, 2, 9, -1):
+        case(f"case {number}", 209, [np.int32(number), x], [(x + x, x * x)[number] if number in (0, 1) else -x], graphs)
+    case("case of one", 209, [np.int32(3), x], [x + x], lambda file: options2(23, {0: ("i32s", graphs(file)[12][1][0][1][:1])}))
+
+
 def lookups():
     table, keys = rnd(4, 3), np.array([-2, 0, 5, 9], np.int32)
     case("HASHTABLE_LOOKUP", 10, [np.array([5, 3, -2], np.int32), keys, table], None, lambda file: {}, only=[((3, 3), "float32"), ((3,), "uint8")])
@@ -257,7 +274,7 @@ def sounds():
 
 
 def main():
-    for define in (gathers, scatters, reductions, windows, sorts, convolutions, lookups, sounds):
+    for define in (gathers, scatters, reductions, windows, sorts, convolutions, choices, lookups, sounds):
         define()
     arrays = {}
     for name, (data, given, wanted) in CASES.items():

@@ -309,12 +309,12 @@ def main():
               "StableHLO's operators with many options, or with a graph of scalars within, are held to JAX, and to LiteRT where it has a",
               "kernel (`scripts/golden_stablehlo.py`): `STABLEHLO_GATHER`, `STABLEHLO_SCATTER` (sums, products, extremes, replacement),",
               "`STABLEHLO_REDUCE` and `STABLEHLO_REDUCE_WINDOW` of any graph, `REDUCE_WINDOW`, `STABLEHLO_SORT` of any comparison,",
-              "`STABLEHLO_CONVOLUTION` (not groups of images). The same script holds `HASHTABLE_LOOKUP`, `EMBEDDING_LOOKUP_SPARSE`,",
+              "`STABLEHLO_CONVOLUTION` (not groups of images), `STABLEHLO_CASE`. The same script holds `HASHTABLE_LOOKUP`, `EMBEDDING_LOOKUP_SPARSE`,",
               "`AudioSpectrogram` and `Mfcc` to LiteRT. `MULTINOMIAL` draws with our own generator; `NumericVerify` gives the difference",
-              "of its operands. `SignalFramer` of TFLite Micro is held to its interpreter, run after run.", "",
+              "of its operands. TFLite Micro's `SignalFramer`, `SignalDelay`, `SignalOverlapAdd` and `SignalStacker` are held to its interpreter,",
+              "piece after piece of a stream (`scripts/golden_microfrontend.py`).", "",
               "Refused by name: `LSH_PROJECTION`, `CONCAT_EMBEDDINGS`, `SKIP_GRAM`, `DELEGATE`, `STABLEHLO_CUSTOM_CALL` (with its target),",
-              "`STABLEHLO_RNG_BIT_GENERATOR`, `STABLEHLO_CASE`; of TFLite Micro `SignalIrfft`, `SignalDelay`, `SignalStacker`,",
-              "`SignalOverlapAdd`; `Flex...`, which are TensorFlow's own.", ""]
+              "`STABLEHLO_RNG_BIT_GENERATOR`; of TFLite Micro `SignalIrfft`; `Flex...`, which are TensorFlow's own.", ""]
     (ROOT / "docs/formats/tflite-operators.md").write_text("\n".join(lines))
     print(len(counts), "operators", sum(counts.values()), "cases", len(CASES))
 

@@ -45,8 +45,28 @@ std::string number_text(const graphs::Tensor& tensor, std::int64_t i) {
   return fmt::format("{:.6g}", real);
 }
 
+// The keys of the largest numbers.
+void show_map(App& app, const std::string& name, const graphs::Tensor& keys,
+              const graphs::Tensor& numbers) {
+  app.out.line(fmt::format("{}: a map of {}", app.out.bold(name), keys.count));
+  for (const graphs::Class& each : graphs::best_classes(numbers, {}))
+    app.out.line(fmt::format("    {:>10.4f}  {}", each.score,
+                             number_text(keys, static_cast<std::int64_t>(each.index))));
+}
+
 void show_value(App& app, const std::string& name, const Value& value,
                 const std::vector<std::string>& labels, bool are_given) {
+  if (value.kind == Value::Kind::sequence &&
+      std::cmp_less_equal(value.items->size(), shown_numbers)) {
+    app.out.line(fmt::format("{}: a sequence of {}", app.out.bold(name), value.items->size()));
+    for (std::size_t i = 0; i < value.items->size(); ++i)
+      show_value(app, fmt::format("{}[{}]", name, i), (*value.items)[i], labels, are_given);
+    return;
+  }
+  if (value.kind == Value::Kind::map && (*value.items)[1].tensor.type != graphs::Element::text) {
+    show_map(app, name, (*value.items)[0].tensor, (*value.items)[1].tensor);
+    return;
+  }
   if (value.kind != Value::Kind::tensor) {
     app.out.line(fmt::format("{}: {}", app.out.bold(name), write_json(graphs::to_json(value))));
     return;

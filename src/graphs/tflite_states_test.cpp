@@ -1,6 +1,6 @@
 // TFLite files with memory, branches, loops, tables, boxes and spectra give what LiteRT's own
-// interpreter gives, run after run (scripts/golden_tflite_states.py), and frames of streams what
-// TFLite Micro's gives (scripts/golden_microfrontend.py).
+// interpreter gives, run after run (scripts/golden_tflite_states.py), and streams what TFLite
+// Micro's gives (scripts/golden_microfrontend.py).
 #include <doctest/doctest.h>
 #include <fmt/core.h>
 
@@ -110,6 +110,8 @@ TEST_CASE("TFLite files with memory and control flow give what LiteRT's interpre
   check_all("tflite_states.npz", 36);
 }
 
-TEST_CASE("frames of streams are TFLite Micro's, run after run") { check_all("framer.npz", 5); }
+TEST_CASE("streams go through TFLite Micro's operators as there, piece by piece") {
+  check_all("streams.npz", 12);
+}
 
 }  // namespace hearth::graphs

@@ -3,7 +3,6 @@
 #include <fmt/core.h>
 
 #include <algorithm>
-#include <limits>
 
 #include "graphs/coreml/assembly.h"
 
@@ -20,6 +19,9 @@ Result<Tensor> read_samples(const Fields& index) {
   const auto n = static_cast<std::int64_t>(samples.size());
   if (width < 1 || width > most_numbers / std::max<std::int64_t>(n, 1))
     return corrupt(fmt::format("{} samples of {} numbers", n, width));
+  for (const Bytes bytes : samples)
+    if (bytes.size() / sizeof(float) < static_cast<std::size_t>(width))
+      return corrupt(fmt::format("a sample of {} bytes for {} numbers", bytes.size(), width));
   Tensor all = TRY(make_tensor(Element::f32, {n, width}));
   float* to = all.data<float>();
   for (const Bytes bytes : samples) {
@@ -73,21 +75,6 @@ Result<Sorted> classes_of(const Tensor& labels) {
   return made;
 }
 
-// [samples, classes]: 1 where a sample is of a class.
-Result<Tensor> memberships(const Sorted& classes) {
-  constexpr std::int64_t most_numbers = 1 << 28;
-  const auto n = static_cast<std::int64_t>(classes.of_sample.size());
-  if (n > 0 && classes.labels.count > most_numbers / n)
-    return Error(ErrorKind::exhausted,
-                 fmt::format("{} samples of {} classes", n, classes.labels.count));
-  Tensor table = TRY(make_tensor(Element::f32, {n, classes.labels.count}));
-  std::fill_n(table.data<float>(), table.count, 0.0f);
-  for (std::int64_t i = 0; i < n; ++i)
-    table.data<float>()[i * classes.labels.count + classes.of_sample[static_cast<std::size_t>(i)]] =
-        1;
-  return table;
-}
-
 // A classifier without samples: the label it falls back on.
 Result<Tensor> default_label(const Fields& f) {
   Tensor label = TRY(make_tensor(f.has(110) ? Element::text : Element::i64, {1}));
@@ -124,7 +111,12 @@ Status add_neighbours(Assembly& at, const Model& model) {
   const std::int64_t k = std::clamp<std::int64_t>(wanted.integer(1), 1, n);
   const auto nearest =
       b.emit_many("TopK", {distances, b.integers({k})}, 2, {{"largest", std::int64_t{0}}});
-  ValueId votes = b.emit("Gather", {b.constant(TRY(memberships(classes))), nearest[1]});
+  const ValueId chosen = b.emit("Gather", {b.integers(classes.of_sample), nearest[1]});
+  const ValueId no_or_yes = b.emit("Concat",
+                                   {b.emit("Reshape", {b.scalar(0), b.integers({1})}),
+                                    b.emit("Reshape", {b.scalar(1), b.integers({1})})},
+                                   {{"axis", std::int64_t{0}}});
+  ValueId votes = b.emit("OneHot", {chosen, b.integer(classes.labels.count), no_or_yes});
   if (f.has(210)) {  // a sample at no distance outweighs the rest
     const ValueId far = b.emit("Max", {nearest[0], b.scalar(1e-30f)});
     votes = b.emit("Div", {votes, b.emit("Reshape", {far, b.integers({-1, 1})})});

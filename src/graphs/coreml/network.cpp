@@ -182,6 +182,9 @@ Status Network::add_layers(std::span<const Bytes> layers) {
   for (std::size_t i = 0; i < layers.size(); ++i) {
     if (++outermost->layers_ > most_layers)
       return Error(ErrorKind::exhausted, fmt::format("over {} layers", most_layers));
+    if (layers[i].size() > outermost->budget)
+      return Error(ErrorKind::exhausted, "loops whose shapes do not settle");
+    outermost->budget -= layers[i].size();
     TRY(add_layer(layers[i]));
     const auto rest = layers.subspan(i + 1);
     if (outer != nullptr && !rest.empty() && TRY(may_stop(layers[i])))
@@ -404,6 +407,8 @@ Status add_network(Assembly& at, const Model& model) {
   const Fields network = TRY(Fields::of(model.body));
   Network net(at.b);
   net.ranks_are_five = network.integer(5) == 0;
+  constexpr std::uint64_t most_readings = 256;  // of a layer within loops within loops
+  net.budget = most_readings * model.body.size();
   for (const FeatureDescription& input : model.description.inputs)
     net.define(input.name, TRY(prepared(at, net, input, network)));
   TRY(net.add_layers(network));

@@ -23,6 +23,7 @@ class Network {
   Network* const outer;
   const int depth;             // of networks within one another
   bool ranks_are_five = true;  // arrays are [steps, batch, channels, height, width]
+  std::uint64_t budget = 0;    // of the outermost one: bytes of layers that may still be added
   std::set<std::string> unknown;
   std::vector<ValueId> captured;               // values of `outer` that this graph reads
   std::set<std::string, std::less<>> written;  // names that layers have given a value

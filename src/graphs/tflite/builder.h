@@ -100,6 +100,7 @@ Status add_recurrent_operator(Builder& b, const Operator& op);
 Status add_lookup_operator(Builder& b, const Operator& op);
 // Custom ones of sound.  The same errors.
 Status add_sound_operator(Builder& b, const Operator& op);
+Status add_stream_operator(Builder& b, const Operator& op);
 std::string_view operator_name(int code);
 
 }  // namespace hearth::graphs::tflite

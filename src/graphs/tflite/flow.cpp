@@ -137,18 +137,69 @@ Result<Branch> branch(Model& model, Builder& b, const Operator& op, std::int64_t
   return made;
 }
 
-Status choose(Model& model, Builder& b, const Operator& op) {
-  if (op.inputs.empty()) return corrupt("no condition");
-  const ValueId condition = TRY(b.raw(op.inputs[0]));
-  const Branch first = TRY(branch(model, b, op, op.options.number<std::int32_t>(0, -1)));
-  const Branch second = TRY(branch(model, b, op, op.options.number<std::int32_t>(1, -1)));
-  const auto made = b.emit_many("If", {condition}, first.graph->outputs.size());
+// What an If of both gives.
+std::vector<ValueId> emit_choice(Builder& b, ValueId condition, const Branch& first,
+                                 const Branch& second) {
+  auto made = b.emit_many("If", {condition}, first.graph->outputs.size());
   Node& node = b.graph.nodes.back();
   node.bodies = {first.graph, second.graph};
   node.body_names = {"then_branch", "else_branch"};
   node.captured = first.captured;
   node.captured.insert(node.captured.end(), second.captured.begin(), second.captured.end());
-  return take_outputs(b, op, made);
+  return made;
+}
+
+Status choose(Model& model, Builder& b, const Operator& op) {
+  if (op.inputs.empty()) return corrupt("no condition");
+  const ValueId condition = TRY(b.raw(op.inputs[0]));
+  const Branch first = TRY(branch(model, b, op, op.options.number<std::int32_t>(0, -1)));
+  const Branch second = TRY(branch(model, b, op, op.options.number<std::int32_t>(1, -1)));
+  return take_outputs(b, op, emit_choice(b, condition, first, second));
+}
+
+Result<ValueId> is_case(Builder& b, const Operator& op, std::int64_t number) {
+  const ValueId index = b.emit("Reshape", {TRY(b.raw(op.inputs[0])), b.integers({})});
+  return b.emit("Equal", {b.cast(index, Element::i64), b.integer(number)});
+}
+
+// The graphs of a case from `number` on; the last one is that of every other number too.
+Result<Branch> cases_from(Model& model, Builder& b, const Operator& op,
+                          std::span<const std::int32_t> graphs, std::int64_t number) {
+  if (graphs.size() == 1) return branch(model, b, op, graphs[0]);
+  Branch made;
+  Builder own(*made.graph);
+  own.tensors = b.tensors;
+  for (const std::int32_t input : op.inputs) {
+    const ValueId outer = TRY(b.raw(input));
+    TensorInfo* t = TRY(own.info(input));
+    t->id = made.capture(own, outer);
+    t->real = absent;
+  }
+  for (const ValueId state : b.states)
+    own.states.push_back(state == absent ? absent : made.capture(own, state));
+  const Branch first = TRY(branch(model, own, op, graphs[0])),
+               rest = TRY(cases_from(model, own, op, graphs.subspan(1), number + 1));
+  const ValueId chosen = TRY(is_case(own, op, number));
+  for (const ValueId id : emit_choice(own, chosen, first, rest))
+    made.graph->outputs.push_back(own.emit("Identity", {id}));
+  TRY(finish(*made.graph));
+  return made;
+}
+
+// A number, then what every graph is given.
+Status choose_case(Model& model, Builder& b, const Operator& op) {
+  const auto graphs = TRY(op.more_options.numbers<std::int32_t>(0));
+  if (op.inputs.empty() || graphs.empty()) return corrupt("no number or no graph");
+  if (graphs.size() > most_depth)
+    return Error(ErrorKind::exhausted, fmt::format("{} graphs of a case", graphs.size()));
+  for (const std::int32_t input : op.inputs)
+    if (TRY(b.info(input))->is_handle())
+      return Error(ErrorKind::unsupported, "variables that a case is given by name");
+  const Branch first = TRY(branch(model, b, op, graphs[0]));
+  if (graphs.size() == 1)
+    return take_outputs(b, op, emit_choice(b, TRY(is_case(b, op, 0)), first, first));
+  const Branch rest = TRY(cases_from(model, b, op, std::span(graphs).subspan(1), 1));
+  return take_outputs(b, op, emit_choice(b, TRY(is_case(b, op, 0)), first, rest));
 }
 
 // The condition is tested before each turn: once outside, and at the end of the body.
@@ -268,6 +319,9 @@ Result<bool> add_flow(Model& model, Builder& b, const Operator& op) {
       return true;
     case 200:
       TRY(repeat(model, b, op, op.more_options));
+      return true;
+    case 209:
+      TRY(choose_case(model, b, op));
       return true;
     case 206:  // does what its decomposition does
       TRY(call(model, b, op, op.more_options.number<std::int32_t>(1, -1)));

@@ -1,6 +1,5 @@
-// Custom operators of TFLite that hear: spectra over time, mel-frequency cepstral coefficients,
-// frames of a stream.
-// Source: TensorFlow, documentation of AudioSpectrogram and Mfcc; TFLite Micro, signal library.
+// Custom operators of TFLite that hear: spectra over time, mel-frequency cepstral coefficients.
+// Source: TensorFlow, documentation of AudioSpectrogram and Mfcc.
 #include <fmt/core.h>
 
 #include <algorithm>
@@ -24,7 +23,7 @@ double option(const Options& options, std::string_view name, double fallback) {
 }
 
 Result<std::int64_t> whole(const Options& options, std::string_view name, std::int64_t fallback) {
-  constexpr std::int64_t most = 1 << 24;
+  constexpr std::int64_t most = 1 << 20;
   const double number = option(options, name, static_cast<double>(fallback));
   if (!(number >= 1 && number <= most)) return corrupt(fmt::format("{} of {}", name, number));
   return static_cast<std::int64_t>(number);
@@ -105,7 +104,7 @@ Status cepstrum(Builder& b, const Operator& op, const Options& options) {
   f.high = option(options, "upper_frequency_limit", 4000);
   f.rate = static_cast<double>(rate[0]);
   const std::int64_t count = TRY(whole(options, "dct_coefficient_count", 13));
-  constexpr std::int64_t most = 1 << 26;
+  constexpr std::int64_t most = 1 << 22;
   if (!(f.low >= 0 && f.high > f.low && f.high <= f.rate / 2) || f.bins > most / f.channels ||
       count > most / f.channels)
     return corrupt(fmt::format("{} channels from {} to {} Hz of a sound at {} Hz", f.channels,
@@ -124,59 +123,14 @@ Status cepstrum(Builder& b, const Operator& op, const Options& options) {
                      b.emit("MatMul", {logs, TRY(constant_of(b, {f.channels, count}, cosines))}));
 }
 
-// Frames of `frame_size` samples, one more for every `frame_step` that come in.  What a later frame
-// needs, and how much of it has come in, stay from run to run.  Until the first one is whole,
-// frames are zeros.
-Status frames(Builder& b, const Operator& op, const Options& options) {
-  const std::int64_t size = TRY(whole(options, "frame_size", 0)),
-                     step = TRY(whole(options, "frame_step", 0));
-  if (op.outputs.size() != 2) return corrupt("needs two outputs");
-  const TensorInfo* x = TRY(b.info(op.inputs[0]));
-  Dims dims = x->dims;
-  if (dims.empty() || dims.back() < step || dims.back() % step != 0 || size < step)
-    return corrupt(fmt::format("frames of {} by {} from {}", size, step, to_text(dims)));
-  const std::int64_t count = dims.back() / step;
-  const bool is_filled = option(options, "prefill", 0) != 0;
-  // Without zeros before the first sample frames wait for the step that completes them.
-  const std::int64_t held = is_filled ? size - step : (size + step - 1) / step * step - step;
-  dims.back() = held;
-  const std::string name = TRY(b.info(op.outputs[0]))->name;
-  const Element type = x->type;
-  const std::size_t before = TRY(b.keep(name + "/samples", type, dims)),
-                    filled = TRY(b.keep(name + "/count", Element::i64, {}));
-  const auto axis = static_cast<std::int64_t>(dims.size()) - 1;
-  const ValueId all =
-      b.emit("Concat", {(*b.kept)[before].input, TRY(b.raw(op.inputs[0]))}, {{"axis", axis}});
-  std::vector<std::int64_t> places;
-  for (std::int64_t f = 0; f < count; ++f)
-    for (std::int64_t i = 0; i < size; ++i) places.push_back(f * step + i);
-  const ValueId which = b.emit("Reshape", {b.integers(places), b.integers({count, size})});
-  const ValueId have = (*b.kept)[filled].input;
-  std::vector<std::int64_t> coming;  // by the end of each frame
-  for (std::int64_t f = 0; f < count; ++f) coming.push_back((f + 1) * step);
-  const ValueId is_whole = b.emit("GreaterOrEqual", {b.emit("Add", {have, b.integers(coming)}),
-                                                     b.integer(is_filled ? 0 : size)});
-  const ValueId none = b.cast(b.scalar(0), type);
-  TRY(b.give_raw(op.outputs[0],
-                 b.emit("Where", {b.emit("Unsqueeze", {is_whole, b.integers({-1})}),
-                                  b.emit("Gather", {all, which}, {{"axis", axis}}), none})));
-  TRY(b.give_raw(op.outputs[1], b.emit("Gather", {is_whole, b.integer(0)})));
-  (*b.kept)[before].now = b.emit("Slice", {all, b.integers({count * step}),
-                                           b.integers({count * step + held}), b.integers({axis})});
-  (*b.kept)[filled].now =
-      b.emit("Min", {b.emit("Add", {have, b.integer(count * step)}), b.integer(held)});
-  return Done{};
-}
-
 }  // namespace
 
 Status add_sound_operator(Builder& b, const Operator& op) {
-  Status (*add)(Builder&, const Operator&, const Options&) =
-      op.custom == "AudioSpectrogram" ? spectrogram
-      : op.custom == "Mfcc"           ? cepstrum
-      : op.custom == "SignalFramer"   ? frames
-                                      : nullptr;
-  if (add == nullptr) return Error(ErrorKind::unsupported, "");
+  Status (*add)(Builder&, const Operator&, const Options&) = op.custom == "AudioSpectrogram"
+                                                                 ? spectrogram
+                                                             : op.custom == "Mfcc" ? cepstrum
+                                                                                   : nullptr;
+  if (add == nullptr) return add_stream_operator(b, op);
   if (op.inputs.empty() || op.outputs.empty()) return corrupt("no input or no output");
   Options options;
   if (!op.custom_options.empty()) options = TRY(read_flexbuffer(op.custom_options));

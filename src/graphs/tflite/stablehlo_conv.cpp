@@ -47,6 +47,8 @@ Status add_convolution(Builder& b, const Operator& op) {
   const std::size_t n = x_axes.size();
   Dims dims = TRY(known_dims(b, op.inputs[0]));
   const Dims kernel = TRY(known_dims(b, op.inputs[1]));
+  TRY(count_of(dims));
+  TRY(count_of(kernel));
   if (dims.size() != n + 2 || x_order.size() != w_order.size() ||
       x_order.size() != y_order.size() || kernel.size() != dims.size() || n < 1 || n > 3)
     return corrupt(fmt::format("{} spatial axes", n));

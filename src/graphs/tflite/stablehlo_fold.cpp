@@ -128,6 +128,7 @@ Result<Folded> read_folded(Builder& b, const Operator& op, std::size_t n) {
     folded.values.push_back(TRY(b.raw(op.inputs[i])));
     folded.first.push_back(b.emit("Reshape", {TRY(b.raw(op.inputs[n + i])), b.integers({})}));
     const Dims dims = TRY(known_dims(b, op.inputs[i]));
+    TRY(count_of(dims));
     if (i > 0 && dims != folded.dims) return corrupt("tensors of different shapes");
     folded.dims = dims;
   }
@@ -177,6 +178,8 @@ Status check(const WindowsOver& w, std::size_t rank) {
     for (const std::int64_t n : *list)
       if (n < 1 || n > most) return corrupt(fmt::format("a window's {}", n));
   }
+  for (const std::int64_t pad : w.pads)
+    if (pad < -most || pad > most) return corrupt(fmt::format("a pad of {}", pad));
   return Done{};
 }
 

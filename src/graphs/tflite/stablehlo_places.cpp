@@ -32,12 +32,16 @@ struct Windows {
   Ints from, sizes, dropped;
 
   Status check() const {
+    constexpr std::int64_t most_in_window = 1 << 24;
+    TRY(count_of(dims));
     TRY(check_axes(from, dims.size()));
     TRY(check_axes(dropped, dims.size()));
     if (sizes.size() != dims.size()) return corrupt("as many sizes as axes");
     for (std::size_t i = 0; i < dims.size(); ++i)
       if (sizes[i] < 0 || sizes[i] > dims[i] || (holds(dropped, i) && sizes[i] != 1))
         return corrupt(fmt::format("windows {} of {}", to_text(sizes), to_text(dims)));
+    if (product(sizes) > most_in_window)
+      return Error(ErrorKind::exhausted, fmt::format("windows of {}", to_text(sizes)));
     return Done{};
   }
   std::vector<std::size_t> kept() const {

@@ -108,6 +108,16 @@ def write_checkpoints():
         whole = (golden / name / "model.bin").read_bytes()
         (folder / name).write_bytes(b"\1" + whole[:12000])
     (folder / "whisper-q8_0").write_bytes(b"\1" + whisper_cpp())
+    pictures()
+
+
+def pictures():
+    """One of each kind; scripts/golden_vision.py draws them."""
+    folder, odd = SRC / "picture_fuzz_corpus", SRC.parents[1] / "tests/golden/vision/odd"
+    folder.mkdir(exist_ok=True)
+    for path in sorted(odd.iterdir()):
+        if path.suffix != ".json" and (path.name == "turned2.jpg" or "turned" not in path.name):
+            (folder / path.name).write_bytes(path.read_bytes())
 
 
 def whisper_cpp():

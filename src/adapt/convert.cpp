@@ -194,7 +194,9 @@ Result<Converted> convert(const Package& package, const std::string& path,
   // Runtimes of graphs compute in f32; a folder of tensors is what the types must fit into.
   ConvertOptions recoding_options = options;
   if (options.to == Container::onnx) {
-    TRY(check_onnx(model));
+    for (std::string& loss : TRY(check_onnx(model))) translated.losses.push_back(std::move(loss));
+    translated.package.config = onnx_config(model);
+    translated.package.files.erase("preprocessor_config.json");
     recoding_options.to = Container::safetensors;
     recoding_options.floats = options.floats.value_or(Dtype::f32);
   }

@@ -109,6 +109,12 @@ class Writer {
   std::vector<std::byte> out_, made_;
 };
 
+// Tables whose rows are taken by number, which nothing is multiplied with.
+bool is_looked_up(std::string_view name) {
+  return name.ends_with("token_embd.weight") || name == "position_embd.weight" ||
+         name == "token_types.weight";
+}
+
 Result<std::vector<Task>> plan(const Package& package, const QuantiseOptions& options,
                                Quantised& result) {
   std::vector<RecipeTensor> tensors;
@@ -117,7 +123,8 @@ Result<std::vector<Task>> plan(const Package& package, const QuantiseOptions& op
   const auto types =
       choose_types(*options.recipe, model_of(package, options.importance != nullptr), tensors);
   std::vector<Task> tasks;
-  std::size_t unmeasured = 0, fallen_back = 0;
+  std::vector<std::string_view> unmeasured;
+  std::size_t fallen_back = 0;
   for (std::size_t i = 0; i < package.tensors.size(); ++i) {
     Task task{&package.tensors[i], types[i]};
     const TensorEntry& entry = *task.entry;
@@ -137,7 +144,7 @@ Result<std::vector<Task>> plan(const Package& package, const QuantiseOptions& op
     if (options.importance && is_quantised(task.to) && task.to != entry.dtype) {
       const auto found = options.importance->weights.find(entry.name);
       if (found == options.importance->weights.end()) {
-        ++unmeasured;
+        if (!is_looked_up(entry.name)) unmeasured.push_back(entry.name);
       } else {
         const std::size_t held = found->second.values.size();
         const std::uint64_t experts = entry.shape.size() > 2 ? entry.shape[0] : 1;
@@ -153,14 +160,15 @@ Result<std::vector<Task>> plan(const Package& package, const QuantiseOptions& op
                    columns % info(options.recipe->base).block_elements != 0;
     tasks.push_back(task);
   }
-  if (unmeasured > 0)
-    result.remarks.push_back(
-        fmt::format("{} tensors are not in the importance matrix", unmeasured));
+  if (!unmeasured.empty())
+    result.remarks.push_back(fmt::format(
+        "the importance matrix lacks {}{}", unmeasured.front(),
+        unmeasured.size() > 1 ? fmt::format(" and {} more", unmeasured.size() - 1) : ""));
   if (fallen_back > 0)
     result.remarks.push_back(
-        fmt::format("{} tensors have rows that are not whole blocks of {}: "
-                    "they take a type of smaller blocks",
-                    fallen_back, name_of(options.recipe->base)));
+        fmt::format("{} rows that are not whole blocks of {}: a type of smaller blocks instead",
+                    fallen_back > 1 ? fmt::format("{} tensors have", fallen_back) : "1 tensor has",
+                    name_of(options.recipe->base)));
   return tasks;
 }
 

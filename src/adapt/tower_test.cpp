@@ -47,8 +47,10 @@ Seen seen(const Package& package, const Picture& picture) {
 TEST_CASE("a folder that sees becomes a GGUF file and one of its tower, which sees the same") {
   const auto bytes = read_file(golden + "wide.png", 1 << 20);
   const Picture picture = *read_picture(bytes_of(*bytes));
-  for (const std::string name : {"qwen2.5-vl", "qwen2-vl", "qwen3-vl", "qwen3-vl-moe", "gemma3",
-                                 "smolvlm", "llava", "llava-next", "pixtral", "mistral3"}) {
+  for (const std::string name :
+       {"qwen2.5-vl", "qwen2-vl", "qwen3-vl", "qwen3-vl-moe", "qwen3.5", "gemma3", "gemma4",
+        "gemma4-large", "internvl", "internvl-large", "llama4", "smolvlm", "llava", "llava-next",
+        "pixtral", "mistral3", "ministral3"}) {
     CAPTURE(name);
     const testing::ScratchFolder scratch;
     const auto folder = open_package(golden + name);
@@ -80,6 +82,16 @@ TEST_CASE("a folder that sees becomes a GGUF file and one of its tower, which se
     REQUIRE_MESSAGE(loaded.ok(), loaded.error().message());
     CHECK((*loaded)->vision() != nullptr);
     CHECK(!convert(*folder, scratch.path("model.gguf"), options, pool).ok());
+
+    const auto back = translate(*model, Naming::huggingface);
+    REQUIRE_MESSAGE(back.ok(), back.error().message());
+    const Seen again = seen(back->package, picture);
+    CHECK(again.text == before.text);
+    CHECK(again.pixels == before.pixels);
+    CHECK(models::difference(again.rows, before.rows) < (name == "mistral3" ? 1e-4 : 1e-9));
+    const auto sees = load_model(ctx, back->package);
+    REQUIRE_MESSAGE(sees.ok(), sees.error().message());
+    CHECK((*sees)->vision() != nullptr);
   }
 }
 

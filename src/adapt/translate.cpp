@@ -136,6 +136,7 @@ Result<Translated> translate(const Package& package, Naming naming) {
   } else {
     TRY(write_config(*origin, made, out.losses));
     TRY(write_folder_tokenizer(package, made, out.losses));
+    add_tower_folder(*origin, made, out.losses);
   }
   const ArchSpec& again = *TRY(architecture_of(made));
   Hyper before = origin->hyper, after = TRY(read_hyper(made, again));

@@ -12,6 +12,7 @@
 #include "cli/settings.h"
 #include "hardware/cpu.h"
 #include "library/resolve.h"
+#include "library/towers.h"
 
 namespace hearth::cli {
 namespace {
@@ -106,7 +107,9 @@ Status run(App& app, const Arguments& arguments) {
   options.progress = [&](const adapt::ConvertProgress& progress) {
     show_progress(app, start, progress);
   };
-  const Package package = TRY(open_reference(model.path, context.folders));
+  Package package = TRY(open_reference(model.path, context.folders));
+  if (options.to == Container::safetensors && !options.single_file)
+    TRY(attach_tower(package, arguments.text("--mmproj", model.tower)));
   const auto done = adapt::convert(package, output, options, pool);
   app.out.progress_done();
   if (!done) return done.error();
@@ -120,6 +123,7 @@ constexpr Option options[] = {
      "Hugging "
      "Face "
      "folder."},
+    mmproj_flag,
     {"--dtype", "TYPE", "f32, f16 or bf16 for the weights of matrices; default: as they are."},
     {"--shard-size", "MB", "Files of a folder are cut at so many megabytes (default 5000)."},
     {"--force", "", "Replace OUT when it is there."},

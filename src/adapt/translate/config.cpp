@@ -319,6 +319,9 @@ Status write_config(const Origin& origin, Package& package, std::vector<std::str
   add_factors(origin, out);
   add_parts(origin, out);
   if (spec.kind == Kind::generator) out.set("tie_word_embeddings", !has_output(package));
+  if (spec.ahead_in_windows && takes_tower(origin) &&
+      std::ranges::any_of(origin.hyper.layers, &LayerHyper::sees_ahead))
+    out.set("use_bidirectional_attention", "vision");
   add_encoder(origin, package, out);
   // Classes have ids of their own where nothing stands here.
   for (const char* key : {"bos_token_id", "eos_token_id", "pad_token_id"}) out.set(key, Json());

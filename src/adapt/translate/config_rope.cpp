@@ -142,6 +142,12 @@ Status add_rope(const Origin& origin, Config& out, std::vector<std::string>& los
                            Json::object({{"rope_type", "default"}, {"rope_theta", theta}})}}));
     return Done{};
   }
+  if (!hyper.rope_sections.empty() && takes_tower(origin)) {
+    if (!scaling.is_object()) scaling = Json::object({{"rope_type", "default"}});
+    Json sections = Json::array();
+    for (const std::uint32_t section : hyper.rope_sections) sections.push_back(section);
+    scaling.set("mrope_section", std::move(sections));
+  }
   const bool modern = spec.name == "modern-bert";
   out.set(modern ? "global_rope_theta" : "rope_theta", real(hyper.rope.theta));
   if (spec.defaults.rope_theta_local > 0)

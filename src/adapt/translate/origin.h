@@ -66,6 +66,11 @@ std::shared_ptr<const Package> translate_tower(const Package& package, std::uint
                                                std::set<std::string>& used,
                                                std::vector<std::string>& losses);
 
+// The other way: the tower of the GGUF model that is translated becomes part of the folder, whose
+// language model is there already.  One that cannot is a loss.
+bool takes_tower(const Origin& origin);
+void add_tower_folder(const Origin& origin, Package& made, std::vector<std::string>& losses);
+
 // T5, whose parts are no rows of an architecture.
 Result<Translated> translate_t5(const Package& package, Naming naming);
 

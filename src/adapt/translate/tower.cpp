@@ -1,14 +1,12 @@
 // The vision tower of a Hugging Face folder as the GGUF file that stands beside a language model's:
 // tensors by the rows of its TowerSpec, numbers under the clip.* keys.
 // Source: the key names of the GGUF specification; what the readers of these files look for.
-#include "models/vision/tower.h"
-
 #include <fmt/core.h>
 
 #include <algorithm>
 #include <cstring>
 
-#include "adapt/translate/origin.h"
+#include "adapt/translate/tower_parts.h"
 #include "formats/meta_llama.h"
 #include "models/describe.h"
 #include "models/tensors.h"
@@ -19,14 +17,6 @@ namespace hearth::adapt {
 namespace {
 
 using namespace models;
-
-// The tower that is translated; tensors of the translation hold on to it.
-struct TowerOrigin {
-  Package package;
-  const TowerSpec& spec;
-  TowerHyper hyper;
-};
-using SharedTower = std::shared_ptr<const TowerOrigin>;
 
 Result<Bytes> bytes_of(const TensorEntry& entry) {
   if (entry.make) return entry.make();
@@ -59,6 +49,8 @@ class TowerTranslator {
   }
   void put_floats(std::string name, const TensorEntry& entry, float more);
   void put_frames(const TensorEntry& entry);
+  void put_channels(const TensorEntry& entry);
+  void put_bounds(const TowerRow& row, std::size_t layer, const TensorEntry& entry);
   void put_parts(const TensorEntry& weight, const TensorEntry* bias, std::size_t layer);
   void put_pairs(std::string name, const TensorEntry& entry);
 
@@ -82,7 +74,10 @@ std::string TowerTranslator::gguf_name(const TowerRow& row, std::size_t layer,
 
 // Readers want these as floats of four bytes.
 void TowerTranslator::put_floats(std::string name, const TensorEntry& entry, float more) {
-  put(std::move(name), Dtype::f32, entry.shape,
+  auto shape = entry.shape;  // Hugging Face's may begin with extents of one
+  while (shape.size() > 1 && shape.front() == 1) shape.erase(shape.begin());
+  if (shape.empty()) shape.push_back(1);
+  put(std::move(name), Dtype::f32, std::move(shape),
       [origin = origin_, &entry, more]() -> Result<Bytes> {
         std::vector<float> values = TRY(read_floats(entry));
         for (float& value : values) value += more;
@@ -92,9 +87,10 @@ void TowerTranslator::put_floats(std::string name, const TensorEntry& entry, flo
 
 // A convolution over two frames as one over each; readers convolve with f32 and f16.
 void TowerTranslator::put_frames(const TensorEntry& entry) {
-  const auto& shape = entry.shape;  // [dim, 3, frames, patch, patch]
+  const auto& shape = entry.shape;  // [dim, 3, frames, patch, patch], or without frames
   const bool has_frames = shape.size() == 5;
   std::vector<std::uint64_t> one = shape;
+  if (shape.size() == 2) one = {shape[0], 3, hyper_.patch, hyper_.patch};
   if (has_frames) one.erase(one.begin() + 2);
   const std::size_t frames = has_frames ? shape[2] : 1, area = one[2] * one[3];
   const Dtype dtype = entry.dtype == Dtype::f16 ? Dtype::f16 : Dtype::f32;
@@ -110,6 +106,35 @@ void TowerTranslator::put_frames(const TensorEntry& entry) {
                        all.begin() + static_cast<std::ptrdiff_t>(at + plane));
           return own;
         });
+}
+
+// [dim, row, column, channel] as a convolution's weights.
+void TowerTranslator::put_channels(const TensorEntry& entry) {
+  const std::uint64_t edge = hyper_.patch, rows = entry.shape[0];
+  put("v.patch_embd.weight", Dtype::f32, {rows, 3, edge, edge},
+      [origin = origin_, &entry, rows]() -> Result<Bytes> {
+        const std::vector<float> values = TRY(read_floats(entry));
+        std::vector<float> sorted(values.size());
+        const std::size_t columns = values.size() / rows, area = columns / 3;
+        for (std::size_t i = 0; i < values.size(); ++i) {
+          const std::size_t c = i % columns;
+          sorted[i - c + c % 3 * area + c / 3] = values[i];
+        }
+        return bytes_of_values(sorted);
+      });
+}
+
+// What a matrix reads and gives is held to numbers beside it.
+void TowerTranslator::put_bounds(const TowerRow& row, std::size_t layer, const TensorEntry& entry) {
+  std::string_view stem = entry.name;
+  for (const std::string_view last : {".weight", ".linear"})
+    if (stem.ends_with(last)) stem.remove_suffix(last.size());
+  for (const std::string_view bound : {".input_min", ".input_max", ".output_min", ".output_max"}) {
+    const TensorEntry* held = origin_->package.find(fmt::format("{}{}", stem, bound));
+    if (held == nullptr) continue;
+    used_.insert(held->name);
+    put_floats(gguf_name(row, layer, bound), *held, 0);
+  }
 }
 
 // Queries, keys and values that stand in one matrix, each by itself.
@@ -153,7 +178,9 @@ Status TowerTranslator::check(TowerPart part, const TensorEntry& entry) const {
   const std::uint64_t dim = hyper_.dim, patch_edge = hyper_.patch;
   const std::uint64_t all = std::uint64_t{hyper_.heads} * hyper_.head_dim;
   std::vector<std::uint64_t> needed;
-  if (part == patch && entry.shape.size() == 5)
+  if (part == patch && entry.shape.size() == 2)
+    needed = {dim, 3 * patch_edge * patch_edge};
+  else if (part == patch && entry.shape.size() == 5)
     needed = {dim, 3, 2, patch_edge, patch_edge};
   else if (part == patch)
     needed = {dim, 3, patch_edge, patch_edge};
@@ -190,6 +217,8 @@ Status TowerTranslator::row(const TowerRow& row, std::size_t layer) {
                row.part == pooled_norm && spec_.hf_pooled_norm_plus_one ? 1.0f : 0.0f);
   else if (row.part == positions)
     put_floats(name, *entry, 0);
+  else if (row.part == patch && spec_.hf_patch_channels_last)
+    put_channels(*entry);
   else if (row.part == patch)
     put_frames(*entry);
   else if (pairs)
@@ -199,6 +228,7 @@ Status TowerTranslator::row(const TowerRow& row, std::size_t layer) {
     out_.back().name = name;
   }
   if (bias != nullptr) put_floats(gguf_name(row, layer, ".bias"), *bias, 0);
+  if (spec_.bounded && of_tower_layer(row.part)) put_bounds(row, layer, *entry);
   return Done{};
 }
 
@@ -240,10 +270,19 @@ Result<std::vector<GgufContents::Pair>> numbers(const TowerSpec& spec, const Tow
   count("block_count", hyper.sees_all.size());
   count("attention.head_count", hyper.heads);
   add("clip.vision.attention.layer_norm_epsilon", GgufValue::of(hyper.norm_eps));
-  add("clip.vision.image_mean", GgufValue::array<float>(hyper.mean));
-  add("clip.vision.image_std", GgufValue::array<float>(hyper.deviation));
+  static constexpr std::array<float, 3> no_mean{}, no_deviation{1, 1, 1};
+  add("clip.vision.image_mean", GgufValue::array<float>(spec.own_colours ? no_mean : hyper.mean));
+  add("clip.vision.image_std",
+      GgufValue::array<float>(spec.own_colours ? no_deviation : hyper.deviation));
+  const bool side_by_side = spec.rope && spec.joining == Joining::side_by_side;
   if (hyper.merge > 1)
-    count(spec.rope ? "spatial_merge_size" : "projector.scale_factor", hyper.merge);
+    count(side_by_side ? "spatial_merge_size" : "projector.scale_factor", hyper.merge);
+  if (spec.sizing == Sizing::budget)
+    count("image_max_pixels", std::uint64_t{hyper.max_rows} * hyper.block() * hyper.block());
+  if (spec.sizing == Sizing::shapes || spec.sizing == Sizing::canvases) {
+    count("preproc_min_tiles", hyper.min_tiles);
+    count("preproc_max_tiles", hyper.max_tiles);
+  }
   if (spec.sizing == Sizing::smart) {
     count("image_min_pixels", hyper.min_pixels);
     count("image_max_pixels", hyper.max_pixels);
@@ -282,6 +321,9 @@ void tell_differences(const TowerHyper& before, const TowerHyper& after,
   };
   tell("size of a head", before.head_dim, after.head_dim);
   tell("window", before.window, after.window);
+  tell("kind of norms", static_cast<double>(before.norm), static_cast<double>(after.norm));
+  tell("rows of a picture", before.max_rows, after.max_rows);
+  tell("tiles of a picture", before.max_tiles, after.max_tiles);
   tell("epsilon of norms", before.norm_eps, after.norm_eps);
   tell("epsilon of the projector's norm", before.projector_eps, after.projector_eps);
   tell("rope base", before.rope_theta, after.rope_theta);

@@ -26,8 +26,8 @@ constexpr TowerRow tower_rows[] = {
     {mlp_post_norm, "v.blk.{}.ffn_post_norm", "encoder.layers.{}.post_feedforward_layernorm"},
 };
 constexpr TowerRow projector_rows[] = {
-    {shift, "v.std_bias|v.std_bias!", "vision_tower.std_bias!", false},
-    {stretch, "v.std_scale|v.std_scale!", "vision_tower.std_scale!", false},
+    {shift, "v.std_bias!|v.std_bias", "vision_tower.std_bias!", false},
+    {stretch, "v.std_scale!|v.std_scale", "vision_tower.std_scale!", false},
     {first, "mm.input_projection", "embed_vision.embedding_projection"},
 };
 

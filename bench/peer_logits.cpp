@@ -21,6 +21,9 @@ int main(int argc, char** argv) {
   llama_context_params params = llama_context_default_params();
   params.n_ctx = static_cast<unsigned>(tokens.size()) + 64;
   params.n_threads = params.n_threads_batch = 1;
+#ifdef PEER_UNFUSED  // ik_llama.cpp: its fused product stops at an assertion on odd widths
+  params.fused_up_gate = false;
+#endif
   llama_context* context = llama_init_from_model(model, params);
   const int vocabulary = llama_vocab_n_tokens(llama_model_get_vocab(model));
   std::FILE* out = std::fopen(argv[3], "wb");

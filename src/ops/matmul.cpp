@@ -25,6 +25,8 @@ using kernels::panel_rows;
 constexpr std::size_t most_panels = 8;     // of one item
 constexpr std::size_t few_panels = 4;      // of one item of few rows
 constexpr std::size_t rows_in_cache = 32;  // of 512 columns
+// Weights of a matrix that costs a step next to nothing: it is multiplied as `exact` would.
+constexpr std::size_t small_matrix = 1 << 16;
 
 struct Job {
   View x, y;
@@ -45,13 +47,15 @@ std::size_t up_to(std::size_t value, std::size_t multiple) {
   return (value + multiple - 1) / multiple * multiple;
 }
 
-// How a job is computed: a choice by the table, the type and, unless deterministic, the rows.
+// How a job is computed: a choice by the table, the matrix and, unless deterministic, the rows.
 void choose_way(const Context& ctx, Job& job) {
   const kernels::Kernels& table = *ctx.kernels;
   const Matrix::Packed& w = *job.w;
-  const bool tiles = table.tiles != nullptr && ctx.tier != Tier::exact && !w.is_f32();
+  const bool exact = ctx.tier == Tier::exact || (ctx.tier == Tier::accurate &&
+                                                 w.stored.rows * w.stored.columns <= small_matrix);
+  const bool tiles = table.tiles != nullptr && !exact && !w.is_f32();
   const bool grouped = w.panel && kernels::has_groups(*w.panel);
-  const bool rounds_less = ctx.tier == Tier::exact || (tiles && ctx.tier == Tier::accurate);
+  const bool rounds_less = exact || (tiles && ctx.tier == Tier::accurate);
   const bool bytes = grouped && !rounds_less && (table.bytes->kinds & kind_bit(*w.panel)) != 0;
   const Gemm* own = !grouped ? table.plain : bytes ? table.bytes : table.rounded;
   const std::size_t most_few = grouped && !tiles ? own->most_few : few_rows;

@@ -153,6 +153,33 @@ TEST_CASE("products with every type agree with the dequantised weights") {
   }
 }
 
+TEST_CASE("small matrices are multiplied as exactly by the tier `accurate`, larger ones are not") {
+  ThreadPool pool(2);
+  for (const Dtype dtype : {Dtype::q8_0, Dtype::q4_0, Dtype::q6_k})
+    for (const std::size_t rows : {256u, 272u}) {
+      constexpr std::size_t m = 20, columns = 256;
+      const auto bytes = random_matrix(dtype, rows, columns, 5);
+      auto x = random_floats(m * columns, 6);
+      for (const kernels::Candidate& candidate : kernels::tables_to_test()) {
+        if (!candidate.supported()) continue;
+        const kernels::Kernels& table = *candidate.table;
+        INFO(std::string(table.name), ", ", std::string(name_of(dtype)), ", rows ", rows);
+        std::vector<float> results[2];
+        bool rounds = table.tiles != nullptr;
+        for (const Tier tier : {Tier::accurate, Tier::exact}) {
+          Context ctx{.kernels = &table, .pool = &pool, .tier = tier};
+          const Matrix w = Matrix::prepare(ctx, {dtype, rows, columns, bytes}).value();
+          const bool takes_kind = (table.bytes->kinds & kernels::kind_bit(*w.packed().panel)) != 0;
+          rounds = rounds || (table.bytes != table.rounded && takes_kind);
+          std::vector<float>& y = results[tier == Tier::exact];
+          y.resize(m * rows);
+          matmul(ctx, View(y.data(), m, rows), View(x.data(), m, columns), w);
+        }
+        CHECK((results[0] == results[1]) == (rows == 256 || !rounds));
+      }
+    }
+}
+
 TEST_CASE("bias, addition, strides, several matrices at once") {
   constexpr std::size_t m = 7, rows = 40, columns = 64;
   Problem p = problem(Dtype::q8_0, m, rows, columns);
@@ -207,7 +234,7 @@ TEST_CASE("experts: every pair is the row times its expert") {
 }
 
 TEST_CASE("deterministic: a row's result does not depend on its batch or on the threads") {
-  constexpr std::size_t m = 600, rows = 72, columns = 640;
+  constexpr std::size_t m = 600, rows = 104, columns = 640;  // no small matrix
   for (const Dtype dtype : {Dtype::f32, Dtype::bf16, Dtype::q8_0, Dtype::q4_0, Dtype::f64}) {
     if (dequantiser(dtype) == nullptr) continue;
     const auto bytes = random_matrix(dtype, rows, columns, 5);

@@ -11,7 +11,8 @@ namespace hearth::ops {
 
 // What each table of kernels rounds, and how much: kernels.h.
 enum class Tier : std::uint8_t {
-  accurate,  // tiles where the processor has them, else activations of 8 bits, exact weights
+  accurate,  // tiles where the processor has them, else activations of 8 bits, exact weights; small
+             // matrices as `exact`
   exact,     // activations of 16 bits, or f32
   turbo,     // whatever is fastest here
 };

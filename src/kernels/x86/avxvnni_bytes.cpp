@@ -9,6 +9,8 @@
 //
 #include "kernels/x86/bytes_tile.inl"
 //
+#include "kernels/x86/bytes_round.inl"
+//
 #include "kernels/x86/bytes_gemm.inl"
 
 namespace hearth::kernels {

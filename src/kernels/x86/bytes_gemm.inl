@@ -4,69 +4,6 @@
 namespace hearth::kernels::HEARTH_ISA {
 namespace {
 
-// Below this nothing would be left of a scale: such a group counts as zeros.
-constexpr float least_magnitude = 1e-30f;
-
-constexpr std::int32_t infinite_bits =
-    0x7F800000;  // of the magnitude of what is not finite: at least
-
-inline std::int32_t largest_int(__m256i v) {
-  __m128i top = _mm_max_epi32(_mm256_castsi256_si128(v), _mm256_extracti128_si256(v, 1));
-  top = _mm_max_epi32(top, _mm_shuffle_epi32(top, 0x4E));
-  top = _mm_max_epi32(top, _mm_shuffle_epi32(top, 0xB1));
-  return _mm_cvtsi128_si32(top);
-}
-
-// The bits of the largest magnitude of a group.
-inline std::int32_t largest_magnitude(const float* x) {
-  const __m256i mask = _mm256_set1_epi32(0x7FFFFFFF);
-  __m256i top = _mm256_setzero_si256();
-#pragma GCC unroll 4
-  for (std::size_t i = 0; i < group_columns; i += 8)
-    top =
-        _mm256_max_epi32(top, _mm256_and_si256(mask, _mm256_castps_si256(_mm256_loadu_ps(x + i))));
-  return largest_int(top);
-}
-
-// To the nearest whole numbers, ties to even.
-inline __m256i rounded_bytes(const float* x, float inverse) {
-  const __m256 factor = _mm256_set1_ps(inverse);
-  __m256i whole[4];
-#pragma GCC unroll 4
-  for (std::size_t i = 0; i < 4; ++i)
-    whole[i] = _mm256_cvtps_epi32(_mm256_mul_ps(_mm256_loadu_ps(x + 8 * i), factor));
-  const __m256i bytes = _mm256_packs_epi16(_mm256_packs_epi32(whole[0], whole[1]),
-                                           _mm256_packs_epi32(whole[2], whole[3]));
-  return _mm256_permutevar8x32_epi32(bytes, _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7));
-}
-
-// What is not finite makes the whole group so, and every product with it.
-void bytes_group(ByteGroup* out, const float* x) {
-  const std::int32_t top_bits = largest_magnitude(x);
-  float top;
-  memcpy(&top, &top_bits, 4);
-  const __m256i none = _mm256_setzero_si256();
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out->q), none);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(&out->scale), none);
-  out->scale = out->sum = top * 0.0f;
-  if (top_bits >= infinite_bits || !(top > least_magnitude)) return;
-  const __m256i q = rounded_bytes(x, 127.0f / top);
-  _mm256_storeu_si256(reinterpret_cast<__m256i*>(out->q), q);
-  const __m256i fours =
-      _mm256_madd_epi16(_mm256_maddubs_epi16(_mm256_set1_epi8(1), q), _mm256_set1_epi16(1));
-  __m128i sums = _mm_hadd_epi32(_mm256_castsi256_si128(fours), _mm256_extracti128_si256(fours, 1));
-  sums = _mm_hadd_epi32(sums, sums);
-  const std::int32_t first = _mm_cvtsi128_si32(sums), second = _mm_extract_epi32(sums, 1);
-  const std::int32_t all = first + second;
-  out->scale = top / 127.0f;
-  out->sum = out->scale * static_cast<float>(all);
-  out->start[0] = -8 * all;
-  out->start[1] = -16 * all;
-  out->start[2] = -128 * all;
-  out->start[3] = -32 * first;
-  out->start[4] = -32 * second;
-}
-
 // As one tile: [k / 32][m] of ByteGroup.
 void pack_bytes_tile(void* a, const float* x, std::size_t ldx, std::size_t m, std::size_t k) {
   ByteGroup* out = static_cast<ByteGroup*>(a);

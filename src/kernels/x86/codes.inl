@@ -128,7 +128,7 @@ inline void ask_ahead(const u8* at, std::size_t bytes, const u8* end, std::size_
   if (ahead >= end) ahead += (panels - 1) * bytes;
 #pragma GCC unroll 4
   for (std::size_t p = 0; p < panels; ++p, ahead += bytes)
-    for (std::size_t i = 0; i < size; i += 64) __builtin_prefetch(ahead + i, 0, 2);
+    for (std::size_t i = 0; i < size; i += 64) __builtin_prefetch(ahead + i);
 }
 
 }  // namespace

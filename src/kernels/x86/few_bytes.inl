@@ -78,7 +78,8 @@ void few_bytes(float* y, std::size_t ldy, const ByteGroup* x, std::size_t height
 template <Panel kind, std::size_t rows>
 void few_bytes_rows(float* y, std::size_t ldy, const ByteGroup* x, std::size_t height,
                     const void* panels, std::size_t count, std::size_t k) {
-  constexpr std::size_t together = lanes == 16 ? (rows <= 2 ? 4 : 2) : 1;
+  // Panels with more bytes in a group keep memory as busy two at a time.
+  constexpr std::size_t together = lanes != 16 ? 1 : rows <= 2 && !has_two_scales(kind) ? 4 : 2;
   const std::size_t bytes = panel_bytes(kind, k);
   const u8* panel = static_cast<const u8*>(panels);
   std::size_t p = 0;

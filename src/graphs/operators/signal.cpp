@@ -152,7 +152,8 @@ Status stft(Call& call) {
 // a0 - a1 cos(2 pi i / n) + a2 cos(4 pi i / n).
 Status cosine_window(Call& call, double a0, double a1, double a2) {
   const std::int64_t n = TRY(call.integer_input(0, 0));
-  if (n < 0) return invalid(fmt::format("a window of {}", n));
+  constexpr std::int64_t most = 1 << 22;
+  if (n < 0 || n > most) return invalid(fmt::format("a window of {}: needs 0 to {}", n, most));
   auto type = static_cast<Element>(call.integer("output_datatype", 0));
   if (type == Element::none) type = Element::f32;
   Tensor* y = TRY(call.make(0, type, {n}));

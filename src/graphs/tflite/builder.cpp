@@ -220,9 +220,20 @@ Status Builder::give_real(std::int64_t index, ValueId id) {
                   emit("QuantizeLinear", {id, scalar(q.scale[0]), constant(std::move(zero))}));
 }
 
+Status Builder::check_kept(std::string_view name, Element type, const Dims& dims) const {
+  constexpr std::uint64_t most_bytes = 1u << 30;
+  std::uint64_t bytes = static_cast<std::uint64_t>(TRY(count_of(dims))) * size_of(type);
+  for (const Kept& each : *kept) bytes += each.first.byte_count();
+  if (bytes <= most_bytes) return Done{};
+  return Error(ErrorKind::exhausted,
+               fmt::format("variable '{}' of {}: all of them take {} MB: needs {} at most", name,
+                           to_text(dims), bytes >> 20, most_bytes >> 20));
+}
+
 Result<std::size_t> Builder::keep(std::string name, Element type, Dims dims) {
   if (kept == nullptr)
     return Error(ErrorKind::unsupported, fmt::format("'{}': a variable of a branch or loop", name));
+  TRY(check_kept(name, type, dims));
   Tensor first = TRY(make_tensor(type, std::move(dims)));
   std::memset(first.bytes, 0, first.byte_count());
   const ValueId input = new_value();

@@ -67,6 +67,8 @@ class Builder : public Emitter {
   Status give_real(std::int64_t index, ValueId id);
   // A new tensor that a run leaves for the next one, zeros before the first; its place in `kept`.
   Result<std::size_t> keep(std::string name, Element type, Dims dims);
+  // Errors: exhausted (a few bytes of a file tell of tensors that are kept of too many bytes).
+  Status check_kept(std::string_view name, Element type, const Dims& dims) const;
   // The real numbers that a tensor which is kept has from now on.
   Status change_real(std::int64_t index, ValueId id);
 

@@ -150,11 +150,12 @@ Status read_blocks(const Model& model, const FlatTable& subgraph, const FlatTabl
 
 // A tensor that keeps what a run has left in it.  Before the first run: what the file says, or
 // zero.
-Result<Tensor> first_of(const TensorInfo& info) {
+Result<Tensor> first_of(const Builder& b, const TensorInfo& info) {
   if (info.constant) return *info.constant;
   if (!info.is_known || info.type == Element::none || info.type == Element::text)
     return Error(ErrorKind::unsupported,
                  fmt::format("tensor '{}': a variable of unknown shape", info.name));
+  TRY(b.check_kept(info.name, info.type, info.dims));
   Tensor first = TRY(make_tensor(info.type, info.dims));
   const std::int64_t zero =
       info.type == Element::i8 && !info.quantisation.zero.empty() ? info.quantisation.zero[0] : 0;
@@ -167,7 +168,7 @@ Status keep(Builder& b, TensorInfo& info) {
     return Error(ErrorKind::unsupported,
                  fmt::format("tensor '{}': a variable of a branch or loop", info.name));
   const ValueId input = b.new_value();
-  b.kept->push_back({info.name, TRY(first_of(info)), input, input});
+  b.kept->push_back({info.name, TRY(first_of(b, info)), input, input});
   info.kept = b.kept->size() - 1;
   info.id = input;
   info.constant.reset();

@@ -48,7 +48,7 @@ extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size
   if (!program) return 0;
   const std::string text = some_text(*program);
   if (text.empty()) return 0;
-  for (const auto& [rule, lists] : (*program)->lists) (void)ListReader(*lists).read(text);
+  for (const auto& [begin, lists] : (*program)->lists) (void)ListReader(*lists).read(text);
   const auto value = parse_json(text);
   // A key may come twice where the schema allows others than it names.
   HEARTH_CHECK(value.ok() || value.error().message().find("twice") != std::string::npos);

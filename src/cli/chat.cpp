@@ -239,7 +239,7 @@ std::span<const Slash> slashes() {
        use_servers},
       {"/save", "FILE", "Write the messages to FILE, as JSON.", save},
       {"/load", "FILE", "Continue the conversation in FILE.", load},
-      {"/bye", "", "Leave.", leave},
+      {"/bye", "", "Leave; so do /exit and /quit.", leave},
   };
   return list;
 }
@@ -248,7 +248,8 @@ std::span<const Slash> slashes() {
 
 Status run_slash(Chat& chat, const std::string& line) {
   const std::size_t space = line.find(' ');
-  const std::string name = line.substr(0, space);
+  std::string name = line.substr(0, space);
+  if (name == "/exit" || name == "/quit") name = "/bye";  // as other programs have it
   for (const Slash& slash : slashes())
     if (slash.name == name)
       return slash.run(chat, space == line.npos ? "" : line.substr(space + 1));

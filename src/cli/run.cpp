@@ -53,9 +53,10 @@ Result<AnswerRule> read_rule(const Arguments& arguments) {
   if (first == "--schema") {
     std::string text = arguments.text(first);
     const bool is_file = !text.starts_with('{') && text != "true";
+    const std::string place = is_file ? text : "--schema";
     if (is_file) text = TRY(read_file(text, grammar::max_source_bytes));
     auto schema = parse_json(text);
-    if (!schema) return std::move(schema).error().within("--schema");
+    if (!schema) return std::move(schema).error().within(place);
     rule = {.kind = AnswerRule::Kind::schema, .schema = std::move(*schema)};
   } else if (first == "--grammar") {
     rule.kind = AnswerRule::Kind::gbnf;

@@ -88,7 +88,7 @@ class Chat(unittest.TestCase):
 
     def test_through_a_pipe(self):
         run = program.hearth("chat", "builtin", "--temperature", "0",
-                             text="How do I serve a model?\n/bye\n")
+                             text="How do I serve a model?\n/quit\nnever asked\n")
         self.assertIn("hearth serve", run.stdout)
         self.assertNotIn(">>>", run.stdout)
 

@@ -47,6 +47,7 @@ Status remove(App& app, const Arguments& arguments) {
       // What an unfinished download left.
       const Reference& remote = resolved.missing->remote ? *resolved.missing->remote : wanted;
       const std::string prefix = store_name(remote.text());
+      bool is_begun = false;
       for (const PartialDownload& partial : partial_downloads(context.folders.models)) {
         if (partial.name != prefix && !partial.name.starts_with(prefix + "--")) continue;
         const std::string folder =
@@ -56,8 +57,9 @@ Status remove(App& app, const Arguments& arguments) {
           return Error(ErrorKind::unavailable, fmt::format("'{}' is being downloaded now", text));
         TRY(remove_all(folder));
         bytes += partial.bytes;
+        is_begun = true;
       }
-      if (bytes == 0) return resolved.missing->error;
+      if (!is_begun) return resolved.missing->error;
     }
     removed.push_back(Json::object({{"name", name}, {"bytes", bytes}}));
     if (!arguments.has("--json"))

@@ -81,6 +81,17 @@ Result<LoraPair> pair_of(const std::string& module, const Halves& halves) {
   return LoraPair{.module = module, .down = *halves.down, .up = *halves.up};
 }
 
+// The modules that tensors of such names make up; `factor` of each, once its matrices are known.
+Status add_pairs(LoraFile& lora, const std::vector<TensorEntry>& tensors,
+                 std::span<const Ending> endings, const auto& factor) {
+  for (const auto& [module, halves] : TRY(modules_of(tensors, endings))) {
+    LoraPair pair = TRY(pair_of(module, halves));
+    pair.factor = factor(pair);
+    lora.pairs.push_back(std::move(pair));
+  }
+  return Done{};
+}
+
 // A pattern names a module, or the end of its name.
 std::optional<double> of_pattern(const Json& config, std::string_view name,
                                  std::string_view module) {
@@ -157,11 +168,7 @@ Result<LoraFile> open_mlx(const std::string& folder, const Json& config) {
   lora.base = text_of(config, "model");
   lora.bytes = file->bytes().size();
   lora.storage.push_back(file);
-  for (const auto& [module, halves] : TRY(modules_of(tensors, mlx_endings))) {
-    LoraPair pair = TRY(pair_of(module, halves));
-    pair.factor = scale->as_number();
-    lora.pairs.push_back(std::move(pair));
-  }
+  TRY(add_pairs(lora, tensors, mlx_endings, [&](const LoraPair&) { return scale->as_number(); }));
   return lora;
 }
 
@@ -185,11 +192,9 @@ Result<LoraFile> open_folder(const std::string& folder) {
   lora.base = text_of(config, "base_model_name_or_path");
   lora.bytes = file->bytes().size();
   lora.storage.push_back(file);
-  for (const auto& [module, halves] : TRY(modules_of(tensors, peft_endings))) {
-    LoraPair pair = TRY(pair_of(module, halves));
-    pair.factor = peft_factor(config, module, static_cast<double>(pair.down.shape[0]));
-    lora.pairs.push_back(std::move(pair));
-  }
+  TRY(add_pairs(lora, tensors, peft_endings, [&](const LoraPair& pair) {
+    return peft_factor(config, pair.module, static_cast<double>(pair.down.shape[0]));
+  }));
   return lora;
 }
 
@@ -206,11 +211,9 @@ Result<LoraFile> open_gguf(const std::string& path) {
   lora.bytes = package.file_bytes;
   lora.storage = package.storage;
   const auto alpha = package.metadata.real("adapter.lora.alpha");
-  for (const auto& [module, halves] : TRY(modules_of(package.tensors, gguf_endings))) {
-    LoraPair pair = TRY(pair_of(module, halves));
-    if (alpha && *alpha != 0) pair.factor = *alpha / static_cast<double>(pair.down.shape[0]);
-    lora.pairs.push_back(std::move(pair));
-  }
+  TRY(add_pairs(lora, package.tensors, gguf_endings, [&](const LoraPair& pair) {
+    return alpha && *alpha != 0 ? *alpha / static_cast<double>(pair.down.shape[0]) : pair.factor;
+  }));
   return lora;
 }
 

@@ -10,34 +10,13 @@
 #include "base/files.h"
 #include "base/thread_pool.h"
 #include "graphs/executor.h"
+#include "graphs/golden_cases.h"
 #include "graphs/npy.h"
 #include "graphs/onnx/import.h"
 #include "kernels/select.h"
 
 namespace hearth::graphs {
 namespace {
-
-struct Case {
-  Tensor model;
-  std::map<std::string, Value, std::less<>> inputs;
-  std::map<std::size_t, Tensor> outputs;
-};
-
-std::map<std::string, Case> read_cases() {
-  std::map<std::string, Case> cases;
-  const std::string text = read_file("tests/golden/graphs/onnx_microsoft.npz", 8u << 20).value();
-  auto arrays = read_npz(bytes_of(text));
-  REQUIRE_MESSAGE(arrays.ok(), arrays.error().message());
-  for (auto& [key, tensor] : *arrays) {
-    const std::size_t slash = key.find('/');
-    Case& each = cases[key.substr(0, slash)];
-    const std::string rest = key.substr(slash + 1);
-    if (rest == "model") each.model = tensor;
-    if (rest.starts_with("in/")) each.inputs.emplace(rest.substr(3), tensor);
-    if (rest.starts_with("out/")) each.outputs.emplace(std::stoul(rest.substr(4)), tensor);
-  }
-  return cases;
-}
 
 // "" when equal: whole numbers of 8 bits to one step, reals to `share`.
 std::string difference(const Tensor& want, const Tensor& got, double share) {
@@ -54,7 +33,7 @@ std::string difference(const Tensor& want, const Tensor& got, double share) {
   return "";
 }
 
-std::string verdict(ops::Context& ctx, const Case& each, double share, bool optimise) {
+std::string verdict(ops::Context& ctx, const GoldenCase& each, double share, bool optimise) {
   auto program = import_onnx(MappedFile::of_program(each.model.span()), ".");
   if (!program) return program.error().message();
   const Runner runner(std::move(*program), {.optimise = optimise});
@@ -73,7 +52,7 @@ TEST_CASE("ONNX Runtime's operators give what it gives") {
   ops::Context ctx;
   ctx.kernels = kernels::choose("").value();
   ctx.pool = &pool;
-  const auto cases = read_cases();
+  const auto cases = read_golden_cases("tests/golden/graphs/onnx_microsoft.npz");
   CHECK(cases.size() >= 26);
   for (const auto& [name, each] : cases) {
     CAPTURE(name);

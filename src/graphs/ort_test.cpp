@@ -12,6 +12,7 @@
 #include "base/thread_pool.h"
 #include "graphs/executor.h"
 #include "graphs/flat_writer.h"
+#include "graphs/golden_cases.h"
 #include "graphs/infer.h"
 #include "graphs/npy.h"
 #include "graphs/onnx/import.h"
@@ -21,28 +22,6 @@ namespace hearth::graphs {
 namespace {
 
 using namespace flat;
-
-struct Case {
-  Tensor model;
-  std::map<std::string, Value, std::less<>> inputs;
-  std::map<std::size_t, Tensor> outputs;
-};
-
-std::map<std::string, Case> read_cases() {
-  std::map<std::string, Case> cases;
-  const std::string bytes = read_file("tests/golden/graphs/ort.npz", 8u << 20).value();
-  auto arrays = read_npz(bytes_of(bytes));
-  REQUIRE_MESSAGE(arrays.ok(), arrays.error().message());
-  for (auto& [key, tensor] : *arrays) {
-    const std::size_t slash = key.find('/');
-    Case& each = cases[key.substr(0, slash)];
-    const std::string rest = key.substr(slash + 1);
-    if (rest == "model") each.model = tensor;
-    if (rest.starts_with("in/")) each.inputs.emplace(rest.substr(3), tensor);
-    if (rest.starts_with("out/")) each.outputs.emplace(std::stoul(rest.substr(4)), tensor);
-  }
-  return cases;
-}
 
 // share: of the largest number, what a result may be off by.
 std::string difference(const Tensor& want, const Tensor& got, double share) {
@@ -59,7 +38,7 @@ std::string difference(const Tensor& want, const Tensor& got, double share) {
 }
 
 // What is wrong with a case; "" for nothing.
-std::string verdict(ops::Context& ctx, const Case& each, double share, bool optimise) {
+std::string verdict(ops::Context& ctx, const GoldenCase& each, double share, bool optimise) {
   auto program = import_onnx(MappedFile::of_program(each.model.span()), "");
   if (!program) return program.error().message();
   if (program->format != "ort") return program->format;
@@ -113,7 +92,7 @@ TEST_CASE("files in ONNX Runtime's format give what it gives") {
   ops::Context ctx;
   ctx.kernels = kernels::choose("").value();
   ctx.pool = &pool;
-  const auto cases = read_cases();
+  const auto cases = read_golden_cases("tests/golden/graphs/ort.npz");
   CHECK(cases.size() >= 15);
   for (const auto& [name, each] : cases) {
     CAPTURE(name);
@@ -168,7 +147,7 @@ TEST_CASE("a bad file in ONNX Runtime's format is refused with the reason") {
 }
 
 TEST_CASE("damaged files in ONNX Runtime's format are never more than refused") {
-  const auto cases = read_cases();
+  const auto cases = read_golden_cases("tests/golden/graphs/ort.npz");
   const Tensor& model = cases.at("loop True, basic").model;
   const std::string whole(text_of(model.span()));
   const auto read = [](const std::string& bytes) {

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "base/bytes.h"
 #include "base/files.h"
 #include "graphs/executor.h"
 #include "graphs/npy.h"

@@ -4,8 +4,6 @@
 #include <string>
 #include <string_view>
 
-#include "base/ascii.h"
-
 // Letters A to Z alone, whatever the locale; every other byte stands for itself.
 namespace hearth {
 

@@ -9,16 +9,10 @@
 #include "base/utf8.h"
 #include "cli/rows.h"
 #include "formats/lora.h"
+#include "models/tensors.h"
 
 namespace hearth::cli {
 namespace {
-
-std::string shape_text(const TensorEntry& tensor) {
-  std::string text = "[";
-  for (const std::uint64_t extent : tensor.shape)
-    text += fmt::format("{}{}", text.size() > 1 ? ", " : "", extent);
-  return text + "]";
-}
 
 // "f32, i64": the types, those of most elements first.
 std::string types_of(const Package& package) {
@@ -38,7 +32,7 @@ std::string types_of(const Package& package) {
 void list_tensors(Output& out, const Package& package) {
   for (const TensorEntry& tensor : package.tensors)
     out.line(fmt::format("  {:<44} {:<8} {:<18} {}", printable(tensor.name), name_of(tensor.dtype),
-                         shape_text(tensor), readable_bytes(tensor.bytes())));
+                         models::text_of_shape(tensor.shape), readable_bytes(tensor.bytes())));
 }
 
 Json tensors_json(const Package& package) {

@@ -165,6 +165,20 @@ std::vector<std::vector<Token>> drafted_answers(double right, StepperCounts* cou
 using Answers = std::vector<std::vector<Token>>(double right, StepperCounts* counts,
                                                 const Given& given);
 
+// Right guesses save steps; wrong ones are hardly asked for.
+void check_saves_steps(Answers& answers) {
+  StepperCounts plain, wrong, half, right;
+  answers(-1, &plain, {});
+  answers(0, &wrong, {});
+  answers(0.5, &half, {});
+  answers(1, &right, {});
+  CHECK(wrong.steps <= plain.steps);
+  CHECK(half.steps < plain.steps);
+  CHECK(right.steps * 2 < plain.steps);
+  CHECK(right.guessed_right > right.guessed * 9 / 10);
+  CHECK(wrong.guessed < right.guessed / 2);
+}
+
 // However often guesses are right, with much memory or hardly any, of pages and of states.
 void check_changes_no_token(Answers& answers, std::span<const std::uint32_t> states) {
   for (const float temperature : {0.0f, 0.7f})
@@ -207,16 +221,7 @@ TEST_CASE("a draft model's keys and values are counted as they are made") {
 }
 
 TEST_CASE("a draft model that is right saves steps, one that is wrong is hardly asked") {
-  StepperCounts plain, wrong, half, right;
-  drafted_answers(-1, &plain);
-  drafted_answers(0, &wrong);
-  drafted_answers(0.5, &half);
-  drafted_answers(1, &right);
-  CHECK(wrong.steps <= plain.steps);
-  CHECK(half.steps < plain.steps);
-  CHECK(right.steps * 2 < plain.steps);
-  CHECK(right.guessed_right > right.guessed * 9 / 10);
-  CHECK(wrong.guessed < right.guessed / 2);
+  check_saves_steps(drafted_answers);
 }
 
 TEST_CASE("models of other tokens, or with a state, guess for nobody") {
@@ -270,16 +275,7 @@ TEST_CASE("a model's own guesses change no token, with much memory or hardly any
 }
 
 TEST_CASE("a model that guesses rightly saves steps, one that does not is hardly asked") {
-  StepperCounts plain, wrong, half, right;
-  mtp_answers(-1, &plain);
-  mtp_answers(0, &wrong);
-  mtp_answers(0.5, &half);
-  mtp_answers(1, &right);
-  CHECK(wrong.steps <= plain.steps);
-  CHECK(half.steps < plain.steps);
-  CHECK(right.steps * 2 < plain.steps);
-  CHECK(right.guessed_right > right.guessed * 9 / 10);
-  CHECK(wrong.guessed < right.guessed / 2);
+  check_saves_steps(mtp_answers);
 }
 
 TEST_CASE(
